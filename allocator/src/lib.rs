@@ -1,0 +1,1 @@
+//! Decides where: the fits and the index that keeps them from scanning.

@@ -1,0 +1,2 @@
+//! The host and the commands: bursar.
+fn main() {}

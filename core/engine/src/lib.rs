@@ -1,0 +1,1 @@
+//! Advances the books: step asks the plugins and emits events, apply folds them.

@@ -1,0 +1,38 @@
+//! Every limit of the house by name: a full queue or an oversize ask is refused, never absorbed.
+
+/// Lines in one claim.
+pub const LINES_MAX: usize = 16;
+/// Different label terms in an installation (they are bits of one word).
+pub const LABELS_MAX: usize = 64;
+/// Levels of the scope tree below its root.
+pub const SCOPE_DEPTH_MAX: usize = 8;
+/// Scopes alive at once.
+pub const SCOPES_MAX: usize = 100_000;
+/// Bytes in a name: of a node, a pool, a resource, or one level of a scope path.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes in an idempotency key.
+pub const KEY_BYTES_MAX: usize = 128;
+/// Resource kinds in an installation.
+pub const RESOURCES_MAX: usize = 64;
+/// Nodes in an installation.
+pub const NODES_MAX: usize = 65_536;
+/// Pools in an installation, those that spring from a name included.
+pub const POOLS_MAX: usize = 1 << 20;
+/// Claims alive at once.
+pub const CLAIMS_MAX: usize = 1 << 20;
+/// Claims waiting at once; one more is refused with `QueueFull`.
+pub const PENDING_MAX: usize = 100_000;
+/// Closed claims and idempotency keys remembered.
+pub const KEPT_MAX: usize = 10_000;
+/// How long a closed claim is remembered at most, in nanoseconds (10 minutes).
+pub const KEPT_NS: u64 = 600 * 1_000_000_000;
+/// Inputs taken into one batch.
+pub const BATCH_MAX: usize = 1024;
+/// Waiting claims offered to the allocator in one round.
+pub const ROUND_MAX: usize = 256;
+/// The largest amount of anything, in base units: sums of a million of them stay below 2^63.
+pub const AMOUNT_MAX: u64 = 1 << 43;
+/// The longest lease or wait, in nanoseconds (30 days).
+pub const TTL_NS_MAX: u64 = 30 * 86_400 * 1_000_000_000;
+/// What a lease lasts when nobody says, in nanoseconds (1 hour).
+pub const TTL_NS_DEFAULT: u64 = 3_600 * 1_000_000_000;

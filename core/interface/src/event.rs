@@ -1,0 +1,112 @@
+//! What the engine did: the only truth. State is the fold of these, and nothing else.
+use crate::{ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time};
+use serde::{Deserialize, Serialize};
+
+/// Something that was done, and the input that caused it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Index of the input in its batch; `None` when time caused it.
+    pub cause: Option<u32>,
+    /// What was done.
+    pub what: What,
+}
+
+/// What was done. Where a variant says *as asked*, the content is that of the causing input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// A new start of the daemon, as told.
+    Started,
+    /// A kind, as told.
+    ResourceSet,
+    /// A node, as told.
+    NodeSet,
+    /// A pool, as told.
+    PoolSet,
+    /// A pool that sprang from its name, for the claim that is queued next.
+    PoolSprang {
+        /// Its identity.
+        pool: PoolId,
+        /// Name of the kind.
+        resource: String,
+        /// Its name.
+        name: String,
+    },
+    /// A scope, as told.
+    ScopeSet,
+    /// A quota, as told.
+    QuotaSet,
+    /// The input was refused; nothing changed.
+    Refused(Refusal),
+    /// The same ask was answered before; nothing changed.
+    Repeated(ClaimId),
+    /// A claim entered the books, as asked.
+    Queued {
+        /// Its identity.
+        claim: ClaimId,
+        /// Its scope.
+        scope: ScopeId,
+    },
+    /// Why a claim waits now.
+    Waiting {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        reason: Reason,
+    },
+    /// A claim was granted.
+    Granted {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its token.
+        fence: Fence,
+        /// The pool of each line, in order.
+        pools: Vec<PoolId>,
+        /// When the lease ends unless it is renewed.
+        lease_until: Time,
+        /// Who decided.
+        by: Decider,
+    },
+    /// A process is to live inside the lease, as told.
+    Attached(ClaimId),
+    /// The lease is true.
+    Enforced(ClaimId),
+    /// What was used, as told.
+    Settled(ClaimId),
+    /// The lease lasts longer.
+    Renewed {
+        /// Which claim.
+        claim: ClaimId,
+        /// Until when now.
+        lease_until: Time,
+    },
+    /// The lease ended; what it held is being taken back.
+    Draining {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        ending: Ending,
+    },
+    /// What it held came back without proof and counts as used until there is one.
+    Quarantined {
+        /// Which claim.
+        claim: ClaimId,
+        /// What stands in the way.
+        message: String,
+    },
+    /// The claim is gone and what it held is free.
+    Closed {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        ending: Ending,
+    },
+    /// A plugin failed; the linked-in default decided in its place.
+    PluginFault {
+        /// Which strategy.
+        role: Role,
+        /// What happened.
+        fault: Fault,
+    },
+    /// Another plugin decides from here on, as told.
+    Swapped,
+}

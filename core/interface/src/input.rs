@@ -1,0 +1,215 @@
+//! What the engine is told: one batch of inputs at one point in time.
+use crate::{
+    Amount, Ask, ClaimId, Decider, Event, Fence, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
+};
+use serde::{Deserialize, Serialize};
+
+/// Whether a node takes claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u32)]
+pub enum NodeState {
+    /// Takes claims.
+    #[default]
+    Open = 0,
+    /// Takes no new claims.
+    Cordoned = 1,
+    /// Takes no new claims, and those it has are to leave.
+    Draining = 2,
+    /// Not heard of.
+    Lost = 3,
+}
+
+impl NodeState {
+    /// The state of a cell of the nodes table.
+    pub fn of(cell: u32) -> NodeState {
+        [NodeState::Open, NodeState::Cordoned, NodeState::Draining]
+            .get(cell as usize)
+            .copied()
+            .unwrap_or(NodeState::Lost)
+    }
+}
+
+/// A machine as it is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSpec {
+    /// Unique name.
+    pub name: String,
+    /// Label terms.
+    pub labels: Vec<String>,
+    /// Whether it takes claims.
+    pub state: NodeState,
+}
+
+/// A supply as it is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSpec {
+    /// Name of the kind.
+    pub resource: String,
+    /// Name of the node; `None` for a floating pool.
+    pub node: Option<String>,
+    /// Name, unique among the pools of this kind on the node.
+    pub name: String,
+    /// What exists, in base units.
+    pub capacity: Amount,
+    /// Label terms, as a device's model.
+    pub labels: Vec<String>,
+}
+
+/// A scope as it is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeSpec {
+    /// Path from the root of the tree.
+    pub path: String,
+    /// Share of the parent relative to its siblings, from 1.
+    pub weight: u32,
+}
+
+/// A bound as it is set; `None` is no bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaSpec {
+    /// Scope path from the root of the tree.
+    pub scope: String,
+    /// Name of the kind.
+    pub resource: String,
+    /// What the scope can always have.
+    pub guaranteed: Amount,
+    /// What the scope and its children may hold together.
+    pub limit: Option<Amount>,
+    /// What may be borrowed above the guarantee.
+    pub borrow_limit: Option<Amount>,
+    /// What may be lent to siblings.
+    pub lend_limit: Option<Amount>,
+}
+
+/// One thing that the engine is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// The daemon started: fences begin at `epoch << 40`; a new `boot` ends leases with processes.
+    Start {
+        /// Rises with every start, durable before anything is granted.
+        epoch: u64,
+        /// `/proc/sys/kernel/random/boot_id`.
+        boot: String,
+    },
+    /// A kind of thing exists.
+    SetResource(ResourceSpec),
+    /// A machine exists, or changes.
+    SetNode(NodeSpec),
+    /// A supply exists, or changes.
+    SetPool(PoolSpec),
+    /// A scope exists, or changes.
+    SetScope(ScopeSpec),
+    /// A bound exists, or changes.
+    SetQuota(QuotaSpec),
+    /// Somebody demands.
+    Ask(Ask),
+    /// Its holder wants more time.
+    Renew {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its token.
+        fence: Fence,
+        /// From now on, in nanoseconds; 0 for what it asked for at first.
+        ttl_ns: u64,
+    },
+    /// What was used, as measured.
+    Settle {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its token.
+        fence: Fence,
+        /// By kind.
+        used: Vec<Used>,
+    },
+    /// Its holder gives it back.
+    Release {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its token.
+        fence: Fence,
+    },
+    /// Somebody with the right to do so ends it.
+    Cancel {
+        /// Which claim.
+        claim: ClaimId,
+    },
+    /// A process is to live inside the lease.
+    Attach {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its token.
+        fence: Fence,
+        /// By identity.
+        process: Process,
+    },
+    /// An edge made it true.
+    Enforced {
+        /// Which claim.
+        claim: ClaimId,
+    },
+    /// An edge could not make it true.
+    EnforceFailed {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        message: String,
+    },
+    /// The attached process is gone, and with it the reason for the lease.
+    Exited {
+        /// Which claim.
+        claim: ClaimId,
+    },
+    /// An edge took it back, with proof.
+    Reclaimed {
+        /// Which claim.
+        claim: ClaimId,
+        /// The evidence.
+        proof: Proof,
+    },
+    /// An edge could not prove the return; it goes on trying.
+    ReclaimFailed {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        message: String,
+    },
+    /// Another plugin decides from here on.
+    Swap {
+        /// Which strategy.
+        role: Role,
+        /// Which plugin, and where it runs.
+        to: Decider,
+    },
+    /// Time went on.
+    Tick,
+}
+
+/// One input and who sent it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// As the transport knows it.
+    pub by: Principal,
+    /// What.
+    pub body: Command,
+}
+
+/// What one step of the engine took in and gave out: one row of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Sequence of the first input; the others follow.
+    pub first_seq: u64,
+    /// When, for all of them.
+    pub at: Time,
+    /// What came in.
+    pub inputs: Vec<Input>,
+    /// What was done; events refer to their inputs and do not repeat them.
+    pub events: Vec<Event>,
+}
+
+impl Batch {
+    /// Sequence of the first input after this batch.
+    pub fn next_seq(&self) -> u64 {
+        self.first_seq + self.inputs.len() as u64
+    }
+}

@@ -1,0 +1,53 @@
+//! The language of Bursar: the tables, the plugin traits, and the inputs and events of the engine.
+//!
+//! Supply is a tree of *pools* on *nodes*, demand is a tree of *scopes*, and a *claim* is an edge
+//! between them with amounts and a deadline. Everything else in the house speaks in these words and
+//! depends on nothing but this crate.
+//!
+//! ```
+//! use bursar_interface::{Amount, Fault, Plan, Row, View, Allocator};
+//!
+//! /// Puts each claim on the first node that takes the whole of it.
+//! struct First;
+//! impl Allocator for First {
+//!     fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
+//!         for &claim in queue {
+//!             (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod bound;
+mod claim;
+mod event;
+mod fault;
+mod ident;
+mod input;
+mod metric;
+mod plan;
+mod reason;
+mod resource;
+mod role;
+mod strategy;
+mod table;
+mod tables;
+
+pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Used};
+pub use event::{Event, What};
+pub use fault::{Fault, FaultKind};
+pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
+pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, ScopeSpec};
+pub use metric::{Metric, Sample};
+pub use plan::{Overlay, Plan, Take};
+pub use reason::{Reason, Refusal};
+pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shape, Supply};
+pub use role::{Decider, Home, Manifest, Role};
+pub use strategy::{Allocator, Qos, Rank};
+pub use table::{CHUNK, Column, changed};
+pub use tables::{
+    ClaimTable, Claims, LineTable, Lines, NodeTable, Nodes, OccupantTable, Occupants, PoolTable, Pools,
+    QuotaTable, Quotas, ResourceTable, Resources, ScopeTable, Scopes, Tables, View,
+};

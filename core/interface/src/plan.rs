@@ -1,0 +1,194 @@
+//! What an allocator writes: takes over a frozen view, with an overlay that remembers what the same
+//! round has already promised, so that one round may place many claims.
+use crate::{Amount, NONE, Row, View};
+
+/// One line of a claim taken from one pool.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Take {
+    /// Row of the claim.
+    pub claim: Row,
+    /// Row of the line.
+    pub line: Row,
+    /// Row of the pool.
+    pub pool: Row,
+    /// Row of the node that the claim goes to, or [`NONE`] if all of it floats.
+    pub node: Row,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What a round has promised so far, by pool and by (scope kept apart, node). Kept between rounds
+/// so that nothing is allocated: a stamp tells this round's cells from older ones.
+#[derive(Clone, Debug, Default)]
+pub struct Overlay {
+    stamp: u64,
+    pools: Vec<(u64, Amount)>,
+    apart: Vec<(Row, Row)>,
+}
+
+impl Overlay {
+    fn begin(&mut self, pools: usize) {
+        self.stamp += 1;
+        self.apart.clear();
+        if self.pools.len() < pools {
+            self.pools.resize(pools, (0, 0));
+        }
+    }
+
+    fn promised(&self, pool: Row) -> Amount {
+        let (stamp, amount) = self.pools[pool as usize];
+        if stamp == self.stamp { amount } else { 0 }
+    }
+
+    fn promise(&mut self, pool: Row, amount: Amount) {
+        let before = self.promised(pool);
+        self.pools[pool as usize] = (self.stamp, before + amount);
+    }
+
+    fn withdraw(&mut self, pool: Row, amount: Amount) {
+        self.pools[pool as usize].1 -= amount;
+    }
+}
+
+/// A proposal under construction. The books check all of it again before any of it is done.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    view: View<'a>,
+    overlay: &'a mut Overlay,
+    takes: &'a mut [Take],
+    len: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// An empty plan over `view` that writes into `takes`; room for the lines of all queued claims
+    /// is always enough.
+    pub fn new(view: View<'a>, overlay: &'a mut Overlay, takes: &'a mut [Take]) -> Self {
+        overlay.begin(view.pools.len());
+        Plan { view, overlay, takes, len: 0 }
+    }
+
+    /// How many takes were written.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was taken.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The takes written so far.
+    pub fn takes(&self) -> &[Take] {
+        &self.takes[..self.len]
+    }
+
+    /// What can still be taken from a pool in this round.
+    pub fn free(&self, pool: Row) -> Amount {
+        self.view.pools.free(pool).saturating_sub(self.overlay.promised(pool))
+    }
+
+    /// Takes `amount` for one line from one pool, or says that it is not there. Whoever uses this
+    /// instead of [`Plan::place`] takes all lines of a claim or none.
+    pub fn take(&mut self, claim: Row, line: Row, pool: Row, node: Row, amount: Amount) -> bool {
+        if self.len == self.takes.len() || self.free(pool) < amount {
+            return false;
+        }
+        self.overlay.promise(pool, amount);
+        self.takes[self.len] = Take { claim, line, pool, node, amount };
+        self.len += 1;
+        true
+    }
+
+    /// Takes the whole claim on `node`, each line from the first pool with room (floating pools
+    /// where the node has none of the kind), or nothing.
+    pub fn place(&mut self, claim: Row, node: Row) -> bool {
+        self.place_by(claim, node, |_, _| 0)
+    }
+
+    /// As [`Plan::place`], each line from the pool with room whose `score(free, amount)` is highest;
+    /// the first one of equals.
+    pub fn place_by(&mut self, claim: Row, node: Row, score: impl Fn(Amount, Amount) -> u64) -> bool {
+        if !self.welcomes(claim, node) {
+            return false;
+        }
+        let before = self.len;
+        for line in self.view.claims.line_rows(claim) {
+            let pool = self.best_pool(line, node, &score);
+            let amount = self.view.lines.amount[line as usize];
+            if pool == NONE || !self.take(claim, line, pool, node, amount) {
+                self.undo(before);
+                return false;
+            }
+        }
+        let apart = self.view.claims.apart[claim as usize];
+        if apart != NONE {
+            self.overlay.apart.push((apart, node));
+        }
+        true
+    }
+
+    /// Whether the whole claim would go on `node`; takes nothing.
+    pub fn fits(&mut self, claim: Row, node: Row) -> bool {
+        let (before, apart) = (self.len, self.overlay.apart.len());
+        let fits = self.place(claim, node);
+        self.undo(before);
+        self.overlay.apart.truncate(apart);
+        fits
+    }
+
+    /// Whether the node accepts claims and has the labels that this one asks for.
+    pub fn welcomes(&self, claim: Row, node: Row) -> bool {
+        let (c, n) = (claim as usize, node as usize);
+        let labels = self.view.nodes.labels[n];
+        let need = self.view.claims.need[c];
+        self.view.nodes.id[n] != 0
+            && self.view.nodes.state[n] == 0
+            && labels & need == need
+            && labels & self.view.claims.bar[c] == 0
+            && !self.occupied(self.view.claims.apart[c], node)
+    }
+
+    fn occupied(&self, apart: Row, node: Row) -> bool {
+        if apart == NONE {
+            return false;
+        }
+        let here = self.view.occupants;
+        self.overlay.apart.contains(&(apart, node))
+            || (0..here.len())
+                .any(|row| here.scope[row] == apart && here.node[row] == node && here.claims[row] > 0)
+    }
+
+    fn best_pool(&self, line: Row, node: Row, score: &impl Fn(Amount, Amount) -> u64) -> Row {
+        let l = line as usize;
+        let lines = self.view.lines;
+        if lines.want[l] != NONE {
+            return lines.want[l];
+        }
+        let mut pool = self.view.first_of_kind(node, lines.resource[l]);
+        if pool == NONE {
+            pool = self.view.resources.first_floating[lines.resource[l] as usize];
+        }
+        let (mut best, mut best_score) = (NONE, 0);
+        while pool != NONE {
+            let free = self.free(pool);
+            let models = lines.models[l];
+            if free >= lines.amount[l] && (models == 0 || self.view.pools.labels[pool as usize] & models != 0)
+            {
+                let score = score(free, lines.amount[l]);
+                if best == NONE || score > best_score {
+                    (best, best_score) = (pool, score);
+                }
+            }
+            pool = self.view.pools.next[pool as usize];
+        }
+        best
+    }
+
+    fn undo(&mut self, len: usize) {
+        for take in &self.takes[len..self.len] {
+            self.overlay.withdraw(take.pool, take.amount);
+        }
+        self.len = len;
+    }
+}

@@ -1,0 +1,1 @@
+//! A repeatable world in virtual time that drives the real engine.

@@ -1,0 +1,1 @@
+//! The front door: HTTP/JSON over a unix socket, with limits.

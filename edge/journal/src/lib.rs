@@ -1,0 +1,1 @@
+//! Append, sync, read back and follow: the journal on SQLite.

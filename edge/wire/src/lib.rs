@@ -1,0 +1,1 @@
+//! The contract's JSON types, the Reason table and a blocking client.

@@ -1,0 +1,1 @@
+//! Decides what samples mean: bounded rings and their windows.

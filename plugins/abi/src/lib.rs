@@ -1,0 +1,1 @@
+//! The border: carries each plugin trait across a shared library.

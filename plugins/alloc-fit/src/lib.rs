@@ -1,0 +1,1 @@
+//! Allocator plugins first-fit, best-fit and worst-fit.

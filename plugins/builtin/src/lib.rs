@@ -1,0 +1,1 @@
+//! Names the plugin crates that are linked in: defaults and fallbacks.

@@ -1,0 +1,1 @@
+//! Discovers, inspects, stages, probes, opens and supervises plugin libraries, inline or in a child.

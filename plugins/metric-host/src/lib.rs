@@ -1,0 +1,1 @@
+//! Metric plugin: memory, load and pressure of this host.

@@ -1,0 +1,1 @@
+//! Qos plugin: class, then priority, then who came first.

@@ -1,0 +1,1 @@
+//! Resource and driver plugin: cpu, memory, pids and gpu of this host.

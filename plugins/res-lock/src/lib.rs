@@ -1,0 +1,1 @@
+//! Resource plugin: named locks, shared or exclusive.

@@ -1,0 +1,1 @@
+//! Resource and driver plugin: TCP ports of this host.

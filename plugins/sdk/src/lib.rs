@@ -1,0 +1,1 @@
+//! All that a plugin author imports: the interface, #[plugin] and the guards.

@@ -1,0 +1,1 @@
+//! Remembers what exists and who holds it: the books.

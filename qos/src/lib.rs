@@ -1,0 +1,1 @@
+//! Decides who is first: classes and priorities.

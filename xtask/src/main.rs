@@ -1,0 +1,2 @@
+//! One binary, all automation.
+fn main() {}
