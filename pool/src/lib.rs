@@ -1,1 +1,31 @@
 //! Remembers what exists and who holds it: the books.
+//!
+//! Only this crate writes the tables. [`Books::check`] is asked before every grant, whoever proposed
+//! it, so a strategy can be wrong but never harmful; [`Books::balanced`] adds everything up again.
+//!
+//! ```
+//! use bursar_interface::{PoolSpec, ResourceSpec, Shape};
+//! let mut books = bursar_pool::Books::new();
+//! books.set_resource(&ResourceSpec {
+//!     name: "cpu".into(), shape: Shape::Capacity, unit: "millicores".into(),
+//!     min: 1, step: 1, piece: 0, springs: 0, driven: false,
+//! });
+//! books.set_pool(&PoolSpec { resource: "cpu".into(), name: "cpu".into(), capacity: 2_000, ..PoolSpec::default() });
+//! assert!(books.balanced());
+//! assert_eq!(books.view().resources.free[0], 2_000);
+//! ```
+#![forbid(unsafe_code)]
+
+mod balance;
+mod books;
+mod check;
+mod demand;
+mod digest;
+mod lease;
+mod names;
+mod slots;
+mod supply;
+
+pub use books::Books;
+pub use check::{Placement, Refused};
+pub use digest::Digest;

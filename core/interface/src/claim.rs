@@ -63,6 +63,8 @@ pub enum Ending {
     WaitExpired,
     /// Its process is gone.
     ProcessGone,
+    /// It was killed for passing its own limit.
+    OverLimit,
     /// It could not be made true.
     EnforceFailed,
     /// The machine was started anew.

@@ -91,6 +91,9 @@ pub enum Command {
         epoch: u64,
         /// `/proc/sys/kernel/random/boot_id`.
         boot: String,
+        /// Boot time at this start, in nanoseconds: with the batch's time it tells how long the
+        /// daemon was away when it comes back within the same boot.
+        boottime_ns: u64,
     },
     /// A kind of thing exists.
     SetResource(ResourceSpec),
@@ -166,6 +169,8 @@ pub enum Command {
         claim: ClaimId,
         /// The evidence.
         proof: Proof,
+        /// The kernel killed it for passing its own memory limit.
+        over_limit: bool,
     },
     /// An edge could not prove the return; it goes on trying.
     ReclaimFailed {

@@ -1,0 +1,301 @@
+//! Admission: each input is turned into what it does, or refused with what would be right.
+use crate::{Engine, apply::join, engine::Tape, feasible::Wanted};
+use bursar_interface::{
+    Amount, Ask, ClaimId, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId, What,
+    bound::{
+        AMOUNT_MAX, CLAIMS_MAX, KEY_BYTES_MAX, LINES_MAX, NAME_BYTES_MAX, PENDING_MAX, SCOPE_DEPTH_MAX,
+        SCOPES_MAX, TTL_NS_MAX,
+    },
+};
+
+impl Engine {
+    /// Carries out an input, or refuses it.
+    pub(crate) fn admit(&mut self, cause: u32, input: &Input, tape: &mut Tape<'_>) {
+        let outcome = match &input.body {
+            Command::Tick => Ok(()),
+            Command::Ask(ask) => self.ask(cause, tape, &input.by, ask),
+            body => self.verb(cause, tape, &input.by, body),
+        };
+        if let Err(refusal) = outcome {
+            self.emit(tape, Some(cause), What::Refused(refusal));
+        }
+    }
+
+    fn ask(&mut self, cause: u32, tape: &mut Tape<'_>, by: &Principal, ask: &Ask) -> Result<(), Refusal> {
+        if let Some(claim) = ask.key.as_ref().and_then(|key| self.kept.by_key(&by.root, key)) {
+            self.emit(tape, Some(cause), What::Repeated(claim));
+            return Ok(());
+        }
+        self.check_form(ask)?;
+        self.check_room()?;
+        let path = join(&by.root, &ask.scope);
+        check_path(&path)?;
+        if let Some(apart) = &ask.apart {
+            check_path(&join(&by.root, apart))?;
+        }
+        let lines = self.check_lines(ask)?;
+        self.check_fit(ask, &lines)?;
+        self.check_limits(&path, &lines)?;
+        self.spring(cause, tape, ask);
+        let claim = ClaimId(self.claims + 1);
+        let scope = self
+            .books
+            .scope(&path)
+            .map_or(self.books.next_scope(), |row| ScopeId(self.books.view().scopes.id[row as usize]));
+        self.emit(tape, Some(cause), What::Queued { claim, scope });
+        Ok(())
+    }
+
+    fn check_form(&self, ask: &Ask) -> Result<(), Refusal> {
+        if ask.lines.is_empty() {
+            return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
+        }
+        if ask.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
+            return bad(
+                "the idempotency key is empty or too long",
+                &format!("use 1 to {KEY_BYTES_MAX} bytes"),
+            );
+        }
+        let longest = ask.wait_ns.max(ask.ttl_ns).max(ask.expect_ns);
+        if longest > TTL_NS_MAX {
+            return bad(
+                "wait, ttl or expect is too long",
+                &format!("at most {} days", TTL_NS_MAX / 86_400_000_000_000),
+            );
+        }
+        if ask.ttl_ns == 0 {
+            return bad("ttl is zero", "say how long the lease lasts without renewal, as 1h");
+        }
+        Ok(())
+    }
+
+    fn check_room(&self) -> Result<(), Refusal> {
+        let full = |what: &str| Err(Refusal::new(Reason::QueueFull, what).hint("try again later"));
+        if self.fresh.len() + self.queue.len() >= PENDING_MAX {
+            return full(&format!("{PENDING_MAX} claims wait already"));
+        }
+        if self.books.live() >= CLAIMS_MAX {
+            return full(&format!("{CLAIMS_MAX} claims are alive already"));
+        }
+        if self.books.scopes() >= SCOPES_MAX {
+            return full(&format!("{SCOPES_MAX} scopes are alive already"));
+        }
+        Ok(())
+    }
+
+    fn check_lines(&self, ask: &Ask) -> Result<Vec<Wanted>, Refusal> {
+        let mut wanted = Vec::new();
+        for line in &ask.lines {
+            let Some(resource) = self.books.resource(&line.resource) else {
+                let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
+                return Err(Refusal::new(
+                    Reason::UnknownResource,
+                    format!("there is no resource {:?}", line.resource),
+                )
+                .hint(format!("known are: {}", known.join(", "))));
+            };
+            let spec = self.books.spec(resource);
+            if line.amount == 0 && !(line.whole && spec.springs > 0) {
+                return bad(
+                    &format!("{} is zero", spec.name),
+                    "ask for more than zero, or leave the line out",
+                );
+            }
+            if line.amount > AMOUNT_MAX {
+                return bad(
+                    &format!("{} {} {} is beyond any amount", line.amount, spec.unit, spec.name),
+                    &format!("at most {AMOUNT_MAX}"),
+                );
+            }
+            if line.amount < spec.min && !line.whole || spec.step > 1 && line.amount % spec.step != 0 {
+                return bad(
+                    &format!("{} {} of {} cannot be claimed", line.amount, spec.unit, spec.name),
+                    &format!("at least {}, in steps of {}", spec.min, spec.step.max(1)),
+                );
+            }
+            let want = match &line.pool {
+                None => NONE,
+                Some(name) => self.check_pool(resource, name)?,
+            };
+            let models = self.books.labels(&line.models).unwrap_or(0);
+            if !line.models.is_empty() && models == 0 {
+                return never(&format!("no pool carries the model {}", line.models.join(" or ")), "");
+            }
+            wanted.extend(self.books.split(line).take(LINES_MAX + 1).map(|amount| Wanted {
+                resource,
+                amount,
+                want,
+                models,
+            }));
+            if wanted.len() > LINES_MAX {
+                return bad(
+                    &format!("the claim comes to more than {LINES_MAX} lines"),
+                    "split it into several claims",
+                );
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The row of a named pool; [`NONE`] for one that will spring from its name.
+    fn check_pool(&self, resource: Row, name: &str) -> Result<Row, Refusal> {
+        let spec = self.books.spec(resource);
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return bad(
+                &format!("{name:?} is no name for a pool"),
+                &format!("use 1 to {NAME_BYTES_MAX} printable bytes"),
+            );
+        }
+        match self.books.pool_named(resource, name) {
+            Some(row) => Ok(row),
+            None if spec.springs > 0 => Ok(NONE),
+            None => never(&format!("there is no pool {}:{name}", spec.name), "see `bursar get pools`"),
+        }
+    }
+
+    /// Refuses at once what could never be granted, even by an idle fleet.
+    fn check_fit(&mut self, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
+        let need = match self.books.labels(&ask.need) {
+            Ok(need) => need,
+            Err(unknown) => {
+                return never(&format!("no node carries the label {unknown}"), "see `bursar get nodes`");
+            }
+        };
+        let bar = self.books.known_labels(&ask.bar);
+        let springing: Vec<bool> =
+            ask.lines.iter().flat_map(|line| self.books.split(line).map(|_| self.springs(line))).collect();
+        let standing: Vec<Wanted> = lines
+            .iter()
+            .zip(&springing)
+            .filter(|(_, springing)| !**springing)
+            .map(|(line, _)| *line)
+            .collect();
+        if let Some(line) = lines
+            .iter()
+            .zip(&springing)
+            .find(|(line, s)| **s && line.amount > self.books.spec(line.resource).springs)
+        {
+            let spec = self.books.spec(line.0.resource);
+            return never(
+                &format!("{} {} is more than a {} can have", line.0.amount, spec.unit, spec.name),
+                &format!("at most {}", spec.springs),
+            );
+        }
+        if self.feasible.ask(&self.books, &standing, need, bar) {
+            return Ok(());
+        }
+        let (message, hint) = self.too_much(&standing);
+        never(&message, &hint)
+    }
+
+    /// Names the line that is more than any node has, with the most that one could ask for.
+    fn too_much(&self, lines: &[Wanted]) -> (String, String) {
+        let view = self.books.view();
+        for line in lines {
+            let spec = self.books.spec(line.resource);
+            let asked: Amount =
+                lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
+            let largest = view.resources.largest[line.resource as usize];
+            if largest == 0 && view.resources.first_floating[line.resource as usize] == NONE {
+                return (format!("this installation has no {}", spec.name), "see `bursar get pools`".into());
+            }
+            if largest > 0 && asked > largest {
+                return (
+                    format!("{asked} {} of {} is more than any node has", spec.unit, spec.name),
+                    format!("at most {largest} {}", spec.unit),
+                );
+            }
+        }
+        (
+            "no single node has all of it, even when idle".into(),
+            "ask for less, or for fewer kinds at once".into(),
+        )
+    }
+
+    fn springs(&self, line: &LineAsk) -> bool {
+        let Some(resource) = self.books.resource(&line.resource) else { return false };
+        let named = line.pool.as_ref();
+        self.books.spec(resource).springs > 0
+            && named.is_some_and(|name| self.books.pool_named(resource, name).is_none())
+    }
+
+    /// Refuses at once what is above a limit on the way to the root, whoever holds what.
+    fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
+        let Some(scope) = self.nearest_scope(path) else { return Ok(()) };
+        let view = self.books.view();
+        for line in lines {
+            let asked: Amount =
+                lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
+            for quota in self.books.quotas_of(scope, line.resource) {
+                let limit = view.quotas.limit[quota as usize];
+                if asked > limit {
+                    let spec = self.books.spec(line.resource);
+                    let name = self.books.scope_path(view.quotas.scope[quota as usize]);
+                    return Err(Refusal::new(
+                        Reason::InsufficientQuota,
+                        format!(
+                            "{asked} {} of {} is above the limit of scope {name:?}",
+                            spec.unit, spec.name
+                        ),
+                    )
+                    .hint(format!("at most {limit}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The deepest scope on a path that exists.
+    fn nearest_scope(&self, path: &str) -> Option<Row> {
+        let mut path = path;
+        loop {
+            if let Some(row) = self.books.scope(path) {
+                return Some(row);
+            }
+            path = path.rsplit_once('/').map_or("", |(above, _)| above);
+        }
+    }
+
+    fn spring(&mut self, cause: u32, tape: &mut Tape<'_>, ask: &Ask) {
+        for line in &ask.lines {
+            if let (true, Some(name)) = (self.springs(line), &line.pool) {
+                let what = What::PoolSprang {
+                    pool: self.books.next_pool(),
+                    resource: line.resource.clone(),
+                    name: name.clone(),
+                };
+                self.emit(tape, Some(cause), what);
+            }
+        }
+    }
+}
+
+/// Refuses a path that is no scope.
+pub(crate) fn check_path(path: &str) -> Result<(), Refusal> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    let mut depth = 0;
+    for level in path.split('/') {
+        depth += 1;
+        if level.is_empty() || level.len() > NAME_BYTES_MAX || level.chars().any(char::is_control) {
+            return bad(
+                &format!("{path:?} is no scope"),
+                "use names separated by single slashes, as team/session/agent",
+            );
+        }
+    }
+    if depth > SCOPE_DEPTH_MAX {
+        return Err(Refusal::new(Reason::FanOut, format!("{path:?} is {depth} levels deep"))
+            .hint(format!("at most {SCOPE_DEPTH_MAX} levels")));
+    }
+    Ok(())
+}
+
+pub(crate) fn bad<T>(message: &str, hint: &str) -> Result<T, Refusal> {
+    Err(Refusal::new(Reason::BadRequest, message).hint(hint))
+}
+
+fn never<T>(message: &str, hint: &str) -> Result<T, Refusal> {
+    Err(Refusal::new(Reason::NeverFits, message).hint(hint))
+}

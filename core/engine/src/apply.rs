@@ -1,0 +1,202 @@
+//! The fold: how each event moves the state. Total, and it asks nobody.
+use crate::{Closed, ClosedLine, Engine, queue::ANYTHING};
+use bursar_interface::{
+    Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, NONE, Phase, PoolId, Reason, Row, Time, What,
+};
+
+impl Engine {
+    /// Folds one event; `inputs` are those of its batch.
+    pub(crate) fn apply(&mut self, inputs: &[Input], event: &Event) {
+        self.books.begin_change();
+        let input = event.cause.and_then(|cause| inputs.get(cause as usize));
+        match &event.what {
+            What::Refused(_) | What::Repeated(_) | What::PluginFault { .. } => {}
+            What::Queued { claim, .. } => self.queued(*claim, input),
+            What::Waiting { claim, reason } => {
+                self.with(*claim, |engine, row| engine.books.set_reason(row, *reason))
+            }
+            What::Granted { claim, fence, pools, lease_until, .. } => {
+                self.granted(*claim, *fence, pools, *lease_until)
+            }
+            What::Enforced(claim) => self.with(*claim, |engine, row| engine.books.enforce(row)),
+            What::Renewed { claim, lease_until } => self.renewed(*claim, *lease_until),
+            What::Draining { claim, ending } => self.draining(*claim, *ending),
+            What::Quarantined { claim, .. } => self.with(*claim, |engine, row| engine.books.quarantine(row)),
+            What::Closed { claim, ending } => self.close(*claim, *ending),
+            What::PoolSprang { resource, name, .. } => {
+                self.books.spring_pool(resource, name);
+            }
+            What::Started
+            | What::ResourceSet
+            | What::NodeSet
+            | What::PoolSet
+            | What::ScopeSet
+            | What::QuotaSet
+            | What::Attached(_)
+            | What::Settled(_)
+            | What::Swapped => self.as_told(input),
+        }
+    }
+
+    /// Events whose content is that of the causing input.
+    fn as_told(&mut self, input: Option<&Input>) {
+        let Some(Input { body, .. }) = input else { return };
+        match body {
+            Command::Start { epoch, boot, boottime_ns } => self.started(*epoch, boot, *boottime_ns),
+            Command::SetResource(spec) => {
+                self.books.set_resource(spec);
+            }
+            Command::SetNode(spec) => {
+                self.books.set_node(spec);
+                self.supply_changed();
+            }
+            Command::SetPool(spec) => {
+                self.books.set_pool(spec);
+                self.supply_changed();
+            }
+            Command::SetScope(spec) => {
+                self.books.set_scope(spec);
+            }
+            Command::SetQuota(spec) => {
+                self.books.set_quota(spec);
+                self.supply_changed();
+            }
+            Command::Attach { claim, process, .. } => {
+                self.with(*claim, |engine, row| engine.books.attach(row));
+                self.bodies.entry(*claim).or_default().push(process.clone());
+            }
+            Command::Settle { claim, used, .. } => self.with(*claim, |engine, row| {
+                used.iter().for_each(|used| engine.books.settle(row, &used.resource, used.amount));
+            }),
+            Command::Swap { role, to } => {
+                self.deciders.insert(*role, Decider::clone(to));
+            }
+            _ => {}
+        }
+    }
+
+    fn with(&mut self, claim: ClaimId, act: impl FnOnce(&mut Engine, Row)) {
+        if let Some(row) = self.books.claim(claim) {
+            act(self, row);
+        }
+    }
+
+    fn started(&mut self, epoch: u64, boot: &str, boottime_ns: u64) {
+        self.anchor = (self.books.at(), boottime_ns);
+        self.epoch = epoch.max(self.epoch + 1);
+        self.fences = 0;
+        self.boot = boot.into();
+        self.supply_changed();
+    }
+
+    fn supply_changed(&mut self) {
+        self.feasible.forget();
+        self.queue.wake_all();
+    }
+
+    fn queued(&mut self, claim: ClaimId, input: Option<&Input>) {
+        let Some(Input { by, body: Command::Ask(ask) }) = input else { return };
+        let path = join(&by.root, &ask.scope);
+        let apart = ask.apart.as_ref().map(|apart| join(&by.root, apart));
+        self.books.open_claim(claim, &path, apart.as_deref(), ask);
+        self.claims = self.claims.max(claim.0);
+        self.remember_key(&by.root, ask, claim);
+        self.fresh.insert(claim);
+        self.set_deadline(claim);
+    }
+
+    fn remember_key(&mut self, root: &str, ask: &Ask, claim: ClaimId) {
+        if let Some(key) = &ask.key {
+            self.kept.key(root, key, claim);
+        }
+    }
+
+    fn granted(&mut self, claim: ClaimId, fence: Fence, pools: &[PoolId], lease_until: Time) {
+        let Some((row, placement)) = self.books.placement(claim, pools) else { return };
+        self.books.grant(row, fence, &placement, lease_until);
+        self.fences = self.fences.max(fence.0 & ((1 << 40) - 1));
+        self.leave_queue(claim);
+        self.set_deadline(claim);
+    }
+
+    fn renewed(&mut self, claim: ClaimId, lease_until: Time) {
+        self.with(claim, |engine, row| engine.books.renew(row, lease_until));
+        self.set_deadline(claim);
+    }
+
+    fn draining(&mut self, claim: ClaimId, ending: Ending) {
+        self.with(claim, |engine, row| engine.books.drain(row));
+        self.endings.insert(claim, ending);
+    }
+
+    fn close(&mut self, claim: ClaimId, ending: Ending) {
+        let Some(row) = self.books.claim(claim) else { return };
+        let waited = self.books.phase(row) == Phase::Pending;
+        let closed = self.closing(row, ending);
+        self.books.close(row);
+        self.bodies.remove(&claim);
+        self.endings.remove(&claim);
+        if waited {
+            self.leave_queue(claim);
+        } else {
+            closed.lines.iter().for_each(|line| self.queue.wake(line.resource));
+            self.queue.wake(ANYTHING);
+        }
+        self.kept.close(closed);
+    }
+
+    fn closing(&self, row: Row, ending: Ending) -> Closed {
+        let (view, c) = (self.books.view(), row as usize);
+        let lines = view.claims.line_rows(row).map(|line| line as usize).map(|l| ClosedLine {
+            resource: view.lines.resource[l],
+            amount: view.lines.amount[l],
+            used: Some(view.lines.used[l]).filter(|&used| used != u64::MAX),
+        });
+        Closed {
+            claim: ClaimId(view.claims.id[c]),
+            fence: Fence(view.claims.fence[c]),
+            scope: self.books.scope_path(view.claims.scope[c]).clone(),
+            class: view.claims.class[c],
+            priority: view.claims.priority[c],
+            ending,
+            reason: Reason::of(view.claims.reason[c]),
+            asked_at: Time(view.claims.asked_at[c]),
+            closed_at: self.books.at(),
+            lines: lines.collect(),
+        }
+    }
+
+    fn leave_queue(&mut self, claim: ClaimId) {
+        if !self.fresh.remove(&claim) {
+            self.queue.remove(claim);
+        }
+    }
+
+    fn set_deadline(&mut self, claim: ClaimId) {
+        if let Some(at) = self.deadline(claim) {
+            self.deadlines.set(claim, at);
+        }
+    }
+}
+
+/// A path below a root.
+pub(crate) fn join(root: &str, path: &str) -> String {
+    match (root.is_empty(), path.is_empty()) {
+        (true, _) => path.into(),
+        (_, true) => root.into(),
+        _ => format!("{root}/{path}"),
+    }
+}
+
+/// What can help a waiting claim: its kinds, and anything at all if it is kept apart from others.
+pub(crate) fn hints(engine: &Engine, row: Row) -> Vec<u32> {
+    let view = engine.books.view();
+    let mut hints: Vec<u32> =
+        view.claims.line_rows(row).map(|line| view.lines.resource[line as usize]).collect();
+    hints.sort_unstable();
+    hints.dedup();
+    if view.claims.apart[row as usize] != NONE {
+        hints.push(ANYTHING);
+    }
+    hints
+}

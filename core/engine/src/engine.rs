@@ -1,0 +1,248 @@
+//! The engine as a whole: what it remembers beside the books, and the two ways it moves.
+use crate::{Closed, Plugins, deadline::Deadlines, feasible::Feasible, kept::Kept, queue::Queue};
+use bursar_interface::{
+    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Overlay, Phase, Process, Role, Row, Take, Time,
+    View, What,
+};
+use bursar_pool::{Books, Digest};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A step under way: what came in, and what was done so far.
+pub(crate) struct Tape<'a> {
+    pub(crate) inputs: &'a [Input],
+    pub(crate) events: Vec<Event>,
+}
+
+/// The one writer of the books.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Engine {
+    pub(crate) books: Books,
+    pub(crate) kept: Kept,
+    /// Sequence of the next input.
+    pub(crate) next_seq: u64,
+    /// Rises with every start of the daemon.
+    pub(crate) epoch: u64,
+    /// Fences given out in this epoch.
+    pub(crate) fences: u64,
+    /// Claims given out so far.
+    pub(crate) claims: u64,
+    /// The boot that processes belong to.
+    pub(crate) boot: String,
+    /// Engine time and boot time at the last start: time goes on from here within the same boot.
+    pub(crate) anchor: (Time, u64),
+    /// Processes that live inside leases.
+    pub(crate) bodies: BTreeMap<ClaimId, Vec<Process>>,
+    /// Why draining claims drain.
+    pub(crate) endings: BTreeMap<ClaimId, Ending>,
+    /// Who decides, as last told.
+    pub(crate) deciders: BTreeMap<Role, Decider>,
+    /// Waiting claims that have no rank yet.
+    pub(crate) fresh: BTreeSet<ClaimId>,
+    /// Waiting claims that have one. Made again after a fold, so it is no part of the state.
+    #[serde(skip)]
+    pub(crate) queue: Queue,
+    #[serde(skip)]
+    pub(crate) deadlines: Deadlines,
+    #[serde(skip)]
+    pub(crate) feasible: Feasible,
+    #[serde(skip)]
+    pub(crate) overlay: Overlay,
+    #[serde(skip)]
+    pub(crate) takes: Vec<Take>,
+}
+
+impl Engine {
+    /// An engine with empty books.
+    pub fn new() -> Engine {
+        Engine { books: Books::new(), ..Engine::default() }
+    }
+
+    /// An engine that goes on from a checkpoint: what serde gave back, with what is derived made anew.
+    pub fn resume(mut self) -> Engine {
+        let view = self.books.view();
+        let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
+        let (waiting, timed): (Vec<_>, Vec<_>) = live
+            .map(|row| (ClaimId(view.claims.id[row as usize]), row))
+            .partition(|&(_, row)| self.books.phase(row) == Phase::Pending);
+        self.fresh = waiting.iter().map(|&(id, _)| id).collect();
+        for (id, _) in waiting.into_iter().chain(timed) {
+            if let Some(at) = self.deadline(id) {
+                self.deadlines.set(id, at);
+            }
+        }
+        self
+    }
+
+    /// Takes `inputs` in at `at` and returns the batch with all that was done; state has moved.
+    /// Every input but [`bursar_interface::Command::Tick`] causes at least one event.
+    pub fn step(&mut self, at: Time, inputs: Vec<Input>, plugins: &mut Plugins) -> Batch {
+        self.books.advance(at);
+        let mut tape = Tape { inputs: &inputs, events: Vec::with_capacity(2 * inputs.len()) };
+        for (cause, input) in (0..).zip(&inputs) {
+            self.admit(cause, input, &mut tape);
+        }
+        let impatient = self.expire(&mut tape);
+        self.round(&mut tape, plugins);
+        for claim in impatient {
+            if self.waits(claim) {
+                self.emit(&mut tape, None, What::Closed { claim, ending: Ending::WaitExpired });
+            }
+        }
+        let (first_seq, events) = (self.next_seq, tape.events);
+        self.next_seq += inputs.len() as u64;
+        Batch { first_seq, at: self.books.at(), inputs, events }
+    }
+
+    /// Folds a recorded batch: state moves exactly as it did then, and no plugin is asked.
+    pub fn fold(&mut self, batch: &Batch) {
+        self.books.advance(batch.at);
+        for event in &batch.events {
+            self.apply(&batch.inputs, event);
+        }
+        self.next_seq = batch.next_seq();
+    }
+
+    /// When the engine wants to be stepped again though nothing comes in.
+    pub fn wake_at(&mut self) -> Option<Time> {
+        if self.queue.has_ripe() || !self.fresh.is_empty() {
+            return Some(self.books.at());
+        }
+        let mut deadlines = std::mem::take(&mut self.deadlines);
+        let first = deadlines.first(|claim| self.deadline(claim));
+        self.deadlines = deadlines;
+        first.map(|(at, _)| at)
+    }
+
+    /// One number for the whole state; equal after `step` and after folding what `step` gave.
+    pub fn digest(&self) -> u64 {
+        let mut digest = Digest::default();
+        self.books.digest(&mut digest);
+        self.kept.digest(&mut digest);
+        [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
+        digest.text(&self.boot);
+        for (claim, bodies) in &self.bodies {
+            digest.word(claim.0);
+            bodies.iter().for_each(|body| digest.word(u64::from(body.pid)));
+        }
+        digest.finish()
+    }
+
+    /// The books.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// The tables, borrowed.
+    pub fn view(&self) -> View<'_> {
+        self.books.view()
+    }
+
+    /// Sequence of the next input.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// The start that fences are of.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The boot that attached processes are of; empty before the first start.
+    pub fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    /// Engine time now, given the boot and the boot time (ns) now: within the boot of the last start
+    /// the time that the daemon was away counts; after a reboot time goes on where it stopped.
+    pub fn now(&self, boot: &str, boottime_ns: u64) -> Time {
+        let (at, then) = self.anchor;
+        match boot == self.boot {
+            true => self.books.at().max(at.after(boottime_ns.saturating_sub(then))),
+            false => self.books.at(),
+        }
+    }
+
+    /// Who decides in a role, as last told.
+    pub fn decider(&self, role: Role) -> Option<&Decider> {
+        self.deciders.get(&role)
+    }
+
+    /// Processes that live inside a lease, as they were attached.
+    pub fn bodies(&self, claim: ClaimId) -> &[Process] {
+        self.bodies.get(&claim).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every lease that has processes.
+    pub fn bodied(&self) -> impl Iterator<Item = (ClaimId, &[Process])> {
+        self.bodies.iter().map(|(&claim, bodies)| (claim, bodies.as_slice()))
+    }
+
+    /// A claim that is gone and still remembered.
+    pub fn closed(&self, claim: ClaimId) -> Option<&Closed> {
+        self.kept.find(claim)
+    }
+
+    /// All claims that are gone and still remembered, oldest first.
+    pub fn all_closed(&self) -> impl Iterator<Item = &Closed> {
+        self.kept.iter()
+    }
+
+    /// Why a claim is being taken back.
+    pub fn ending(&self, claim: ClaimId) -> Option<Ending> {
+        self.endings.get(&claim).copied()
+    }
+
+    pub(crate) fn emit(&mut self, tape: &mut Tape<'_>, cause: Option<u32>, what: What) {
+        let event = Event { cause, what };
+        self.apply(tape.inputs, &event);
+        tape.events.push(event);
+    }
+
+    pub(crate) fn next_fence(&self) -> Fence {
+        Fence(self.epoch << 40 | (self.fences + 1))
+    }
+
+    pub(crate) fn waits(&self, claim: ClaimId) -> bool {
+        self.books.claim(claim).is_some_and(|row| self.books.phase(row) == Phase::Pending)
+    }
+
+    /// When a claim's waiting or lease ends; `None` when it is draining or gone.
+    pub(crate) fn deadline(&self, claim: ClaimId) -> Option<Time> {
+        let row = self.books.claim(claim)?;
+        let claims = self.books.view().claims;
+        match self.books.phase(row) {
+            Phase::Pending => Some(Time(claims.wait_until[row as usize])),
+            Phase::Reserved | Phase::Held => Some(Time(claims.lease_until[row as usize])),
+            Phase::Draining | Phase::Closed => None,
+        }
+    }
+
+    /// Ends the leases whose time is over; returns the claims whose waiting is, for one last try.
+    fn expire(&mut self, tape: &mut Tape<'_>) -> Vec<ClaimId> {
+        let mut impatient = Vec::new();
+        let mut deadlines = std::mem::take(&mut self.deadlines);
+        while let Some((at, claim)) = deadlines.first(|claim| self.deadline(claim)) {
+            if at > self.books.at() {
+                break;
+            }
+            deadlines.pop();
+            if self.waits(claim) {
+                impatient.push(claim);
+            } else {
+                self.end(tape, None, claim, Ending::LeaseExpired);
+            }
+        }
+        deadlines.compact(self.books.live(), |claim| self.deadline(claim));
+        self.deadlines = deadlines;
+        impatient
+    }
+
+    /// Ends a claim: at once where nothing has to be taken back, else by way of draining.
+    pub(crate) fn end(&mut self, tape: &mut Tape<'_>, cause: Option<u32>, claim: ClaimId, ending: Ending) {
+        let Some(row) = self.books.claim(claim) else { return };
+        let bodied = self.books.view().claims.bodied[row as usize] != 0;
+        let what = if bodied { What::Draining { claim, ending } } else { What::Closed { claim, ending } };
+        self.emit(tape, cause, what);
+    }
+}

@@ -1,0 +1,83 @@
+//! Whether a claim could ever fit: tried once per shape on an idle fleet, and remembered until the
+//! supply changes, so that no ask scans the nodes twice.
+use crate::shape::Shape;
+use bursar_interface::{Amount, NONE, Row, View};
+use bursar_pool::Books;
+use std::collections::HashMap;
+
+/// Shapes remembered at once; past that, all are forgotten.
+const SHAPES_MAX: usize = 4096;
+
+/// One wanted line, resolved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) resource: Row,
+    pub(crate) amount: Amount,
+    pub(crate) want: Row,
+    pub(crate) models: u64,
+}
+
+/// Shapes and whether they fit an idle fleet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Feasible(HashMap<Shape, bool>);
+
+impl Feasible {
+    /// The supply changed: nothing is known any more.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether some node could take all the lines if nobody else were there.
+    pub(crate) fn ask(&mut self, books: &Books, lines: &[Wanted], need: u64, bar: u64) -> bool {
+        let shape = lines.iter().fold(Shape::new().with(need).with(bar), |shape, line| {
+            shape
+                .with(u64::from(line.resource) | u64::from(line.want) << 32)
+                .with(line.amount)
+                .with(line.models)
+        });
+        if self.0.len() >= SHAPES_MAX {
+            self.0.clear();
+        }
+        *self.0.entry(shape).or_insert_with(|| somewhere(&books.view(), lines, need, bar))
+    }
+}
+
+fn somewhere(view: &View<'_>, lines: &[Wanted], need: u64, bar: u64) -> bool {
+    let mut largest_first = lines.to_vec();
+    largest_first.sort_by_key(|line| std::cmp::Reverse(line.amount));
+    let labels_fit = |n: usize| view.nodes.labels[n] & need == need && view.nodes.labels[n] & bar == 0;
+    let mut nodes = (0..view.nodes.len() as Row).filter(|&n| labels_fit(n as usize));
+    on(view, &largest_first, NONE) || nodes.any(|node| on(view, &largest_first, node))
+}
+
+/// Whether one node (or, for [`NONE`], no node at all) takes every line when idle.
+fn on(view: &View<'_>, lines: &[Wanted], node: Row) -> bool {
+    let mut used: Vec<(Row, Amount)> = Vec::with_capacity(lines.len());
+    lines.iter().all(|line| {
+        let here = pools(view, line, node).find(|&pool| {
+            let taken: Amount = used.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
+            let labels = view.pools.labels[pool as usize];
+            view.pools.capacity[pool as usize] >= taken + line.amount
+                && (line.models == 0 || labels & line.models != 0)
+        });
+        here.is_some_and(|pool| {
+            used.push((pool, line.amount));
+            true
+        })
+    })
+}
+
+fn pools<'a>(view: &'a View<'a>, line: &Wanted, node: Row) -> impl Iterator<Item = Row> + 'a {
+    let single = line.want != NONE;
+    let first = match (single, node) {
+        (true, _) => Some(line.want).filter(|&p| [NONE, node].contains(&view.pools.node[p as usize])),
+        (_, NONE) => Some(view.resources.first_floating[line.resource as usize]),
+        _ => Some(view.first_of_kind(node, line.resource))
+            .filter(|&pool| pool != NONE)
+            .or(Some(view.resources.first_floating[line.resource as usize])),
+    };
+    let next = view.pools.next;
+    std::iter::successors(first.filter(|&pool| pool != NONE), move |&pool| {
+        Some(next[pool as usize]).filter(|&row| row != NONE && !single)
+    })
+}

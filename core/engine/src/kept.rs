@@ -1,0 +1,113 @@
+//! What is remembered of claims that are gone: for late askers, and so that a repeated ask gets its
+//! first answer. Bounded by number and by time.
+use bursar_interface::{
+    Amount, ClaimId, Ending, Fence, Reason, Time,
+    bound::{KEPT_MAX, KEPT_NS},
+};
+use bursar_pool::Digest;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// One line of a claim that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedLine {
+    /// Row of the kind.
+    pub resource: u32,
+    /// How much was asked.
+    pub amount: Amount,
+    /// What was used, if it was settled.
+    pub used: Option<Amount>,
+}
+
+/// A claim that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Which.
+    pub claim: ClaimId,
+    /// Its last token; 0 if it was never granted.
+    pub fence: Fence,
+    /// Path of its scope.
+    pub scope: Arc<str>,
+    /// Its class as a number.
+    pub class: u32,
+    /// Its priority.
+    pub priority: u32,
+    /// Why it went.
+    pub ending: Ending,
+    /// Why it was waiting, if it never got anything.
+    pub reason: Option<Reason>,
+    /// When it was asked.
+    pub asked_at: Time,
+    /// When it went.
+    pub closed_at: Time,
+    /// What for.
+    pub lines: Box<[ClosedLine]>,
+}
+
+/// Closed claims in the order in which they went, and the keys of all claims.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    closed: VecDeque<Closed>,
+    keys: BTreeMap<(String, String), ClaimId>,
+    keyed: BTreeMap<ClaimId, (String, String)>,
+}
+
+impl Kept {
+    /// The claim that was asked for with this key by this principal.
+    pub(crate) fn by_key(&self, root: &str, key: &str) -> Option<ClaimId> {
+        self.keys.get(&(root.to_owned(), key.to_owned())).copied()
+    }
+
+    /// Remembers the key of a claim.
+    pub(crate) fn key(&mut self, root: &str, key: &str, claim: ClaimId) {
+        let key = (root.to_owned(), key.to_owned());
+        self.keys.insert(key.clone(), claim);
+        self.keyed.insert(claim, key);
+    }
+
+    /// Remembers a claim that is gone, and forgets what is over the bounds.
+    pub(crate) fn close(&mut self, closed: Closed) {
+        let now = closed.closed_at;
+        self.closed.push_back(closed);
+        while self.closed.len() > KEPT_MAX
+            || self.closed.front().is_some_and(|old| old.closed_at.after(KEPT_NS) <= now)
+        {
+            if let Some(key) = self.closed.pop_front().and_then(|old| self.keyed.remove(&old.claim)) {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    /// A claim that is gone and still remembered; newest first, since that is who is asked about.
+    pub(crate) fn find(&self, claim: ClaimId) -> Option<&Closed> {
+        self.closed.iter().rev().find(|closed| closed.claim == claim)
+    }
+
+    /// All that are remembered, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Closed> {
+        self.closed.iter()
+    }
+
+    /// Adds everything remembered to a digest.
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        for closed in &self.closed {
+            let words = [
+                closed.claim.0,
+                closed.fence.0,
+                closed.ending as u64,
+                closed.closed_at.0,
+                closed.lines.len() as u64,
+            ];
+            words.into_iter().for_each(|word| digest.word(word));
+            closed.lines.iter().for_each(|line| digest.word(line.used.unwrap_or(Amount::MAX)));
+        }
+        for ((root, key), claim) in &self.keys {
+            digest.text(root);
+            digest.text(key);
+            digest.word(claim.0);
+        }
+    }
+}

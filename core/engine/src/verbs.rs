@@ -1,0 +1,326 @@
+//! The other verbs: what holders, operators and edges may do to a claim and to the installation.
+use crate::{
+    Engine,
+    admit::{bad, check_path},
+    engine::Tape,
+};
+use bursar_interface::{
+    ClaimId, Command, Ending, Fence, NodeSpec, Phase, PoolSpec, Principal, QuotaSpec, Reason, Refusal,
+    ResourceSpec, Row, Time, What,
+    bound::{AMOUNT_MAX, LABELS_MAX, NAME_BYTES_MAX, NODES_MAX, POOLS_MAX, RESOURCES_MAX, TTL_NS_MAX},
+};
+
+/// What a lease gets at most after a restart, in nanoseconds (30 s).
+const GRACE_NS: u64 = 30_000_000_000;
+/// Processes attached to one lease at most.
+const BODIES_MAX: usize = 64;
+
+impl Engine {
+    /// Carries out anything but an ask.
+    pub(crate) fn verb(
+        &mut self,
+        cause: u32,
+        tape: &mut Tape<'_>,
+        by: &Principal,
+        body: &Command,
+    ) -> Result<(), Refusal> {
+        let cause = Some(cause);
+        match body {
+            Command::Renew { claim, fence, ttl_ns } => self.renew(cause, tape, by, (*claim, *fence), *ttl_ns),
+            Command::Settle { claim, fence, used } => {
+                self.fenced(by, *claim, *fence)?;
+                if let Some(unknown) = used.iter().find(|used| self.books.resource(&used.resource).is_none())
+                {
+                    return Err(Refusal::new(
+                        Reason::UnknownResource,
+                        format!("there is no resource {:?}", unknown.resource),
+                    ));
+                }
+                self.emit(tape, cause, What::Settled(*claim));
+                Ok(())
+            }
+            Command::Release { claim, fence } => {
+                self.leased(by, *claim, *fence)?;
+                self.end(tape, cause, *claim, Ending::Released);
+                Ok(())
+            }
+            Command::Cancel { claim } => self.cancel(cause, tape, by, *claim),
+            Command::Attach { claim, fence, .. } => {
+                self.leased(by, *claim, *fence)?;
+                if self.bodies(*claim).len() >= BODIES_MAX {
+                    return Err(Refusal::new(
+                        Reason::FanOut,
+                        format!("{BODIES_MAX} processes are attached already"),
+                    ));
+                }
+                self.emit(tape, cause, What::Attached(*claim));
+                Ok(())
+            }
+            told => {
+                if !by.admin {
+                    return Err(Refusal::new(
+                        Reason::Forbidden,
+                        "only the daemon's own user and root administer",
+                    ));
+                }
+                self.told(cause, tape, told)
+            }
+        }
+    }
+
+    fn renew(
+        &mut self,
+        cause: Option<u32>,
+        tape: &mut Tape<'_>,
+        by: &Principal,
+        of: (ClaimId, Fence),
+        ttl_ns: u64,
+    ) -> Result<(), Refusal> {
+        let row = self.leased(by, of.0, of.1)?;
+        if ttl_ns > TTL_NS_MAX {
+            return bad("ttl is too long", &format!("at most {} days", TTL_NS_MAX / 86_400_000_000_000));
+        }
+        let ttl = if ttl_ns == 0 { self.books.view().claims.ttl[row as usize] } else { ttl_ns };
+        self.emit(tape, cause, What::Renewed { claim: of.0, lease_until: self.books.at().after(ttl) });
+        Ok(())
+    }
+
+    fn cancel(
+        &mut self,
+        cause: Option<u32>,
+        tape: &mut Tape<'_>,
+        by: &Principal,
+        claim: ClaimId,
+    ) -> Result<(), Refusal> {
+        let row = self.seen(by, claim)?;
+        if self.books.phase(row) == Phase::Draining {
+            return Err(Refusal::new(Reason::LeaseExpired, format!("claim {claim} is ending already")));
+        }
+        self.end(tape, cause, claim, Ending::Cancelled);
+        Ok(())
+    }
+
+    /// The row of a claim that this principal may see; the same answer for absent and forbidden.
+    fn seen(&self, by: &Principal, claim: ClaimId) -> Result<Row, Refusal> {
+        let mine = |path: &str| {
+            by.root.is_empty()
+                || path
+                    .strip_prefix(by.root.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(row) = self.books.claim(claim) {
+            let scope = self.books.view().claims.scope[row as usize];
+            if mine(self.books.scope_path(scope)) {
+                return Ok(row);
+            }
+        } else if let Some(closed) = self.kept.find(claim).filter(|closed| mine(&closed.scope)) {
+            return Err(Refusal::new(
+                Reason::LeaseExpired,
+                format!("claim {claim} has ended ({:?})", closed.ending),
+            ));
+        }
+        Err(Refusal::new(Reason::UnknownClaim, format!("there is no claim {claim}"))
+            .hint("see `bursar get claims`"))
+    }
+
+    /// The row of a granted claim with this token.
+    fn fenced(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
+        let row = self.seen(by, claim)?;
+        if self.books.phase(row) == Phase::Pending {
+            return Err(Refusal::new(Reason::StaleFence, format!("claim {claim} was not granted yet")));
+        }
+        if self.books.view().claims.fence[row as usize] != fence.0 {
+            return Err(Refusal::new(
+                Reason::StaleFence,
+                format!("{fence} is not the fence of claim {claim}"),
+            )
+            .hint("use the fence that the grant gave"));
+        }
+        Ok(row)
+    }
+
+    /// The row of a lease with this token that has not ended.
+    fn leased(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
+        let row = self.fenced(by, claim, fence)?;
+        match self.books.phase(row) {
+            Phase::Draining => {
+                Err(Refusal::new(Reason::LeaseExpired, format!("claim {claim} is ending already")))
+            }
+            _ => Ok(row),
+        }
+    }
+
+    /// What the daemon and its operators say.
+    fn told(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, body: &Command) -> Result<(), Refusal> {
+        match body {
+            Command::Start { boot, .. } => {
+                let rebooted = !self.boot.is_empty() && self.boot != *boot;
+                self.emit(tape, cause, What::Started);
+                if rebooted {
+                    self.lose_processes(cause, tape);
+                }
+                self.grace(cause, tape);
+            }
+            Command::SetResource(spec) => self.set_resource(cause, tape, spec)?,
+            Command::SetNode(spec) => self.set_node(cause, tape, spec)?,
+            Command::SetPool(spec) => self.set_pool(cause, tape, spec)?,
+            Command::SetQuota(spec) => self.set_quota(cause, tape, spec)?,
+            Command::SetScope(spec) => {
+                check_path(&spec.path)?;
+                self.emit(tape, cause, What::ScopeSet);
+            }
+            Command::Swap { .. } => self.emit(tape, cause, What::Swapped),
+            edge => self.reported(cause, tape, edge)?,
+        }
+        Ok(())
+    }
+
+    /// What the edges report of a lease.
+    fn reported(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, body: &Command) -> Result<(), Refusal> {
+        let (Command::Enforced { claim }
+        | Command::EnforceFailed { claim, .. }
+        | Command::Exited { claim }
+        | Command::Reclaimed { claim, .. }
+        | Command::ReclaimFailed { claim, .. }) = body
+        else {
+            return bad("the input means nothing here", "");
+        };
+        let claim = *claim;
+        let phase = self.books.claim(claim).map_or(Phase::Closed, |row| self.books.phase(row));
+        let draining = phase == Phase::Draining;
+        match body {
+            _ if matches!(phase, Phase::Pending | Phase::Closed) => {
+                return Err(Refusal::new(Reason::UnknownClaim, format!("claim {claim} has no lease")));
+            }
+            Command::Enforced { .. } if !draining => self.emit(tape, cause, What::Enforced(claim)),
+            Command::EnforceFailed { .. } if !draining => {
+                self.drain(cause, tape, claim, Ending::EnforceFailed)
+            }
+            Command::Exited { .. } if !draining => self.drain(cause, tape, claim, Ending::ProcessGone),
+            Command::Reclaimed { over_limit, .. } if draining => {
+                let known = self.ending(claim).unwrap_or(Ending::Released);
+                let ending = if *over_limit { Ending::OverLimit } else { known };
+                self.emit(tape, cause, What::Closed { claim, ending });
+            }
+            Command::ReclaimFailed { message, .. } if draining => {
+                self.emit(tape, cause, What::Quarantined { claim, message: message.clone() });
+            }
+            _ => return Err(Refusal::new(Reason::LeaseExpired, format!("claim {claim} is {phase:?}"))),
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, claim: ClaimId, ending: Ending) {
+        self.emit(tape, cause, What::Draining { claim, ending });
+    }
+
+    /// After a reboot no attached process lives: their leases end.
+    fn lose_processes(&mut self, cause: Option<u32>, tape: &mut Tape<'_>) {
+        let bodied: Vec<ClaimId> = self.bodies.keys().copied().collect();
+        for claim in bodied {
+            let live = self.books.claim(claim).is_some_and(|row| self.books.phase(row) < Phase::Draining);
+            if live {
+                self.drain(cause, tape, claim, Ending::Rebooted);
+            }
+        }
+    }
+
+    fn set_resource(
+        &mut self,
+        cause: Option<u32>,
+        tape: &mut Tape<'_>,
+        spec: &ResourceSpec,
+    ) -> Result<(), Refusal> {
+        check_name("resource", &spec.name)?;
+        let known = self.books.resource(&spec.name);
+        if known.is_none() && self.books.specs().len() >= RESOURCES_MAX {
+            return bad(&format!("{RESOURCES_MAX} resources exist already"), "");
+        }
+        let changes_kind = known
+            .map(|row| self.books.spec(row))
+            .is_some_and(|old| old.shape != spec.shape || old.unit != spec.unit);
+        if changes_kind {
+            return bad(
+                &format!("resource {} is counted otherwise already", spec.name),
+                "give the new kind another name",
+            );
+        }
+        if spec.min == 0 || spec.springs > AMOUNT_MAX || spec.piece > AMOUNT_MAX {
+            return bad(&format!("resource {} has impossible bounds", spec.name), "min is at least 1");
+        }
+        self.emit(tape, cause, What::ResourceSet);
+        Ok(())
+    }
+
+    fn set_node(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, spec: &NodeSpec) -> Result<(), Refusal> {
+        check_name("node", &spec.name)?;
+        self.check_labels(&spec.labels)?;
+        if self.books.node(&spec.name).is_none() && self.books.view().nodes.len() >= NODES_MAX {
+            return bad(&format!("{NODES_MAX} nodes exist already"), "");
+        }
+        self.emit(tape, cause, What::NodeSet);
+        Ok(())
+    }
+
+    fn set_pool(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, spec: &PoolSpec) -> Result<(), Refusal> {
+        check_name("pool", &spec.name)?;
+        self.check_labels(&spec.labels)?;
+        self.check_kind(&spec.resource)?;
+        if let Some(node) = spec.node.as_ref().filter(|node| self.books.node(node).is_none()) {
+            return bad(&format!("there is no node {node:?}"), "set the node first");
+        }
+        if spec.capacity > AMOUNT_MAX {
+            return bad(
+                &format!("{} is beyond any capacity", spec.capacity),
+                &format!("at most {AMOUNT_MAX}"),
+            );
+        }
+        if self.books.view().pools.len() >= POOLS_MAX {
+            return bad(&format!("{POOLS_MAX} pools exist already"), "");
+        }
+        self.emit(tape, cause, What::PoolSet);
+        Ok(())
+    }
+
+    fn set_quota(
+        &mut self,
+        cause: Option<u32>,
+        tape: &mut Tape<'_>,
+        spec: &QuotaSpec,
+    ) -> Result<(), Refusal> {
+        check_path(&spec.scope)?;
+        self.check_kind(&spec.resource)?;
+        if spec.limit.is_some_and(|limit| limit < spec.guaranteed) {
+            return bad("the limit is below the guarantee", "raise the limit or lower the guarantee");
+        }
+        self.emit(tape, cause, What::QuotaSet);
+        Ok(())
+    }
+
+    fn check_kind(&self, name: &str) -> Result<(), Refusal> {
+        match self.books.resource(name) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::new(Reason::UnknownResource, format!("there is no resource {name:?}"))),
+        }
+    }
+
+    fn check_labels(&self, labels: &[String]) -> Result<(), Refusal> {
+        labels.iter().try_for_each(|label| check_name("label", label))?;
+        let new =
+            labels.iter().filter(|label| self.books.labels(std::slice::from_ref(label)).is_err()).count();
+        match self.books.known_terms() + new > LABELS_MAX {
+            true => bad(&format!("more than {LABELS_MAX} label terms"), "use fewer"),
+            false => Ok(()),
+        }
+    }
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return bad(
+            &format!("{name:?} is no name for a {what}"),
+            &format!("use 1 to {NAME_BYTES_MAX} printable bytes"),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Whether the books add up: every sum that is kept is computed again from the lines.
+use crate::Books;
+use bursar_interface::{Amount, NONE, Phase, Row};
+
+impl Books {
+    /// Whether each pool's amounts are those of the live leases, no pool is promised beyond what was
+    /// ever offered to them, each quota's charge is what its scope holds, and all counts agree.
+    pub fn balanced(&self) -> bool {
+        self.pools_add_up() && self.quotas_add_up() && self.kinds_add_up() && self.scopes_add_up()
+    }
+
+    /// Whether no pool is promised beyond its capacity. May be untrue after a capacity shrank, until
+    /// enough came back; never through a grant.
+    pub fn within_capacity(&self) -> bool {
+        let pools = &self.tables.pools;
+        (0..pools.len())
+            .all(|p| pools.reserved[p] + pools.held[p] + pools.quarantined[p] <= pools.capacity[p])
+    }
+
+    fn pools_add_up(&self) -> bool {
+        let mut sums = vec![[0 as Amount; 3]; self.tables.pools.len()];
+        let (lines, claims) = (&self.tables.lines, &self.tables.claims);
+        for l in (0..lines.len()).filter(|&l| lines.claim[l] != NONE && lines.pool[l] != NONE) {
+            let c = lines.claim[l] as usize;
+            let account = match (Phase::of(claims.phase[c]), claims.bodied[c]) {
+                (Phase::Pending | Phase::Closed, _) => return false,
+                (_, crate::lease::QUARANTINED) => 2,
+                (Phase::Reserved, _) => 0,
+                _ => 1,
+            };
+            sums[lines.pool[l] as usize][account] += lines.amount[l];
+        }
+        let pools = &self.tables.pools;
+        sums.iter()
+            .enumerate()
+            .all(|(p, sum)| *sum == [pools.reserved[p], pools.held[p], pools.quarantined[p]])
+    }
+
+    fn quotas_add_up(&self) -> bool {
+        let quotas = &self.tables.quotas;
+        (0..quotas.len()).all(|q| quotas.charged[q] == self.held_below(quotas.scope[q], quotas.resource[q]))
+    }
+
+    fn kinds_add_up(&self) -> bool {
+        let pools = self.tables.pools.view();
+        (0..self.tables.resources.len()).all(|r| {
+            let of_kind = (0..pools.len()).filter(|&p| pools.id[p] != 0 && pools.resource[p] == r as Row);
+            of_kind.map(|p| pools.free(p as Row)).sum::<Amount>() == self.tables.resources.free[r]
+        })
+    }
+
+    fn scopes_add_up(&self) -> bool {
+        let (claims, scopes) = (&self.tables.claims, &self.tables.scopes);
+        let live = (0..claims.len()).filter(|&c| claims.id[c] != 0);
+        let mut counts = vec![0; scopes.len()];
+        let mut total = 0;
+        for c in live {
+            total += 1;
+            counts[claims.scope[c] as usize] += 1;
+            if claims.apart[c] != NONE {
+                counts[claims.apart[c] as usize] += 1;
+            }
+        }
+        total == self.live && (0..scopes.len()).all(|s| counts[s] == scopes.claims[s])
+    }
+}

@@ -1,0 +1,197 @@
+//! The books as a whole: the tables, their names, and how to find a row.
+use crate::{
+    names::Names,
+    slots::{Runs, Slots},
+};
+use bursar_interface::{ClaimId, NONE, PoolId, ResourceSpec, Row, Tables, Time, View};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
+
+/// Spreads the bits of an identity; identities are counters, so one multiplication is enough.
+#[derive(Clone, Default)]
+pub(crate) struct Spread(u64);
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+}
+
+/// Rows by identity: looked up, never iterated.
+pub(crate) type RowsById<K> = HashMap<K, Row, BuildHasherDefault<Spread>>;
+
+/// What exists and who holds it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Books {
+    pub(crate) tables: Tables,
+    pub(crate) names: Names,
+    /// Now.
+    pub(crate) at: Time,
+    /// Rises with every change.
+    pub(crate) epoch: u64,
+    /// Identities given out so far: nodes, pools, scopes, quotas.
+    pub(crate) counters: [u32; 4],
+    pub(crate) free_pools: Slots,
+    pub(crate) free_scopes: Slots,
+    pub(crate) free_claims: Slots,
+    pub(crate) free_lines: Runs,
+    pub(crate) free_occupants: Slots,
+    pub(crate) claim_rows: RowsById<ClaimId>,
+    pub(crate) pool_rows: RowsById<PoolId>,
+    pub(crate) quota_rows: BTreeMap<(Row, Row), Row>,
+    /// Live claims that name a pool, by pool row: a sprung pool goes with the last of them.
+    pub(crate) wanted: BTreeMap<Row, u32>,
+    /// Live claims, waiting ones included.
+    pub(crate) live: u32,
+}
+
+impl Books {
+    /// Empty books, with the root of the scope tree.
+    pub fn new() -> Books {
+        let mut books = Books::default();
+        books.ensure_scope("");
+        books
+    }
+
+    /// The tables, borrowed.
+    pub fn view(&self) -> View<'_> {
+        self.tables.view(self.at, self.epoch)
+    }
+
+    /// Now.
+    pub fn at(&self) -> Time {
+        self.at
+    }
+
+    /// Moves now forward; it never moves back.
+    pub fn advance(&mut self, at: Time) {
+        self.at = self.at.max(at);
+    }
+
+    /// Begins a new change: everything touched from here on is newer than any view handed out so far.
+    pub fn begin_change(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// Live claims, waiting ones included.
+    pub fn live(&self) -> usize {
+        self.live as usize
+    }
+
+    /// The row of a kind.
+    pub fn resource(&self, name: &str) -> Option<Row> {
+        self.names.resource_rows.get(name).copied()
+    }
+
+    /// All that is known of a kind.
+    pub fn spec(&self, resource: Row) -> &ResourceSpec {
+        &self.names.resources[resource as usize]
+    }
+
+    /// Every kind, by row.
+    pub fn specs(&self) -> &[ResourceSpec] {
+        &self.names.resources
+    }
+
+    /// The row of a node.
+    pub fn node(&self, name: &str) -> Option<Row> {
+        self.names.node_rows.get(name).copied()
+    }
+
+    /// The name of a node; empty for [`NONE`].
+    pub fn node_name(&self, node: Row) -> &str {
+        self.names.nodes.get(node as usize).map_or("", String::as_str)
+    }
+
+    /// The row of a pool by identity.
+    pub fn pool(&self, id: PoolId) -> Option<Row> {
+        self.pool_rows.get(&id).copied()
+    }
+
+    /// The row of a pool by kind and name: floating first, then on the node of that name in
+    /// `NODE/NAME`, then on whichever node has one.
+    pub fn pool_named(&self, resource: Row, name: &str) -> Option<Row> {
+        let rows = &self.names.pool_rows;
+        let floating = rows.get(&(resource, NONE, name.to_owned()));
+        let on_named = || {
+            let (node, pool) = name.split_once('/')?;
+            rows.get(&(resource, self.node(node)?, pool.to_owned()))
+        };
+        let anywhere = || {
+            let nodes = 0..self.names.nodes.len() as Row;
+            nodes.filter_map(|node| rows.get(&(resource, node, name.to_owned()))).next()
+        };
+        floating.or_else(on_named).or_else(anywhere).copied()
+    }
+
+    /// The name of a pool; empty for [`NONE`].
+    pub fn pool_name(&self, pool: Row) -> &str {
+        self.names.pools.get(pool as usize).map_or("", String::as_str)
+    }
+
+    /// The row of a scope by its path from the root of the tree.
+    pub fn scope(&self, path: &str) -> Option<Row> {
+        self.names.scope_rows.get(path).copied()
+    }
+
+    /// The path of a scope from the root of the tree.
+    pub fn scope_path(&self, scope: Row) -> &Arc<str> {
+        &self.names.scopes[scope as usize]
+    }
+
+    /// The row of a live claim.
+    pub fn claim(&self, id: ClaimId) -> Option<Row> {
+        self.claim_rows.get(&id).copied()
+    }
+
+    /// The bits of label terms.
+    ///
+    /// # Errors
+    /// The first term that nothing carries.
+    pub fn labels(&self, terms: &[String]) -> Result<u64, String> {
+        match terms.iter().find(|term| !self.names.labels.contains(term)) {
+            Some(unknown) => Err(unknown.clone()),
+            None => Ok(self.names.known_labels(terms)),
+        }
+    }
+
+    /// The bits of those label terms that something carries.
+    pub fn known_labels(&self, terms: &[String]) -> u64 {
+        self.names.known_labels(terms)
+    }
+
+    /// How many label terms are known.
+    pub fn known_terms(&self) -> usize {
+        self.names.labels.len()
+    }
+
+    /// Scopes alive, the root included.
+    pub fn scopes(&self) -> usize {
+        self.names.scope_rows.len()
+    }
+
+    /// The label terms of a set of bits.
+    pub fn label_terms(&self, bits: u64) -> Vec<&str> {
+        let terms = self.names.labels.iter().enumerate();
+        terms.filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, term)| term.as_str()).collect()
+    }
+
+    /// A scope and those above it, up to the root.
+    pub fn chain(&self, scope: Row) -> impl Iterator<Item = Row> + '_ {
+        std::iter::successors(Some(scope), |&row| {
+            Some(self.tables.scopes.parent[row as usize]).filter(|&up| up != NONE)
+        })
+    }
+}

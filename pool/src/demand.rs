@@ -1,0 +1,225 @@
+//! Who demands: the scope tree, its quotas, and the claims that enter it.
+use crate::{Books, names::put};
+use bursar_interface::{Amount, Ask, ClaimId, LineAsk, NONE, Phase, QuotaSpec, Row, ScopeId, ScopeSpec};
+use std::sync::Arc;
+
+impl Books {
+    /// The scope of a path, with every scope above it, made on first use.
+    pub fn ensure_scope(&mut self, path: &str) -> Row {
+        if let Some(row) = self.scope(path) {
+            return row;
+        }
+        let parent = match path.rsplit_once('/') {
+            Some((above, _)) => self.ensure_scope(above),
+            None if path.is_empty() => NONE,
+            None => self.ensure_scope(""),
+        };
+        let row = self.free_scopes.take(|| self.tables.scopes.push());
+        self.counters[2] += 1;
+        let (scopes, s) = (&mut self.tables.scopes, row as usize);
+        scopes.id[s] = self.counters[2];
+        scopes.parent[s] = parent;
+        scopes.weight[s] = 1;
+        scopes.first_quota[s] = NONE;
+        scopes.touch(row, self.epoch);
+        if parent != NONE {
+            scopes.children[parent as usize] += 1;
+            scopes.touch(parent, self.epoch);
+        }
+        let path: Arc<str> = path.into();
+        put(&mut self.names.scopes, row, path.clone());
+        self.names.scope_rows.insert(path, row);
+        row
+    }
+
+    /// Makes a scope, or changes its weight. A scope with a weight of its own stays.
+    pub fn set_scope(&mut self, spec: &ScopeSpec) -> Row {
+        let row = self.ensure_scope(&spec.path);
+        self.tables.scopes.weight[row as usize] = spec.weight.max(1);
+        self.tables.scopes.touch(row, self.epoch);
+        row
+    }
+
+    /// Makes a quota, or changes it. What is held already stays held. Unknown kinds are ignored.
+    pub fn set_quota(&mut self, spec: &QuotaSpec) -> Option<Row> {
+        let resource = self.resource(&spec.resource)?;
+        let scope = self.ensure_scope(&spec.scope);
+        let row = match self.quota_rows.get(&(scope, resource)) {
+            Some(&row) => row,
+            None => self.new_quota(scope, resource),
+        };
+        let (quotas, q) = (&mut self.tables.quotas, row as usize);
+        quotas.guaranteed[q] = spec.guaranteed;
+        quotas.limit[q] = spec.limit.unwrap_or(Amount::MAX);
+        quotas.borrow_limit[q] = spec.borrow_limit.unwrap_or(Amount::MAX);
+        quotas.lend_limit[q] = spec.lend_limit.unwrap_or(Amount::MAX);
+        quotas.touch(row, self.epoch);
+        Some(row)
+    }
+
+    fn new_quota(&mut self, scope: Row, resource: Row) -> Row {
+        let row = self.tables.quotas.push();
+        self.counters[3] += 1;
+        let charged = self.held_below(scope, resource);
+        let (quotas, q) = (&mut self.tables.quotas, row as usize);
+        quotas.id[q] = self.counters[3];
+        quotas.scope[q] = scope;
+        quotas.resource[q] = resource;
+        quotas.charged[q] = charged;
+        quotas.next[q] = self.tables.scopes.first_quota[scope as usize];
+        self.tables.scopes.first_quota[scope as usize] = row;
+        self.tables.scopes.touch(scope, self.epoch);
+        self.quota_rows.insert((scope, resource), row);
+        row
+    }
+
+    /// What the claims of a scope and its children hold of a kind, added up: for a new quota.
+    pub(crate) fn held_below(&self, scope: Row, resource: Row) -> Amount {
+        let lines = &self.tables.lines;
+        (0..lines.len())
+            .filter(|&l| lines.claim[l] != NONE && lines.pool[l] != NONE && lines.resource[l] == resource)
+            .filter(|&l| self.chain(self.tables.claims.scope[lines.claim[l] as usize]).any(|up| up == scope))
+            .map(|l| lines.amount[l])
+            .sum()
+    }
+
+    /// The quotas on a kind of a scope and those above it.
+    pub fn quotas_of(&self, scope: Row, resource: Row) -> impl Iterator<Item = Row> + '_ {
+        let quotas = &self.tables.quotas;
+        self.chain(scope).flat_map(move |scope| {
+            let first = self.tables.scopes.first_quota[scope as usize];
+            std::iter::successors((first != NONE).then_some(first), |&row| {
+                Some(quotas.next[row as usize]).filter(|&next| next != NONE)
+            })
+            .filter(move |&row| quotas.resource[row as usize] == resource)
+        })
+    }
+
+    /// Adds to (or takes from) what a scope and those above it are charged for.
+    pub(crate) fn charge(&mut self, scope: Row, resource: Row, amount: Amount, back: bool) {
+        if self.tables.quotas.is_empty() {
+            return;
+        }
+        let rows: Vec<Row> = self.quotas_of(scope, resource).collect();
+        for row in rows {
+            let charged = &mut self.tables.quotas.charged[row as usize];
+            *charged = if back { *charged - amount } else { *charged + amount };
+            self.tables.quotas.touch(row, self.epoch);
+        }
+    }
+
+    /// The lines that an ask comes to: amounts above a kind's piece are several lines.
+    pub fn split(&self, line: &LineAsk) -> impl Iterator<Item = Amount> + use<> {
+        let spec = self.resource(&line.resource).map(|row| self.spec(row));
+        let piece = match spec {
+            Some(spec) if spec.piece > 0 => spec.piece,
+            _ => Amount::MAX,
+        };
+        let amount = match spec {
+            Some(spec) if line.whole && spec.springs > 0 => spec.springs,
+            _ => line.amount,
+        };
+        let whole = (amount / piece) as usize;
+        let rest = amount % piece;
+        std::iter::repeat_n(piece, whole).chain((rest > 0).then_some(rest))
+    }
+
+    /// Enters a waiting claim that has passed admission; returns its row.
+    pub fn open_claim(&mut self, id: ClaimId, path: &str, apart: Option<&str>, ask: &Ask) -> Row {
+        let scope = self.ensure_scope(path);
+        let apart = apart.map_or(NONE, |path| self.ensure_scope(path));
+        let first_line = self.open_lines(ask);
+        let row = self.free_claims.take(|| self.tables.claims.push());
+        let lines = self.tables.lines.claim.iter().skip(first_line.0 as usize).take(first_line.1).len();
+        let need = self.names.known_labels(&ask.need);
+        let bar = self.names.known_labels(&ask.bar);
+        let at = self.at;
+        let (claims, c) = (&mut self.tables.claims, row as usize);
+        claims.id[c] = id.0;
+        claims.fence[c] = 0;
+        claims.scope[c] = scope;
+        claims.class[c] = ask.class as u32;
+        claims.priority[c] = ask.priority;
+        claims.phase[c] = Phase::Pending as u32;
+        claims.reason[c] = 0;
+        claims.node[c] = NONE;
+        claims.first_line[c] = first_line.0;
+        claims.lines[c] = lines as u32;
+        claims.asked_at[c] = at.0;
+        claims.wait_until[c] = at.after(ask.wait_ns).0;
+        claims.lease_until[c] = 0;
+        claims.ttl[c] = ask.ttl_ns;
+        claims.expect[c] = ask.expect_ns;
+        claims.need[c] = need;
+        claims.bar[c] = bar;
+        claims.apart[c] = apart;
+        claims.bodied[c] = 0;
+        claims.touch(row, self.epoch);
+        for line in first_line.0..first_line.0 + lines as Row {
+            self.tables.lines.claim[line as usize] = row;
+        }
+        for scope in [scope, apart].into_iter().filter(|&scope| scope != NONE) {
+            self.tables.scopes.claims[scope as usize] += 1;
+            self.tables.scopes.touch(scope, self.epoch);
+        }
+        self.claim_rows.insert(id, row);
+        self.live += 1;
+        row
+    }
+
+    /// Writes the lines of an ask; returns the first row and how many.
+    fn open_lines(&mut self, ask: &Ask) -> (Row, usize) {
+        let amounts: Vec<(usize, Amount)> = ask
+            .lines
+            .iter()
+            .enumerate()
+            .flat_map(|(i, line)| self.split(line).map(move |amount| (i, amount)))
+            .collect();
+        let first = self.free_lines.take(amounts.len(), || self.tables.lines.push());
+        for (row, &(i, amount)) in (first..).zip(&amounts) {
+            let asked = &ask.lines[i];
+            let resource = self.resource(&asked.resource).unwrap_or(NONE);
+            let want = asked.pool.as_ref().and_then(|name| self.pool_named(resource, name)).unwrap_or(NONE);
+            let models = self.names.known_labels(&asked.models);
+            let (lines, l) = (&mut self.tables.lines, row as usize);
+            lines.resource[l] = resource;
+            lines.want[l] = want;
+            lines.pool[l] = NONE;
+            lines.amount[l] = amount;
+            lines.models[l] = models;
+            lines.used[l] = Amount::MAX;
+            lines.touch(row, self.epoch);
+            if let Some(wanted) = self.wanted.get_mut(&want) {
+                *wanted += 1;
+            }
+        }
+        (first, amounts.len())
+    }
+
+    /// The identity that the next new scope gets.
+    pub fn next_scope(&self) -> ScopeId {
+        ScopeId(self.counters[2] + 1)
+    }
+
+    /// Takes away a scope that nothing hangs on any more, and those above it likewise.
+    pub(crate) fn prune_scope(&mut self, scope: Row) {
+        let s = scope as usize;
+        let scopes = &self.tables.scopes;
+        let idle = scopes.claims[s] == 0
+            && scopes.children[s] == 0
+            && scopes.first_quota[s] == NONE
+            && scopes.weight[s] == 1;
+        let parent = scopes.parent[s];
+        if !idle || parent == NONE {
+            return;
+        }
+        self.names.scope_rows.remove(&self.names.scopes[s]);
+        self.names.scopes[s] = "".into();
+        self.tables.scopes.clear(scope);
+        self.tables.scopes.touch(scope, self.epoch);
+        self.tables.scopes.children[parent as usize] -= 1;
+        self.tables.scopes.touch(parent, self.epoch);
+        self.free_scopes.give(scope);
+        self.prune_scope(parent);
+    }
+}

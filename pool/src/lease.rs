@@ -1,0 +1,212 @@
+//! The life of a claim after it is granted: amounts move from free to reserved to held, and back
+//! only with proof.
+use crate::{Books, Placement};
+use bursar_interface::{Amount, ClaimId, Fence, NONE, Phase, PoolTable, Reason, Row, Time};
+
+/// Where a claim's amounts stand in its pools.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Account {
+    Reserved,
+    Held,
+    Quarantined,
+}
+
+impl Account {
+    fn cell(self, pools: &mut PoolTable, p: usize) -> &mut Amount {
+        match self {
+            Account::Reserved => &mut pools.reserved[p],
+            Account::Held => &mut pools.held[p],
+            Account::Quarantined => &mut pools.quarantined[p],
+        }
+    }
+}
+
+/// What stands between a lease and its end, in `claims.bodied`.
+pub(crate) const BODILESS: u32 = 0;
+/// Being made true by an edge.
+pub(crate) const BECOMING: u32 = 1;
+/// Made true by an edge.
+pub(crate) const BODIED: u32 = 2;
+/// Taken back without proof.
+pub(crate) const QUARANTINED: u32 = 3;
+
+impl Books {
+    /// Whether a lease over this claim needs an edge to make it true, before any process joins it.
+    pub fn driven(&self, claim: Row) -> bool {
+        let lines = self.tables.claims.view().line_rows(claim);
+        lines.into_iter().any(|line| self.spec(self.tables.lines.resource[line as usize]).driven)
+    }
+
+    /// Grants a claim that [`Books::check`] let pass: reserved where an edge must act first, else
+    /// held at once.
+    pub fn grant(&mut self, claim: Row, fence: Fence, placement: &Placement, lease_until: Time) {
+        let driven = self.driven(claim);
+        let account = if driven { Account::Reserved } else { Account::Held };
+        let scope = self.tables.claims.scope[claim as usize];
+        for (line, &pool) in self.tables.claims.view().line_rows(claim).zip(&placement.pools) {
+            let amount = self.tables.lines.amount[line as usize];
+            self.tables.lines.pool[line as usize] = pool;
+            self.tables.lines.touch(line, self.epoch);
+            self.change_pool(pool, |pools, p| *account.cell(pools, p) += amount);
+            self.charge(scope, self.tables.lines.resource[line as usize], amount, false);
+        }
+        let (claims, c) = (&mut self.tables.claims, claim as usize);
+        claims.fence[c] = fence.0;
+        claims.node[c] = placement.node;
+        claims.reason[c] = 0;
+        claims.lease_until[c] = lease_until.0;
+        claims.phase[c] = if driven { Phase::Reserved } else { Phase::Held } as u32;
+        claims.bodied[c] = if driven { BECOMING } else { BODILESS };
+        claims.touch(claim, self.epoch);
+        self.occupy(claim, true);
+    }
+
+    /// Why a claim waits now.
+    pub fn set_reason(&mut self, claim: Row, reason: Reason) {
+        self.tables.claims.reason[claim as usize] = reason as u32 + 1;
+        self.tables.claims.touch(claim, self.epoch);
+    }
+
+    /// A process is to live inside the lease: an edge must act.
+    pub fn attach(&mut self, claim: Row) {
+        self.tables.claims.bodied[claim as usize] = BECOMING;
+        self.tables.claims.touch(claim, self.epoch);
+    }
+
+    /// An edge acted: the lease is true.
+    pub fn enforce(&mut self, claim: Row) {
+        self.tables.claims.bodied[claim as usize] = BODIED;
+        if self.phase(claim) == Phase::Reserved {
+            self.transfer(claim, Account::Reserved, Account::Held);
+            self.tables.claims.phase[claim as usize] = Phase::Held as u32;
+        }
+        self.tables.claims.touch(claim, self.epoch);
+    }
+
+    /// The lease lasts until then.
+    pub fn renew(&mut self, claim: Row, lease_until: Time) {
+        self.tables.claims.lease_until[claim as usize] = lease_until.0;
+        self.tables.claims.touch(claim, self.epoch);
+    }
+
+    /// What was used of a kind; kept on the first line of that kind.
+    pub fn settle(&mut self, claim: Row, resource: &str, used: Amount) {
+        let Some(resource) = self.resource(resource) else { return };
+        let mut lines = self.tables.claims.view().line_rows(claim);
+        if let Some(line) = lines.find(|&line| self.tables.lines.resource[line as usize] == resource) {
+            self.tables.lines.used[line as usize] = used;
+            self.tables.lines.touch(line, self.epoch);
+        }
+    }
+
+    /// The lease ended; its amounts stay held until they are proved back.
+    pub fn drain(&mut self, claim: Row) {
+        if self.phase(claim) == Phase::Reserved {
+            self.transfer(claim, Account::Reserved, Account::Held);
+        }
+        self.tables.claims.phase[claim as usize] = Phase::Draining as u32;
+        self.tables.claims.touch(claim, self.epoch);
+    }
+
+    /// It came back without proof: used until there is one.
+    pub fn quarantine(&mut self, claim: Row) {
+        if self.tables.claims.bodied[claim as usize] != QUARANTINED {
+            self.transfer(claim, Account::Held, Account::Quarantined);
+            self.tables.claims.bodied[claim as usize] = QUARANTINED;
+            self.tables.claims.touch(claim, self.epoch);
+        }
+    }
+
+    /// The claim is gone: what it held is free, its rows are given back.
+    pub fn close(&mut self, claim: Row) {
+        let c = claim as usize;
+        if self.phase(claim) > Phase::Pending {
+            self.occupy(claim, false);
+        }
+        let account = self.account(claim);
+        let (scope, apart) = (self.tables.claims.scope[c], self.tables.claims.apart[c]);
+        let lines = self.tables.claims.view().line_rows(claim);
+        for line in lines.clone() {
+            self.close_line(line, scope, account);
+        }
+        self.free_lines.give(lines.start, lines.len());
+        self.claim_rows.remove(&ClaimId(self.tables.claims.id[c]));
+        self.tables.claims.clear(claim);
+        self.tables.claims.touch(claim, self.epoch);
+        self.free_claims.give(claim);
+        self.live -= 1;
+        for scope in [scope, apart].into_iter().filter(|&scope| scope != NONE) {
+            self.tables.scopes.claims[scope as usize] -= 1;
+            self.tables.scopes.touch(scope, self.epoch);
+            self.prune_scope(scope);
+        }
+    }
+
+    fn close_line(&mut self, line: Row, scope: Row, account: Option<Account>) {
+        let l = line as usize;
+        let (pool, want, amount) =
+            (self.tables.lines.pool[l], self.tables.lines.want[l], self.tables.lines.amount[l]);
+        if let (Some(account), true) = (account, pool != NONE) {
+            self.change_pool(pool, |pools, p| *account.cell(pools, p) -= amount);
+            self.charge(scope, self.tables.lines.resource[l], amount, true);
+        }
+        self.tables.lines.clear(line);
+        self.tables.lines.claim[l] = NONE;
+        self.tables.lines.touch(line, self.epoch);
+        if let Some(wanted) = self.wanted.get_mut(&want) {
+            *wanted -= 1;
+            if *wanted == 0 {
+                self.remove_sprung(want);
+            }
+        }
+    }
+
+    /// The phase of a live claim.
+    pub fn phase(&self, claim: Row) -> Phase {
+        Phase::of(self.tables.claims.phase[claim as usize])
+    }
+
+    fn account(&self, claim: Row) -> Option<Account> {
+        match (self.phase(claim), self.tables.claims.bodied[claim as usize]) {
+            (Phase::Pending | Phase::Closed, _) => None,
+            (_, QUARANTINED) => Some(Account::Quarantined),
+            (Phase::Reserved, _) => Some(Account::Reserved),
+            (Phase::Held | Phase::Draining, _) => Some(Account::Held),
+        }
+    }
+
+    fn transfer(&mut self, claim: Row, from: Account, to: Account) {
+        for line in self.tables.claims.view().line_rows(claim) {
+            let (pool, amount) =
+                (self.tables.lines.pool[line as usize], self.tables.lines.amount[line as usize]);
+            self.change_pool(pool, |pools, p| {
+                *from.cell(pools, p) -= amount;
+                *to.cell(pools, p) += amount;
+            });
+        }
+    }
+
+    /// Counts a claim with an `apart` rule in or out of its node.
+    fn occupy(&mut self, claim: Row, enter: bool) {
+        let (scope, node) =
+            (self.tables.claims.apart[claim as usize], self.tables.claims.node[claim as usize]);
+        if scope == NONE || node == NONE {
+            return;
+        }
+        let table = &self.tables.occupants;
+        let known = (0..table.len())
+            .find(|&o| table.scope[o] == scope && table.node[o] == node && table.claims[o] > 0);
+        let row =
+            known.map_or_else(|| self.free_occupants.take(|| self.tables.occupants.push()), |o| o as Row);
+        let (table, o) = (&mut self.tables.occupants, row as usize);
+        table.scope[o] = scope;
+        table.node[o] = node;
+        table.claims[o] = if enter { table.claims[o] + 1 } else { table.claims[o] - 1 };
+        let gone = table.claims[o] == 0;
+        if gone {
+            table.scope[o] = NONE;
+            self.free_occupants.give(row);
+        }
+        self.tables.occupants.touch(row, self.epoch);
+    }
+}

@@ -1,0 +1,206 @@
+//! What exists: kinds, nodes and pools, and the links that lead from a node to its pools.
+use crate::{Books, names::put};
+use bursar_interface::{Amount, NONE, NodeSpec, PoolId, PoolSpec, ResourceSpec, Row};
+
+impl Books {
+    /// Adds a kind, or changes its bounds; its row never changes.
+    pub fn set_resource(&mut self, spec: &ResourceSpec) -> Row {
+        let row = self.resource(&spec.name).unwrap_or_else(|| {
+            let row = self.tables.resources.push();
+            self.tables.resources.first_floating[row as usize] = NONE;
+            self.names.resource_rows.insert(spec.name.clone(), row);
+            row
+        });
+        let (table, r) = (&mut self.tables.resources, row as usize);
+        table.shape[r] = spec.shape as u32;
+        table.min[r] = spec.min;
+        table.step[r] = spec.step;
+        table.touch(row, self.epoch);
+        put(&mut self.names.resources, row, spec.clone());
+        row
+    }
+
+    /// Adds a node, or changes its labels and state.
+    pub fn set_node(&mut self, spec: &NodeSpec) -> Row {
+        let row = self.node(&spec.name).unwrap_or_else(|| {
+            let row = self.tables.nodes.push();
+            self.counters[0] += 1;
+            self.tables.nodes.id[row as usize] = self.counters[0];
+            self.tables.nodes.first_pool[row as usize] = NONE;
+            self.tables.nodes.availability[row as usize] = NONE;
+            self.names.node_rows.insert(spec.name.clone(), row);
+            put(&mut self.names.nodes, row, spec.name.clone());
+            row
+        });
+        let labels =
+            spec.labels.iter().filter_map(|term| self.names.label(term)).fold(0, |bits, bit| bits | bit);
+        self.tables.nodes.labels[row as usize] = labels;
+        self.tables.nodes.state[row as usize] = spec.state as u32;
+        self.tables.nodes.touch(row, self.epoch);
+        row
+    }
+
+    /// Adds a pool, or changes its capacity and labels. Shrinking below what is held takes nothing
+    /// from anybody: nothing is free until enough came back. Unknown kinds and nodes are ignored.
+    pub fn set_pool(&mut self, spec: &PoolSpec) -> Option<Row> {
+        let resource = self.resource(&spec.resource)?;
+        let node = match &spec.node {
+            Some(name) => self.node(name)?,
+            None => NONE,
+        };
+        let known = self.names.pool_rows.get(&(resource, node, spec.name.clone())).copied();
+        let row = known.unwrap_or_else(|| self.new_pool(resource, node, &spec.name));
+        let labels =
+            spec.labels.iter().filter_map(|term| self.names.label(term)).fold(0, |bits, bit| bits | bit);
+        self.tables.pools.labels[row as usize] = labels;
+        self.change_pool(row, |pools, p| {
+            pools.capacity[p] = spec.capacity;
+            pools.offered[p] = spec.capacity;
+        });
+        self.measure_largest(resource, node);
+        Some(row)
+    }
+
+    /// Adds a floating pool that springs from its name, with the capacity that its kind says.
+    pub fn spring_pool(&mut self, resource: &str, name: &str) -> Option<PoolId> {
+        let capacity = self.spec(self.resource(resource)?).springs;
+        let spec = PoolSpec { resource: resource.into(), name: name.into(), capacity, ..PoolSpec::default() };
+        let row = self.set_pool(&spec)?;
+        self.wanted.insert(row, 0);
+        Some(PoolId(self.tables.pools.id[row as usize]))
+    }
+
+    /// The identity that the next new pool gets.
+    pub fn next_pool(&self) -> PoolId {
+        PoolId(self.counters[1] + 1)
+    }
+
+    fn new_pool(&mut self, resource: Row, node: Row, name: &str) -> Row {
+        let row = self.free_pools.take(|| self.tables.pools.push());
+        self.counters[1] += 1;
+        let (pools, p) = (&mut self.tables.pools, row as usize);
+        pools.id[p] = self.counters[1];
+        pools.node[p] = node;
+        pools.parent[p] = NONE;
+        pools.resource[p] = resource;
+        pools.next[p] = NONE;
+        pools.next_kind[p] = NONE;
+        pools.pressure[p] = NONE;
+        self.pool_rows.insert(PoolId(self.counters[1]), row);
+        self.names.pool_rows.insert((resource, node, name.into()), row);
+        put(&mut self.names.pools, row, name.into());
+        self.link(row);
+        row
+    }
+
+    /// Appends a pool to the list of its kind on its node, starting the list where there is none.
+    fn link(&mut self, row: Row) {
+        let (node, resource) =
+            (self.tables.pools.node[row as usize], self.tables.pools.resource[row as usize]);
+        let head = self.head_of(node, resource);
+        if head != NONE {
+            let mut last = head;
+            while self.tables.pools.next[last as usize] != NONE {
+                last = self.tables.pools.next[last as usize];
+            }
+            self.tables.pools.next[last as usize] = row;
+            self.tables.pools.touch(last, self.epoch);
+        } else if node == NONE {
+            self.tables.resources.first_floating[resource as usize] = row;
+            self.tables.resources.touch(resource, self.epoch);
+        } else {
+            self.start_kind(node, row);
+        }
+    }
+
+    fn head_of(&self, node: Row, resource: Row) -> Row {
+        match node {
+            NONE => self.tables.resources.first_floating[resource as usize],
+            _ => self.view().first_of_kind(node, resource),
+        }
+    }
+
+    /// Makes `row` the first pool of a new kind on `node`.
+    fn start_kind(&mut self, node: Row, row: Row) {
+        let mut last = self.tables.nodes.first_pool[node as usize];
+        if last == NONE {
+            self.tables.nodes.first_pool[node as usize] = row;
+        } else {
+            while self.tables.pools.next_kind[last as usize] != NONE {
+                last = self.tables.pools.next_kind[last as usize];
+            }
+            self.tables.pools.next_kind[last as usize] = row;
+            self.tables.pools.touch(last, self.epoch);
+        }
+        self.tables.nodes.touch(node, self.epoch);
+    }
+
+    /// Takes away a sprung (so floating) pool that nobody wants any more.
+    pub(crate) fn remove_sprung(&mut self, row: Row) {
+        let p = row as usize;
+        let resource = self.tables.pools.resource[p];
+        let after = self.tables.pools.next[p];
+        let head = self.tables.resources.first_floating[resource as usize];
+        if head == row {
+            self.tables.resources.first_floating[resource as usize] = after;
+            self.tables.resources.touch(resource, self.epoch);
+        } else {
+            let before = self.floating_before(head, row);
+            self.tables.pools.next[before as usize] = after;
+            self.tables.pools.touch(before, self.epoch);
+        }
+        self.change_pool(row, |pools, p| pools.offered[p] = 0);
+        self.pool_rows.remove(&PoolId(self.tables.pools.id[p]));
+        let name = std::mem::take(&mut self.names.pools[p]);
+        self.names.pool_rows.remove(&(resource, NONE, name));
+        self.wanted.remove(&row);
+        self.tables.pools.clear(row);
+        self.tables.pools.touch(row, self.epoch);
+        self.free_pools.give(row);
+    }
+
+    fn floating_before(&self, head: Row, row: Row) -> Row {
+        let mut before = head;
+        while self.tables.pools.next[before as usize] != row {
+            before = self.tables.pools.next[before as usize];
+        }
+        before
+    }
+
+    /// Changes the amounts of a pool and keeps the kind's sum of what is free.
+    pub(crate) fn change_pool(
+        &mut self,
+        row: Row,
+        change: impl FnOnce(&mut bursar_interface::PoolTable, usize),
+    ) {
+        let before = self.tables.pools.view().free(row);
+        change(&mut self.tables.pools, row as usize);
+        let after = self.tables.pools.view().free(row);
+        let resource = self.tables.pools.resource[row as usize];
+        let free = &mut self.tables.resources.free[resource as usize];
+        *free = *free - before + after;
+        self.tables.pools.touch(row, self.epoch);
+        self.tables.resources.touch(resource, self.epoch);
+    }
+
+    /// Keeps the largest sum of capacities of a kind on one node, after a pool on `node` changed.
+    fn measure_largest(&mut self, resource: Row, node: Row) {
+        if node == NONE {
+            return;
+        }
+        let old = self.tables.resources.largest[resource as usize];
+        let here = self.capacity_on(node, resource);
+        let largest = if here >= old {
+            here
+        } else {
+            let nodes = 0..self.tables.nodes.len() as Row;
+            nodes.map(|node| self.capacity_on(node, resource)).max().unwrap_or(0)
+        };
+        self.tables.resources.largest[resource as usize] = largest;
+        self.tables.resources.touch(resource, self.epoch);
+    }
+
+    fn capacity_on(&self, node: Row, resource: Row) -> Amount {
+        self.view().pools_of(node, resource).map(|pool| self.tables.pools.capacity[pool as usize]).sum()
+    }
+}
