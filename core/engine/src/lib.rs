@@ -14,6 +14,7 @@ mod explain;
 mod feasible;
 mod kept;
 mod queue;
+mod restart;
 mod round;
 mod seat;
 mod shape;

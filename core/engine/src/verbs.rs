@@ -6,12 +6,10 @@ use crate::{
 };
 use bursar_interface::{
     ClaimId, Command, Ending, Fence, NodeSpec, Phase, PoolSpec, Principal, QuotaSpec, Reason, Refusal,
-    ResourceSpec, Row, Time, What,
+    ResourceSpec, Row, What,
     bound::{AMOUNT_MAX, LABELS_MAX, NAME_BYTES_MAX, NODES_MAX, POOLS_MAX, RESOURCES_MAX, TTL_NS_MAX},
 };
 
-/// What a lease gets at most after a restart, in nanoseconds (30 s).
-const GRACE_NS: u64 = 30_000_000_000;
 /// Processes attached to one lease at most.
 const BODIES_MAX: usize = 64;
 
@@ -154,12 +152,7 @@ impl Engine {
     fn told(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, body: &Command) -> Result<(), Refusal> {
         match body {
             Command::Start { boot, .. } => {
-                let rebooted = !self.boot.is_empty() && self.boot != *boot;
-                self.emit(tape, cause, What::Started);
-                if rebooted {
-                    self.lose_processes(cause, tape);
-                }
-                self.grace(cause, tape);
+                self.restart(cause, tape, boot);
             }
             Command::SetResource(spec) => self.set_resource(cause, tape, spec)?,
             Command::SetNode(spec) => self.set_node(cause, tape, spec)?,
@@ -210,19 +203,8 @@ impl Engine {
         Ok(())
     }
 
-    fn drain(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, claim: ClaimId, ending: Ending) {
+    pub(crate) fn drain(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, claim: ClaimId, ending: Ending) {
         self.emit(tape, cause, What::Draining { claim, ending });
-    }
-
-    /// After a reboot no attached process lives: their leases end.
-    fn lose_processes(&mut self, cause: Option<u32>, tape: &mut Tape<'_>) {
-        let bodied: Vec<ClaimId> = self.bodies.keys().copied().collect();
-        for claim in bodied {
-            let live = self.books.claim(claim).is_some_and(|row| self.books.phase(row) < Phase::Draining);
-            if live {
-                self.drain(cause, tape, claim, Ending::Rebooted);
-            }
-        }
     }
 
     fn set_resource(
