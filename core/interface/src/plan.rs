@@ -162,8 +162,12 @@ impl<'a> Plan<'a> {
     fn best_pool(&self, line: Row, node: Row, score: &impl Fn(Amount, Amount) -> u64) -> Row {
         let l = line as usize;
         let lines = self.view.lines;
-        if lines.want[l] != NONE {
-            return lines.want[l];
+        let carries =
+            |pool: Row| lines.models[l] == 0 || self.view.pools.labels[pool as usize] & lines.models[l] != 0;
+        let want = lines.want[l];
+        if want != NONE {
+            let here = [NONE, node].contains(&self.view.pools.node[want as usize]);
+            return if here && carries(want) { want } else { NONE };
         }
         let mut pool = self.view.first_of_kind(node, lines.resource[l]);
         if pool == NONE {
@@ -172,9 +176,7 @@ impl<'a> Plan<'a> {
         let (mut best, mut best_score) = (NONE, 0);
         while pool != NONE {
             let free = self.free(pool);
-            let models = lines.models[l];
-            if free >= lines.amount[l] && (models == 0 || self.view.pools.labels[pool as usize] & models != 0)
-            {
+            if free >= lines.amount[l] && carries(pool) {
                 let score = score(free, lines.amount[l]);
                 if best == NONE || score > best_score {
                     (best, best_score) = (pool, score);

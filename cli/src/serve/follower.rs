@@ -1,0 +1,166 @@
+//! The reader's copy: a second engine that folds what the first one did, on a thread of its own, so
+//! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
+use super::mail::{Answer, Done};
+use bursar_engine::Engine;
+use bursar_interface::{Batch, ClaimId, Command, Event, What};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::sync::{Notify, oneshot, watch};
+
+/// Batches kept in memory for those who follow events.
+const TAIL_MAX: usize = 1024;
+
+/// A folded state, and bells for those who wait for a claim.
+pub struct Follower {
+    engine: RwLock<Engine>,
+    bells: Mutex<HashMap<ClaimId, Arc<Notify>>>,
+    tail: Mutex<VecDeque<Arc<Batch>>>,
+    folded: watch::Sender<u64>,
+}
+
+/// A committed batch on its way to the follower, with the answers that are due.
+pub struct Committed {
+    /// What was done.
+    pub batch: Arc<Batch>,
+    /// Where the answers go, by input.
+    pub replies: Vec<Option<oneshot::Sender<Answer>>>,
+}
+
+impl Follower {
+    /// A follower that starts from a recovered state.
+    pub fn new(engine: Engine) -> Follower {
+        let folded = watch::Sender::new(engine.next_seq());
+        Follower { engine: RwLock::new(engine), bells: Mutex::default(), tail: Mutex::default(), folded }
+    }
+
+    /// Folds a committed batch, then answers and rings.
+    pub fn fold(&self, committed: Committed) {
+        let Committed { batch, replies } = committed;
+        self.engine.write().unwrap_or_else(PoisonError::into_inner).fold(&batch);
+        {
+            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            tail.push_back(batch.clone());
+            while tail.len() > TAIL_MAX {
+                tail.pop_front();
+            }
+        }
+        for (reply, answer) in replies.into_iter().zip(answers(&batch)) {
+            if let Some(reply) = reply {
+                // A caller who left needs no answer.
+                let _ = reply.send(answer);
+            }
+        }
+        self.ring(&batch);
+        self.folded.send_replace(batch.next_seq());
+    }
+
+    /// Reads the state; at most one batch old.
+    pub fn read<R>(&self, look: impl FnOnce(&Engine) -> R) -> R {
+        look(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until `look` says yes for the claim, or the time is over; says which.
+    pub async fn wait_for(&self, claim: ClaimId, until: Option<Duration>, look: impl Fn(&Engine) -> bool) -> bool {
+        let bell = self.bells.lock().unwrap_or_else(PoisonError::into_inner).entry(claim).or_default().clone();
+        let wait = async {
+            loop {
+                let rung = bell.notified();
+                tokio::pin!(rung);
+                rung.as_mut().enable();
+                if self.read(&look) {
+                    return;
+                }
+                rung.await;
+            }
+        };
+        let seen = match until {
+            Some(until) => tokio::time::timeout(until, wait).await.is_ok(),
+            None => {
+                wait.await;
+                true
+            }
+        };
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::strong_count(&bell) <= 2 {
+            bells.remove(&claim);
+        }
+        seen
+    }
+
+    /// The batches still in memory that hold inputs from `since` on, and whether older ones are gone.
+    pub fn tail(&self, since: u64) -> (Vec<Arc<Batch>>, bool) {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let complete = tail.front().is_some_and(|first| first.first_seq <= since);
+        (tail.iter().filter(|batch| batch.next_seq() > since).cloned().collect(), complete)
+    }
+
+    /// Says the sequence after the last folded batch, whenever it moves.
+    pub fn moved(&self) -> watch::Receiver<u64> {
+        self.folded.subscribe()
+    }
+
+    fn ring(&self, batch: &Batch) {
+        let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        if !bells.is_empty() {
+            let about = batch.events.iter().filter_map(|event| claim_of(&event.what));
+            about.filter_map(|claim| bells.get(&claim)).for_each(|bell| bell.notify_waiters());
+        }
+    }
+}
+
+/// What each input of a batch came to: its first event tells.
+pub fn answers(batch: &Batch) -> Vec<Answer> {
+    let mut answers: Vec<Option<Answer>> = vec![None; batch.inputs.len()];
+    for Event { cause, what } in &batch.events {
+        let Some(cause) = cause.map(|cause| cause as usize) else { continue };
+        let slot = &mut answers[cause];
+        let springing = matches!(what, What::PoolSprang { .. });
+        if slot.is_none() && !springing {
+            let done = Done { claim: claim_of(what), seq: batch.first_seq + cause as u64 };
+            *slot = Some(match what {
+                What::Refused(refusal) => Err(refusal.clone()),
+                _ => Ok(done),
+            });
+        }
+    }
+    let nothing = |seq| Ok(Done { claim: None, seq });
+    answers.into_iter().zip(batch.first_seq..).map(|(answer, seq)| answer.unwrap_or_else(|| nothing(seq))).collect()
+}
+
+/// The claim that an event is about.
+pub fn claim_of(what: &What) -> Option<ClaimId> {
+    match what {
+        What::Queued { claim, .. }
+        | What::Waiting { claim, .. }
+        | What::Granted { claim, .. }
+        | What::Renewed { claim, .. }
+        | What::Draining { claim, .. }
+        | What::Quarantined { claim, .. }
+        | What::Closed { claim, .. }
+        | What::Repeated(claim)
+        | What::Attached(claim)
+        | What::Enforced(claim)
+        | What::Settled(claim) => Some(*claim),
+        _ => None,
+    }
+}
+
+/// The claim that a command is about, for those that name one.
+pub fn claim_in(body: &Command) -> Option<ClaimId> {
+    match body {
+        Command::Renew { claim, .. }
+        | Command::Settle { claim, .. }
+        | Command::Release { claim, .. }
+        | Command::Cancel { claim }
+        | Command::Attach { claim, .. }
+        | Command::Enforced { claim }
+        | Command::EnforceFailed { claim, .. }
+        | Command::Exited { claim }
+        | Command::Reclaimed { claim, .. }
+        | Command::ReclaimFailed { claim, .. } => Some(*claim),
+        _ => None,
+    }
+}
