@@ -1,0 +1,113 @@
+//! What an operator may set, in one TOML file; flags win over it, and it wins over the defaults.
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::{Path, PathBuf}, time::Duration};
+
+/// The config file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// This machine.
+    pub node: Node,
+    /// Who decides.
+    pub strategy: Strategy,
+    /// Where plugins come from and what they may.
+    pub plugins: Plugins,
+    /// Bounds of scopes.
+    pub quota: Vec<Quota>,
+    /// The front door.
+    pub door: Door,
+}
+
+/// This machine as a node.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Node {
+    /// Its name; the host's own if empty.
+    pub name: String,
+    /// Label terms.
+    pub labels: Vec<String>,
+    /// Capacities that win over what was discovered, by kind: `cpu = "4"`, `memory = "8G"`.
+    pub capacity: BTreeMap<String, String>,
+}
+
+/// Who decides.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Strategy {
+    /// Where.
+    pub allocator: String,
+    /// Who is first.
+    pub qos: String,
+}
+
+impl Default for Strategy {
+    fn default() -> Self {
+        Strategy { allocator: "best-fit".into(), qos: "class".into() }
+    }
+}
+
+/// Where plugins come from and what they may.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Plugins {
+    /// Folders that are looked through, after those of the command line.
+    pub dirs: Vec<PathBuf>,
+    /// sha256 (hex) of libraries that may run in the daemon's own process.
+    pub inline: Vec<String>,
+    /// How long a strategy in a child may take, in milliseconds.
+    pub deadline_ms: u64,
+    /// Faults after which a plugin is quarantined.
+    pub strikes: u32,
+    /// What each plugin is given, by its id.
+    pub config: BTreeMap<String, serde_json::Value>,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Plugins { dirs: Vec::new(), inline: Vec::new(), deadline_ms: 5, strikes: 3, config: BTreeMap::new() }
+    }
+}
+
+/// A bound of a scope.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Quota {
+    /// Scope path; empty for the root.
+    pub scope: String,
+    /// Kind.
+    pub resource: String,
+    /// What the scope and its children may hold together, as `4` or `8G`.
+    pub limit: Option<String>,
+    /// What the scope can always have.
+    pub guaranteed: Option<String>,
+}
+
+/// The front door.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Door {
+    /// Leave after this long without a claim or a connection, in seconds; 0 for never.
+    pub idle_exit_s: u64,
+}
+
+impl Settings {
+    /// Reads a config file; the defaults where there is none.
+    ///
+    /// # Errors
+    /// Names the file, and the key or line that is wrong.
+    pub fn read(path: Option<&Path>) -> Result<Settings> {
+        let Some(path) = path else { return Ok(Settings::default()) };
+        if !path.is_file() {
+            bail!("there is no config file {}", path.display());
+        }
+        let source = config::File::from(path).format(config::FileFormat::Toml);
+        let layers = config::Config::builder().add_source(source).build();
+        layers.and_then(config::Config::try_deserialize).with_context(|| format!("config file {}", path.display()))
+    }
+
+    /// How long a strategy in a child may take.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.plugins.deadline_ms.max(1))
+    }
+}
