@@ -156,7 +156,7 @@ pub fn claim_in(body: &Command) -> Option<ClaimId> {
         | Command::Release { claim, .. }
         | Command::Cancel { claim }
         | Command::Attach { claim, .. }
-        | Command::Enforced { claim }
+        | Command::Enforced { claim, .. }
         | Command::EnforceFailed { claim, .. }
         | Command::Exited { claim }
         | Command::Reclaimed { claim, .. }

@@ -170,7 +170,7 @@ impl Engine {
 
     /// What the edges report of a lease.
     fn reported(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, body: &Command) -> Result<(), Refusal> {
-        let (Command::Enforced { claim }
+        let (Command::Enforced { claim, .. }
         | Command::EnforceFailed { claim, .. }
         | Command::Exited { claim }
         | Command::Reclaimed { claim, .. }
@@ -185,7 +185,13 @@ impl Engine {
             _ if matches!(phase, Phase::Pending | Phase::Closed) => {
                 return Err(Refusal::new(Reason::UnknownClaim, format!("claim {claim} has no lease")));
             }
-            Command::Enforced { .. } if !draining => self.emit(tape, cause, What::Enforced(claim)),
+            Command::Enforced { processes, .. } if !draining => {
+                if (*processes as usize) < self.bodies(claim).len() {
+                    let message = format!("a process was attached to claim {claim} meanwhile");
+                    return Err(Refusal::new(Reason::StaleFence, message));
+                }
+                self.emit(tape, cause, What::Enforced(claim));
+            }
             Command::EnforceFailed { .. } if !draining => {
                 self.drain(cause, tape, claim, Ending::EnforceFailed)
             }

@@ -200,7 +200,7 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
         "attach" => {
             Command::Attach { claim, fence, process: Process { pid: 7, started: 1, boot: "b".into() } }
         }
-        "enforced" => Command::Enforced { claim },
+        "enforced" => Command::Enforced { claim, processes: rest.first().map_or(0, |n| n.parse().unwrap()) },
         "failed" => Command::EnforceFailed { claim, message: message() },
         "exited" => Command::Exited { claim },
         "reclaimed" => Command::Reclaimed {

@@ -150,6 +150,9 @@ pub enum Command {
     Enforced {
         /// Which claim.
         claim: ClaimId,
+        /// Attached processes that were joined to it so far; if more were attached meanwhile, it is
+        /// not true yet.
+        processes: u32,
     },
     /// An edge could not make it true.
     EnforceFailed {
