@@ -70,6 +70,11 @@ impl Books {
         self.tables.view(self.at, self.epoch)
     }
 
+    /// The tables themselves: for a cell or two, where borrowing every column is too much.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
     /// Now.
     pub fn at(&self) -> Time {
         self.at
@@ -92,7 +97,7 @@ impl Books {
 
     /// The row of a kind.
     pub fn resource(&self, name: &str) -> Option<Row> {
-        self.names.resource_rows.get(name).copied()
+        self.names.resources.iter().position(|spec| spec.name == name).map(|row| row as Row)
     }
 
     /// All that is known of a kind.

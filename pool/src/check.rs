@@ -35,7 +35,7 @@ impl Books {
         {
             return unlawful(format!("row {claim} is no waiting claim"));
         }
-        let lines = self.tables.claims.view().line_rows(claim);
+        let lines = self.tables.claims.line_rows(claim);
         let mut placement = Placement { node: first.node, pools: vec![NONE; lines.len()] };
         self.check_node(claim, placement.node)?;
         for (i, take) in takes.iter().enumerate() {
@@ -49,7 +49,7 @@ impl Books {
             self.check_take(take)?;
             *place = take.pool;
             let together: Amount = takes[..=i].iter().filter(|t| t.pool == take.pool).map(|t| t.amount).sum();
-            if together > self.tables.pools.view().free(take.pool) {
+            if together > self.tables.pools.free(take.pool) {
                 return unlawful(format!(
                     "{together} is more than is free in pool {}",
                     self.pool_name(take.pool)
@@ -126,8 +126,7 @@ impl Books {
             return None;
         }
         let scope = self.tables.claims.scope[claim as usize];
-        let view = self.tables.claims.view();
-        view.line_rows(claim).find_map(|line| {
+        self.tables.claims.line_rows(claim).find_map(|line| {
             let resource = self.tables.lines.resource[line as usize];
             let together = self.asked(claim, resource);
             self.quotas_of(scope, resource).find_map(|quota| {
@@ -140,7 +139,7 @@ impl Books {
 
     /// What a claim asks of a kind over all of its lines.
     pub fn asked(&self, claim: Row, resource: Row) -> Amount {
-        let lines = self.tables.claims.view().line_rows(claim);
+        let lines = self.tables.claims.line_rows(claim);
         lines
             .map(|l| l as usize)
             .filter(|&l| self.tables.lines.resource[l] == resource)

@@ -33,7 +33,7 @@ pub(crate) const QUARANTINED: u32 = 3;
 impl Books {
     /// Whether a lease over this claim needs an edge to make it true, before any process joins it.
     pub fn driven(&self, claim: Row) -> bool {
-        let lines = self.tables.claims.view().line_rows(claim);
+        let lines = self.tables.claims.line_rows(claim);
         lines.into_iter().any(|line| self.spec(self.tables.lines.resource[line as usize]).driven)
     }
 
@@ -43,7 +43,7 @@ impl Books {
         let driven = self.driven(claim);
         let account = if driven { Account::Reserved } else { Account::Held };
         let scope = self.tables.claims.scope[claim as usize];
-        for (line, &pool) in self.tables.claims.view().line_rows(claim).zip(&placement.pools) {
+        for (line, &pool) in self.tables.claims.line_rows(claim).zip(&placement.pools) {
             let amount = self.tables.lines.amount[line as usize];
             self.tables.lines.pool[line as usize] = pool;
             self.tables.lines.touch(line, self.epoch);
@@ -92,7 +92,7 @@ impl Books {
     /// What was used of a kind; kept on the first line of that kind.
     pub fn settle(&mut self, claim: Row, resource: &str, used: Amount) {
         let Some(resource) = self.resource(resource) else { return };
-        let mut lines = self.tables.claims.view().line_rows(claim);
+        let mut lines = self.tables.claims.line_rows(claim);
         if let Some(line) = lines.find(|&line| self.tables.lines.resource[line as usize] == resource) {
             self.tables.lines.used[line as usize] = used;
             self.tables.lines.touch(line, self.epoch);
@@ -125,7 +125,7 @@ impl Books {
         }
         let account = self.account(claim);
         let (scope, apart) = (self.tables.claims.scope[c], self.tables.claims.apart[c]);
-        let lines = self.tables.claims.view().line_rows(claim);
+        let lines = self.tables.claims.line_rows(claim);
         for line in lines.clone() {
             self.close_line(line, scope, account);
         }
@@ -176,7 +176,7 @@ impl Books {
     }
 
     fn transfer(&mut self, claim: Row, from: Account, to: Account) {
-        for line in self.tables.claims.view().line_rows(claim) {
+        for line in self.tables.claims.line_rows(claim) {
             let (pool, amount) =
                 (self.tables.lines.pool[line as usize], self.tables.lines.amount[line as usize]);
             self.change_pool(pool, |pools, p| {

@@ -6,10 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Names by row, and rows by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Names {
-    /// Kinds, by row.
+    /// Kinds, by row: few, so a name is found by looking at them all.
     pub(crate) resources: Vec<ResourceSpec>,
-    /// Rows of kinds.
-    pub(crate) resource_rows: BTreeMap<String, Row>,
     /// Node names, by row.
     pub(crate) nodes: Vec<String>,
     /// Rows of nodes.

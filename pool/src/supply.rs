@@ -8,7 +8,6 @@ impl Books {
         let row = self.resource(&spec.name).unwrap_or_else(|| {
             let row = self.tables.resources.push();
             self.tables.resources.first_floating[row as usize] = NONE;
-            self.names.resource_rows.insert(spec.name.clone(), row);
             row
         });
         let (table, r) = (&mut self.tables.resources, row as usize);
@@ -173,9 +172,9 @@ impl Books {
         row: Row,
         change: impl FnOnce(&mut bursar_interface::PoolTable, usize),
     ) {
-        let before = self.tables.pools.view().free(row);
+        let before = self.tables.pools.free(row);
         change(&mut self.tables.pools, row as usize);
-        let after = self.tables.pools.view().free(row);
+        let after = self.tables.pools.free(row);
         let resource = self.tables.pools.resource[row as usize];
         let free = &mut self.tables.resources.free[resource as usize];
         *free = *free - before + after;

@@ -41,7 +41,7 @@ impl Engine {
         let scope = self
             .books
             .scope(&path)
-            .map_or(self.books.next_scope(), |row| ScopeId(self.books.view().scopes.id[row as usize]));
+            .map_or(self.books.next_scope(), |row| ScopeId(self.books.tables().scopes.id[row as usize]));
         self.emit(tape, Some(cause), What::Queued { claim, scope });
         Ok(())
     }
@@ -213,10 +213,10 @@ impl Engine {
     }
 
     fn springs(&self, line: &LineAsk) -> bool {
-        let Some(resource) = self.books.resource(&line.resource) else { return false };
-        let named = line.pool.as_ref();
-        self.books.spec(resource).springs > 0
-            && named.is_some_and(|name| self.books.pool_named(resource, name).is_none())
+        let (Some(name), Some(resource)) = (&line.pool, self.books.resource(&line.resource)) else {
+            return false;
+        };
+        self.books.spec(resource).springs > 0 && self.books.pool_named(resource, name).is_none()
     }
 
     /// Refuses at once what is above a limit on the way to the root, whoever holds what.

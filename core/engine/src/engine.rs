@@ -210,7 +210,7 @@ impl Engine {
     /// When a claim's waiting or lease ends; `None` when it is draining or gone.
     pub(crate) fn deadline(&self, claim: ClaimId) -> Option<Time> {
         let row = self.books.claim(claim)?;
-        let claims = self.books.view().claims;
+        let claims = &self.books.tables().claims;
         match self.books.phase(row) {
             Phase::Pending => Some(Time(claims.wait_until[row as usize])),
             Phase::Reserved | Phase::Held => Some(Time(claims.lease_until[row as usize])),
@@ -241,7 +241,7 @@ impl Engine {
     /// Ends a claim: at once where nothing has to be taken back, else by way of draining.
     pub(crate) fn end(&mut self, tape: &mut Tape<'_>, cause: Option<u32>, claim: ClaimId, ending: Ending) {
         let Some(row) = self.books.claim(claim) else { return };
-        let bodied = self.books.view().claims.bodied[row as usize] != 0;
+        let bodied = self.books.tables().claims.bodied[row as usize] != 0;
         let what = if bodied { What::Draining { claim, ending } } else { What::Closed { claim, ending } };
         self.emit(tape, cause, what);
     }

@@ -106,7 +106,7 @@ impl Engine {
 
     fn tell_why(&mut self, tape: &mut Tape<'_>, offer: &Offer) {
         let reason = self.why(offer.row).reason;
-        let told = Reason::of(self.books.view().claims.reason[offer.row as usize]);
+        let told = Reason::of(self.books.tables().claims.reason[offer.row as usize]);
         if told != Some(reason) {
             self.emit(tape, None, What::Waiting { claim: offer.claim, reason });
         }

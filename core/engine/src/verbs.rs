@@ -78,7 +78,7 @@ impl Engine {
         if ttl_ns > TTL_NS_MAX {
             return bad("ttl is too long", &format!("at most {} days", TTL_NS_MAX / 86_400_000_000_000));
         }
-        let ttl = if ttl_ns == 0 { self.books.view().claims.ttl[row as usize] } else { ttl_ns };
+        let ttl = if ttl_ns == 0 { self.books.tables().claims.ttl[row as usize] } else { ttl_ns };
         self.emit(tape, cause, What::Renewed { claim: of.0, lease_until: self.books.at().after(ttl) });
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Engine {
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         if let Some(row) = self.books.claim(claim) {
-            let scope = self.books.view().claims.scope[row as usize];
+            let scope = self.books.tables().claims.scope[row as usize];
             if mine(self.books.scope_path(scope)) {
                 return Ok(row);
             }
@@ -127,7 +127,7 @@ impl Engine {
         if self.books.phase(row) == Phase::Pending {
             return Err(Refusal::new(Reason::StaleFence, format!("claim {claim} was not granted yet")));
         }
-        if self.books.view().claims.fence[row as usize] != fence.0 {
+        if self.books.tables().claims.fence[row as usize] != fence.0 {
             return Err(Refusal::new(
                 Reason::StaleFence,
                 format!("{fence} is not the fence of claim {claim}"),
@@ -263,7 +263,7 @@ impl Engine {
                 &format!("at most {AMOUNT_MAX}"),
             );
         }
-        if self.books.view().pools.len() >= POOLS_MAX {
+        if self.books.tables().pools.len() >= POOLS_MAX {
             return bad(&format!("{POOLS_MAX} pools exist already"), "");
         }
         self.emit(tape, cause, What::PoolSet);

@@ -279,6 +279,22 @@ impl Claims<'_> {
     }
 }
 
+impl ClaimTable {
+    /// The rows of a claim's lines.
+    pub fn line_rows(&self, claim: Row) -> std::ops::Range<Row> {
+        let first = self.first_line[claim as usize];
+        first..first + self.lines[claim as usize]
+    }
+}
+
+impl PoolTable {
+    /// What can still be taken from a pool: offered less reserved, held and quarantined.
+    pub fn free(&self, pool: Row) -> Amount {
+        let p = pool as usize;
+        self.offered[p].saturating_sub(self.reserved[p] + self.held[p] + self.quarantined[p])
+    }
+}
+
 impl View<'_> {
     /// The first pool of `resource` on `node`, or [`NONE`]; follow `pools.next` from there.
     pub fn first_of_kind(&self, node: Row, resource: u32) -> Row {
