@@ -14,6 +14,7 @@ impl Books {
         table.shape[r] = spec.shape as u32;
         table.min[r] = spec.min;
         table.step[r] = spec.step;
+        table.tag[r] = bursar_interface::tag(&spec.name);
         table.touch(row, self.epoch);
         put(&mut self.names.resources, row, spec.clone());
         row

@@ -1,1 +1,4 @@
-//! Decides who is first: classes and priorities.
+//! Decides who is first.
+#![forbid(unsafe_code)]
+
+pub mod class;

@@ -49,5 +49,5 @@ pub use strategy::{Allocator, Qos, Rank};
 pub use table::{CHUNK, Column, changed};
 pub use tables::{
     ClaimTable, Claims, LineTable, Lines, NodeTable, Nodes, OccupantTable, Occupants, PoolTable, Pools,
-    QuotaTable, Quotas, ResourceTable, Resources, ScopeTable, Scopes, Tables, View,
+    QuotaTable, Quotas, ResourceTable, Resources, ScopeTable, Scopes, Tables, View, tag,
 };

@@ -130,11 +130,23 @@ impl<'a> Plan<'a> {
 
     /// Whether the whole claim would go on `node`; takes nothing.
     pub fn fits(&mut self, claim: Row, node: Row) -> bool {
+        self.trial(claim, node, |_, _| 0, |_| ()).is_some()
+    }
+
+    /// Places the claim as [`Plan::place_by`] would, looks at what is left then, and takes it all
+    /// back; `None` when it does not fit.
+    pub fn trial<R>(
+        &mut self,
+        claim: Row,
+        node: Row,
+        score: impl Fn(Amount, Amount) -> u64,
+        look: impl FnOnce(&Self) -> R,
+    ) -> Option<R> {
         let (before, apart) = (self.len, self.overlay.apart.len());
-        let fits = self.place(claim, node);
+        let seen = self.place_by(claim, node, score).then(|| look(self));
         self.undo(before);
         self.overlay.apart.truncate(apart);
-        fits
+        seen
     }
 
     /// Whether the node accepts claims and has the labels that this one asks for.

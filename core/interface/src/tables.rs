@@ -3,6 +3,16 @@ use crate::table::{CHUNK, Cell, Column, table};
 use crate::{Amount, NONE, Row, Time};
 use serde::{Deserialize, Serialize};
 
+/// A kind's name as a number: FNV-1a, 64 bits (Fowler, Noll and Vo).
+pub const fn tag(name: &str) -> u64 {
+    let (bytes, mut hash, mut i) = (name.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}
+
 table! {
     /// Kinds of things. Row = [`crate::ResourceId`].
     Resources, ResourceTable {
@@ -18,6 +28,8 @@ table! {
         largest: u64,
         /// Sum of what is free over all pools, wherever they are.
         free: u64,
+        /// [`tag`] of the name, by which a strategy knows a kind that it treats specially.
+        tag: u64,
     }
 }
 

@@ -1,1 +1,12 @@
 //! A repeatable world in virtual time that drives the real engine.
+//!
+//! It has no clock and no randomness but its own seeded generator; plugins are passed in and traces
+//! come as text.
+#![forbid(unsafe_code)]
+
+pub mod fgd;
+mod random;
+mod supply;
+pub mod trace;
+
+pub use random::Random;

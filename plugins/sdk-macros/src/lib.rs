@@ -1,1 +1,68 @@
-//! The #[plugin] attribute.
+//! The `#[plugin]` attribute: all that a plugin author writes beside the impl itself.
+#![forbid(unsafe_code)]
+use proc_macro::TokenStream;
+use quote::quote;
+use syn::{Error, ItemImpl, LitStr, Path, parse_macro_input};
+
+/// Makes an impl of `Allocator`, `Qos`, `Resource`, `Driver` or `Metric` a plugin.
+///
+/// `#[plugin]` alone takes the crate's name as the id and `Default` as the constructor;
+/// `#[plugin(id = "best-fit", new = BestFit::new)]` names both, where `new` is a
+/// `fn(&Config) -> Result<Self, Fault>`.
+#[proc_macro_attribute]
+pub fn plugin(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let (mut id, mut new): (Option<LitStr>, Option<Path>) = (None, None);
+    let options = syn::meta::parser(|meta| {
+        if meta.path.is_ident("id") {
+            id = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("new") {
+            new = Some(meta.value()?.parse()?);
+        } else {
+            return Err(meta.error("expected id = \"...\" or new = path"));
+        }
+        Ok(())
+    });
+    parse_macro_input!(attribute with options);
+    let item = parse_macro_input!(item as ItemImpl);
+    expand(id, new, &item).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+fn expand(id: Option<LitStr>, new: Option<Path>, item: &ItemImpl) -> Result<proc_macro2::TokenStream, Error> {
+    let roles = "#[plugin] goes on `impl Allocator | Qos | Resource | Driver | Metric for T`";
+    let Some((_, of, _)) = &item.trait_ else { return Err(Error::new_spanned(&item.self_ty, roles)) };
+    let Some(role) = of.segments.last().map(|segment| segment.ident.clone()) else {
+        return Err(Error::new_spanned(of, roles));
+    };
+    if !["Allocator", "Qos", "Resource", "Driver", "Metric"].contains(&role.to_string().as_str()) {
+        return Err(Error::new_spanned(&role, roles));
+    }
+    let name = role.to_string().to_lowercase();
+    let ty = &item.self_ty;
+    let id = id.map_or_else(|| quote!(env!("CARGO_PKG_NAME")), |id| quote!(#id));
+    let make = new.map_or_else(
+        || quote!({ let _ = config; <#ty as ::core::default::Default>::default() }),
+        |new| quote!(#new(config)?),
+    );
+    Ok(quote! {
+        #item
+        #[allow(unsafe_code)]
+        const _: () = {
+            use ::bursar_sdk::__private as private;
+            const PARTS: &[&str] = &[
+                "{\"id\":\"", #id, "\",\"role\":\"", #name, "\",\"library\":\"", env!("CARGO_PKG_NAME"),
+                "\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\",\"abi_req\":\"", private::ABI_REQ,
+                "\",\"abi_built\":\"", private::ABI_VERSION, "\",\"panic\":\"", private::PANIC, "\"}\n",
+            ];
+            #[used]
+            #[unsafe(link_section = ".bursar_manifest")]
+            static MANIFEST: [u8; private::total(PARTS)] = private::join(PARTS);
+            fn make(config: &::bursar_sdk::Config)
+                -> ::core::result::Result<::std::boxed::Box<dyn ::bursar_sdk::#role>, ::bursar_sdk::Fault> {
+                Ok(::std::boxed::Box::new(#make))
+            }
+            ::bursar_sdk::__private::inventory::submit! {
+                ::bursar_sdk::Entry::new(#id, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), &MANIFEST, ::bursar_sdk::Make::#role(make))
+            }
+        };
+    })
+}

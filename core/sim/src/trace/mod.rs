@@ -1,0 +1,2 @@
+//! Traces of the field, from text.
+pub mod openb;

@@ -1,0 +1,65 @@
+//! What is linked in: every `#[plugin]` of this binary or library registers itself here.
+use crate::Config;
+use bursar_interface::{Allocator, Driver, Fault, Metric, Qos, Resource, Role};
+
+/// A constructor, by role.
+#[derive(Clone, Copy)]
+pub enum Make {
+    /// A kind of thing.
+    Resource(fn(&Config) -> Result<Box<dyn Resource>, Fault>),
+    /// What makes it true.
+    Driver(fn(&Config) -> Result<Box<dyn Driver>, Fault>),
+    /// Who is first.
+    Qos(fn(&Config) -> Result<Box<dyn Qos>, Fault>),
+    /// Where.
+    Allocator(fn(&Config) -> Result<Box<dyn Allocator>, Fault>),
+    /// Samples.
+    Metric(fn(&Config) -> Result<Box<dyn Metric>, Fault>),
+}
+
+impl Make {
+    /// The role it makes a plugin for.
+    pub fn role(&self) -> Role {
+        match self {
+            Make::Resource(_) => Role::Resource,
+            Make::Driver(_) => Role::Driver,
+            Make::Qos(_) => Role::Qos,
+            Make::Allocator(_) => Role::Allocator,
+            Make::Metric(_) => Role::Metric,
+        }
+    }
+}
+
+/// One plugin that is linked in.
+pub struct Entry {
+    /// Name within its role.
+    pub id: &'static str,
+    /// The crate it is from.
+    pub library: &'static str,
+    /// Version of that crate.
+    pub version: &'static str,
+    /// Its line of the manifest section; naming it here keeps the linker from dropping it.
+    pub manifest: &'static [u8],
+    /// Its constructor.
+    pub make: Make,
+}
+
+impl Entry {
+    /// An entry; `#[plugin]` writes this.
+    pub const fn new(
+        id: &'static str,
+        library: &'static str,
+        version: &'static str,
+        manifest: &'static [u8],
+        make: Make,
+    ) -> Entry {
+        Entry { id, library, version, manifest, make }
+    }
+}
+
+inventory::collect!(Entry);
+
+/// Every plugin that is linked into this binary (or, inside a library, into that library).
+pub fn linked() -> impl Iterator<Item = &'static Entry> {
+    inventory::iter::<Entry>.into_iter()
+}

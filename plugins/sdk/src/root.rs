@@ -1,0 +1,77 @@
+//! The root module that every plugin library exports. It lives here, in the sdk, so that a library
+//! has it by linking the sdk and a host that links many plugins still has exactly one.
+#![allow(unsafe_code)]
+use crate::{
+    Config, Entry, Make, bridge,
+    guard::guard,
+    linked,
+    shim::{AllocatorShim, CallShim, Callee, QosShim},
+};
+use abi_stable::{
+    prefix_type::PrefixTypeTrait,
+    sabi_trait::prelude::TD_Opaque,
+    std_types::{RResult, RStr},
+};
+use bursar_abi::{
+    ABI_VERSION, AllocatorAbi_TO, AllocatorBox, CallAbi_TO, CallBox, HostArc, PluginRoot, PluginRoot_Ref,
+    QosAbi_TO, QosBox, RFault,
+};
+use bursar_interface::{Fault, FaultKind};
+
+fn find(role: &str, id: RStr<'_>) -> Result<&'static Entry, Fault> {
+    let mut entries = linked().filter(|entry| entry.make.role().name() == role && entry.id == id.as_str());
+    entries.next().ok_or_else(|| Fault::of(FaultKind::Failed, format!("this library has no {role} {id}")))
+}
+
+fn wrong(role: &str) -> Fault {
+    Fault::of(FaultKind::Nonsense, format!("not made through this entry: {role}"))
+}
+
+extern "C" fn abi_version() -> RStr<'static> {
+    ABI_VERSION.into()
+}
+
+extern "C" fn init(host: HostArc) -> RResult<(), RFault> {
+    guard(|| {
+        bridge::install(host);
+        Ok(())
+    })
+}
+
+extern "C" fn allocator(id: RStr<'_>, config: RStr<'_>) -> RResult<AllocatorBox, RFault> {
+    guard(|| match find("allocator", id)?.make {
+        Make::Allocator(make) => {
+            let shim = AllocatorShim::new(make(&Config::read(config.as_str())?)?);
+            Ok(AllocatorAbi_TO::from_value(shim, TD_Opaque))
+        }
+        _ => Err(wrong("allocator")),
+    })
+}
+
+extern "C" fn qos(id: RStr<'_>, config: RStr<'_>) -> RResult<QosBox, RFault> {
+    guard(|| match find("qos", id)?.make {
+        Make::Qos(make) => {
+            Ok(QosAbi_TO::from_value(QosShim::new(make(&Config::read(config.as_str())?)?), TD_Opaque))
+        }
+        _ => Err(wrong("qos")),
+    })
+}
+
+extern "C" fn call(role: RStr<'_>, id: RStr<'_>, config: RStr<'_>) -> RResult<CallBox, RFault> {
+    guard(|| {
+        let config = Config::read(config.as_str())?;
+        let callee = match find(role.as_str(), id)?.make {
+            Make::Resource(make) => Callee::Resource(make(&config)?),
+            Make::Driver(make) => Callee::Driver(make(&config)?),
+            Make::Metric(make) => Callee::Metric(make(&config)?),
+            Make::Qos(_) | Make::Allocator(_) => return Err(wrong(role.as_str())),
+        };
+        Ok(CallAbi_TO::from_value(CallShim::new(callee), TD_Opaque))
+    })
+}
+
+/// The root module.
+#[abi_stable::export_root_module]
+pub fn bursar_root() -> PluginRoot_Ref {
+    PluginRoot { abi_version, init, allocator, qos, call }.leak_into_prefix()
+}
