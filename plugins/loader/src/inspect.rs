@@ -1,0 +1,92 @@
+//! A look at a file before any of its code runs: dlopen runs initialisers, and maps a cut-off file
+//! into a crash.
+use crate::{Reject, trust::{check_owner, sha256}};
+use bursar_interface::Manifest;
+use object::{Endianness, Object, ObjectSection, elf, read::elf::{ElfFile64, FileHeader, ProgramHeader}};
+use std::{fs, io::Read, path::{Path, PathBuf}};
+
+/// The largest library that is looked at, in bytes (256 MiB).
+const LIBRARY_BYTES_MAX: u64 = 256 << 20;
+
+/// A file that looks like a plugin library.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// sha256 of its bytes, in hex.
+    pub sha256: String,
+    /// What it says it holds.
+    pub manifests: Vec<Manifest>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Looks at a file; nothing of it is executed.
+///
+/// # Errors
+/// A [`Reject`] that names the file and what is wrong.
+pub fn inspect(path: &Path) -> Result<Candidate, Reject> {
+    let io = |error: std::io::Error| Reject::io(path, &error);
+    let mut file = fs::File::open(path).map_err(io)?;
+    let meta = file.metadata().map_err(io)?;
+    if !meta.is_file() || meta.len() > LIBRARY_BYTES_MAX {
+        return Err(Reject::NotALibrary { path: name(path), why: "not a regular file, or far too large".into() });
+    }
+    check_owner(path)?;
+    let mut bytes = Vec::with_capacity(meta.len() as usize);
+    file.read_to_end(&mut bytes).map_err(io)?;
+    let manifests = manifests(path, &bytes)?;
+    manifests.iter().try_for_each(check_border)?;
+    Ok(Candidate { path: path.into(), sha256: sha256(&bytes), manifests, bytes })
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn check_border(manifest: &Manifest) -> Result<(), Reject> {
+    let host = host_version();
+    let plugin = format!("{} {} {}", manifest.role.name(), manifest.id, manifest.version);
+    if !manifest.abi_req.matches(&host) || !same_era(&manifest.abi_built, &host) {
+        return Err(Reject::Version { plugin, needs: manifest.abi_req.to_string(), host: host.to_string() });
+    }
+    if manifest.panic != "unwind" {
+        return Err(Reject::PanicAbort { plugin });
+    }
+    Ok(())
+}
+
+/// Versions that promise the same: the same major, and before 1.0 the same minor.
+fn same_era(a: &semver::Version, b: &semver::Version) -> bool {
+    a.major == b.major && (a.major > 0 || a.minor == b.minor)
+}
+
+/// The version of this host's border.
+pub(crate) fn host_version() -> semver::Version {
+    semver::Version::parse(bursar_abi::ABI_VERSION).expect("a crate's version is a version")
+}
+
+fn manifests(path: &Path, bytes: &[u8]) -> Result<Vec<Manifest>, Reject> {
+    let not = |why: String| Reject::NotALibrary { path: name(path), why };
+    let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| not(error.to_string()))?;
+    let (header, endian) = (file.elf_header(), file.endian());
+    if header.e_type(endian) != elf::ET_DYN {
+        return Err(not("not position independent (ET_DYN)".into()));
+    }
+    let machine = if cfg!(target_arch = "x86_64") { elf::EM_X86_64 } else { elf::EM_AARCH64 };
+    if header.e_machine(endian) != machine {
+        return Err(Reject::WrongMachine { path: name(path), machine: header.e_machine(endian) });
+    }
+    let sections = header.e_shoff(endian) + u64::from(header.e_shentsize(endian)) * u64::from(header.e_shnum(endian));
+    let loads = file.elf_program_headers().iter().filter(|part| part.p_type(endian) == elf::PT_LOAD);
+    let need = loads.map(|part| part.p_offset(endian).saturating_add(part.p_filesz(endian))).fold(sections, u64::max);
+    if need > bytes.len() as u64 {
+        return Err(Reject::Truncated { path: name(path), need, have: bytes.len() as u64 });
+    }
+    let section = file.section_by_name(".bursar_manifest");
+    let section = section.ok_or_else(|| Reject::NotAPlugin { path: name(path) })?;
+    let bad = |why: String| Reject::BadManifest { path: name(path), why };
+    let data = section.data().map_err(|error| bad(error.to_string()))?;
+    let text = std::str::from_utf8(data).map_err(|error| bad(error.to_string()))?;
+    let lines = text.lines().map(|line| line.trim_matches('\0')).filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_str(line).map_err(|error| bad(error.to_string()))).collect()
+}

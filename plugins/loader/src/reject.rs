@@ -1,0 +1,127 @@
+//! Why a file is not loaded, by name.
+use thiserror::Error;
+
+/// Why a file is not loaded, or a plugin not made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Reject {
+    /// It cannot be read.
+    #[error("{path}: {why}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system says.
+        why: String,
+    },
+    /// Others could change it.
+    #[error("{path} could be changed by others (mode {mode:o}); chmod go-w it and its folder")]
+    Permissions {
+        /// The file or folder.
+        path: String,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is no shared library of this machine's kind.
+    #[error("{path} is no shared library: {why}")]
+    NotALibrary {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// It ends before it should.
+    #[error("{path} is cut off: {need} bytes are needed, {have} are there")]
+    Truncated {
+        /// The file.
+        path: String,
+        /// Bytes needed.
+        need: u64,
+        /// Bytes there.
+        have: u64,
+    },
+    /// It is for another machine.
+    #[error("{path} is for another machine (ELF machine {machine})")]
+    WrongMachine {
+        /// The file.
+        path: String,
+        /// ELF machine number.
+        machine: u16,
+    },
+    /// It has no manifest: a library, but no plugin.
+    #[error("{path} is a library, but no plugin")]
+    NotAPlugin {
+        /// The file.
+        path: String,
+    },
+    /// Its manifest cannot be read.
+    #[error("{path}: bad manifest: {why}")]
+    BadManifest {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// It was built for another version of the border.
+    #[error("{plugin} talks to border {needs}, this host is {host}: build it again with this sdk")]
+    Version {
+        /// The plugin.
+        plugin: String,
+        /// What it talks to.
+        needs: String,
+        /// What this host is.
+        host: String,
+    },
+    /// Its panics would end the process.
+    #[error("{plugin} was built with panic=abort; build it with panic=unwind")]
+    PanicAbort {
+        /// The plugin.
+        plugin: String,
+    },
+    /// A child that opened it died or complained.
+    #[error("{path} could not be opened in a child: {why}")]
+    Probe {
+        /// The file.
+        path: String,
+        /// How the child ended, or what it said.
+        why: String,
+    },
+    /// The dynamic loader refused it.
+    #[error("{path} could not be opened: {why}")]
+    Open {
+        /// The file.
+        path: String,
+        /// What it said.
+        why: String,
+    },
+    /// Its types are not this host's.
+    #[error("{path} is not laid out like this host: {why}")]
+    Layout {
+        /// The file.
+        path: String,
+        /// The first difference.
+        why: String,
+    },
+    /// No plugin has that role and name.
+    #[error("there is no {role} {id:?}; known are: {known}")]
+    Unknown {
+        /// The role.
+        role: String,
+        /// The name.
+        id: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// Its constructor refused.
+    #[error("{plugin} could not be made: {why}")]
+    Make {
+        /// The plugin.
+        plugin: String,
+        /// What it said.
+        why: String,
+    },
+}
+
+impl Reject {
+    pub(crate) fn io(path: &std::path::Path, why: &impl ToString) -> Reject {
+        Reject::Io { path: path.display().to_string(), why: why.to_string() }
+    }
+}
