@@ -1,1 +1,33 @@
-//! The front door: HTTP/JSON over a unix socket, with limits.
+//! The front door: HTTP/1.1 and JSON over a unix socket (and TCP when asked), with a limit on
+//! everything that a peer can make large, deep, slow or many.
+//!
+//! The host implements [`House`] and calls [`bind_unix`] and [`serve_unix`]; this crate knows neither
+//! the engine nor the journal.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod claims;
+mod connection;
+mod denial;
+mod error;
+mod events;
+mod guard;
+mod hall;
+mod house;
+mod json;
+pub mod limits;
+mod pulse;
+mod query;
+mod reads;
+mod routes;
+mod seats;
+mod socket;
+mod verbs;
+mod waiters;
+
+pub use accept::{serve_tcp, serve_unix};
+pub use error::Error;
+pub use guard::Guard;
+pub use house::{Done, House, Peer};
+pub use limits::Limits;
+pub use socket::bind_unix;

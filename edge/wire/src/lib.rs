@@ -1,1 +1,28 @@
-//! The contract's JSON types, the Reason table and a blocking client.
+//! The contract in types: what stands in JSON, how quantities are read, what a refusal's number is, and
+//! a blocking client that needs no runtime.
+//!
+//! ```
+//! use bursar_interface::Reason;
+//! assert_eq!(bursar_wire::status(Reason::NeverFits), 422);
+//! assert_eq!(bursar_wire::exit_code(Reason::UnknownClaim), 3);
+//! assert_eq!(bursar_wire::quantity("memory", "512M"), Ok(512 << 20));
+//! ```
+#![forbid(unsafe_code)]
+
+mod ask;
+mod client;
+mod quantity;
+mod refusal;
+mod rows;
+mod socket;
+mod text;
+
+pub use ask::{AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody};
+pub use client::{Answer, Client, Events as EventStream, Failure};
+pub use quantity::{amount, duration, quantity, show};
+pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
+pub use rows::{
+    Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Line, Node, Nodes,
+    PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+};
+pub use socket::{Place, socket};

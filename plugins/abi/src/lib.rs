@@ -73,14 +73,24 @@ pub struct RFault {
 #[sabi_trait]
 pub trait AllocatorAbi: Send {
     #[sabi(last_prefix_field)]
-    fn place(&mut self, view: RView<'_>, queue: RSlice<'_, u32>, takes: RSliceMut<'_, RTake>) -> RResult<u32, RFault>;
+    fn place(
+        &mut self,
+        view: RView<'_>,
+        queue: RSlice<'_, u32>,
+        takes: RSliceMut<'_, RTake>,
+    ) -> RResult<u32, RFault>;
 }
 
 /// Ranks claims.
 #[sabi_trait]
 pub trait QosAbi: Send {
     #[sabi(last_prefix_field)]
-    fn rank(&mut self, view: RView<'_>, pending: RSlice<'_, u32>, ranks: RSliceMut<'_, RRank>) -> RResult<(), RFault>;
+    fn rank(
+        &mut self,
+        view: RView<'_>,
+        pending: RSlice<'_, u32>,
+        ranks: RSliceMut<'_, RRank>,
+    ) -> RResult<(), RFault>;
 }
 
 /// Resources, drivers and metrics: owned values as JSON, an operation by name.

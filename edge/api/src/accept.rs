@@ -1,0 +1,225 @@
+//! The accept loop: our own, because it must survive a full table of open files and turn people away
+//! politely when the house is full.
+use crate::{
+    Error, House, Limits, Peer,
+    connection::converse,
+    denial::Denial,
+    guard::Guard,
+    hall::Hall,
+    routes::router,
+    seats::{Seat, Seats},
+};
+use axum::Router;
+use std::{convert::Infallible, fs::File, future::Future, io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// First and longest pause after an accept that failed for want of files or memory.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// People who are being turned away at once; one more is shut out without a word.
+const TURNED_AWAY_MAX: usize = 16;
+/// How long one who is turned away may take to say what was wanted.
+const TURN_AWAY: Duration = Duration::from_secs(1);
+
+/// Serves the house over a unix socket until `stop` resolves, then finishes what is in flight.
+///
+/// # Errors
+/// [`Error::Listener`] when the listener is of no use. Nothing that a peer does ends the loop.
+pub async fn serve_unix<H: House>(
+    listener: std::os::unix::net::UnixListener,
+    house: Arc<H>,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), Error> {
+    listener.set_nonblocking(true).map_err(Error::Listener)?;
+    let door = UnixListener::from_std(listener).map_err(Error::Listener)?;
+    serve(door, house, limits, None, stop).await
+}
+
+/// Serves the house over TCP to those who pass the guard, until `stop` resolves.
+///
+/// # Errors
+/// [`Error::Listener`] when the listener is of no use.
+pub async fn serve_tcp<H: House>(
+    listener: std::net::TcpListener,
+    house: Arc<H>,
+    limits: Limits,
+    guard: Guard,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), Error> {
+    listener.set_nonblocking(true).map_err(Error::Listener)?;
+    let listener = TcpListener::from_std(listener).map_err(Error::Listener)?;
+    let guard = Arc::new(guard);
+    serve(TcpDoor { listener, peer: guard.peer }, house, limits, Some(guard), stop).await
+}
+
+/// A listener, and how to tell who knocks.
+trait Door: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    fn knock(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn peer(&self, stream: &Self::Stream) -> io::Result<Peer>;
+}
+
+impl Door for UnixListener {
+    type Stream = UnixStream;
+
+    async fn knock(&self) -> io::Result<UnixStream> {
+        Ok(self.accept().await?.0)
+    }
+
+    fn peer(&self, stream: &UnixStream) -> io::Result<Peer> {
+        let cred = stream.peer_cred()?;
+        let pid = cred.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
+        Ok(Peer { uid: cred.uid(), gid: cred.gid(), pid })
+    }
+}
+
+struct TcpDoor {
+    listener: TcpListener,
+    peer: Peer,
+}
+
+impl Door for TcpDoor {
+    type Stream = TcpStream;
+
+    async fn knock(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.listener.accept().await?;
+        // Answers are small and awaited; one that cannot be hurried is served all the same.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    fn peer(&self, _: &TcpStream) -> io::Result<Peer> {
+        Ok(self.peer)
+    }
+}
+
+async fn serve<D: Door, H: House>(
+    door: D,
+    house: Arc<H>,
+    limits: Limits,
+    guard: Option<Arc<Guard>>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), Error> {
+    let finish = limits.finish;
+    let seats = Seats::new(&limits);
+    let hall = Hall::new(house, limits, guard);
+    let mut porch = Porch {
+        seats,
+        turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        router: router(hall.clone()),
+        hall,
+        visits: JoinSet::new(),
+        spare: spare(),
+    };
+    tokio::select! {
+        () = stop => {}
+        never = porch.receive(&door) => match never {},
+    }
+    drop(door);
+    porch.hall.close();
+    let visits = &mut porch.visits;
+    if timeout(finish, async { while visits.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!(left = visits.len(), "requests were still in flight when the time to finish was over");
+        visits.shutdown().await;
+    }
+    Ok(())
+}
+
+/// A file that is held open for nothing but to be closed when files run out.
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// What stands between the door and the hall.
+struct Porch<H: House> {
+    seats: Arc<Seats>,
+    turning_away: Arc<Semaphore>,
+    hall: Arc<Hall<H>>,
+    router: Router,
+    visits: JoinSet<()>,
+    spare: Option<File>,
+}
+
+impl<H: House> Porch<H> {
+    async fn receive<D: Door>(&mut self, door: &D) -> Infallible {
+        let mut pause = PAUSES.0;
+        loop {
+            tokio::select! {
+                Some(_) = self.visits.join_next() => {}
+                knock = door.knock() => match knock {
+                    Ok(stream) => {
+                        pause = PAUSES.0;
+                        self.admit(door, stream);
+                    }
+                    Err(error) if passing(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        self.shed(door).await;
+                        sleep(pause).await;
+                        pause = (pause * 2).min(PAUSES.1);
+                    }
+                },
+            }
+        }
+    }
+
+    fn admit<D: Door>(&mut self, door: &D, stream: D::Stream) {
+        // A peer that left before we looked needs no answer.
+        let Ok(peer) = door.peer(&stream) else { return };
+        match self.seats.take(peer.uid) {
+            Some(seat) => self.seat(peer, stream, seat),
+            None => self.turn_away(peer, stream),
+        }
+    }
+
+    fn seat(&mut self, peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seat: Seat) {
+        let (hall, router) = (self.hall.clone(), self.router.clone());
+        self.visits.spawn(async move {
+            converse(hall, router, peer, stream).await;
+            drop(seat);
+        });
+    }
+
+    fn turn_away(&mut self, peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        tracing::warn!(uid = peer.uid, "too many connections: one was turned away");
+        if let Ok(permit) = self.turning_away.clone().try_acquire_owned() {
+            self.visits.spawn(async move {
+                // One who does not listen to the refusal is shut out all the same.
+                let _ = timeout(TURN_AWAY, say_full(stream)).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Out of files: gives the spare one up for as long as it takes to tell one caller so. Without
+    /// this, callers would hang in the backlog until some file is closed.
+    async fn shed<D: Door>(&mut self, door: &D) {
+        if self.spare.take().is_some() {
+            if let Ok(Ok(stream)) = timeout(PAUSES.0, door.knock()).await {
+                let _ = timeout(TURN_AWAY, say_full(stream)).await;
+            }
+        }
+        self.spare = spare();
+    }
+}
+
+/// Whether an error is about the one connection that was just lost, and the next may succeed.
+fn passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
+}
+
+/// Reads the beginning of a request, so that closing does not cut the caller off in mid-sentence, and
+/// answers that the house is full.
+async fn say_full(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request).await?;
+    stream.write_all(&Denial::full_house().raw()).await?;
+    stream.shutdown().await
+}

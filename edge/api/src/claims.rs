@@ -1,0 +1,89 @@
+//! Asking for a claim, and looking at one: both may wait.
+use crate::{
+    House,
+    denial::Denial,
+    hall::{Caller, Hall},
+    json, query,
+    reads::fresh,
+    waiters::Waiter,
+};
+use axum::{
+    Extension,
+    extract::{Path, Request, State},
+    response::Response,
+};
+use bursar_interface::{Ask, ClaimId, Principal};
+use bursar_wire as wire;
+use hyper::{StatusCode, Uri};
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// Asks, and answers when the claim is decided; at once where the asker detaches. An asker who leaves
+/// while waiting takes the claim along.
+pub(crate) async fn ask<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Denial> {
+    let key = query::key(request.headers())?;
+    let body: wire::AskBody = json::body(request, hall.limits.body).await?;
+    let detach = body.detach;
+    let mut ask: Ask = body.try_into()?;
+    ask.key = key.or(ask.key);
+    let waiter = hall.waiters.ask(caller.principal.clone(), ask).await?;
+    if detach {
+        detached(&hall, &caller.principal, waiter)
+    } else {
+        decided(&hall, &caller.principal, waiter).await
+    }
+}
+
+fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
+    let claim = seen(hall, by, waiter.claim)?;
+    waiter.answered();
+    let status = if claim.phase == wire::PENDING { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+    Ok(fresh(status, wire::ClaimAnswer { claim }))
+}
+
+async fn decided<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
+    tokio::select! {
+        // What is decided already is told even at closing time.
+        biased;
+        decided = hall.house.decided(waiter.claim) => {
+            let claim = decided.map_err(Denial::from).and_then(|()| seen(hall, by, waiter.claim));
+            waiter.answered();
+            claim.map(|claim| fresh(StatusCode::CREATED, wire::ClaimAnswer { claim }))
+        }
+        () = hall.closing() => {
+            waiter.sent_away().await;
+            Err(Denial::closing_time())
+        }
+    }
+}
+
+/// One claim; with `?wait=30s` not before it is decided or the time is over.
+pub(crate) async fn look<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Denial> {
+    let id = query::claim(&id)?;
+    // Whoever may not see the claim is not to learn of it by waiting.
+    seen(&hall, &caller.principal, id)?;
+    if let Some(wait) = query::wait(&uri)? {
+        tokio::select! {
+            biased;
+            // Decided or not: the claim tells.
+            _ = timeout(wait, hall.house.decided(id)) => {}
+            () = hall.closing() => return Err(Denial::closing_time()),
+        }
+    }
+    let claim = seen(&hall, &caller.principal, id)?;
+    Ok(fresh(StatusCode::OK, wire::ClaimAnswer { claim }))
+}
+
+/// A claim as the caller may see it.
+pub(crate) fn seen<H: House>(hall: &Hall<H>, by: &Principal, id: ClaimId) -> Result<wire::Claim, Denial> {
+    hall.house.claim(by, id).ok_or_else(|| Denial::no_claim(id))
+}

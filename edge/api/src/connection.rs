@@ -1,0 +1,136 @@
+//! One connection from its first byte to its last: HTTP/1.1 under a clock, with a net under each
+//! request.
+use crate::{
+    House, Peer,
+    denial::Denial,
+    hall::{Caller, Hall},
+    limits,
+    pulse::{Answering, Metered, Pulse},
+};
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use hyper::{
+    Request,
+    body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep, sleep_until},
+};
+
+/// Serves a connection until the peer leaves, a deadline passes, or the hall closes.
+pub(crate) async fn converse<H, S>(hall: Arc<Hall<H>>, router: Router, peer: Peer, stream: S)
+where
+    H: House,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let pulse = Pulse::new(hall.limits.clone());
+    let caller = Caller { peer, principal: hall.house.principal(&peer) };
+    let stream = TokioIo::new(Metered::new(stream, pulse.clone()));
+    let service = service_fn(|request| answer(&hall, &router, &caller, pulse.busy(), request));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .max_headers(limits::HEADERS_MAX)
+            .max_buf_size(limits::HEADER_BYTES_MAX)
+            // The pulse times headers, together with everything else.
+            .header_read_timeout(None)
+            .serve_connection(stream, service)
+    );
+    let mut leave = pin!(async {
+        tokio::select! {
+            () = hall.closing() => {}
+            () = sleep(hall.limits.lifetime) => {}
+        }
+    });
+    let mut alarm = pin!(sleep_until(Instant::now()));
+    let mut leaving = false;
+    poll_fn(|cx| {
+        if !leaving && leave.as_mut().poll(cx).is_ready() {
+            leaving = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(ended.unwrap_or_else(|error| tracing::debug!(%error, "a connection broke")));
+        }
+        // Asked anew at each turn, because the turn may have moved it.
+        let Some(deadline) = pulse.deadline() else { return Poll::Pending };
+        alarm.as_mut().reset(deadline);
+        ready!(alarm.as_mut().poll(cx));
+        tracing::debug!(uid = peer.uid, "a connection was cut: its peer took too long");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+async fn answer<H: House>(
+    hall: &Hall<H>,
+    router: &Router,
+    caller: &Caller,
+    answering: Answering,
+    mut request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let admitted = hall.guard.as_ref().map_or(Ok(()), |guard| guard.admit(request.headers()));
+    let response = match admitted {
+        Ok(()) => {
+            request.extensions_mut().insert(caller.clone());
+            let router = TowerToHyperService::new(router.clone());
+            let called = unpanicked(router.call(request)).await;
+            called.map_or_else(
+                || Denial::bug().into_response(),
+                |response| response.unwrap_or_else(|never| match never {}),
+            )
+        }
+        Err(denial) => denial.into_response(),
+    };
+    Ok(response.map(|body| Answer { body, _answering: answering }))
+}
+
+/// The outcome of a future, or `None` if it panicked: that costs one request, not the daemon.
+async fn unpanicked<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// A body that keeps the connection's clock from running while it is on its way.
+struct Answer {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,181 @@
+//! A request that is not granted, as `application/problem+json` with the contract's `error` member.
+use axum::response::{IntoResponse, Response};
+use bursar_interface::{Reason, Refusal};
+use bursar_wire as wire;
+use hyper::{
+    StatusCode,
+    header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde::Serialize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The media type of a denial.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// When to come back to a house that is full or about to close.
+const SOON: Duration = Duration::from_secs(1);
+/// When to come back to a disk that is full.
+const LATER: Duration = Duration::from_secs(5);
+
+/// Why a request is not granted, what would be right, and when to come back.
+#[derive(Debug)]
+pub(crate) struct Denial {
+    status: StatusCode,
+    reason: Reason,
+    message: String,
+    hint: String,
+    retry_after: Option<Duration>,
+    closing: bool,
+}
+
+/// RFC 9457's members, and ours.
+#[derive(Serialize)]
+struct Told {
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(flatten)]
+    problem: wire::Problem,
+}
+
+impl Denial {
+    /// A malformed request.
+    pub(crate) fn bad(message: String) -> Denial {
+        Denial::of(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// A request that is malformed in the way that `status` says.
+    pub(crate) fn of(status: StatusCode, message: String) -> Denial {
+        let reason = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reason::Forbidden,
+            _ => Reason::BadRequest,
+        };
+        Denial { status, reason, message, hint: String::new(), retry_after: None, closing: false }
+    }
+
+    /// A handler broke.
+    pub(crate) fn bug() -> Denial {
+        let message = "the request met a bug; the daemon lives on".to_owned();
+        Denial::of(StatusCode::INTERNAL_SERVER_ERROR, message).hint("see the daemon's log, and report it")
+    }
+
+    /// No connection is free.
+    pub(crate) fn full_house() -> Denial {
+        let message = "too many connections".to_owned();
+        Denial { closing: true, ..Denial::busy(message).hint("close some, or try again later") }
+    }
+
+    /// The daemon is about to stop.
+    pub(crate) fn closing_time() -> Denial {
+        Denial::busy("the daemon is stopping".to_owned()).hint("ask again when it is back")
+    }
+
+    /// Nothing is taken at the moment.
+    pub(crate) fn busy(message: String) -> Denial {
+        Denial::from(Refusal::new(Reason::QueueFull, message))
+    }
+
+    /// No such claim, or none that this caller may see.
+    pub(crate) fn no_claim(id: impl std::fmt::Display) -> Denial {
+        Denial::from(
+            Refusal::new(Reason::UnknownClaim, format!("there is no claim {id}"))
+                .hint("see `bursar get claims`"),
+        )
+    }
+
+    /// Adds what would be right.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Denial {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The connection is of no use after this.
+    pub(crate) fn closing(mut self) -> Denial {
+        self.closing = true;
+        self
+    }
+
+    /// What of it is ours.
+    fn problem(&self) -> wire::Problem {
+        wire::Problem {
+            error: wire::ErrorBody {
+                reason: self.reason.name().into(),
+                message: self.message.clone(),
+                hint: self.hint.clone(),
+                retry_after_ms: self.retry_after.map(|after| after.as_millis() as u64),
+            },
+        }
+    }
+
+    /// The JSON of it.
+    pub(crate) fn json(&self) -> String {
+        let told = Told {
+            title: self.status.canonical_reason().unwrap_or("Refused"),
+            status: self.status.as_u16(),
+            detail: self.message.clone(),
+            problem: self.problem(),
+        };
+        serde_json::to_string(&told).expect("strings and numbers always become JSON")
+    }
+
+    /// The whole answer as bytes, for one who never got as far as HTTP.
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        let body = self.json();
+        let title = self.status.canonical_reason().unwrap_or("Refused");
+        let retry =
+            self.retry_seconds().map_or(String::new(), |seconds| format!("retry-after: {seconds}\r\n"));
+        format!(
+            "HTTP/1.1 {} {title}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{retry}connection: close\r\n\r\n{body}",
+            self.status.as_u16(),
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whole seconds, never too early.
+    fn retry_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|after| after.as_millis().div_ceil(1000) as u64)
+    }
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Denial {
+        let Refusal { reason, message, hint } = refusal;
+        let retry_after = match reason {
+            Reason::QueueFull | Reason::RateLimited => Some(spread(SOON)),
+            Reason::StorageFull => Some(spread(LATER)),
+            _ => None,
+        };
+        let status = StatusCode::from_u16(wire::status(reason)).expect("the table holds statuses only");
+        Denial { status, reason, message, hint, retry_after, closing: false }
+    }
+}
+
+impl IntoResponse for Denial {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.json()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM);
+        if let Some(seconds) = self.retry_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.closing {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Between one and two times as long, so that those who were sent away together do not come back
+/// together.
+fn spread(least: Duration) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_micros());
+    least + least * (now % 1000) / 1000
+}

@@ -1,0 +1,48 @@
+//! What can go wrong with the socket itself.
+use std::{io, path::PathBuf};
+
+/// Why the front door could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody answers on the socket already.
+    #[error("a daemon answers on {path} already; stop it, or choose another --socket")]
+    Live {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something that is no socket of ours stands in the way.
+    #[error("{path} is in the way: {why}")]
+    InTheWay {
+        /// What stands there.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The folder would let others put their own socket in place of ours.
+    #[error("folder {path} is not safe for a socket: {why}; use a folder of your own with mode 0700")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The path is empty, abstract, or has no folder.
+    #[error("{path:?} is no path for a socket; give the path of a file in a folder of your own")]
+    Path {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("{path}: cannot {what}: {source}")]
+    System {
+        /// The socket or its folder.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The listener could not be taken over.
+    #[error("the listener cannot be served: {0}")]
+    Listener(#[source] io::Error),
+}

@@ -1,0 +1,115 @@
+//! What happened: page by page, or as a stream that can be taken up again where it broke off.
+use crate::{
+    House,
+    denial::Denial,
+    hall::{Caller, Hall},
+    limits::EVENTS_PAGE_MAX,
+    query,
+    reads::fresh,
+};
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bursar_wire as wire;
+use http_body_util::channel::{Channel, Sender};
+use hyper::{
+    StatusCode, Uri,
+    body::Bytes,
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap},
+};
+use serde::Deserialize;
+use std::{convert::Infallible, fmt::Write, sync::Arc};
+use tokio::time::timeout;
+
+/// Events in a page when nobody says.
+const PAGE_DEFAULT: usize = 200;
+/// Pages of a stream that may wait for their reader; the next one is not made before there is room.
+const PAGES_AHEAD: usize = 1;
+/// A sign of life.
+const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
+
+/// `?since=SEQ&limit=N`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    since: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// Events above a sequence: JSON, or `text/event-stream` where the caller accepts that.
+pub(crate) async fn events<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Denial> {
+    let Since { since, limit } = query::of(&uri)?;
+    if headers
+        .get(ACCEPT)
+        .is_some_and(|accept| accept.to_str().is_ok_and(|kinds| kinds.contains("text/event-stream")))
+    {
+        let since = last_seen(&headers)?.or(since).unwrap_or(0);
+        return Ok(stream(hall, caller, since));
+    }
+    let limit = limit.unwrap_or(PAGE_DEFAULT).clamp(1, EVENTS_PAGE_MAX);
+    let events = hall.house.events(&caller.principal, since.unwrap_or(0), limit)?;
+    Ok(fresh(StatusCode::OK, wire::Events { events }))
+}
+
+fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Denial> {
+    let Some(id) = headers.get("last-event-id") else { return Ok(None) };
+    let seq = id.to_str().ok().and_then(|id| id.parse().ok());
+    seq.map(Some).ok_or_else(|| Denial::bad("the Last-Event-ID header is no sequence".into()))
+}
+
+fn stream<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64) -> Response {
+    let (reader, body) = Channel::<Bytes, Infallible>::new(PAGES_AHEAD);
+    tokio::spawn(feed(hall, caller, since, reader));
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
+    (headers, Body::new(body)).into_response()
+}
+
+/// Feeds a reader until it leaves, the hall closes, or events are gone that it has not seen.
+async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, mut since: u64, mut reader: Sender<Bytes>) {
+    loop {
+        let (chunk, last) = match hall.house.events(&caller.principal, since, PAGE_DEFAULT) {
+            Ok(rows) if rows.is_empty() => {
+                tokio::select! {
+                    moved = timeout(hall.limits.heartbeat, hall.house.moved(since)) => match moved {
+                        Ok(()) => continue,
+                        Err(_) => (HEARTBEAT, false),
+                    },
+                    () = hall.closing() => return,
+                }
+            }
+            Ok(rows) => {
+                since = rows.last().map_or(since, |row| row.seq);
+                (page(&rows), false)
+            }
+            Err(refusal) => {
+                (Bytes::from(format!("event: error\ndata: {}\n\n", Denial::from(refusal).json())), true)
+            }
+        };
+        // A reader who left, or whom the connection's clock cut off.
+        if reader.send_data(chunk).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Rows as a stream has them. Only the last row of a sequence carries its id: a reader who was cut off
+/// in the middle of one sees it again as a whole.
+fn page(rows: &[wire::EventRow]) -> Bytes {
+    let mut text = String::new();
+    for (row, next) in rows.iter().zip(rows.iter().skip(1).map(Some).chain([None])) {
+        if next.is_none_or(|next| next.seq != row.seq) {
+            let _ = writeln!(text, "id: {}", row.seq);
+        }
+        let json = serde_json::to_string(row).expect("a row is plain data");
+        let _ = write!(text, "data: {json}\n\n");
+    }
+    text.into()
+}

@@ -1,0 +1,64 @@
+//! Who may come in over TCP: the bearer of the token, from an origin that is not a web page's.
+use crate::{Peer, denial::Denial};
+use hyper::{
+    StatusCode,
+    header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN},
+};
+
+/// What a request over TCP must show. A local address alone proves nothing: any web page can reach it.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// The secret of `Authorization: Bearer …`; nobody passes while it is empty.
+    pub token: String,
+    /// Values of the `Host` header that are ours, as `127.0.0.1:8400`.
+    pub hosts: Vec<String>,
+    /// Whom the bearer acts as.
+    pub peer: Peer,
+}
+
+impl Guard {
+    /// Lets a request pass, or says why not.
+    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<(), Denial> {
+        let host =
+            only(headers, HOST)?.ok_or_else(|| Denial::bad("the request has no Host header".into()))?;
+        if !self.ours(host) {
+            let message = format!("{host:?} is not a name of this daemon");
+            return Err(Denial::of(StatusCode::FORBIDDEN, message));
+        }
+        if let Some(origin) = only(headers, ORIGIN)? {
+            if !origin.strip_prefix("http://").is_some_and(|host| self.ours(host)) {
+                let message = format!("requests from {origin:?} are not taken");
+                return Err(Denial::of(StatusCode::FORBIDDEN, message));
+            }
+        }
+        let shown =
+            only(headers, AUTHORIZATION)?.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        if self.token.is_empty() || !same(shown.as_bytes(), self.token.as_bytes()) {
+            let message = "the token is missing or wrong".to_owned();
+            return Err(Denial::of(StatusCode::UNAUTHORIZED, message)
+                .hint("send 'Authorization: Bearer TOKEN', or use the unix socket"));
+        }
+        Ok(())
+    }
+
+    fn ours(&self, host: &str) -> bool {
+        self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))
+    }
+}
+
+/// The value of a header that may stand there once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Denial> {
+    let mut values = headers.get_all(&name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Denial::bad(format!("the header {name} stands twice")));
+    }
+    first
+        .map(|value| value.to_str().map_err(|_| Denial::bad(format!("the header {name} is not plain text"))))
+        .transpose()
+}
+
+/// Compares in a time that does not tell where the difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
+}

@@ -1,0 +1,39 @@
+//! What every request can reach: the house, the limits, who waits, and whether it is closing time.
+use crate::{House, Limits, Peer, guard::Guard, waiters::Waiters};
+use bursar_interface::Principal;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Shared by all connections of one door.
+pub(crate) struct Hall<H> {
+    pub(crate) house: Arc<H>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) guard: Option<Arc<Guard>>,
+    pub(crate) waiters: Arc<Waiters<H>>,
+    closing: watch::Sender<bool>,
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: Peer,
+    pub(crate) principal: Principal,
+}
+
+impl<H: House> Hall<H> {
+    pub(crate) fn new(house: Arc<H>, limits: Limits, guard: Option<Arc<Guard>>) -> Arc<Hall<H>> {
+        let waiters = Waiters::new(house.clone(), limits.rejoin);
+        Arc::new(Hall { house, limits: Arc::new(limits), guard, waiters, closing: watch::Sender::new(false) })
+    }
+
+    /// Sends those away who only wait, and lets the rest finish.
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Resolves when the hall closes.
+    pub(crate) async fn closing(&self) {
+        // The sender lives as long as the hall, so waiting cannot fail.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+    }
+}

@@ -1,0 +1,107 @@
+//! What the front door needs of the house behind it: the one seam to the host.
+use bursar_interface::{ClaimId, Command, Principal, Process, Refusal, Role};
+use bursar_wire as wire;
+use std::future::Future;
+
+/// Who is at the other end of a connection, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Process id at the time of connecting; unknown over TCP. It may have been recycled since.
+    pub pid: Option<u32>,
+}
+
+/// What a submitted command came to, once it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The claim that it was about or that it made.
+    pub claim: Option<ClaimId>,
+}
+
+/// The house behind the door. Reads come from a published copy of the tables and are cheap; each
+/// takes the principal that asks and shows only what that one may see.
+pub trait House: Send + Sync + 'static {
+    /// Who acts through a connection of this peer. Asked once, at accept.
+    fn principal(&self, peer: &Peer) -> Principal;
+
+    /// Hands a command in; resolves when its outcome is durable. Goes on though the future is dropped.
+    ///
+    /// # Errors
+    /// What the engine refuses; `QueueFull` when too much waits for it.
+    fn submit(&self, by: Principal, body: Command) -> impl Future<Output = Result<Done, Refusal>> + Send;
+
+    /// Resolves when a claim does not wait any more: granted, now or earlier.
+    ///
+    /// # Errors
+    /// The refusal that the claim ended in, if it was never granted.
+    fn decided(&self, claim: ClaimId) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Resolves when every process attached so far lives inside the lease, or the lease has ended.
+    fn enforced(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;
+
+    /// Resolves when a claim is gone and what it held is free, or it is not known.
+    fn closed(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;
+
+    /// Resolves when there is an event whose sequence is above `since`.
+    fn moved(&self, since: u64) -> impl Future<Output = ()> + Send;
+
+    /// A process of this host by identity.
+    ///
+    /// # Errors
+    /// `BadRequest` when there is no such process.
+    fn identify(&self, pid: u32) -> Result<Process, Refusal>;
+
+    /// Lets another plugin decide from here on; resolves when that is durable.
+    ///
+    /// # Errors
+    /// When there is no such plugin, it cannot serve, or the principal may not.
+    fn use_strategy(
+        &self,
+        by: Principal,
+        role: Role,
+        plugin: String,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Whether claims are taken: recovery is over and the journal can be written.
+    fn ready(&self) -> bool;
+
+    /// One claim, alive or remembered.
+    fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim>;
+
+    /// Every claim, alive or remembered.
+    fn claims(&self, by: &Principal) -> Vec<wire::Claim>;
+
+    /// Why a claim waits; `None` for one that is not known.
+    fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain>;
+
+    /// Supplies.
+    fn pools(&self, by: &Principal) -> Vec<wire::Pool>;
+
+    /// Machines.
+    fn nodes(&self, by: &Principal) -> Vec<wire::Node>;
+
+    /// The demand tree.
+    fn scopes(&self, by: &Principal) -> Vec<wire::Scope>;
+
+    /// Bounds.
+    fn quotas(&self, by: &Principal) -> Vec<wire::Quota>;
+
+    /// Plugins, in use or not.
+    fn plugins(&self, by: &Principal) -> Vec<wire::Plugin>;
+
+    /// Who decides, by role.
+    fn strategies(&self, by: &Principal) -> Vec<wire::Strategy>;
+
+    /// What works on this host and what does not.
+    fn doctor(&self, by: &Principal) -> wire::Doctor;
+
+    /// At most `max` events whose sequence is above `since`, oldest first. Events of one sequence are
+    /// never parted, so that a reader may go on from the last sequence it saw.
+    ///
+    /// # Errors
+    /// When events from there on are not kept any more.
+    fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal>;
+}

@@ -1,0 +1,127 @@
+//! The clock of one connection: what it waits for, and until when; and the stream that keeps it.
+use crate::Limits;
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+/// What a connection waits for. Cloned freely; all clones are one.
+#[derive(Clone)]
+pub(crate) struct Pulse {
+    limits: Arc<Limits>,
+    beat: Arc<Mutex<Beat>>,
+}
+
+struct Beat {
+    stage: Stage,
+    /// Since when bytes of an answer wait for the peer to read.
+    stalled: Option<Instant>,
+}
+
+/// What the peer owes us, and since when.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// A request.
+    Idle(Instant),
+    /// The rest of a request's headers.
+    Head(Instant),
+    /// Nothing: we owe an answer.
+    Busy,
+}
+
+impl Pulse {
+    pub(crate) fn new(limits: Arc<Limits>) -> Pulse {
+        let beat = Beat { stage: Stage::Idle(Instant::now()), stalled: None };
+        Pulse { limits, beat: Arc::new(Mutex::new(beat)) }
+    }
+
+    /// When the peer has been waited for long enough; `None` while we owe an answer.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let beat = self.beat();
+        let owed = match beat.stage {
+            Stage::Idle(since) => Some(since + self.limits.idle),
+            Stage::Head(since) => Some(since + self.limits.header),
+            Stage::Busy => None,
+        };
+        let stalled = beat.stalled.map(|since| since + self.limits.stalled);
+        owed.into_iter().chain(stalled).min()
+    }
+
+    /// The headers are complete.
+    pub(crate) fn busy(&self) -> Answering {
+        self.beat().stage = Stage::Busy;
+        Answering(self.clone())
+    }
+
+    fn bytes_came(&self) {
+        let mut beat = self.beat();
+        if let Stage::Idle(_) = beat.stage {
+            beat.stage = Stage::Head(Instant::now());
+        }
+    }
+
+    fn wrote(&self, progress: bool) {
+        let mut beat = self.beat();
+        beat.stalled = if progress { None } else { beat.stalled.or_else(|| Some(Instant::now())) };
+    }
+
+    fn beat(&self) -> MutexGuard<'_, Beat> {
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer is owed for as long as this lives.
+pub(crate) struct Answering(Pulse);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.beat().stage = Stage::Idle(Instant::now());
+    }
+}
+
+/// A stream that tells its pulse of every byte that comes and of every write that stands still.
+pub(crate) struct Metered<S> {
+    stream: S,
+    pulse: Pulse,
+}
+
+impl<S> Metered<S> {
+    pub(crate) fn new(stream: S, pulse: Pulse) -> Metered<S> {
+        Metered { stream, pulse }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.pulse.bytes_came();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.pulse.wrote(polled.is_ready());
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,51 @@
+//! What stands in a request's path, query and headers.
+use crate::denial::Denial;
+use axum::extract::Query;
+use bursar_interface::{ClaimId, bound::KEY_BYTES_MAX};
+use hyper::{Uri, header::HeaderMap};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// The longest wait that one request may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// `?wait=30s`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patience {
+    wait: Option<String>,
+}
+
+/// A claim as it stands in a path.
+pub(crate) fn claim(id: &str) -> Result<ClaimId, Denial> {
+    id.parse().map(ClaimId).map_err(|_| {
+        Denial::bad(format!("{id:?} is no claim")).hint("claims are numbers, as in /v1/claims/17")
+    })
+}
+
+/// How long the caller wants to wait, if it says so; cut to a day.
+pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, Denial> {
+    let Patience { wait } = of(uri)?;
+    let parse = |text: String| {
+        let parsed = bursar_wire::duration(&text);
+        parsed.map(|wait| wait.min(WAIT_MAX)).map_err(|why| Denial::bad(format!("wait: {why}")))
+    };
+    wait.map(parse).transpose()
+}
+
+/// The query as `T`, where every key is known.
+pub(crate) fn of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Denial> {
+    Query::try_from_uri(uri)
+        .map(|Query(query)| query)
+        .map_err(|error| Denial::bad(format!("the query cannot be read: {}", error.body_text())))
+}
+
+/// The idempotency key, if there is one.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Denial> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= KEY_BYTES_MAX => Ok(Some(key.to_owned())),
+        _ => Err(Denial::bad("the Idempotency-Key header is no key".into())
+            .hint(format!("use 1 to {KEY_BYTES_MAX} printable ASCII characters"))),
+    }
+}

@@ -1,0 +1,87 @@
+//! What can be looked at without changing anything.
+use crate::{
+    House,
+    denial::Denial,
+    hall::{Caller, Hall},
+    query,
+};
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use bursar_wire as wire;
+use hyper::{
+    StatusCode,
+    header::{CACHE_CONTROL, HeaderValue},
+};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A look at the house, never to be kept: it is older with every moment.
+pub(crate) fn fresh(status: StatusCode, body: impl Serialize) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident: $list:ident;)*) => {$(
+        $(#[$doc])*
+        pub(crate) async fn $name<H: House>(
+            State(hall): State<Arc<Hall<H>>>,
+            Extension(caller): Extension<Caller>,
+        ) -> Response {
+            fresh(StatusCode::OK, wire::$list { $name: hall.house.$name(&caller.principal) })
+        }
+    )*};
+}
+
+lists! {
+    /// Every claim, alive or remembered.
+    claims: Claims;
+    /// Supplies.
+    pools: Pools;
+    /// Machines.
+    nodes: Nodes;
+    /// The demand tree.
+    scopes: Scopes;
+    /// Bounds.
+    quotas: Quotas;
+    /// Plugins, in use or not.
+    plugins: Plugins;
+    /// Who decides.
+    strategies: Strategies;
+}
+
+/// Why a claim waits.
+pub(crate) async fn explain<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Denial> {
+    let id = query::claim(&id)?;
+    let explain = hall.house.explain(&caller.principal, id).ok_or_else(|| Denial::no_claim(id))?;
+    Ok(fresh(StatusCode::OK, explain))
+}
+
+/// What works on this host and what does not.
+pub(crate) async fn doctor<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+) -> Response {
+    fresh(StatusCode::OK, hall.house.doctor(&caller.principal))
+}
+
+/// The process lives.
+pub(crate) async fn alive() -> Response {
+    fresh(StatusCode::OK, serde_json::json!({ "alive": true }))
+}
+
+/// Claims are taken.
+pub(crate) async fn ready<H: House>(State(hall): State<Arc<Hall<H>>>) -> Response {
+    match hall.house.ready() {
+        true => fresh(StatusCode::OK, serde_json::json!({ "ready": true })),
+        false => Denial::busy("the daemon is not ready to take claims".into()).into_response(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Makes the unix socket so that nobody else can stand in its place, nor reach it without right.
+use crate::Error;
+use rustix::{
+    fs::{Gid, Mode, chmod, chown},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
+    process::geteuid,
+};
+use std::{
+    fs::{DirBuilder, Metadata, metadata, remove_file, symlink_metadata},
+    io::{Error as Io, ErrorKind},
+    os::unix::{
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+};
+
+/// Connections that the kernel keeps for us until we accept them.
+const BACKLOG: i32 = 1024;
+/// Others may write.
+const WORLD_WRITABLE: u32 = 0o002;
+/// Only owners may take away.
+const STICKY: u32 = 0o1000;
+
+/// Binds and listens at `path`: mode 0600, or 0660 for members of `group` where one is given. The
+/// folder is made with mode 0700 (0750 with a group) where it is missing; one that stands there must
+/// be ours, or root's with the sticky bit. A socket that nobody answers on is replaced.
+///
+/// # Errors
+/// [`Error`] with the path in it: somebody answers there already, something else stands in the way,
+/// the folder is not safe, or the system refused.
+pub fn bind_unix(path: &Path, group: Option<u32>) -> Result<UnixListener, Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && path.file_name().is_some());
+    let folder = folder.ok_or_else(|| Error::Path { path: path.into() })?;
+    make_folder(folder, group)?;
+    clear(path)?;
+    let failed = |what| move |errno: Errno| system(path, what, errno.into());
+    let address = SocketAddrUnix::new(path).map_err(failed("use it as an address"))?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket =
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(failed("make a socket"))?;
+    bind(&socket, &address).map_err(failed("bind"))?;
+    // The right comes before listening: until then nobody can connect, whatever the umask says.
+    if let Some(group) = group {
+        chown(path, None, Some(Gid::from_raw(group))).map_err(failed("give it to the group"))?;
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    chmod(path, Mode::from_raw_mode(mode)).map_err(failed("set its mode"))?;
+    listen(&socket, BACKLOG).map_err(failed("listen"))?;
+    Ok(UnixListener::from(socket))
+}
+
+fn make_folder(folder: &Path, group: Option<u32>) -> Result<(), Error> {
+    match metadata(folder) {
+        Ok(found) => check_folder(folder, &found),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mode = if group.is_some() { 0o750 } else { 0o700 };
+            DirBuilder::new()
+                .recursive(true)
+                .mode(mode)
+                .create(folder)
+                .map_err(|e| system(folder, "make the folder", e))?;
+            if let Some(group) = group {
+                let given = chown(folder, None, Some(Gid::from_raw(group)));
+                given.map_err(|errno| system(folder, "give the folder to the group", errno.into()))?;
+            }
+            Ok(())
+        }
+        Err(error) => Err(system(folder, "look at the folder", error)),
+    }
+}
+
+fn check_folder(folder: &Path, found: &Metadata) -> Result<(), Error> {
+    let unsafe_because = |why| Err(Error::Folder { path: folder.into(), why });
+    let sticky = found.mode() & STICKY != 0;
+    if !found.is_dir() {
+        unsafe_because("it is no folder")
+    } else if found.uid() != geteuid().as_raw() && !(found.uid() == 0 && sticky) {
+        unsafe_because("it belongs to another user")
+    } else if found.mode() & WORLD_WRITABLE != 0 && !sticky {
+        unsafe_because("everybody may write to it")
+    } else {
+        Ok(())
+    }
+}
+
+/// Takes a socket away that nobody answers on.
+fn clear(path: &Path) -> Result<(), Error> {
+    let found = match symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(system(path, "look at it", error)),
+    };
+    if !found.file_type().is_socket() {
+        return Err(Error::InTheWay { path: path.into(), why: "it is no socket" });
+    }
+    if found.uid() != geteuid().as_raw() {
+        return Err(Error::InTheWay { path: path.into(), why: "it belongs to another user" });
+    }
+    match UnixStream::connect(path) {
+        // Only a refused connection proves that nobody listens; a full backlog, for one, does not.
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            remove_file(path).map_err(|error| system(path, "take the stale socket away", error))
+        }
+        _ => Err(Error::Live { path: path.into() }),
+    }
+}
+
+fn system(path: &Path, what: &'static str, source: Io) -> Error {
+    Error::System { path: path.into(), what, source }
+}

@@ -1,0 +1,113 @@
+//! Checkpoints: whole states, so that recovery need not begin at the beginning.
+//!
+//! They are files of their own, not rows: SQLite has one write lock for the whole database, so some
+//! megabytes of state written there would hold up the batches behind them.
+use crate::{
+    CHECKPOINT_BYTES_MAX, Error,
+    place::{self, Place},
+};
+use bursar_interface::Time;
+use std::{
+    fs::File,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Checkpoints kept: the newest, and one to fall back on.
+const KEPT: usize = 2;
+const MAGIC: [u8; 8] = *b"bursarC1";
+const HEADER_BYTES: usize = 32;
+const PREFIX: &str = "checkpoint-";
+
+/// A whole state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// First sequence that is not in it.
+    pub next_seq: u64,
+    /// Engine time of the last batch in it.
+    pub at: Time,
+    /// The state, as it was handed over.
+    pub blob: Vec<u8>,
+}
+
+/// A checkpoint and the checksum of the last row in it, from which the next one is verified.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) link: u32,
+}
+
+/// Writes a checkpoint durably and takes those away that are no longer needed. Returns the sequence
+/// from which rows are needed to recover from any checkpoint that is left.
+pub(crate) fn store(place: &Place, sealed: &Sealed) -> Result<u64, Error> {
+    let fresh = place.dir.join("checkpoint.new");
+    write(&fresh, sealed).map_err(|e| {
+        let _ = place::remove_file(&fresh);
+        Error::io(&fresh, e)
+    })?;
+    let path = place.dir.join(format!("{PREFIX}{:020}", sealed.checkpoint.next_seq));
+    std::fs::rename(&fresh, &path).map_err(|e| Error::io(&path, e))?;
+    place.sync()?;
+    let all = list(place)?;
+    all.iter().skip(KEPT).try_for_each(|(_, path)| place::remove_file(path).map(drop))?;
+    Ok(all.get(KEPT - 1).map_or(0, |&(next, _)| next))
+}
+
+/// Every checkpoint's sequence and path, newest first.
+pub(crate) fn list(place: &Place) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let io = |e| Error::io(&place.dir, e);
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(&place.dir).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        let next = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        all.extend(next.map(|next| (next, place.dir.join(name))));
+    }
+    all.sort_unstable_by_key(|&(next, _)| std::cmp::Reverse(next));
+    Ok(all)
+}
+
+/// Reads and verifies the checkpoint up to `next` at `path`.
+pub(crate) fn load(next: u64, path: &Path) -> Result<Sealed, Error> {
+    place::own_file(path)?;
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let why = "the checkpoint is not what was written".into();
+    decode(next, &bytes).ok_or(Error::Damaged { path: path.into(), seq: Some(next), why })
+}
+
+/// Refuses a state that is too large to be kept.
+pub(crate) fn fit(place: &Place, bytes: usize) -> Result<(), Error> {
+    match bytes > CHECKPOINT_BYTES_MAX {
+        true => Err(Error::TooLarge { path: place.dir.clone(), bytes, most: CHECKPOINT_BYTES_MAX }),
+        false => Ok(()),
+    }
+}
+
+fn write(path: &Path, sealed: &Sealed) -> std::io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(&header(sealed))?;
+    file.write_all(&sealed.checkpoint.blob)?;
+    file.sync_all()
+}
+
+/// Magic, next sequence, time, link, and a checksum over these and the state.
+fn header(sealed: &Sealed) -> [u8; HEADER_BYTES] {
+    let Sealed { checkpoint: Checkpoint { next_seq, at, blob }, link } = sealed;
+    let mut header = [0; HEADER_BYTES];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..16].copy_from_slice(&next_seq.to_le_bytes());
+    header[16..24].copy_from_slice(&at.0.to_le_bytes());
+    header[24..28].copy_from_slice(&link.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&header[..28]), blob);
+    header[28..].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+fn decode(next: u64, bytes: &[u8]) -> Option<Sealed> {
+    let (found, blob) = bytes.split_at_checked(HEADER_BYTES)?;
+    let word = |at: usize| Some(u64::from_le_bytes(found[at..at + 8].try_into().ok()?));
+    let link = u32::from_le_bytes(found[24..28].try_into().ok()?);
+    let checkpoint = Checkpoint { next_seq: word(8)?, at: Time(word(16)?), blob: blob.into() };
+    let sealed = Sealed { checkpoint, link };
+    (sealed.checkpoint.next_seq == next && header(&sealed) == found).then_some(sealed)
+}

@@ -1,0 +1,171 @@
+//! What can go wrong with a journal, each with the path and, where there is one, the way out.
+use rusqlite::ErrorCode;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Why the journal could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The state directory or a file in it is not safe to use.
+    #[error("{}: {why}; right would be: {right}", path.display())]
+    Unfit {
+        /// What was looked at.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What would be right.
+        right: String,
+    },
+    /// Another process has the journal open.
+    #[error("{}: in use by {}; stop it first, or use another state directory", path.display(),
+        pid.map_or("another process".into(), |pid| format!("process {pid}")))]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it, as far as it said.
+        pid: Option<u32>,
+    },
+    /// A newer version wrote it.
+    #[error("{}: written in schema {found}, this version knows {known}; start the newer version \
+        again, or use another state directory", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest one known here.
+        known: i64,
+    },
+    /// It is not a journal.
+    #[error("{}: {why}; move it away, or use another state directory", path.display())]
+    Foreign {
+        /// What was looked at.
+        path: PathBuf,
+        /// What it seems to be.
+        why: String,
+    },
+    /// Less came back than was answered: granting now could give the same thing out twice.
+    #[error("{}: came back up to sequence {recovered}, but answers were given up to {answered}; {hint}",
+        path.display())]
+    Truncated {
+        /// The database.
+        path: PathBuf,
+        /// First sequence that is not there.
+        recovered: u64,
+        /// First sequence that was not answered yet.
+        answered: u64,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Whether all that was answered came back cannot be told.
+    #[error("{}: {why}, so nothing proves that sequence {recovered} is where answers ended; {hint}",
+        path.display())]
+    Unproved {
+        /// The sidecar.
+        path: PathBuf,
+        /// First sequence that is not there.
+        recovered: u64,
+        /// What is wrong with the sidecar.
+        why: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A row or a page is not what was written. Nothing is taken away.
+    #[error("{}: damaged{}: {why}; nothing was changed: restore the state directory from a copy, \
+        or move it away and start anew", path.display(),
+        seq.map_or(String::new(), |seq| format!(" at sequence {seq}")))]
+    Damaged {
+        /// The database or checkpoint.
+        path: PathBuf,
+        /// Sequence of the row, where it is one row.
+        seq: Option<u64>,
+        /// What is wrong.
+        why: String,
+    },
+    /// The disk is full. What was being written is not there; the journal can be used on.
+    #[error("{}: the disk is full", path.display())]
+    Full {
+        /// What was written to.
+        path: PathBuf,
+    },
+    /// The disk failed, so what is on it is unknown: stop at once and recover from it.
+    #[error("{}: the disk failed: {why}", path.display())]
+    Broken {
+        /// What was read or written.
+        path: PathBuf,
+        /// In SQLite's words.
+        why: String,
+    },
+    /// A sequence does not follow what is there, or a batch has no input.
+    #[error("{}: sequences {first}..{next} do not follow: the journal ends at {end}", path.display())]
+    OutOfOrder {
+        /// The database.
+        path: PathBuf,
+        /// Where the journal ends.
+        end: u64,
+        /// First sequence that was given.
+        first: u64,
+        /// First sequence after those that were given.
+        next: u64,
+    },
+    /// More bytes than are taken.
+    #[error("{}: {bytes} bytes are too many: at most {most}", path.display())]
+    TooLarge {
+        /// Where they were to go.
+        path: PathBuf,
+        /// How many.
+        bytes: usize,
+        /// How many are taken.
+        most: usize,
+    },
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// SQLite refused.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What it said.
+        source: rusqlite::Error,
+    },
+}
+
+impl Error {
+    /// An answer of the operating system about `path`.
+    pub(crate) fn io(path: &Path, source: io::Error) -> Error {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { path: path.into() },
+            _ => Error::Io { path: path.into(), source },
+        }
+    }
+
+    /// An answer of SQLite about `path`. A failed sync is final: the kernel may have dropped the
+    /// pages it could not write (PostgreSQL's "fsyncgate").
+    pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Error {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        let (path, why) = (path.to_path_buf(), source.to_string());
+        let odd_cell = matches!(
+            source,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)
+        );
+        match source.sqlite_error().map(|error| (error.code, error.extended_code)) {
+            Some((ErrorCode::DiskFull, _)) => Error::Full { path },
+            // SQLite says so when the shared index cannot grow, which it does on a full disk.
+            Some((_, rusqlite::ffi::SQLITE_IOERR_SHMSIZE)) => Error::Full { path },
+            Some((ErrorCode::SystemIoFailure, _)) => Error::Broken { path, why },
+            Some((ErrorCode::DatabaseCorrupt, _)) => Error::Damaged { path, seq: None, why },
+            Some((ErrorCode::NotADatabase, _)) => Error::Foreign { path, why: "no SQLite database".into() },
+            _ if odd_cell => Error::Damaged { path, seq: None, why },
+            _ => Error::Sqlite { path, source },
+        }
+    }
+}

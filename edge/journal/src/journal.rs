@@ -1,0 +1,299 @@
+//! The journal's writer: one batch is one row, one transaction and one sync.
+use crate::{
+    BATCH_BYTES_MAX, Checkpoint, Error, Recovered, ballast,
+    checkpoint::{self, Sealed},
+    lock::Lock,
+    place::Place,
+    prune,
+    recover::{self, Ready},
+    row::{self, Chain, Row},
+    sidecar::Sidecar,
+};
+use bursar_interface::{Batch, Time};
+use rusqlite::Connection;
+use std::{ops::ControlFlow, path::Path, thread::JoinHandle};
+
+/// How a journal is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Batches kept for reading beyond those that recovery needs.
+    pub retain_batches: u64,
+    /// Encoded bytes of such batches.
+    pub retain_bytes: u64,
+    /// Size of the ballast in bytes; 0 for none.
+    pub ballast_bytes: u64,
+    /// An operator said that what is missing is to be forgotten: what there is gets copied aside,
+    /// and the journal goes on from there.
+    pub accept_loss: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            retain_batches: 100_000,
+            retain_bytes: 256 << 20,
+            ballast_bytes: 16 << 20,
+            accept_loss: false,
+        }
+    }
+}
+
+/// The one writer of a state directory.
+#[derive(Debug)]
+pub struct Journal {
+    place: Place,
+    options: Options,
+    conn: Connection,
+    sidecar: Sidecar,
+    end: Chain,
+    /// The disk failed: nothing is known, so nothing is taken any more.
+    broken: bool,
+    /// Encoding of the last batch; kept for its room.
+    blob: Vec<u8>,
+    /// Rows before this sequence may go.
+    cutoff: Option<u64>,
+    /// Batches after the newest durable checkpoint.
+    since_checkpoint: u64,
+    writing: Option<Writing>,
+    written: Option<Result<u64, Error>>,
+    // Last, so that it is let go of after all else is closed.
+    _lock: Lock,
+}
+
+/// A checkpoint on its way to the disk.
+#[derive(Debug)]
+struct Writing {
+    next_seq: u64,
+    /// Batches that it makes unnecessary.
+    covers: u64,
+    /// Returns the sequence before which rows may go.
+    thread: JoinHandle<Result<u64, Error>>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, which is made (0700) if it is missing, and recovers it.
+    ///
+    /// On a full disk the ballast is given up to open it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Unfit`], [`Error::Newer`] and [`Error::Foreign`] before anything
+    /// is read; [`Error::Truncated`], [`Error::Unproved`] and [`Error::Damaged`] when what came back
+    /// cannot be trusted: then nothing may be granted, nothing on the disk was changed, and a
+    /// [`crate::Follower`] can still read it.
+    pub fn open(dir: &Path, options: Options) -> Result<(Journal, Recovered), Error> {
+        let place = Place::claim(dir)?;
+        let lock = Lock::take(&place.lock)?;
+        let ready = match recover::recover(&place, &options) {
+            Err(Error::Full { .. }) if ballast::free(&place)? => recover::recover(&place, &options),
+            other => other,
+        };
+        let Ready { conn, sidecar, end, recovered } = ready?;
+        let journal = Journal {
+            place,
+            options,
+            conn,
+            sidecar,
+            end,
+            broken: false,
+            blob: Vec::new(),
+            cutoff: None,
+            since_checkpoint: recovered.batches,
+            writing: None,
+            written: None,
+            _lock: lock,
+        };
+        Ok((journal, recovered))
+    }
+
+    /// First sequence that is not there yet.
+    pub fn next_seq(&self) -> u64 {
+        self.end.next
+    }
+
+    /// Batches after the newest durable checkpoint: what a restart now would have to replay.
+    pub fn since_checkpoint(&self) -> u64 {
+        self.since_checkpoint
+    }
+
+    /// Appends a batch and returns when it is on the disk: one transaction, one sync. `wall_ms`
+    /// (milliseconds since 1970) is for display; `boot` is the machine's boot id.
+    ///
+    /// # Errors
+    /// [`Error::Full`]: the batch is not there, the journal goes on. [`Error::Broken`]: whether it
+    /// is there is unknown; every later call fails as well, so stop and recover.
+    /// [`Error::OutOfOrder`] for a batch without inputs, or one that begins before
+    /// [`Journal::next_seq`]; later is fine, so batches in which nothing was done may be left out.
+    pub fn append(&mut self, batch: &Batch, wall_ms: i64, boot: &str) -> Result<(), Error> {
+        self.follows(batch)?;
+        self.poll(false);
+        let mut blob = std::mem::take(&mut self.blob);
+        blob.clear();
+        // Postcard fails on sequences of unknown length, and a batch has none.
+        self.blob = postcard::to_extend(batch, blob).expect("a batch can be encoded");
+        if self.blob.len() > BATCH_BYTES_MAX {
+            let path = self.place.database.clone();
+            return Err(Error::TooLarge { path, bytes: self.blob.len(), most: BATCH_BYTES_MAX });
+        }
+        let row = Row::seal(batch, &self.blob, wall_ms, boot, self.end.link.unwrap_or(row::GENESIS));
+        self.cutoff = commit(&mut self.conn, &row, self.cutoff).map_err(|e| {
+            let error = Error::sqlite(&self.place.database, e);
+            self.broken = matches!(error, Error::Broken { .. });
+            error
+        })?;
+        self.end = Chain { next: row.next, link: Some(row.crc) };
+        self.since_checkpoint += 1;
+        Ok(())
+    }
+
+    /// Everything before `next_seq` is about to be answered. To be called after the append and
+    /// before the answers; not synced, as it has to survive a crash of the process only.
+    ///
+    /// # Errors
+    /// [`Error::OutOfOrder`] if that is not there; [`Error::Full`] and [`Error::Io`] when it could
+    /// not be written: then nothing may be answered.
+    pub fn answered(&mut self, next_seq: u64) -> Result<(), Error> {
+        match next_seq > self.end.next {
+            true => Err(self.out_of_order(next_seq, next_seq)),
+            false => self.sidecar.answered(next_seq),
+        }
+    }
+
+    /// Reads back, in order, every batch that holds sequence `from` or a later one.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] at a row that is not what was written.
+    pub fn replay(&self, from: u64, visit: &mut dyn FnMut(Batch)) -> Result<(), Error> {
+        row::replay(&self.conn, &self.place.database, from, &mut |_, batch| {
+            visit(batch);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Begins to write the state up to `next_seq` (engine time `at`) down, beside the appends and
+    /// without holding them up; see [`Journal::checkpointed`] for the outcome. Once it is durable,
+    /// later appends take rows away that are needed by neither the last two checkpoints nor
+    /// [`Options`], a few at a time.
+    ///
+    /// `false` when the one before is still being written: nothing was begun.
+    ///
+    /// # Errors
+    /// [`Error::OutOfOrder`] if `next_seq` is not the end of a batch that is there;
+    /// [`Error::TooLarge`].
+    pub fn checkpoint(&mut self, next_seq: u64, at: Time, blob: impl Into<Vec<u8>>) -> Result<bool, Error> {
+        if !self.poll(false) {
+            return Ok(false);
+        }
+        let blob = blob.into();
+        checkpoint::fit(&self.place, blob.len())?;
+        let link = self.link_at(next_seq)?;
+        let sealed = Sealed { checkpoint: Checkpoint { next_seq, at, blob }, link };
+        let (place, options) = (self.place.clone(), self.options.clone());
+        let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
+            let needed = checkpoint::store(&place, &sealed)?;
+            prune::cutoff(&place, needed, &options)
+        });
+        let thread = thread.map_err(|e| Error::io(&self.place.dir, e))?;
+        let covers = if next_seq == self.end.next { self.since_checkpoint } else { 0 };
+        self.writing = Some(Writing { next_seq, covers, thread });
+        Ok(true)
+    }
+
+    /// The outcome of the last checkpoint, once: the sequence up to which it is durable, or why it
+    /// is not (the journal goes on from the one before).
+    pub fn checkpointed(&mut self) -> Option<Result<u64, Error>> {
+        self.poll(false);
+        self.written.take()
+    }
+
+    /// Waits for the checkpoint under way and folds the log into the database, so that
+    /// `journal.sqlite` alone is whole. Dropping does the same and keeps quiet about errors.
+    ///
+    /// # Errors
+    /// Those of [`Journal::checkpointed`] and [`Journal::append`]; nothing is lost by them.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.poll(true);
+        let fold = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        fold.map_err(|e| Error::sqlite(&self.place.database, e))?;
+        self.written.take().transpose().map(drop)
+    }
+
+    /// Gives the ballast up, so that there is room to write down what gives back.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be taken away.
+    pub fn free_ballast(&mut self) -> Result<(), Error> {
+        ballast::free(&self.place).map(drop)
+    }
+
+    /// Puts the ballast back.
+    ///
+    /// # Errors
+    /// [`Error::Full`] while the disk has less than twice its size to spare.
+    pub fn restore_ballast(&mut self) -> Result<(), Error> {
+        ballast::restore(&self.place, self.options.ballast_bytes)
+    }
+
+    fn follows(&self, batch: &Batch) -> Result<(), Error> {
+        if self.broken {
+            let why = "it failed before; recover from what is on it".into();
+            return Err(Error::Broken { path: self.place.database.clone(), why });
+        }
+        let fits = batch.first_seq >= self.end.next && !batch.inputs.is_empty();
+        match fits && batch.next_seq() <= i64::MAX as u64 {
+            true => Ok(()),
+            false => Err(self.out_of_order(batch.first_seq, batch.next_seq())),
+        }
+    }
+
+    fn out_of_order(&self, first: u64, next: u64) -> Error {
+        Error::OutOfOrder { path: self.place.database.clone(), end: self.end.next, first, next }
+    }
+
+    /// Checksum of the last row of a state up to `next_seq`.
+    fn link_at(&self, next_seq: u64) -> Result<u32, Error> {
+        if next_seq == self.end.next {
+            return Ok(self.end.link.unwrap_or(row::GENESIS));
+        }
+        let last =
+            row::last_before(&self.conn, next_seq).map_err(|e| Error::sqlite(&self.place.database, e))?;
+        match last {
+            Some((_, next, crc)) if next == next_seq => Ok(crc),
+            _ => Err(self.out_of_order(next_seq, next_seq)),
+        }
+    }
+
+    /// Takes in the outcome of the checkpoint under way, if it is over or is to be waited for; tells
+    /// whether none is under way any more.
+    fn poll(&mut self, wait: bool) -> bool {
+        match self.writing.take() {
+            Some(writing) if !wait && !writing.thread.is_finished() => self.writing = Some(writing),
+            Some(writing) => {
+                let outcome = writing.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                self.written = Some(outcome.map(|cutoff| {
+                    self.cutoff = (cutoff > 0).then_some(cutoff);
+                    self.since_checkpoint -= writing.covers;
+                    writing.next_seq
+                }));
+            }
+            None => {}
+        }
+        self.writing.is_none()
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // The lock must not be let go of while a checkpoint is still being written.
+        self.poll(true);
+    }
+}
+
+/// Writes the row, and takes a few of the rows before `cutoff` away in the same transaction; returns
+/// the cutoff if there may be more.
+fn commit(conn: &mut Connection, row: &Row<'_>, cutoff: Option<u64>) -> rusqlite::Result<Option<u64>> {
+    let tx = conn.transaction()?;
+    row.insert(&tx)?;
+    let more = cutoff.map_or(Ok(false), |cutoff| prune::some(&tx, cutoff))?;
+    tx.commit()?;
+    Ok(cutoff.filter(|_| more))
+}

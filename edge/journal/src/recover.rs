@@ -1,0 +1,149 @@
+//! Recovery: what is on the disk, verified, and held against what was answered.
+use crate::{
+    Checkpoint, Error, Options, ballast,
+    checkpoint::{self, Sealed},
+    place::{self, Place},
+    row::{self, Chain, GENESIS},
+    schema,
+    sidecar::{self, Found, Mark, Sidecar},
+};
+use rusqlite::Connection;
+
+const HINT: &str = "nothing was changed: restore the state directory from a copy that is whole, or \
+    accept the loss after you ended what still runs under the lost leases";
+
+/// What a journal came back with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The newest whole state, to replay from its `next_seq` on; `None` to replay from 0.
+    pub checkpoint: Option<Checkpoint>,
+    /// First sequence that is not there.
+    pub next_seq: u64,
+    /// Batches to replay after the checkpoint.
+    pub batches: u64,
+    /// Starts so far, this one included; already durable. It rises even if the last batches were
+    /// lost, so the epoch of this start is the larger of this and one more than the replayed one.
+    pub epoch: u64,
+    /// Whether the ballast is in place; if not, the disk is (nearly) full.
+    pub ballast: bool,
+    /// What an operator should read: a damaged checkpoint that was passed over, a torn sidecar.
+    pub notes: Vec<String>,
+}
+
+/// A recovered journal, ready to be written to.
+pub(crate) struct Ready {
+    pub(crate) conn: Connection,
+    pub(crate) sidecar: Sidecar,
+    /// Where the rows end.
+    pub(crate) end: Chain,
+    pub(crate) recovered: Recovered,
+}
+
+/// Recovers what is in `place`. Until all is verified nothing on the disk is changed, except that a
+/// missing database is made.
+pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> {
+    let found = sidecar::read(&place.answered)?;
+    let mut notes = Vec::new();
+    if place::length(&place.database) == 0 && place::length(&place.wal) > 0 {
+        // SQLite would delete a log that has no database.
+        short(place, options, 0, found.mark().answered, &mut notes)?;
+    }
+    let mut conn = schema::open_writer(place)?;
+    let (base, damaged) = newest(place)?;
+    let start = base.as_ref().map_or(Chain { next: 0, link: Some(GENESIS) }, |base| Chain {
+        next: base.checkpoint.next_seq,
+        link: Some(base.link),
+    });
+    let (end, batches) = match schema::version(&conn, &place.database)? {
+        0 => (start, 0),
+        _ => row::verify(&conn, &place.database, start)?,
+    };
+    let mark = prove(place, options, found, end.next, &mut notes)?;
+    damaged.iter().try_for_each(|damaged| put_aside(place, damaged, &mut notes))?;
+    schema::settle(&mut conn, &place.database)?;
+    let mark = Mark { epoch: mark.epoch + 1, answered: mark.answered.min(end.next), turn: mark.turn };
+    let sidecar = Sidecar::start(&place.answered, mark)?;
+    place.sync()?;
+    let ballast = match ballast::restore(place, options.ballast_bytes) {
+        Err(Error::Full { .. }) => false,
+        other => other.map(|()| true)?,
+    };
+    let checkpoint = base.map(|base| base.checkpoint);
+    let recovered = Recovered { checkpoint, next_seq: end.next, batches, epoch: mark.epoch, ballast, notes };
+    Ok(Ready { conn, sidecar, end, recovered })
+}
+
+/// The newest checkpoint that is what was written, and what was passed over on the way.
+fn newest(place: &Place) -> Result<(Option<Sealed>, Vec<Error>), Error> {
+    let mut passed_over = Vec::new();
+    for (next, path) in checkpoint::list(place)? {
+        match checkpoint::load(next, &path) {
+            Err(damaged @ Error::Damaged { .. }) => passed_over.push(damaged),
+            other => return Ok((Some(other?), passed_over)),
+        }
+    }
+    Ok((None, passed_over))
+}
+
+/// Renames a damaged checkpoint, so that it does not count as one to fall back on.
+fn put_aside(place: &Place, damaged: &Error, notes: &mut Vec<String>) -> Result<(), Error> {
+    if let Error::Damaged { path, seq: Some(next), .. } = damaged {
+        let aside = place.dir.join(format!("damaged-{next:020}"));
+        std::fs::rename(path, &aside).map_err(|e| Error::io(path, e))?;
+        notes.push(format!("{damaged}; put aside as {}", aside.display()));
+    }
+    Ok(())
+}
+
+/// Holds the end of what came back against what was answered.
+fn prove(
+    place: &Place,
+    options: &Options,
+    found: Found,
+    recovered: u64,
+    notes: &mut Vec<String>,
+) -> Result<Mark, Error> {
+    let why = match found {
+        Found::Whole(mark, spoilt) => {
+            if spoilt {
+                notes.push(format!("{}: one of its two slots is torn", place.answered.display()));
+            }
+            if mark.answered > recovered {
+                short(place, options, recovered, mark.answered, notes)?;
+            }
+            return Ok(mark);
+        }
+        _ if recovered == 0 => return Ok(Mark::default()),
+        Found::Absent => "the sidecar is gone",
+        Found::Unreadable => "the sidecar cannot be read",
+    };
+    let path = place.answered.clone();
+    match options.accept_loss {
+        true => notes.push(format!("{}: {why}; accepted", path.display())),
+        false => return Err(Error::Unproved { path, recovered, why, hint: HINT }),
+    }
+    Ok(Mark { answered: recovered, ..Mark::default() })
+}
+
+/// Less came back than was answered: refuses, or keeps a copy of what there is and goes on.
+fn short(
+    place: &Place,
+    options: &Options,
+    recovered: u64,
+    answered: u64,
+    notes: &mut Vec<String>,
+) -> Result<(), Error> {
+    let path = place.database.clone();
+    let error = Error::Truncated { path, recovered, answered, hint: HINT };
+    if !options.accept_loss {
+        return Err(error);
+    }
+    let aside = place.dir.join(format!("lost-{recovered:020}"));
+    let io = |e| Error::io(&aside, e);
+    std::fs::create_dir_all(&aside).map_err(io)?;
+    for path in [&place.database, &place.wal].into_iter().filter(|path| path.exists()) {
+        std::fs::copy(path, aside.join(path.file_name().unwrap_or_default())).map_err(io)?;
+    }
+    notes.push(format!("{error}; accepted, what there was is in {}", aside.display()));
+    Ok(())
+}

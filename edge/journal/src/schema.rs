@@ -1,0 +1,98 @@
+//! The database: how it is opened, and how an old schema becomes the present one.
+use crate::{
+    Error,
+    place::{self, Place},
+};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use std::path::Path;
+
+/// `BURS`: tells our databases from others.
+const APPLICATION_ID: i64 = 0x4255_5253;
+/// Each step takes the schema from the version that is its index to the next.
+const STEPS: &[&str] = &["CREATE TABLE batch (
+    seq INTEGER PRIMARY KEY, -- of the first input
+    next INTEGER NOT NULL,   -- of the first input after the batch
+    at INTEGER NOT NULL,     -- engine time in nanoseconds
+    wall INTEGER NOT NULL,   -- milliseconds since 1970, for display only
+    kind INTEGER NOT NULL,   -- form of the blob: 1 = postcard
+    prev INTEGER NOT NULL,   -- crc of the row before; 0 for the first ever
+    crc INTEGER NOT NULL,    -- crc32c of everything else in the row
+    boot TEXT NOT NULL,      -- /proc/sys/kernel/random/boot_id
+    blob BLOB NOT NULL
+) STRICT;"];
+/// The newest schema known here.
+pub(crate) const KNOWN: i64 = STEPS.len() as i64;
+/// What the write-ahead log is cut to after it had to grow, in bytes.
+const WAL_BYTES: i64 = 16 << 20;
+
+/// Opens the database for the one writer. Whatever is there stays as it is until [`settle`].
+pub(crate) fn open_writer(place: &Place) -> Result<Connection, Error> {
+    // SQLite gives its other files the mode of the first one.
+    place::open_file(&place.database)?;
+    open(&place.database, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// Opens the database for reading beside the writer; returns its schema version as well.
+pub(crate) fn open_reader(place: &Place) -> Result<(Connection, i64), Error> {
+    let path = &place.database;
+    std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    match version(&conn, path)? {
+        0 => Err(Error::Foreign { path: path.clone(), why: "an empty database, not a journal".into() }),
+        version => Ok((conn, version)),
+    }
+}
+
+fn open(path: &Path, mode: OpenFlags) -> Result<Connection, Error> {
+    let ready = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX).and_then(|conn| {
+        // Closing would fold the log into the database and delete it: not before it was verified.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+        Ok(conn)
+    });
+    ready.map_err(|e| Error::sqlite(path, e))
+}
+
+/// Schema version of the database; 0 if it is empty.
+pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, Error> {
+    let read = || -> rusqlite::Result<(i64, i64, i64)> {
+        let pragma = |name| conn.pragma_query_value(None, name, |row| row.get(0));
+        let tables = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((pragma("application_id")?, pragma("user_version")?, tables))
+    };
+    match read().map_err(|e| Error::sqlite(path, e))? {
+        (APPLICATION_ID, found @ 1..=KNOWN, _) => Ok(found),
+        (APPLICATION_ID, found, _) if found > KNOWN => {
+            Err(Error::Newer { path: path.into(), found, known: KNOWN })
+        }
+        (0, 0, 0) => Ok(0),
+        _ => Err(Error::Foreign { path: path.into(), why: "another program's database".into() }),
+    }
+}
+
+/// Makes the database ours to write: the present schema, a write-ahead log, a sync per commit.
+pub(crate) fn settle(conn: &mut Connection, path: &Path) -> Result<(), Error> {
+    let from = version(conn, path)?;
+    let mode = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+    if mode.map_err(|e| Error::sqlite(path, e))? != "wal" {
+        let why = "its file system cannot share a write-ahead log between processes".into();
+        return Err(Error::Unfit { path: path.into(), why, right: "a local file system".into() });
+    }
+    let ready = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).and_then(|_| {
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES, |_| Ok(()))?;
+        upgrade(conn, from)
+    });
+    ready.map_err(|e| Error::sqlite(path, e))
+}
+
+fn upgrade(conn: &mut Connection, from: i64) -> rusqlite::Result<()> {
+    if from == KNOWN {
+        return Ok(());
+    }
+    let tx = conn.transaction()?;
+    STEPS[from as usize..].iter().try_for_each(|step| tx.execute_batch(step))?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", KNOWN)?;
+    tx.commit()
+}

@@ -1,0 +1,130 @@
+//! A look at a whole journal that changes nothing, for `doctor`.
+use crate::{
+    Error, PROBLEMS_MAX, checkpoint,
+    place::{self, Place},
+    row::{self, Chain, GENESIS},
+    schema,
+    sidecar::{self, Found},
+};
+use rusqlite::Connection;
+use std::{ops::ControlFlow, path::Path};
+
+/// What was found in a state directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Schema version of the database.
+    pub schema: i64,
+    /// Bytes of the database and its log.
+    pub bytes: u64,
+    /// Rows.
+    pub batches: u64,
+    /// First sequence that is still there; `None` if there is no row.
+    pub first_seq: Option<u64>,
+    /// First sequence that is not there.
+    pub next_seq: u64,
+    /// First sequence that was not answered yet; `None` if the sidecar does not say.
+    pub answered: Option<u64>,
+    /// Starts so far; `None` if the sidecar does not say.
+    pub epoch: Option<u64>,
+    /// Sequences up to which there are whole checkpoints, newest first.
+    pub checkpoints: Vec<u64>,
+    /// What is wrong, at most [`PROBLEMS_MAX`]; empty for a sound journal.
+    pub problems: Vec<String>,
+}
+
+/// Reads everything in the state directory `dir` and compares it, beside a running daemon or without.
+///
+/// # Errors
+/// Only if there is nothing to look at ([`Error::Io`], [`Error::Foreign`], [`Error::Newer`]); what is
+/// wrong with a journal is in the report.
+pub fn verify(dir: &Path) -> Result<Report, Error> {
+    let place = Place::of(dir);
+    // Before the rows, so that a daemon that goes on meanwhile does not look as if it lost some.
+    let found = sidecar::read(&place.answered)?;
+    let (conn, schema) = schema::open_reader(&place)?;
+    let mut report = Report { schema, ..Report::default() };
+    report.bytes = place::length(&place.database) + place::length(&place.wal);
+    let base = report.checkpoints(&place)?;
+    report.rows(&conn, &place);
+    report.recovery(&conn, &place, base);
+    report.sidecar(found);
+    report.pages(&conn);
+    report.problems.truncate(PROBLEMS_MAX);
+    Ok(report)
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Reads every checkpoint; returns where the newest whole one ends.
+    fn checkpoints(&mut self, place: &Place) -> Result<Chain, Error> {
+        let mut base = None;
+        for (next, path) in checkpoint::list(place)? {
+            match checkpoint::load(next, &path) {
+                Ok(sealed) => {
+                    base = base.or(Some(Chain { next, link: Some(sealed.link) }));
+                    self.checkpoints.push(next);
+                }
+                // The daemon beside us took it away.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(problem) => self.problems.push(problem.to_string()),
+            }
+        }
+        Ok(base.unwrap_or(Chain { next: 0, link: Some(GENESIS) }))
+    }
+
+    /// Reads every row, those included that recovery does not need.
+    fn rows(&mut self, conn: &Connection, place: &Place) {
+        let mut chain = Chain::default();
+        let walked = row::walk(conn, &place.database, 0, &mut |row| {
+            self.batches += 1;
+            self.first_seq = self.first_seq.or(Some(row.seq));
+            let wrong = chain.follow(row).map_err(String::from).and_then(|()| row.batch().map(drop)).err();
+            self.problems.extend(wrong.map(|why| format!("sequence {}: {why}", row.seq)));
+            Ok(match self.problems.len() < PROBLEMS_MAX {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
+        });
+        self.problems.extend(walked.err().map(|problem| problem.to_string()));
+    }
+
+    /// Goes the way that the daemon would go.
+    fn recovery(&mut self, conn: &Connection, place: &Place, base: Chain) {
+        self.next_seq = base.next;
+        match row::verify(conn, &place.database, base) {
+            Ok((end, _)) => self.next_seq = end.next,
+            Err(problem) => self.problems.push(format!("recovery stops: {problem}")),
+        }
+    }
+
+    fn sidecar(&mut self, found: Found) {
+        match found {
+            Found::Whole(mark, spoilt) => {
+                (self.answered, self.epoch) = (Some(mark.answered), Some(mark.epoch));
+                if spoilt {
+                    self.problems.push("answered: one of its two slots is torn".into());
+                }
+                if mark.answered > self.next_seq {
+                    let (next, answered) = (self.next_seq, mark.answered);
+                    self.problems.push(format!("answers were given up to {answered}, rows end at {next}"));
+                }
+            }
+            Found::Absent => self.problems.push("answered: the sidecar is gone".into()),
+            Found::Unreadable => self.problems.push("answered: the sidecar cannot be read".into()),
+        }
+    }
+
+    /// Lets SQLite look at its own pages.
+    fn pages(&mut self, conn: &Connection) {
+        let checked = conn.pragma_query(None, "quick_check", |row| {
+            let line: String = row.get(0)?;
+            self.problems.extend((line != "ok").then(|| format!("SQLite: {line}")));
+            Ok(())
+        });
+        self.problems.extend(checked.err().map(|problem| format!("SQLite: {problem}")));
+    }
+}

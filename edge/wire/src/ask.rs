@@ -1,0 +1,280 @@
+//! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
+use crate::{amount, duration, text};
+use bursar_interface::{Ask, Class, Fence, LineAsk, Reason, Refusal, Used, bound::TTL_NS_MAX};
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/claims`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskBody {
+    /// Scope path below the caller's root; the root itself if empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scope: String,
+    /// How firmly.
+    #[serde(default)]
+    pub class: Class,
+    /// Larger comes first within the class.
+    #[serde(default)]
+    pub priority: u32,
+    /// How long to wait, as `30s`; an answer at once if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<String>,
+    /// How long the lease lasts without renewal, as `1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// The caller's own estimate of its run time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+    /// What for: all of it or nothing.
+    pub lines: Vec<LineBody>,
+    /// Label terms that the node must all have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub need: Vec<String>,
+    /// Label terms of which the node must have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bar: Vec<String>,
+    /// Scope path of which no two claims share a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<String>,
+    /// Answer at once, though the claim may still wait; it stays when the caller leaves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detach: bool,
+}
+
+/// One line of an ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LineBody {
+    /// Name of the kind.
+    pub resource: String,
+    /// How much, in base units, as digits.
+    #[serde(default = "one", deserialize_with = "digits")]
+    pub amount: String,
+    /// Only from the pool of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Only from pools that carry one of these label terms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Take all of the pool, whatever its size: an exclusive lock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+}
+
+fn one() -> String {
+    "1".into()
+}
+
+/// Digits, quoted or not.
+fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(serde_json::Number),
+        Text(String),
+    }
+    match Either::deserialize(from) {
+        Ok(Either::Number(number)) => Ok(number.to_string()),
+        Ok(Either::Text(text)) => Ok(text),
+        Err(_) => Err(serde::de::Error::custom("an amount is digits, as in \"1000\"")),
+    }
+}
+
+impl TryFrom<AskBody> for Ask {
+    type Error = Refusal;
+
+    fn try_from(body: AskBody) -> Result<Ask, Refusal> {
+        let lines = body.lines.into_iter().map(LineAsk::try_from).collect::<Result<_, _>>()?;
+        Ok(Ask {
+            key: None,
+            scope: body.scope,
+            class: body.class,
+            priority: body.priority,
+            wait_ns: span("wait", body.wait.as_deref())?,
+            ttl_ns: span("ttl", body.ttl.as_deref())?,
+            expect_ns: span("expect", body.expect.as_deref())?,
+            lines,
+            need: body.need,
+            bar: body.bar,
+            apart: body.apart,
+        })
+    }
+}
+
+impl TryFrom<LineBody> for LineAsk {
+    type Error = Refusal;
+
+    fn try_from(
+        LineBody { resource, amount: text, pool, models, whole }: LineBody,
+    ) -> Result<LineAsk, Refusal> {
+        let amount = amount(&resource, &text).map_err(|why| Refusal::new(Reason::BadRequest, why))?;
+        Ok(LineAsk { resource, amount, pool, models, whole })
+    }
+}
+
+/// A duration in nanoseconds; 0 if there is none. One that is longer than any lease is refused.
+fn span(what: &str, text: Option<&str>) -> Result<u64, Refusal> {
+    let Some(text) = text else { return Ok(0) };
+    let bad = |why: String| Refusal::new(Reason::BadRequest, format!("{what}: {why}"));
+    let parsed = duration(text).map_err(bad)?;
+    match u64::try_from(parsed.as_nanos()) {
+        Ok(ns) if ns <= TTL_NS_MAX => Ok(ns),
+        _ => Err(bad(format!("{text:?} is longer than {} days", TTL_NS_MAX / 86_400_000_000_000))),
+    }
+}
+
+/// `POST …/renew`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewBody {
+    /// The lease's token.
+    #[serde(with = "fence")]
+    pub fence: Fence,
+    /// From now on; what was asked for at first if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+}
+
+impl RenewBody {
+    /// The new lifetime in nanoseconds; 0 for what was asked for at first.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no duration or too long.
+    pub fn ttl_ns(&self) -> Result<u64, Refusal> {
+        span("ttl", self.ttl.as_deref())
+    }
+}
+
+/// `POST …/release`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FenceBody {
+    /// The lease's token.
+    #[serde(with = "fence")]
+    pub fence: Fence,
+}
+
+/// `POST …/attach`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttachBody {
+    /// The lease's token.
+    #[serde(with = "fence")]
+    pub fence: Fence,
+    /// The process that is to live inside the lease.
+    pub pid: u32,
+}
+
+/// `POST …/settle`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettleBody {
+    /// The lease's token.
+    #[serde(with = "fence")]
+    pub fence: Fence,
+    /// What was used, by kind.
+    pub used: Vec<UsedBody>,
+}
+
+/// What was used of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsedBody {
+    /// Name of the kind.
+    pub resource: String,
+    /// How much, in base units, as digits.
+    #[serde(deserialize_with = "digits")]
+    pub amount: String,
+}
+
+impl SettleBody {
+    /// What was used.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no amount.
+    pub fn used(&self) -> Result<Vec<Used>, Refusal> {
+        let used = |body: &UsedBody| match amount(&body.resource, &body.amount) {
+            Ok(amount) => Ok(Used { resource: body.resource.clone(), amount }),
+            Err(why) => Err(Refusal::new(Reason::BadRequest, why)),
+        };
+        self.used.iter().map(used).collect()
+    }
+}
+
+/// `PUT /v1/strategies/{role}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrategyBody {
+    /// The plugin that is to decide.
+    pub plugin: String,
+}
+
+mod fence {
+    //! A fence as digits.
+    use super::{Fence, text};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(fence: &Fence, to: S) -> Result<S::Ok, S::Error> {
+        text::serialize(&fence.0, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fence, D::Error> {
+        text::deserialize(from).map(Fence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(json: &str) -> Result<Ask, String> {
+        let body: AskBody = serde_json::from_str(json).map_err(|e| e.to_string())?;
+        body.try_into().map_err(|refusal: Refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn an_ask_is_read_with_amounts_as_strings_or_numbers() {
+        let read = ask(
+            r#"{"scope":"a","class":"best-effort","wait":"2s","lines":[{"resource":"memory","amount":"1024"},{"resource":"cpu","amount":500},{"resource":"lock","pool":"x","whole":true}]}"#,
+        );
+        let read = read.expect("a sound ask");
+        assert_eq!(read.wait_ns, 2_000_000_000);
+        assert_eq!(read.lines.iter().map(|line| line.amount).collect::<Vec<_>>(), [1024, 500, 1]);
+    }
+
+    #[test]
+    fn a_wrong_ask_names_what_is_wrong() {
+        for (json, told) in [
+            (r#"{}"#, "lines"),
+            (r#"{"lines":[],"colour":1}"#, "colour"),
+            (r#"{"lines":[{"resource":"cpu","amount":-1}]}"#, "-1"),
+            (r#"{"lines":[{"resource":"cpu","amount":1.5}]}"#, "1.5"),
+            (r#"{"lines":[{"resource":"cpu","amount":"1G"}]}"#, "base units"),
+            (r#"{"lines":[{"resource":"cpu","amount":true}]}"#, "digits"),
+            (r#"{"lines":[],"wait":"soon"}"#, "wait"),
+            (r#"{"lines":[],"ttl":"9000 days"}"#, "30 days"),
+            (r#"{"lines":[],"class":"royal"}"#, "royal"),
+        ] {
+            let error = ask(json).expect_err(json);
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn fences_are_read_from_strings_and_numbers() {
+        let body: FenceBody = serde_json::from_str(r#"{"fence":"18446744073709551615"}"#).expect("a string");
+        assert_eq!(body.fence, Fence(u64::MAX));
+        assert_eq!(serde_json::to_string(&body).expect("plain data"), r#"{"fence":"18446744073709551615"}"#);
+        assert!(serde_json::from_str::<FenceBody>(r#"{"fence":7}"#).is_ok());
+        let error = serde_json::from_str::<FenceBody>(r#"{"fence":"x"}"#).expect_err("no number").to_string();
+        assert!(error.contains("\"x\""), "{error}");
+        assert!(serde_json::from_str::<FenceBody>(r#"{"fence":-1}"#).is_err());
+    }
+
+    #[test]
+    fn what_was_used_is_counted_in_base_units() {
+        let body: SettleBody =
+            serde_json::from_str(r#"{"fence":"1","used":[{"resource":"cpu","amount":"9"}]}"#).expect("sound");
+        assert_eq!(body.used().expect("sound")[0].amount, 9);
+    }
+}

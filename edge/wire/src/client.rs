@@ -1,0 +1,347 @@
+//! A blocking client over a unix socket: one request after the other on one connection, no runtime.
+use crate::{ErrorBody, Problem};
+use bursar_interface::Reason;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Header lines that an answer may have.
+const HEADERS_MAX: usize = 64;
+/// Bytes that an answer's headers may have.
+const HEADER_BYTES_MAX: u64 = 64 << 10;
+/// Bytes that one answer may have.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
+/// Why there is no answer, or which one was not hoped for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No daemon answers there.
+    #[error("no daemon answers on {}: {source}", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection broke after the request was sent: whether it was carried out is not known.
+    #[error("the daemon on {} broke off: {source}", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The daemon refused.
+    #[error("{0}")]
+    Refused(ErrorBody),
+}
+
+impl Failure {
+    /// The exit code of the contract.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Unreachable { .. } | Failure::Broken { .. } => crate::EXIT_UNREACHABLE,
+            Failure::Refused(error) => error.exit_code(),
+        }
+    }
+
+    /// The reason, where the daemon gave one.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Failure::Refused(error) => crate::reason(&error.reason),
+            _ => None,
+        }
+    }
+
+    /// As it stands in JSON.
+    pub fn problem(&self) -> Problem {
+        let error = match self {
+            Failure::Refused(error) => error.clone(),
+            other => ErrorBody {
+                reason: "Unreachable".into(),
+                message: other.to_string(),
+                hint: "start one with `bursar serve`, or name its socket with --socket".into(),
+                retry_after_ms: None,
+            },
+        };
+        Problem { error }
+    }
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A connection to the daemon, opened when it is needed and again when it broke.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    patience: Option<Duration>,
+    stream: Option<BufReader<UnixStream>>,
+}
+
+impl Client {
+    /// A client of the daemon on `path`. Nothing is opened yet.
+    pub fn new(path: &Path) -> Client {
+        Client { path: path.into(), patience: None, stream: None }
+    }
+
+    /// Gives up on an answer after this long; never by itself if nobody says.
+    pub fn patience(mut self, patience: Duration) -> Client {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// The socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a daemon answers.
+    pub fn alive(&mut self) -> bool {
+        self.request("GET", "/healthz", None, &[]).is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Asks for a document.
+    ///
+    /// # Errors
+    /// [`Failure`], a refusal included.
+    pub fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+        let answer = self.request("GET", path, None, &[])?;
+        self.read(answer)
+    }
+
+    /// Sends a document and reads the one that comes back. `key` makes it safe to send again.
+    ///
+    /// # Errors
+    /// [`Failure`], a refusal included.
+    pub fn send<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &impl Serialize,
+        key: Option<&str>,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).expect("plain data always becomes JSON");
+        let headers: Vec<(&str, &str)> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
+        let answer = self.request(method, path, Some(&body), &headers)?;
+        self.read(answer)
+    }
+
+    /// Follows the events above `since` until the daemon ends the stream.
+    ///
+    /// # Errors
+    /// [`Failure`], a refusal included.
+    pub fn events(&mut self, since: u64) -> Result<Events, Failure> {
+        let path = format!("/v1/events?since={since}");
+        let mut stream = self.connect()?;
+        let head = self.exchange(&mut stream, "GET", &path, None, &[("Accept", "text/event-stream")]);
+        let head = head.map_err(|source| self.broken(source))?;
+        if head.status != 200 {
+            let body = head.body(&mut stream).map_err(|source| self.broken(source))?;
+            return Err(self.refused(&Answer { status: head.status, body }));
+        }
+        Ok(Events { stream, chunk: Vec::new() })
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, Failure> {
+        if !(200..300).contains(&answer.status) {
+            return Err(self.refused(&answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| self.broken(io::Error::other(error)))
+    }
+
+    fn refused(&self, answer: &Answer) -> Failure {
+        match serde_json::from_slice::<Problem>(&answer.body) {
+            Ok(problem) => Failure::Refused(problem.error),
+            Err(_) => self
+                .broken(io::Error::other(format!("an answer of status {} without a reason", answer.status))),
+        }
+    }
+
+    /// Sends a request and reads the answer, whatever it is.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`] and [`Failure::Broken`].
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, Failure> {
+        // A connection that idled may have been closed by the other end; that is found out by using it.
+        if let Some(mut stream) = self.stream.take().filter(quiet) {
+            if let Ok(answer) = self.converse(&mut stream, method, path, body, headers) {
+                return Ok(self.keep(stream, answer));
+            }
+            if method != "GET" {
+                return Err(self.broken(io::ErrorKind::ConnectionReset.into()));
+            }
+        }
+        let mut stream = self.connect()?;
+        let answer =
+            self.converse(&mut stream, method, path, body, headers).map_err(|source| self.broken(source))?;
+        Ok(self.keep(stream, answer))
+    }
+
+    fn keep(&mut self, stream: BufReader<UnixStream>, (answer, open): (Answer, bool)) -> Answer {
+        self.stream = open.then_some(stream);
+        answer
+    }
+
+    fn connect(&self) -> Result<BufReader<UnixStream>, Failure> {
+        let stream = UnixStream::connect(&self.path).and_then(|stream| {
+            stream.set_read_timeout(self.patience)?;
+            Ok(BufReader::new(stream))
+        });
+        stream.map_err(|source| Failure::Unreachable { path: self.path.clone(), source })
+    }
+
+    fn broken(&self, source: io::Error) -> Failure {
+        Failure::Broken { path: self.path.clone(), source }
+    }
+
+    fn converse(
+        &self,
+        stream: &mut BufReader<UnixStream>,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> io::Result<(Answer, bool)> {
+        let head = self.exchange(stream, method, path, body, headers)?;
+        let body = head.body(stream)?;
+        Ok((Answer { status: head.status, body }, !head.close))
+    }
+
+    fn exchange(
+        &self,
+        stream: &mut BufReader<UnixStream>,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> io::Result<Head> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: bursar\r\n");
+        headers.iter().for_each(|(name, value)| request.extend([*name, ": ", *value, "\r\n"]));
+        if let Some(body) = body {
+            request
+                .push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        }
+        request.push_str("\r\n");
+        let mut bytes = request.into_bytes();
+        bytes.extend(body.unwrap_or_default());
+        stream.get_mut().write_all(&bytes)?;
+        Head::read(stream)
+    }
+}
+
+/// Whether nothing has come, and the other end has not hung up, since the last answer.
+fn quiet(stream: &BufReader<UnixStream>) -> bool {
+    let socket = stream.get_ref();
+    let _ = socket.set_nonblocking(true);
+    let mut byte = [0];
+    let idle = (&*socket).read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    idle && socket.set_nonblocking(false).is_ok()
+}
+
+/// What stands before an answer's body.
+struct Head {
+    status: u16,
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+}
+
+impl Head {
+    fn read(stream: &mut BufReader<UnixStream>) -> io::Result<Head> {
+        let mut text = Vec::new();
+        let mut bounded = stream.by_ref().take(HEADER_BYTES_MAX);
+        while !text.ends_with(b"\r\n\r\n") {
+            if bounded.read_until(b'\n', &mut text)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut headers);
+        response.parse(&text).map_err(io::Error::other)?;
+        let find = |name: &str| {
+            let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+            std::str::from_utf8(header.value).ok()
+        };
+        Ok(Head {
+            status: response.code.unwrap_or_default(),
+            length: find("content-length").and_then(|length| length.parse().ok()),
+            chunked: find("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")),
+            close: find("connection").is_some_and(|word| word.eq_ignore_ascii_case("close")),
+        })
+    }
+
+    fn body(&self, stream: &mut BufReader<UnixStream>) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        if self.chunked {
+            while let Some(chunk) = chunk(stream)? {
+                body.extend(chunk);
+                if body.len() as u64 > ANSWER_BYTES_MAX {
+                    return Err(io::Error::other("the answer is too long"));
+                }
+            }
+            return Ok(body);
+        }
+        let length = self.length.unwrap_or(0);
+        if length > ANSWER_BYTES_MAX {
+            return Err(io::Error::other("the answer is too long"));
+        }
+        stream.take(length).read_to_end(&mut body)?;
+        if body.len() as u64 == length { Ok(body) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+/// One chunk of a chunked body; `None` after the last.
+fn chunk(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = String::new();
+    stream.by_ref().take(1024).read_line(&mut line)?;
+    let length =
+        u64::from_str_radix(line.trim(), 16).map_err(|_| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    let mut chunk = Vec::new();
+    stream.take(length.min(ANSWER_BYTES_MAX)).read_to_end(&mut chunk)?;
+    let mut end = [0; 2];
+    stream.read_exact(&mut end)?;
+    Ok((length > 0).then_some(chunk))
+}
+
+/// Events as they happen.
+#[derive(Debug)]
+pub struct Events {
+    stream: BufReader<UnixStream>,
+    chunk: Vec<u8>,
+}
+
+impl Iterator for Events {
+    type Item = crate::EventRow;
+
+    /// The next event; `None` when the stream ended.
+    fn next(&mut self) -> Option<crate::EventRow> {
+        loop {
+            while let Some(end) = self.chunk.windows(2).position(|two| two == b"\n\n") {
+                let message: Vec<u8> = self.chunk.drain(..end + 2).collect();
+                let text = String::from_utf8_lossy(&message);
+                let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+                if let Some(row) = data.and_then(|data| serde_json::from_str(data).ok()) {
+                    return Some(row);
+                }
+            }
+            self.chunk.extend(chunk(&mut self.stream).ok()??);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What is shown: one type per row of the contract, wrapped in one document per list.
+use crate::text;
+use serde::{Deserialize, Serialize};
+
+/// The phase of a claim that waits.
+pub const PENDING: &str = "pending";
+
+/// A demand, from ask to return.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Identity.
+    #[serde(with = "text")]
+    pub id: u64,
+    /// The lease's token; null while it waits, and for claims of others.
+    #[serde(with = "text::option")]
+    pub fence: Option<u64>,
+    /// Scope path.
+    pub scope: String,
+    /// `pending`, `reserved`, `held`, `draining` or `closed`.
+    pub phase: String,
+    /// `guaranteed`, `burstable` or `best-effort`.
+    pub class: String,
+    /// Larger comes first within the class.
+    pub priority: u32,
+    /// What for.
+    pub lines: Vec<Line>,
+    /// When it was asked, RFC 3339.
+    pub asked_at: Option<String>,
+    /// When the lease ends unless it is renewed, RFC 3339.
+    pub lease_until: Option<String>,
+    /// How long it waited or has waited so far, in milliseconds.
+    pub waited_ms: Option<u64>,
+    /// Why it waits or was refused.
+    pub reason: Option<String>,
+    /// Why it ended.
+    pub ending: Option<String>,
+    /// What proves that all of it came back.
+    pub evidence: Option<String>,
+    /// What it holds came back without proof and counts as used.
+    pub quarantined: bool,
+    /// The node it was placed on.
+    pub node: Option<String>,
+    /// Attached processes.
+    pub pids: Vec<u32>,
+}
+
+/// One line of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Name of the kind.
+    pub resource: String,
+    /// How much, in base units.
+    #[serde(with = "text")]
+    pub amount: u64,
+    /// The pool it was taken from, or the one that was named.
+    pub pool: Option<String>,
+    /// What was really used, as measured.
+    #[serde(with = "text::option")]
+    pub used: Option<u64>,
+}
+
+/// A supply.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Name, unique among the pools of its kind on its node.
+    pub id: String,
+    /// The node; null for a floating pool.
+    pub node: Option<String>,
+    /// Name of the kind.
+    pub resource: String,
+    /// `capacity`, `rate`, `budget` or `unit`.
+    pub shape: String,
+    /// What exists.
+    #[serde(with = "text")]
+    pub capacity: u64,
+    /// What may be promised.
+    #[serde(with = "text")]
+    pub offered: u64,
+    /// What is promised and not yet enforced.
+    #[serde(with = "text")]
+    pub reserved: u64,
+    /// What is in use.
+    #[serde(with = "text")]
+    pub held: u64,
+    /// What came back without proof.
+    #[serde(with = "text")]
+    pub quarantined: u64,
+}
+
+/// A machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Name.
+    pub id: String,
+    /// `open`, `cordoned`, `draining` or `lost`.
+    pub state: String,
+    /// Label terms.
+    pub labels: Vec<String>,
+}
+
+/// A level of the demand tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Path; empty at the root.
+    pub path: String,
+    /// Share of the parent relative to its siblings.
+    pub weight: u32,
+    /// Live claims of the scope itself.
+    pub claims: u32,
+}
+
+/// A bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Scope path.
+    pub scope: String,
+    /// Name of the kind.
+    pub resource: String,
+    /// What the scope can always have.
+    #[serde(with = "text")]
+    pub guaranteed: u64,
+    /// What the scope and its children may hold together; null for no limit.
+    #[serde(with = "text::option")]
+    pub limit: Option<u64>,
+    /// What they hold.
+    #[serde(with = "text")]
+    pub charged: u64,
+}
+
+/// A plugin that was found, used or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plugin {
+    /// Name within its role.
+    pub id: String,
+    /// The library that it came in.
+    pub library: String,
+    /// Version of the library.
+    pub version: String,
+    /// Interface.
+    pub role: String,
+    /// `inline`, `child` or `linked`.
+    pub home: String,
+    /// `active`, `ready`, `quarantined` or `refused`.
+    pub state: String,
+    /// The file; null for what is linked in.
+    pub path: Option<String>,
+    /// Its checksum.
+    pub sha256: Option<String>,
+    /// Why it is not in use.
+    pub reason: Option<String>,
+}
+
+/// Who decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strategy {
+    /// Which decision.
+    pub role: String,
+    /// Which plugin.
+    pub plugin: String,
+    /// Where it runs.
+    pub home: String,
+    /// Faults so far.
+    pub faults: u64,
+}
+
+/// Why a claim waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// Which claim.
+    #[serde(with = "text")]
+    pub claim: u64,
+    /// Where it is in its life.
+    pub phase: String,
+    /// The reason in a word; null if it does not wait.
+    pub reason: Option<String>,
+    /// What is missing.
+    pub waiting_on: Vec<WaitingOn>,
+    /// Not estimated yet.
+    pub eta_ms: Option<u64>,
+    /// The smallest changes that would be granted now.
+    pub would_admit: Vec<Line>,
+}
+
+/// One thing that is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingOn {
+    /// Name of the kind.
+    pub resource: String,
+    /// How much is missing, in base units.
+    #[serde(with = "text")]
+    pub short_by: u64,
+    /// The scope whose quota binds; null where capacity does.
+    pub quota: Option<String>,
+    /// Who holds it.
+    pub holders: Vec<Holder>,
+}
+
+/// Who holds something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Which claim.
+    #[serde(with = "text")]
+    pub claim: u64,
+    /// Its scope.
+    pub scope: String,
+    /// How much, in base units.
+    #[serde(with = "text")]
+    pub amount: u64,
+    /// Until when, RFC 3339, unless it is renewed.
+    pub until: Option<String>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Sequence of the input that caused it, or of the batch's end where time did.
+    #[serde(with = "text")]
+    pub seq: u64,
+    /// When, RFC 3339.
+    pub at: String,
+    /// What, in a word.
+    pub kind: String,
+    /// The claim that it is about.
+    #[serde(with = "text::option")]
+    pub claim: Option<u64>,
+    /// More about it.
+    pub detail: serde_json::Value,
+}
+
+/// What works on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doctor {
+    /// Nothing is wrong.
+    pub sound: bool,
+    /// What was looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What.
+    pub what: String,
+    /// `ok`, `weak`, `missing` or `wrong`.
+    pub state: String,
+    /// In words.
+    pub detail: String,
+}
+
+macro_rules! documents {
+    ($($(#[$doc:meta])* $name:ident { $list:ident: $row:ty })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+        pub struct $name {
+            /// The rows.
+            pub $list: $row,
+        }
+    )*};
+}
+
+documents! {
+    /// A claim by itself.
+    ClaimAnswer { claim: Claim }
+    /// `get claims`.
+    Claims { claims: Vec<Claim> }
+    /// `get pools`.
+    Pools { pools: Vec<Pool> }
+    /// `get nodes`.
+    Nodes { nodes: Vec<Node> }
+    /// `get scopes`.
+    Scopes { scopes: Vec<Scope> }
+    /// `get quotas`.
+    Quotas { quotas: Vec<Quota> }
+    /// `get plugins`.
+    Plugins { plugins: Vec<Plugin> }
+    /// `strategy show`.
+    Strategies { strategies: Vec<Strategy> }
+    /// `get events`.
+    Events { events: Vec<EventRow> }
+}

@@ -1,0 +1,54 @@
+//! Where the daemon's socket is, when nobody says.
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// A socket and how it came to be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The path.
+    pub path: PathBuf,
+    /// Somebody named it; a daemon started for this user uses the default one as well.
+    pub named: bool,
+}
+
+/// The daemon's socket: `flag`, then `BURSAR_SOCKET`, then the user's runtime directory.
+pub fn socket(flag: Option<&Path>) -> Place {
+    choose(flag, |name| std::env::var_os(name).filter(|value| !value.is_empty()))
+}
+
+fn choose(flag: Option<&Path>, var: impl Fn(&str) -> Option<OsString>) -> Place {
+    if let Some(path) = flag {
+        return Place { path: path.into(), named: true };
+    }
+    if let Some(path) = var("BURSAR_SOCKET") {
+        return Place { path: path.into(), named: true };
+    }
+    let runtime = var("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
+    let dir = runtime.map(|dir| dir.join("bursar"));
+    let dir = dir.or_else(|| Some(PathBuf::from(var("HOME")?).join(".local/state/bursar")));
+    let dir = dir.unwrap_or_else(|| PathBuf::from("/run/bursar"));
+    Place { path: dir.join("bursar.sock"), named: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_wins() {
+        let environment = |name: &str| match name {
+            "BURSAR_SOCKET" => Some(OsString::from("/a")),
+            "XDG_RUNTIME_DIR" => Some(OsString::from("/")),
+            _ => None,
+        };
+        assert_eq!(choose(Some(Path::new("/f")), environment).path, Path::new("/f"));
+        assert_eq!(choose(None, environment), Place { path: "/a".into(), named: true });
+        let bare = |name: &str| environment(name).filter(|_| name != "BURSAR_SOCKET");
+        assert_eq!(choose(None, bare), Place { path: "/bursar/bursar.sock".into(), named: false });
+        let home = |name: &str| (name == "HOME").then(|| OsString::from("/h"));
+        assert_eq!(choose(None, home).path, Path::new("/h/.local/state/bursar/bursar.sock"));
+        assert_eq!(choose(None, |_| None).path, Path::new("/run/bursar/bursar.sock"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Whole numbers that may pass 2^53 stand in JSON as strings; read back, a number is taken as well.
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Either {
+    Number(u64),
+    Text(String),
+}
+
+/// Writes a number as a string.
+pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+/// Reads a number, as a string or as it is.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    match Either::deserialize(from) {
+        Ok(Either::Number(number)) => Ok(number),
+        Ok(Either::Text(text)) => text.parse().map_err(|_| not_whole(&text)),
+        Err(_) => Err(D::Error::custom("a whole number from 0 to 2^64 - 1 is expected, best as a string")),
+    }
+}
+
+fn not_whole<E: Error>(text: &str) -> E {
+    let told: String = text.chars().take(64).collect();
+    E::custom(format_args!("{told:?} is no whole number from 0 to 2^64 - 1"))
+}
+
+/// The same where there may be none.
+pub(crate) mod option {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    struct Held(#[serde(with = "super")] u64);
+
+    /// Writes a number as a string, or null.
+    pub(crate) fn serialize<S: Serializer>(value: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.collect_str(value),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads a number or null.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        Option::<Held>::deserialize(from).map(|held| held.map(|Held(number)| number))
+    }
+}
