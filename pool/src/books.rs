@@ -90,6 +90,13 @@ impl Books {
         self.epoch += 1;
     }
 
+    /// Makes everything newer than any view that was ever handed out, after the books were taken back
+    /// to an earlier state: what others keep of a view counts changes only as long as they rise.
+    pub fn renew_views(&mut self) {
+        self.epoch += 1 << 32;
+        self.tables.touch_all(self.epoch);
+    }
+
     /// Live claims, waiting ones included.
     pub fn live(&self) -> usize {
         self.live as usize

@@ -60,6 +60,7 @@ impl Engine {
 
     /// An engine that goes on from a checkpoint: what serde gave back, with what is derived made anew.
     pub fn resume(mut self) -> Engine {
+        self.books.renew_views();
         let view = self.books.view();
         let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
         let (waiting, timed): (Vec<_>, Vec<_>) = live

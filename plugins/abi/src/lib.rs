@@ -44,7 +44,7 @@ pub struct RView<'a> {
 
 /// One line of a claim taken from one pool.
 #[repr(C)]
-#[derive(StableAbi, Clone, Copy, Default)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
 pub struct RTake {
     pub claim: u32,
     pub line: u32,

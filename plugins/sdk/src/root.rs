@@ -71,6 +71,7 @@ extern "C" fn call(role: RStr<'_>, id: RStr<'_>, config: RStr<'_>) -> RResult<Ca
 }
 
 /// The root module.
+#[allow(unreachable_pub, reason = "exported as a symbol, not as a path")]
 #[abi_stable::export_root_module]
 pub fn bursar_root() -> PluginRoot_Ref {
     PluginRoot { abi_version, init, allocator, qos, call }.leak_into_prefix()

@@ -1,0 +1,330 @@
+//! Plugins in a child process: started, asked under a deadline, killed when late, started again.
+//! Whatever the child does, the caller gets a fault and the linked-in default takes over.
+use crate::{
+    Health, Reject,
+    frame::{Question, Reply, receive, send},
+    hosted::PROBE,
+    inline::{carry_out, room},
+    log,
+    mirror::Mirror,
+};
+use bursar_abi::RTake;
+use bursar_interface::{Allocator, Fault, FaultKind, Plan, Qos, Rank, Row, View};
+use std::{
+    io::{self, BufRead, BufReader},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+/// How long a child may take to start.
+const START_MAX: Duration = Duration::from_secs(5);
+/// The pause before a child is started again, at first and at most; it doubles.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
+/// Log lines of one child that are passed on per second; the rest is counted.
+const LINES_PER_SECOND: u32 = 100;
+/// Bytes of a log line that are passed on.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// How a child is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    /// The host's own program and its leading arguments.
+    pub(crate) host: (PathBuf, Vec<String>),
+    /// The staged library.
+    pub(crate) library: PathBuf,
+    pub(crate) role: &'static str,
+    pub(crate) id: String,
+    /// JSON, or nothing.
+    pub(crate) config: String,
+}
+
+/// A running child.
+struct Link {
+    process: std::process::Child,
+    socket: UnixStream,
+    turn: u64,
+}
+
+impl Link {
+    /// Starts a child and has it make its plugin.
+    fn start(recipe: &Recipe, mirror: Option<OwnedFd>) -> Result<Link, String> {
+        let mut link = Link::spawn(recipe, mirror).map_err(|error| error.to_string())?;
+        let until = Instant::now() + START_MAX;
+        // The child may be gone already; the reply, or its lack, says why.
+        let _ = link.send(&Question::Make(recipe.config.clone()));
+        match link.receive(until) {
+            Ok(Reply::Ready) => Ok(link),
+            Ok(Reply::Fault(_, why)) => Err(why),
+            Ok(other) => Err(format!("it answered {other:?}")),
+            Err(error) => Err(link.obituary(&error)),
+        }
+    }
+
+    fn spawn(recipe: &Recipe, mirror: Option<OwnedFd>) -> io::Result<Link> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let (program, args) = &recipe.host;
+        let mut command = Command::new(program);
+        command.args(args).arg(&recipe.library).arg(recipe.role).arg(&recipe.id);
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "LANG"));
+        command.stdin(OwnedFd::from(theirs)).stderr(Stdio::piped());
+        command.stdout(mirror.map_or_else(Stdio::null, Stdio::from));
+        let mut process = command.spawn()?;
+        if let Some(stderr) = process.stderr.take() {
+            let plugin = recipe.id.clone();
+            // Without a thread for it the child's log is lost, and nothing else.
+            let _ = std::thread::Builder::new().name("plugin-log".into()).spawn(move || relay(&plugin, stderr));
+        }
+        Ok(Link { process, socket, turn: 0 })
+    }
+
+    fn send(&mut self, question: &Question) -> io::Result<()> {
+        self.turn += 1;
+        self.socket.set_write_timeout(Some(START_MAX))?;
+        send(&self.socket, self.turn, question)
+    }
+
+    fn receive(&mut self, until: Instant) -> io::Result<Reply> {
+        let (_, reply) = receive(&self.socket, Some(until))?;
+        Ok(reply)
+    }
+
+    /// CPU time of all threads of the child, as far as it can be read.
+    fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
+        let stats = tasks.into_iter().flatten().flatten().map(|task| task.path().join("schedstat"));
+        let spent = stats.filter_map(|stat| std::fs::read_to_string(stat).ok()?.split(' ').next()?.parse::<u64>().ok());
+        Duration::from_nanos(spent.sum())
+    }
+
+    /// How it ended.
+    fn obituary(&mut self, error: &io::Error) -> String {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return format!("it did not answer within {START_MAX:?}");
+        }
+        let _ = self.process.kill();
+        self.process.wait().map_or_else(|error| error.to_string(), |status| format!("the child ended: {status}"))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // It may be gone already, and then there is only its status to collect.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Passes a child's log on, so many lines a second.
+fn relay(plugin: &str, stderr: impl io::Read) {
+    let (mut since, mut lines, mut dropped) = (Instant::now(), 0, 0_u64);
+    let mut reader = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match io::Read::take(&mut reader, LINE_BYTES_MAX as u64).read_until(b'\n', &mut line) {
+            Ok(1..) => {}
+            _ => return,
+        }
+        if since.elapsed() > Duration::from_secs(1) {
+            if dropped > 0 {
+                tracing::warn!(target: "plugin", plugin, dropped, "it logs too much");
+            }
+            (since, lines, dropped) = (Instant::now(), 0, 0);
+        }
+        lines += 1;
+        if lines > LINES_PER_SECOND {
+            dropped += 1;
+            continue;
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        match text.splitn(3, '\t').collect::<Vec<_>>()[..] {
+            [level, _, message] if level.len() == 1 => log::emit(level.parse().unwrap_or(2), plugin, message),
+            _ => log::emit(2, plugin, text),
+        }
+    }
+}
+
+/// A child that is up, on its way, or to be started again.
+enum State {
+    Up(Link),
+    Starting(Receiver<Result<Link, String>>),
+    Down(Instant),
+}
+
+/// A supervised child.
+pub(crate) struct Child {
+    recipe: Recipe,
+    health: Arc<Health>,
+    deadline: Duration,
+    state: State,
+    pause: Duration,
+    mirror: Option<Mirror>,
+}
+
+impl Child {
+    /// Starts a child and waits until its plugin is made. Strategies get a mirror of the books.
+    pub(crate) fn start(recipe: Recipe, health: Arc<Health>, deadline: Duration, mirrored: bool) -> Result<Child, Reject> {
+        let plugin = format!("{} {}", recipe.role, recipe.id);
+        let refuse = |why: String| Reject::Make { plugin: plugin.clone(), why };
+        let mirror = mirrored.then(Mirror::new).transpose().map_err(|error| refuse(error.to_string()))?;
+        let mut child = Child { recipe, health, deadline, state: State::Down(Instant::now()), pause: PAUSES.0, mirror };
+        let file = child.file().map_err(|error| refuse(error.to_string()))?;
+        child.state = State::Up(Link::start(&child.recipe, file).map_err(refuse)?);
+        Ok(child)
+    }
+
+    /// Who watches over it.
+    pub(crate) fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    fn file(&self) -> io::Result<Option<OwnedFd>> {
+        self.mirror.as_ref().map(|mirror| mirror.file().try_clone_to_owned()).transpose()
+    }
+
+    /// Asks, with what the mirror shows if there is one.
+    fn ask(&mut self, question: impl FnOnce(Option<&mut Mirror>) -> io::Result<Question>) -> Result<Reply, Fault> {
+        self.health.admit()?;
+        self.revive();
+        let State::Up(link) = &mut self.state else {
+            return Err(Fault::of(FaultKind::Died, "its child is being started again"));
+        };
+        let question = question(self.mirror.as_mut()).map_err(|error| Fault::new(error.to_string()))?;
+        let (cpu, start) = (link.cpu(), Instant::now());
+        let answered = link.send(&question).and_then(|()| link.receive(start + self.deadline));
+        match answered {
+            Ok(Reply::Fault(kind, message)) => Err(self.health.count(Fault::of(FaultKind::of(kind), message))),
+            Ok(reply) => {
+                self.pause = PAUSES.0;
+                Ok(reply)
+            }
+            Err(error) => Err(self.lose(cpu, &error)),
+        }
+    }
+
+    /// Ends a child that failed. One that was late only because it was starved is not to blame.
+    fn lose(&mut self, cpu_before: Duration, error: &io::Error) -> Fault {
+        let State::Up(mut link) = std::mem::replace(&mut self.state, State::Down(Instant::now() + self.pause)) else {
+            return Fault::of(FaultKind::Died, error.to_string());
+        };
+        self.pause = (self.pause * 2).min(PAUSES.1);
+        if error.kind() != io::ErrorKind::TimedOut {
+            return self.health.count(Fault::of(FaultKind::Died, link.obituary(error)));
+        }
+        let spent = link.cpu().saturating_sub(cpu_before);
+        let fault = Fault::of(FaultKind::Overrun, format!("no answer within {:?}, having used {spent:?} of cpu", self.deadline));
+        if spent >= self.deadline { self.health.count(fault) } else { fault }
+    }
+
+    /// Starts a lost child again once its pause is over, beside the caller.
+    fn revive(&mut self) {
+        match &self.state {
+            State::Up(_) => {}
+            State::Down(until) if Instant::now() < *until => {}
+            State::Down(_) => {
+                let (recipe, file) = (self.recipe.clone(), self.file());
+                let (tell, told) = sync_channel(1);
+                let start = move || {
+                    let link = file.map_err(|error| error.to_string()).and_then(|file| Link::start(&recipe, file));
+                    // If nobody waits any more, the child ends with the link.
+                    let _ = tell.send(link);
+                };
+                // A thread that cannot be had shows as a channel that nobody sends to.
+                let _ = std::thread::Builder::new().name("plugin-start".into()).spawn(start);
+                self.state = State::Starting(told);
+            }
+            State::Starting(told) => match told.try_recv() {
+                Ok(Ok(link)) => self.state = State::Up(link),
+                Err(TryRecvError::Empty) => {}
+                Ok(Err(why)) => self.fail_start(&why),
+                Err(TryRecvError::Disconnected) => self.fail_start("it could not be started"),
+            },
+        }
+    }
+
+    fn fail_start(&mut self, why: &str) {
+        self.health.strike(why);
+        self.state = State::Down(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(PAUSES.1);
+    }
+
+    /// Carries out one operation of a resource, driver or metric.
+    pub(crate) fn call(&mut self, operation: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
+        match self.ask(|_| Ok(Question::Call(operation.into(), argument.into())))? {
+            Reply::Bytes(answer) => Ok(answer),
+            other => Err(self.nonsense(&other)),
+        }
+    }
+
+    fn nonsense(&self, reply: &Reply) -> Fault {
+        let text: String = format!("{reply:?}").chars().take(160).collect();
+        self.health.count(Fault::of(FaultKind::Nonsense, text))
+    }
+}
+
+/// Shows the books in the mirror and says where.
+fn shown(mirror: Option<&mut Mirror>, view: &View<'_>) -> io::Result<crate::mirror::Layout> {
+    mirror.ok_or_else(|| io::Error::other("a strategy has a mirror"))?.show(view).cloned()
+}
+
+/// An allocator in a child.
+pub(crate) struct ChildAllocator(pub(crate) Child);
+
+impl Allocator for ChildAllocator {
+    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
+        let room = room(view, queue);
+        match self.0.ask(|mirror| Ok(Question::Place(shown(mirror, view)?, queue.into(), room as u32)))? {
+            Reply::Takes(takes) => {
+                let takes: Vec<RTake> = takes
+                    .into_iter()
+                    .map(|(claim, line, pool, node, amount)| RTake { claim, line, pool, node, amount })
+                    .collect();
+                carry_out(view, takes.get(..).filter(|takes| takes.len() <= room), plan)
+                    .map_err(|fault| self.0.health.count(fault))
+            }
+            other => Err(self.0.nonsense(&other)),
+        }
+    }
+}
+
+/// A qos in a child.
+pub(crate) struct ChildQos(pub(crate) Child);
+
+impl Qos for ChildQos {
+    fn rank(&mut self, view: &View<'_>, pending: &[Row], ranks: &mut [Rank]) -> Result<(), Fault> {
+        match self.0.ask(|mirror| Ok(Question::Rank(shown(mirror, view)?, pending.into())))? {
+            Reply::Ranks(told) if told.len() == ranks.len() => {
+                for (rank, (tier, share)) in ranks.iter_mut().zip(told) {
+                    *rank = Rank { tier, share };
+                }
+                Ok(())
+            }
+            other => Err(self.0.nonsense(&other)),
+        }
+    }
+}
+
+/// Opens a library in a child and lets it go again: what crashes, crashes there.
+pub(crate) fn probe(host: &(PathBuf, Vec<String>), library: &std::path::Path) -> Result<(), String> {
+    let recipe = Recipe {
+        host: host.clone(),
+        library: library.into(),
+        role: PROBE,
+        id: "probe".into(),
+        config: String::new(),
+    };
+    let mut link = Link::spawn(&recipe, None).map_err(|error| error.to_string())?;
+    match link.receive(Instant::now() + START_MAX) {
+        Ok(Reply::Ready) => Ok(()),
+        Ok(Reply::Fault(_, why)) => Err(why),
+        Ok(other) => Err(format!("it answered {other:?}")),
+        Err(error) => Err(link.obituary(&error)),
+    }
+}

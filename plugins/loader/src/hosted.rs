@@ -1,0 +1,137 @@
+//! The child's side: a process that holds one plugin and answers one question after the other.
+use crate::{
+    Reject,
+    frame::{Question, Reply, receive, send},
+    log,
+    mirror::Glass,
+    open::open,
+};
+use abi_stable::std_types::{RResult, RVec};
+use bursar_abi::{AllocatorBox, CallBox, PluginRoot_Ref, QosBox, RFault, RRank, RTake, RView};
+use bursar_interface::FaultKind;
+use rustix::{fs::OFlags, process::Signal};
+use std::{
+    fs::OpenOptions,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{fs::OpenOptionsExt, net::UnixStream},
+    },
+    path::Path,
+    process::ExitCode,
+};
+
+/// The role word of a child that only opens the library.
+pub(crate) const PROBE: &str = "probe";
+
+/// Runs a plugin child: the staged library, a role and an id stand in `args`; the host is on standard
+/// input, the mirror on standard output, log lines go to standard error. Returns when the host hangs up.
+pub fn child_main(args: &[String]) -> ExitCode {
+    let [library, role, id] = args else {
+        eprintln!("1\tbursar\ta plugin host is started by the daemon only");
+        return ExitCode::from(2);
+    };
+    match serve(Path::new(library), role, id) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("1\tbursar\t{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(library: &Path, role: &str, id: &str) -> io::Result<()> {
+    // The host may already be gone, then nobody would end this process.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let host = UnixStream::from(take(std::io::stdin().as_fd())?);
+    let mirror = take(std::io::stdout().as_fd())?;
+    put_away(0)?;
+    put_away(1)?;
+    let root = match open(library, log::to_stderr()) {
+        Ok(root) => root,
+        Err(reject) => return refuse(&host, &reject),
+    };
+    if role == PROBE {
+        return send(&host, 0, &Reply::Ready);
+    }
+    let (turn, question) = receive(&host, None)?;
+    let Question::Make(config) = question else { return Err(io::Error::other("a config comes first")) };
+    let made = Plugin::make(&root, role, id, &config);
+    let mut plugin = match made.into_result() {
+        Ok(plugin) => plugin,
+        Err(fault) => return send(&host, turn, &Reply::Fault(fault.kind, fault.message.into())),
+    };
+    send(&host, turn, &Reply::Ready)?;
+    let glass = matches!(plugin, Plugin::Allocator(_) | Plugin::Qos(_)).then(|| Glass::new(mirror.as_fd()));
+    let glass = glass.transpose()?;
+    loop {
+        let (turn, question) = match receive(&host, None) {
+            Err(gone) if gone.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            other => other?,
+        };
+        send(&host, turn, &plugin.answer(glass.as_ref(), question))?;
+    }
+}
+
+/// Another descriptor for the same file, not inherited by anything the plugin starts.
+fn take(standard: std::os::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    standard.try_clone_to_owned()
+}
+
+/// What a plugin prints or reads goes nowhere, instead of into the conversation.
+fn put_away(descriptor: i32) -> io::Result<()> {
+    let null = OpenOptions::new().read(true).write(true).custom_flags(OFlags::CLOEXEC.bits() as i32).open("/dev/null")?;
+    match descriptor {
+        0 => rustix::stdio::dup2_stdin(&null)?,
+        _ => rustix::stdio::dup2_stdout(&null)?,
+    }
+    Ok(())
+}
+
+fn refuse(host: &UnixStream, reject: &Reject) -> io::Result<()> {
+    send(host, 0, &Reply::Fault(FaultKind::Failed as u32, reject.to_string()))
+}
+
+/// The plugin of this child.
+enum Plugin {
+    Allocator(AllocatorBox),
+    Qos(QosBox),
+    Call(CallBox),
+}
+
+impl Plugin {
+    fn make(root: &PluginRoot_Ref, role: &str, id: &str, config: &str) -> RResult<Plugin, RFault> {
+        match role {
+            "allocator" => root.allocator()(id.into(), config.into()).map(Plugin::Allocator),
+            "qos" => root.qos()(id.into(), config.into()).map(Plugin::Qos),
+            role => root.call()(role.into(), id.into(), config.into()).map(Plugin::Call),
+        }
+    }
+
+    fn answer(&mut self, glass: Option<&Glass>, question: Question) -> Reply {
+        let answered = match (self, glass, question) {
+            (Plugin::Allocator(plugin), Some(glass), Question::Place(layout, queue, room)) => {
+                let mut takes = vec![RTake::default(); room as usize];
+                let place = |view: RView<'_>| plugin.place(view, queue.as_slice().into(), takes.as_mut_slice().into());
+                let placed = glass.look(&layout, place).into_result();
+                placed.map(|len| takes.truncate(len as usize)).map(|()| Reply::Takes(told(&takes)))
+            }
+            (Plugin::Qos(plugin), Some(glass), Question::Rank(layout, pending)) => {
+                let mut ranks = vec![RRank::default(); pending.len()];
+                let rank = |view: RView<'_>| plugin.rank(view, pending.as_slice().into(), ranks.as_mut_slice().into());
+                let ranked = glass.look(&layout, rank).into_result();
+                ranked.map(|()| Reply::Ranks(ranks.iter().map(|rank| (rank.tier, rank.share)).collect()))
+            }
+            (Plugin::Call(plugin), _, Question::Call(operation, argument)) => {
+                let answer = plugin.call(operation.as_str().into(), argument.as_slice().into()).into_result();
+                answer.map(RVec::into_vec).map(Reply::Bytes)
+            }
+            _ => Err(RFault { kind: FaultKind::Nonsense as u32, message: "not a question for this role".into() }),
+        };
+        answered.unwrap_or_else(|fault| Reply::Fault(fault.kind, fault.message.into()))
+    }
+}
+
+fn told(takes: &[RTake]) -> Vec<(u32, u32, u32, u32, u64)> {
+    takes.iter().map(|take| (take.claim, take.line, take.pool, take.node, take.amount)).collect()
+}
