@@ -1,1 +1,25 @@
 //! Makes the world match the books: cgroups, process trees, reclaim with proof.
+//!
+//! One [`Cell`] per lease. On cgroup v1, v2 and mixed hosts it is a control group in every hierarchy
+//! that counts; without rights to any, it is the lease's processes as far as they can be found, sampled
+//! and killed above their limits. What each ability comes down to here is told by [`Hierarchy::strength`].
+//! No runtime, no threads: the host decides when to look.
+#![forbid(unsafe_code)]
+
+mod cell;
+mod groups;
+mod hierarchy;
+mod marks;
+mod mounts;
+mod port;
+mod process;
+mod readings;
+mod reclaim;
+
+pub use cell::{Cell, Limits, Usage};
+pub use hierarchy::{Ability, Hierarchy, Strength};
+pub use marks::{MARK, mark};
+pub use port::{Hold, hold_port, prove_port};
+pub use process::{Watch, boot_id, identify, same};
+pub use readings::{Readings, cpus_milli, gpus, memory_bytes, pids};
+pub use reclaim::{Progress, Reclaim};

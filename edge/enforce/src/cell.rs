@@ -1,0 +1,242 @@
+//! The cell of one lease: what lives in it, what it may use, what it used.
+use crate::{
+    Hierarchy,
+    groups::Group,
+    marks::marked,
+    process::{same, signal},
+};
+use bursar_interface::{ClaimId, Process};
+use rustix::process::Signal;
+use std::{io, sync::Arc};
+
+/// The kernel's period for processor time, in microseconds.
+const CPU_PERIOD_US: u64 = 100_000;
+/// The smallest share of a period that the kernel takes, in microseconds.
+const CPU_QUOTA_US_MIN: u64 = 1_000;
+
+/// What a lease may use; `None` for no limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u64>,
+    /// Bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+}
+
+/// What a lease used; `None` where it could not be measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time, in nanoseconds.
+    pub cpu_ns: Option<u64>,
+    /// The most memory at a time, in bytes.
+    pub memory_peak: Option<u64>,
+    /// Processes at present.
+    pub pids: Option<u64>,
+    /// Processes that the kernel killed because the lease passed its memory.
+    pub oom_kills: Option<u64>,
+}
+
+/// One lease's groups, or its processes where there are no groups.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    claim: ClaimId,
+    grouped: bool,
+    v1: Vec<(&'static str, Group)>,
+    v2: Option<Group>,
+    v2_controllers: Vec<String>,
+    /// Attached processes; only needed where there are no groups.
+    roots: Vec<Process>,
+    limits: Limits,
+    /// The most memory seen at a look, where there are no groups.
+    sampled_peak: Option<u64>,
+    /// Killed for passing a limit at a look.
+    sampled_kills: u64,
+}
+
+impl Cell {
+    pub(crate) fn new(hierarchy: Arc<Hierarchy>, claim: ClaimId) -> Cell {
+        let (v1, v2) = hierarchy.groups(claim);
+        Cell {
+            claim,
+            grouped: hierarchy.grouped(),
+            v1,
+            v2,
+            v2_controllers: hierarchy.v2_controllers.clone(),
+            roots: Vec::new(),
+            limits: Limits::default(),
+            sampled_peak: None,
+            sampled_kills: 0,
+        }
+    }
+
+    /// Makes the groups and sets the limits; again for a cell that is there.
+    ///
+    /// # Errors
+    /// Names the group or file that could not be written.
+    pub fn build(&mut self, limits: Limits) -> io::Result<()> {
+        self.limits = limits;
+        self.groups().try_for_each(Group::make)?;
+        let v1 = |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
+        let v2 = |name: &str| self.v2.as_ref().filter(|_| self.v2_controllers.iter().any(|has| has == name));
+        if let Some(milli) = limits.cpu_milli {
+            let quota = (milli * CPU_PERIOD_US / 1000).max(CPU_QUOTA_US_MIN);
+            if let Some(group) = v2("cpu") {
+                group.write("cpu.max", format!("{quota} {CPU_PERIOD_US}"))?;
+            } else if let Some(group) = v1("cpu") {
+                group.write("cpu.cfs_period_us", CPU_PERIOD_US)?;
+                group.write("cpu.cfs_quota_us", quota)?;
+            }
+        }
+        if let Some(bytes) = limits.memory_bytes {
+            if let Some(group) = v2("memory") {
+                group.write("memory.max", bytes)?;
+                if group.has("memory.swap.max") {
+                    group.write("memory.swap.max", 0)?;
+                }
+            } else if let Some(group) = v1("memory") {
+                limit_v1_memory(group, bytes)?;
+            }
+        }
+        if let Some(pids) = limits.pids {
+            if let Some(group) = v2("pids").or_else(|| v1("pids")) {
+                group.write("pids.max", pids)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether its groups are there.
+    pub fn is_built(&self) -> bool {
+        self.groups().next().is_some() && self.groups().all(Group::is_there)
+    }
+
+    /// Puts a process in, with what it starts from then on.
+    ///
+    /// # Errors
+    /// When the process is gone or another, or a group does not take it.
+    pub fn join(&mut self, process: &Process) -> io::Result<()> {
+        let gone = || io::Error::new(io::ErrorKind::NotFound, format!("process {} is gone", process.pid));
+        if !same(process) {
+            return Err(gone());
+        }
+        self.groups().try_for_each(|group| group.write("cgroup.procs", process.pid))?;
+        // The pid may have passed on between the first look and the write.
+        if !same(process) {
+            return Err(gone());
+        }
+        self.remember(process);
+        Ok(())
+    }
+
+    /// Remembers an attached process that is in already.
+    pub fn remember(&mut self, process: &Process) {
+        if !self.roots.contains(process) {
+            self.roots.push(process.clone());
+        }
+    }
+
+    /// The processes in it.
+    pub fn members(&self) -> Vec<u32> {
+        if self.grouped {
+            let mut members: Vec<u32> = self.groups().flat_map(Group::members).collect();
+            members.sort_unstable();
+            members.dedup();
+            return members;
+        }
+        let roots: Vec<u32> = self.roots.iter().filter(|root| same(root)).map(|root| root.pid).collect();
+        marked(self.claim, &roots)
+    }
+
+    /// What it used so far.
+    pub fn usage(&self) -> Usage {
+        let v1 = |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
+        let v2 = self.v2.as_ref();
+        let cpu_v1 = v1("cpuacct").and_then(|group| group.number("cpuacct.usage"));
+        let cpu_v2 = || v2.and_then(|group| group.keyed("cpu.stat", "usage_usec")).map(|us| us * 1000);
+        let peak_v1 = v1("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
+        let peak_v2 = || v2.and_then(|group| group.number("memory.peak"));
+        let oom_v1 = v1("memory").and_then(|group| group.keyed("memory.oom_control", "oom_kill"));
+        let oom_v2 = || v2.and_then(|group| group.keyed("memory.events", "oom_kill"));
+        Usage {
+            cpu_ns: cpu_v1.or_else(cpu_v2),
+            memory_peak: peak_v1.or_else(peak_v2).or(self.sampled_peak),
+            pids: Some(self.members().len() as u64),
+            oom_kills: oom_v1.or_else(oom_v2).or((!self.grouped).then_some(self.sampled_kills)),
+        }
+    }
+
+    /// Asks everything in it to end.
+    pub fn term(&self) {
+        self.members().into_iter().for_each(|pid| signal(pid, Signal::TERM));
+    }
+
+    /// Kills everything in it. One call may not be enough against a process that forks meanwhile where
+    /// the kernel has no `cgroup.kill`; call again until it is empty.
+    pub fn kill(&self) {
+        if let Some(group) = self.v2.as_ref().filter(|group| group.has("cgroup.kill")) {
+            if group.write("cgroup.kill", 1).is_ok() {
+                return;
+            }
+        }
+        let freezer = self.v1.iter().find(|(controller, _)| *controller == "freezer").map(|(_, group)| group);
+        // Frozen processes do not fork; they take the signal when they thaw. Without it, the next call
+        // finds those that were born meanwhile.
+        freezer.map(|group| group.write("freezer.state", "FROZEN"));
+        self.members().into_iter().for_each(|pid| signal(pid, Signal::KILL));
+        freezer.map(|group| group.write("freezer.state", "THAWED"));
+    }
+
+    /// Takes the groups away; `false` while something lives in them.
+    ///
+    /// # Errors
+    /// Names the group that could not be taken away.
+    pub fn remove(&self) -> io::Result<bool> {
+        if !self.members().is_empty() {
+            return Ok(false);
+        }
+        self.groups().try_fold(true, |empty, group| Ok(group.remove()? && empty))
+    }
+
+    /// Where there are no groups: measures, and kills what passed a limit; says whether it did. To be
+    /// called four times a second.
+    pub fn sample(&mut self) -> bool {
+        if self.grouped {
+            return false;
+        }
+        let members = self.members();
+        let page = rustix::param::page_size() as u64;
+        let resident = |pid: &u32| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+            text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * page)
+        };
+        let memory: u64 = members.iter().filter_map(resident).sum();
+        self.sampled_peak = Some(self.sampled_peak.unwrap_or(0).max(memory));
+        let over = self.limits.memory_bytes.is_some_and(|limit| memory > limit)
+            || self.limits.pids.is_some_and(|limit| members.len() as u64 > limit);
+        if over {
+            self.sampled_kills += 1;
+            self.kill();
+        }
+        over
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.v1.iter().map(|(_, group)| group).chain(&self.v2)
+    }
+}
+
+/// Memory and swap together are limited too where the kernel counts them; the one must never be above
+/// the other, so the order depends on which way it goes.
+fn limit_v1_memory(group: &Group, bytes: u64) -> io::Result<()> {
+    let both = "memory.memsw.limit_in_bytes";
+    if group.number(both).is_some_and(|now| now < bytes) {
+        group.write(both, bytes)?;
+    }
+    group.write("memory.limit_in_bytes", bytes)?;
+    if group.has(both) {
+        group.write(both, bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The few things that are done to one control group.
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Members that are read of one group at most.
+const MEMBERS_MAX: usize = 100_000;
+
+/// One control group, as a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group(pub(crate) PathBuf);
+
+impl Group {
+    /// Makes the group; one that is there is fine.
+    pub(crate) fn make(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.0).map_err(|error| named(&self.0, &error))
+    }
+
+    /// Whether it is there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.is_dir()
+    }
+
+    /// Whether it has a file of that name: what the kernel here can do.
+    pub(crate) fn has(&self, file: &str) -> bool {
+        self.0.join(file).exists()
+    }
+
+    /// Writes one of its files.
+    pub(crate) fn write(&self, file: &str, value: impl ToString) -> io::Result<()> {
+        let path = self.0.join(file);
+        fs::write(&path, value.to_string()).map_err(|error| named(&path, &error))
+    }
+
+    /// A number in one of its files.
+    pub(crate) fn number(&self, file: &str) -> Option<u64> {
+        fs::read_to_string(self.0.join(file)).ok()?.trim().parse().ok()
+    }
+
+    /// A number behind a word in one of its files, as in `oom_kill 3`.
+    pub(crate) fn keyed(&self, file: &str, key: &str) -> Option<u64> {
+        let text = fs::read_to_string(self.0.join(file)).ok()?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
+    }
+
+    /// The processes in it and in the groups below it.
+    pub(crate) fn members(&self) -> Vec<u32> {
+        let mut members = Vec::new();
+        self.walk(&mut |group| {
+            let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+            members.len() < MEMBERS_MAX
+        });
+        members
+    }
+
+    /// Takes it and the groups below it away; `false` while processes are in it.
+    pub(crate) fn remove(&self) -> io::Result<bool> {
+        let mut groups = Vec::new();
+        self.walk(&mut |group| {
+            groups.push(group.to_path_buf());
+            true
+        });
+        for group in groups.iter().rev() {
+            match fs::remove_dir(group) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Ok(false),
+                Err(error) => return Err(named(group, &error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Visits it and the groups below it, outermost first, as long as `visit` says so.
+    fn walk(&self, visit: &mut impl FnMut(&Path) -> bool) {
+        let mut ahead = vec![self.0.clone()];
+        while let Some(group) = ahead.pop() {
+            if !group.is_dir() || !visit(&group) {
+                continue;
+            }
+            let below = fs::read_dir(&group).into_iter().flatten().flatten();
+            ahead.extend(below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+        }
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,221 @@
+//! What this host can enforce, and where the leases' cells are.
+use crate::{
+    Cell,
+    groups::Group,
+    mounts::{Mounts, mounts},
+};
+use bursar_interface::ClaimId;
+use std::{io, path::PathBuf, sync::Arc};
+
+/// How the names of our groups begin.
+pub(crate) const PREFIX: &str = "bursar-";
+/// How the names of cells begin.
+const LEASE: &str = "lease-";
+
+/// How well something is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// By the kernel.
+    Hard,
+    /// Sampled, and acted on afterwards.
+    Weak,
+    /// Not at all.
+    Missing,
+}
+
+impl Strength {
+    /// The word that `doctor` says.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strength::Hard => "ok",
+            Strength::Weak => "weak",
+            Strength::Missing => "missing",
+        }
+    }
+}
+
+/// What can be enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// A lease gets no more processor time than it holds.
+    Cpu,
+    /// A lease that passes its memory is killed, and nobody else.
+    Memory,
+    /// A lease has no more processes than it holds.
+    Pids,
+    /// All processes of a lease can be found and killed.
+    Kill,
+}
+
+impl Ability {
+    /// All of them.
+    pub const ALL: [Ability; 4] = [Ability::Cpu, Ability::Memory, Ability::Pids, Ability::Kill];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ability::Cpu => "cpu limit",
+            Ability::Memory => "memory limit",
+            Ability::Pids => "pids limit",
+            Ability::Kill => "tree kill",
+        }
+    }
+}
+
+/// The hierarchies of this host, and our place in them.
+#[derive(Clone, Debug, Default)]
+pub struct Hierarchy {
+    /// Our folder for each v1 controller.
+    pub(crate) v1: Vec<(&'static str, Group)>,
+    /// Our folder in v2.
+    pub(crate) v2: Option<Group>,
+    /// Controllers of v2 that cells have.
+    pub(crate) v2_controllers: Vec<String>,
+    /// Why something is not used, in words.
+    notes: Vec<String>,
+}
+
+impl Hierarchy {
+    /// Looks at this host and makes our folders, `bursar-INSTANCE` below this process's own groups.
+    pub fn detect(instance: &str) -> Arc<Hierarchy> {
+        match mounts() {
+            Ok(mounts) => Arc::new(Hierarchy::make(&mounts, instance)),
+            Err(error) => Arc::new(Hierarchy { notes: vec![error.to_string()], ..Hierarchy::default() }),
+        }
+    }
+
+    /// A host on which we have no rights to control groups.
+    pub fn weak() -> Arc<Hierarchy> {
+        Arc::new(Hierarchy { notes: vec!["control groups are switched off".into()], ..Hierarchy::default() })
+    }
+
+    fn make(mounts: &Mounts, instance: &str) -> Hierarchy {
+        let mut made = Hierarchy::default();
+        let name = format!("{PREFIX}{instance}");
+        for (controller, own) in &mounts.v1 {
+            let group = Group(own.join(&name));
+            match usable(&group) {
+                Ok(()) => made.v1.push((controller, group)),
+                Err(error) => made.notes.push(format!("v1 {controller}: {error}")),
+            }
+        }
+        if let Some(own) = &mounts.v2 {
+            let group = Group(own.join(&name));
+            match usable(&group) {
+                Ok(()) => {
+                    made.v2_controllers = delegate(own, &group, &mut made.notes);
+                    made.v2 = Some(group);
+                }
+                Err(error) => made.notes.push(format!("v2: {error}")),
+            }
+        }
+        made
+    }
+
+    /// How well each ability is enforced here.
+    pub fn strength(&self, ability: Ability) -> Strength {
+        let v1 = |name: &str| self.v1.iter().any(|(controller, _)| *controller == name);
+        let v2 = |name: &str| self.v2_controllers.iter().any(|controller| controller == name);
+        let hard = match ability {
+            Ability::Cpu => v1("cpu") || v2("cpu"),
+            Ability::Memory => v1("memory") || v2("memory"),
+            Ability::Pids => v1("pids") || v2("pids"),
+            Ability::Kill => self.v2.is_some() || !self.v1.is_empty(),
+        };
+        match (hard, ability) {
+            (true, _) => Strength::Hard,
+            // A share of processor time cannot be taken back afterwards.
+            (false, Ability::Cpu) => Strength::Missing,
+            (false, _) => Strength::Weak,
+        }
+    }
+
+    /// Why something is not used, in words.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Which control groups are used, in a word: `v2`, `v1`, `v1+v2` or `none`.
+    pub fn kind(&self) -> &'static str {
+        match (self.v1.is_empty(), self.v2.is_some()) {
+            (true, false) => "none",
+            (true, true) => "v2",
+            (false, false) => "v1",
+            (false, true) => "v1+v2",
+        }
+    }
+
+    /// Whether leases are groups of the kernel at all.
+    pub fn grouped(&self) -> bool {
+        self.v2.is_some() || !self.v1.is_empty()
+    }
+
+    /// The cell of a claim, made or not.
+    pub fn cell(self: &Arc<Self>, claim: ClaimId) -> Cell {
+        Cell::new(self.clone(), claim)
+    }
+
+    /// The claims whose cells are there: after a restart, those of an earlier life.
+    pub fn cells(&self) -> Vec<ClaimId> {
+        let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
+        let entries = folders.flat_map(|group| std::fs::read_dir(&group.0).into_iter().flatten().flatten());
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut claims: Vec<ClaimId> =
+            names.filter_map(|name| name.strip_prefix(LEASE)?.parse().ok().map(ClaimId)).collect();
+        claims.sort();
+        claims.dedup();
+        claims
+    }
+
+    /// The claim whose cell holds a process, if any.
+    pub fn holder(&self, pid: u32) -> Option<ClaimId> {
+        let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
+        let ours: Vec<&str> = folders.filter_map(|group| group.0.file_name()?.to_str()).collect();
+        own.lines().find_map(|line| {
+            let path = line.splitn(3, ':').nth(2)?;
+            let mut parts = path.split('/').skip_while(|part| !ours.contains(part)).skip(1);
+            parts.next()?.strip_prefix(LEASE)?.parse().ok().map(ClaimId)
+        })
+    }
+
+    /// Takes our folders away; cells that are left keep theirs.
+    pub fn remove(&self) {
+        for group in self.v1.iter().map(|(_, group)| group).chain(&self.v2) {
+            // A folder that still has cells stays, and is found again.
+            let _ = std::fs::remove_dir(&group.0);
+        }
+    }
+
+    /// The groups of a cell.
+    pub(crate) fn groups(&self, claim: ClaimId) -> (Vec<(&'static str, Group)>, Option<Group>) {
+        let name = format!("{LEASE}{claim}");
+        let below = |group: &Group| Group(group.0.join(&name));
+        let v1 = self.v1.iter().map(|(controller, group)| (*controller, below(group))).collect();
+        (v1, self.v2.as_ref().map(below))
+    }
+}
+
+/// Makes a folder, and a trial group in it, as our cells will be.
+fn usable(group: &Group) -> io::Result<()> {
+    group.make()?;
+    let trial = Group(group.0.join("trial"));
+    trial.make()?;
+    trial.remove().map(drop)
+}
+
+/// Hands the controllers of v2 down to our cells. A group that has processes of its own cannot do
+/// so, except at the root.
+fn delegate(own: &PathBuf, ours: &Group, notes: &mut Vec<String>) -> Vec<String> {
+    let own = Group(own.clone());
+    let there = std::fs::read_to_string(own.0.join("cgroup.controllers")).unwrap_or_default();
+    let mut handed = Vec::new();
+    for controller in there.split_whitespace().filter(|name| ["cpu", "memory", "pids"].contains(name)) {
+        let down = own.write("cgroup.subtree_control", format!("+{controller}"));
+        match down.and_then(|()| ours.write("cgroup.subtree_control", format!("+{controller}"))) {
+            Ok(()) => handed.push(controller.to_owned()),
+            Err(error) => notes.push(format!("v2 {controller}: {error}")),
+        }
+    }
+    handed
+}

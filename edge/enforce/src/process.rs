@@ -1,0 +1,106 @@
+//! Processes by identity: a pid alone may have passed to another one.
+use bursar_interface::Process;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+};
+use std::{io, os::fd::OwnedFd};
+
+/// This boot of the machine, as the kernel names it.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// A running process by identity; `None` if there is none, or it is a zombie.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn identify(pid: u32) -> io::Result<Option<Process>> {
+    Ok(started(pid)?.map(|started| (started, boot_id())).map_or(Ok(None), |(started, boot)| {
+        boot.map(|boot| Some(Process { pid, started, boot }))
+    })?)
+}
+
+/// Whether a process still is the one that was meant.
+pub fn same(process: &Process) -> bool {
+    started(process.pid).ok().flatten() == Some(process.started) && boot_id().is_ok_and(|boot| boot == process.boot)
+}
+
+/// When a process started, in clock ticks since boot; `None` if it is gone or a zombie.
+fn started(pid: u32) -> io::Result<Option<u64>> {
+    let Ok(pid) = i32::try_from(pid) else { return Ok(None) };
+    if pid == 0 {
+        return Ok(None);
+    }
+    match procfs::process::Process::new(pid).and_then(|process| process.stat()) {
+        Ok(stat) if stat.state == 'Z' || stat.state == 'X' => Ok(None),
+        Ok(stat) => Ok(Some(stat.starttime)),
+        Err(procfs::ProcError::NotFound(_)) => Ok(None),
+        Err(procfs::ProcError::Io(error, _)) if gone(&error) => Ok(None),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+fn gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+}
+
+/// Sends a signal to a process if it still is the one that was meant. A process that is gone is no error.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended meanwhile, which is what was wanted.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// An eye on one process.
+#[derive(Debug)]
+pub struct Watch(Option<OwnedFd>);
+
+impl Watch {
+    /// Watches a process; one that is gone or another is gone at once.
+    pub fn open(process: &Process) -> Watch {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+        let opened = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // Looked at after it was opened: the descriptor stays with whom it was opened for.
+        Watch(opened.filter(|_| same(process)))
+    }
+
+    /// Whether the process has ended.
+    pub fn gone(&self) -> bool {
+        let Some(process) = &self.0 else { return true };
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_more_than_its_pid() {
+        let me = identify(std::process::id()).expect("/proc").expect("I am here");
+        assert!(same(&me));
+        assert!(!same(&Process { started: me.started + 1, ..me.clone() }));
+        assert!(!same(&Process { boot: "another".into(), ..me.clone() }));
+        assert!(!Watch::open(&me).gone());
+        assert!(Watch::open(&Process { started: 1, ..me }).gone());
+        assert_eq!(identify(0).expect("no pid"), None);
+        assert_eq!(identify(u32::MAX).expect("no pid"), None);
+    }
+
+    #[test]
+    fn a_watched_process_is_seen_to_end() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let watch = Watch::open(&identify(child.id()).expect("/proc").expect("runs"));
+        assert!(!watch.gone());
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert!(watch.gone());
+        assert_eq!(identify(child.id()).expect("/proc"), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! Taking a lease's cell back: ask, then kill, until it is proved empty.
+use crate::Cell;
+use bursar_interface::Proof;
+use std::time::{Duration, Instant};
+
+/// How long a reclaim may take before it counts as stuck; it goes on all the same.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// How far a reclaim has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Look again soon.
+    Pending,
+    /// Nothing is left, and this says how that is known.
+    Proved(Proof),
+    /// Something does not go; look again later.
+    Stuck(String),
+}
+
+/// One cell on its way back.
+#[derive(Debug)]
+pub struct Reclaim {
+    cell: Cell,
+    since: Instant,
+    /// How long processes have between being asked and being killed.
+    grace: Duration,
+    /// Processes that were there at first.
+    found: usize,
+    killed: bool,
+}
+
+impl Reclaim {
+    /// Asks everything in the cell to end; after `grace` it is killed.
+    pub fn begin(cell: Cell, grace: Duration) -> Reclaim {
+        let found = cell.members().len();
+        if found > 0 && grace > Duration::ZERO {
+            cell.term();
+        }
+        Reclaim { cell, since: Instant::now(), grace, found, killed: false }
+    }
+
+    /// Goes one step on.
+    pub fn advance(&mut self) -> Progress {
+        match self.cell.remove() {
+            Ok(true) => return Progress::Proved(self.proof()),
+            Err(error) => return Progress::Stuck(error.to_string()),
+            Ok(false) => {}
+        }
+        let waited = self.since.elapsed();
+        if waited >= self.grace {
+            self.killed = true;
+            self.cell.kill();
+        }
+        if waited < STUCK + self.grace {
+            return Progress::Pending;
+        }
+        let members = self.cell.members();
+        Progress::Stuck(format!("{} processes do not end: {:?}", members.len(), &members[..members.len().min(8)]))
+    }
+
+    fn proof(&self) -> Proof {
+        let how = match (self.found, self.killed) {
+            (0, _) => "was empty".to_owned(),
+            (n, false) => format!("empty after TERM to {n}"),
+            (n, true) => format!("empty after KILL of {n}"),
+        };
+        Proof { evidence: format!("cell {how}, {} ms", self.since.elapsed().as_millis()) }
+    }
+}
