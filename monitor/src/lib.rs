@@ -1,1 +1,7 @@
 //! Decides what samples mean: bounded rings and their windows.
+//!
+//! Raw samples are never journaled; they stay here, and what they come to is told as inputs.
+#![forbid(unsafe_code)]
+mod ring;
+
+pub use ring::{Rings, Window};

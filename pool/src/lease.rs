@@ -161,6 +161,16 @@ impl Books {
         }
     }
 
+    /// Whether an edge has yet to make the lease true, or to let an attached process in.
+    pub fn becoming(&self, claim: Row) -> bool {
+        self.tables.claims.bodied[claim as usize] == BECOMING
+    }
+
+    /// Whether what the claim held came back without proof.
+    pub fn quarantined(&self, claim: Row) -> bool {
+        self.tables.claims.bodied[claim as usize] == QUARANTINED
+    }
+
     /// The phase of a live claim.
     pub fn phase(&self, claim: Row) -> Phase {
         Phase::of(self.tables.claims.phase[claim as usize])

@@ -2,9 +2,16 @@
 //! Nothing is answered or enforced before it is durable.
 use super::{clock::Clock, follower::{Committed, Follower}, mail::{Answer, Chosen, Inbox, Letter}};
 use bursar_engine::{Engine, Plugins};
-use bursar_interface::{Command, Decider, Input, Principal, Reason, Refusal, Time, bound::BATCH_MAX};
+use bursar_interface::{Command, Decider, Input, Reason, Refusal, Time, What, bound::BATCH_MAX};
 use bursar_journal::{Error, Journal};
-use std::{sync::{Arc, mpsc::SyncSender}, time::{Duration, Instant}};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::SyncSender,
+    },
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 /// How long the desk sleeps at most when nothing is due.
@@ -30,19 +37,64 @@ pub struct Desk {
     pub follower: Arc<Follower>,
     /// Since when the disk is full.
     pub full_since: Option<Instant>,
+    /// Batches after which a checkpoint is written.
+    pub checkpoint_batches: u64,
+    /// The daemon is to end; a letter wakes the desk up to see it.
+    pub ending: Arc<AtomicBool>,
 }
 
 impl Desk {
-    /// Serves until every sender is gone or the stop command's sender hangs up.
+    /// Takes in what is known at the start, before anybody can ask: durable first, like everything.
+    ///
+    /// # Errors
+    /// When it cannot be written, or some of it is refused: then the daemon must not start.
+    pub fn begin(&mut self, told: Vec<Command>) -> anyhow::Result<Committed> {
+        let inputs: Vec<Input> = told.into_iter().map(super::own).collect();
+        let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
+        self.journal.append(&batch, self.clock.wall_ms(batch.at), &self.clock.boot)?;
+        self.journal.answered(batch.next_seq())?;
+        for event in &batch.events {
+            if let What::Refused(refusal) = &event.what {
+                tracing::error!(%refusal, "something that was set is refused");
+            }
+        }
+        Ok(Committed { replies: Vec::new(), batch })
+    }
+
+    /// Serves until the daemon is to end; then the state is put where the next start finds it at once.
+    ///
+    /// # Errors
+    /// When the journal cannot be trusted any more: the daemon has to end, and nothing was answered that
+    /// is not on the disk.
     pub fn run(mut self) -> Result<(), Error> {
-        while let Some(letters) = self.inbox.take(self.patience(), BATCH_MAX) {
+        while !self.ending.load(Ordering::Acquire) {
+            let patience = self.patience();
+            let Some(letters) = self.inbox.take(patience, BATCH_MAX) else { break };
             let due = self.engine.wake_at().is_some_and(|at| at <= self.clock.now());
             if !letters.is_empty() || due {
                 self.serve(letters)?;
             }
             self.retry_full();
+            if self.journal.since_checkpoint() >= self.checkpoint_batches {
+                self.checkpoint();
+            }
         }
-        Ok(())
+        self.checkpoint();
+        self.journal.close()
+    }
+
+    /// Writes the state beside the journal, so that a restart has less to replay. One that cannot be
+    /// written costs only time then.
+    fn checkpoint(&mut self) {
+        let written = postcard::to_stdvec(&self.engine)
+            .map_err(|error| error.to_string())
+            .and_then(|blob| {
+                let (seq, at) = (self.engine.next_seq(), self.engine.books().at());
+                self.journal.checkpoint(seq, at, blob).map_err(|error| error.to_string())
+            });
+        if let Err(error) = written {
+            tracing::warn!(error, "no checkpoint could be written");
+        }
     }
 
     fn patience(&mut self) -> Duration {
@@ -64,7 +116,7 @@ impl Desk {
             replies.push(reply);
         }
         if inputs.is_empty() {
-            inputs.push(Input { by: Principal { admin: true, ..Principal::default() }, body: Command::Tick });
+            inputs.push(super::own(Command::Tick));
             replies.push(None);
         }
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));

@@ -2,9 +2,9 @@
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
 use super::mail::{Answer, Done};
 use bursar_engine::Engine;
-use bursar_interface::{Batch, ClaimId, Command, Event, What};
+use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -18,7 +18,16 @@ pub struct Follower {
     engine: RwLock<Engine>,
     bells: Mutex<HashMap<ClaimId, Arc<Notify>>>,
     tail: Mutex<VecDeque<Arc<Batch>>>,
+    seen: Mutex<Seen>,
     folded: watch::Sender<u64>,
+}
+
+/// What was seen go by since the daemon started and is no part of the state.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    granted: BTreeMap<ClaimId, Time>,
+    evidence: BTreeMap<ClaimId, String>,
+    faults: BTreeMap<Role, u64>,
 }
 
 /// A committed batch on its way to the follower, with the answers that are due.
@@ -33,13 +42,14 @@ impl Follower {
     /// A follower that starts from a recovered state.
     pub fn new(engine: Engine) -> Follower {
         let folded = watch::Sender::new(engine.next_seq());
-        Follower { engine: RwLock::new(engine), bells: Mutex::default(), tail: Mutex::default(), folded }
+        Follower { engine: RwLock::new(engine), bells: Mutex::default(), tail: Mutex::default(), seen: Mutex::default(), folded }
     }
 
     /// Folds a committed batch, then answers and rings.
     pub fn fold(&self, committed: Committed) {
         let Committed { batch, replies } = committed;
         self.engine.write().unwrap_or_else(PoisonError::into_inner).fold(&batch);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&batch);
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
             tail.push_back(batch.clone());
@@ -60,6 +70,21 @@ impl Follower {
     /// Reads the state; at most one batch old.
     pub fn read<R>(&self, look: impl FnOnce(&Engine) -> R) -> R {
         look(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// When a claim was granted, if that was since the daemon started.
+    pub fn granted_at(&self, claim: ClaimId) -> Option<Time> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).granted.get(&claim).copied()
+    }
+
+    /// What proved the return of a claim, if that was since the daemon started.
+    pub fn evidence(&self, claim: ClaimId) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).evidence.get(&claim).cloned()
+    }
+
+    /// Faults of a strategy since the daemon started.
+    pub fn faults(&self, role: Role) -> u64 {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
     }
 
     /// Waits until `look` says yes for the claim, or the time is over; says which.
@@ -111,6 +136,31 @@ impl Follower {
     }
 }
 
+impl Seen {
+    fn see(&mut self, batch: &Batch) {
+        for event in &batch.events {
+            match &event.what {
+                What::Granted { claim, .. } => remember(&mut self.granted, *claim, batch.at),
+                What::PluginFault { role, .. } => *self.faults.entry(*role).or_default() += 1,
+                _ => {}
+            }
+        }
+        for input in &batch.inputs {
+            if let Command::Reclaimed { claim, proof, .. } = &input.body {
+                remember(&mut self.evidence, *claim, proof.evidence.clone());
+            }
+        }
+    }
+}
+
+/// Remembers something of a claim; of the oldest claims nothing, when there are many.
+fn remember<T>(of: &mut BTreeMap<ClaimId, T>, claim: ClaimId, what: T) {
+    of.insert(claim, what);
+    while of.len() > 2 * KEPT_MAX {
+        of.pop_first();
+    }
+}
+
 /// What each input of a batch came to: its first event tells.
 pub fn answers(batch: &Batch) -> Vec<Answer> {
     let mut answers: Vec<Option<Answer>> = vec![None; batch.inputs.len()];
@@ -144,23 +194,6 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Attached(claim)
         | What::Enforced(claim)
         | What::Settled(claim) => Some(*claim),
-        _ => None,
-    }
-}
-
-/// The claim that a command is about, for those that name one.
-pub fn claim_in(body: &Command) -> Option<ClaimId> {
-    match body {
-        Command::Renew { claim, .. }
-        | Command::Settle { claim, .. }
-        | Command::Release { claim, .. }
-        | Command::Cancel { claim }
-        | Command::Attach { claim, .. }
-        | Command::Enforced { claim, .. }
-        | Command::EnforceFailed { claim, .. }
-        | Command::Exited { claim }
-        | Command::Reclaimed { claim, .. }
-        | Command::ReclaimFailed { claim, .. } => Some(*claim),
         _ => None,
     }
 }

@@ -1,5 +1,5 @@
 //! How inputs reach the engine's thread and how answers come back: one bounded inbox.
-use bursar_interface::{Allocator, ClaimId, Command, Decider, Principal, Qos, Reason, Refusal, Role};
+use bursar_interface::{Allocator, ClaimId, Command, Principal, Qos, Reason, Refusal};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -25,16 +25,6 @@ pub enum Chosen {
     Allocator(Box<dyn Allocator>),
     /// Who is first.
     Qos(Box<dyn Qos>),
-}
-
-impl Chosen {
-    /// The role it is for.
-    pub fn role(&self) -> Role {
-        match self {
-            Chosen::Allocator(_) => Role::Allocator,
-            Chosen::Qos(_) => Role::Qos,
-        }
-    }
 }
 
 /// One input, who sent it, and where the answer goes.

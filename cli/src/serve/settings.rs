@@ -15,8 +15,10 @@ pub struct Settings {
     pub plugins: Plugins,
     /// Bounds of scopes.
     pub quota: Vec<Quota>,
-    /// The front door.
-    pub door: Door,
+    /// How leases are enforced.
+    pub enforce: Enforce,
+    /// The journal.
+    pub journal: Journal,
 }
 
 /// This machine as a node.
@@ -83,12 +85,36 @@ pub struct Quota {
     pub guaranteed: Option<String>,
 }
 
-/// The front door.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// How leases are enforced.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Door {
-    /// Leave after this long without a claim or a connection, in seconds; 0 for never.
-    pub idle_exit_s: u64,
+pub struct Enforce {
+    /// Use control groups where there are any; without them, processes are sampled.
+    pub cgroups: bool,
+    /// Milliseconds between asking a lease's processes to end and killing them.
+    pub grace_ms: u64,
+}
+
+impl Default for Enforce {
+    fn default() -> Self {
+        Enforce { cgroups: true, grace_ms: 5000 }
+    }
+}
+
+/// The journal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Journal {
+    /// Bytes that are kept back for a full disk, so that giving back still works; 0 for none.
+    pub ballast_bytes: u64,
+    /// Batches after which a checkpoint is written.
+    pub checkpoint_batches: u64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Journal { ballast_bytes: 16 << 20, checkpoint_batches: 20_000 }
+    }
 }
 
 impl Settings {

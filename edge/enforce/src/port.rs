@@ -38,7 +38,7 @@ fn bound(port: u16) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::{net::TcpListener, time::Duration};
 
     #[test]
     fn a_held_port_can_be_listened_on_and_is_proved_free_afterwards() {
@@ -49,6 +49,8 @@ mod tests {
         assert!(prove_port(port).is_err(), "somebody listens");
         drop(server);
         drop(hold);
-        prove_port(port).expect("free again");
+        // A process that is being forked elsewhere holds copies of our sockets until it becomes another program.
+        let free = (0..100).any(|_| prove_port(port).map_err(|_| std::thread::sleep(Duration::from_millis(10))).is_ok());
+        assert!(free, "free again");
     }
 }

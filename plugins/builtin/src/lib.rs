@@ -1,1 +1,42 @@
 //! Names the plugin crates that are linked in: defaults and fallbacks.
+//!
+//! Whoever depends on this crate and names it finds them through [`bursar_sdk::linked`].
+#![forbid(unsafe_code)]
+use alloc_fit as _;
+use metric_host as _;
+use qos_class as _;
+use res_host as _;
+use res_lock as _;
+use res_port as _;
+
+/// Every plugin that is linked in; calling it keeps the linker from leaving them out.
+pub fn entries() -> impl Iterator<Item = &'static bursar_sdk::Entry> {
+    bursar_sdk::linked()
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_sdk::Role;
+
+    #[test]
+    fn the_defaults_of_every_role_are_linked_in() {
+        let mut ids: Vec<(Role, &str)> = super::entries().map(|entry| (entry.make.role(), entry.id)).collect();
+        ids.sort();
+        let expected = [
+            (Role::Resource, "cpu"),
+            (Role::Resource, "gpu"),
+            (Role::Resource, "lock"),
+            (Role::Resource, "memory"),
+            (Role::Resource, "pids"),
+            (Role::Resource, "port"),
+            (Role::Driver, "host"),
+            (Role::Driver, "port"),
+            (Role::Qos, "class"),
+            (Role::Allocator, "best-fit"),
+            (Role::Allocator, "first-fit"),
+            (Role::Allocator, "worst-fit"),
+            (Role::Metric, "host"),
+        ];
+        assert_eq!(ids, expected);
+    }
+}

@@ -26,6 +26,10 @@ use std::{
 const START_MAX: Duration = Duration::from_secs(5);
 /// The pause before a child is started again, at first and at most; it doubles.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
+/// How long a child may take to end by itself when its host hangs up.
+const FAREWELL: Duration = Duration::from_millis(50);
+/// What a child gets of the host's environment.
+const ENVIRONMENT: [&str; 3] = ["PATH", "LANG", "LLVM_PROFILE_FILE"];
 /// Log lines of one child that are passed on per second; the rest is counted.
 const LINES_PER_SECOND: u32 = 100;
 /// Bytes of a log line that are passed on.
@@ -71,7 +75,7 @@ impl Link {
         let (program, args) = &recipe.host;
         let mut command = Command::new(program);
         command.args(args).arg(&recipe.library).arg(recipe.role).arg(&recipe.id);
-        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "LANG"));
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| ENVIRONMENT.iter().any(|known| name == known)));
         command.stdin(OwnedFd::from(theirs)).stderr(Stdio::piped());
         command.stdout(mirror.map_or_else(Stdio::null, Stdio::from));
         let mut process = command.spawn()?;
@@ -114,7 +118,12 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // It may be gone already, and then there is only its status to collect.
+        // A child that is well ends when its host hangs up; any other is ended.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let until = Instant::now() + FAREWELL;
+        while self.process.try_wait().is_ok_and(|status| status.is_none()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -180,11 +189,6 @@ impl Child {
         Ok(child)
     }
 
-    /// Who watches over it.
-    pub(crate) fn health(&self) -> &Arc<Health> {
-        &self.health
-    }
-
     fn file(&self) -> io::Result<Option<OwnedFd>> {
         self.mirror.as_ref().map(|mirror| mirror.file().try_clone_to_owned()).transpose()
     }
@@ -219,6 +223,8 @@ impl Child {
             return self.health.count(Fault::of(FaultKind::Died, link.obituary(error)));
         }
         let spent = link.cpu().saturating_sub(cpu_before);
+        // It may have ended meanwhile.
+        let _ = link.process.kill();
         let fault = Fault::of(FaultKind::Overrun, format!("no answer within {:?}, having used {spent:?} of cpu", self.deadline));
         if spent >= self.deadline { self.health.count(fault) } else { fault }
     }

@@ -100,6 +100,8 @@ pub struct Loader {
     /// By checksum, role and name: the ones that were asked for at least once.
     health: BTreeMap<(String, Role, String), Arc<Health>>,
     failed: BTreeMap<(String, Role, String), String>,
+    /// Where the one that was asked for last runs, by role and name.
+    seated: BTreeMap<(Role, String), Home>,
 }
 
 impl Loader {
@@ -120,6 +122,7 @@ impl Loader {
             opened: BTreeMap::new(),
             health: BTreeMap::new(),
             failed: BTreeMap::new(),
+            seated: BTreeMap::new(),
         };
         loader.scan();
         Ok(loader)
@@ -219,6 +222,11 @@ impl Loader {
             sha256: Some(candidate.sha256.clone()),
             reason: failed.or_else(|| health.and_then(|health| health.last())),
         }
+    }
+
+    /// Where the plugin of a name was put when it was last asked for; `None` if it never was.
+    pub fn seat_of(&self, role: Role, id: &str) -> Option<Home> {
+        self.seated.get(&(role, id.to_owned())).copied()
     }
 
     /// Names of a role's plugins, loaded and linked.
@@ -331,6 +339,7 @@ impl Loader {
             match seat(self, &pick) {
                 Ok(plugin) => {
                     self.failed.remove(&pick.key());
+                    self.seated.insert((role, id.into()), pick.home);
                     return Ok(Seated { decider: Decider { plugin: id.into(), home: pick.home }, plugin });
                 }
                 Err(reject) => {
@@ -346,6 +355,7 @@ impl Loader {
         match (made, refused) {
             (Some(made), _) => {
                 let plugin = made.map_err(|fault| unmade(fault.message))?;
+                self.seated.insert((role, id.into()), Home::Linked);
                 Ok(Seated { decider: Decider { plugin: id.into(), home: Home::Linked }, plugin })
             }
             (None, Some(refused)) => Err(refused),

@@ -1,0 +1,371 @@
+//! The command line: what can be said, with its help.
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// One gate through which a fleet of agents gets everything it spends.
+#[derive(Debug, Parser)]
+#[command(name = "bursar", version, about, long_about = None, max_term_width = 110, subcommand_required = true)]
+pub struct Cli {
+    /// The daemon's socket [default: in the user's runtime directory]
+    #[arg(long, global = true, value_name = "PATH", env = "BURSAR_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// How answers are written
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// What is to be done
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// One JSON document, for scripts
+    Json,
+    /// One JSON document a line, for streams
+    Jsonl,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the daemon
+    Serve(Serve),
+    /// Claim, wait, run a command inside the lease, and give everything back
+    Run(Run),
+    /// Claim by hand; the answer has the fence
+    Claim(Claim),
+    /// Ask for more time
+    Renew(Renew),
+    /// Say what was used, as KIND=AMOUNT
+    Settle(Settle),
+    /// Give a lease back
+    Release(Release),
+    /// End a claim, whoever holds it
+    Cancel(Cancel),
+    /// Put a running process into a lease
+    Attach(Attach),
+    /// Show what there is
+    Get(Get),
+    /// Say why a claim waits, and who holds what it waits for
+    Explain(Explain),
+    /// Plugins
+    Plugin(Plugin),
+    /// Who decides
+    Strategy(Strategy),
+    /// Replay a trace through the same engine in virtual time
+    Simulate(Simulate),
+    /// Say what works on this host and what does not
+    Doctor(Doctor),
+    /// Print completions for a shell
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Host one plugin (started by the daemon only)
+    #[command(hide = true)]
+    PluginHost {
+        /// Library, role, id
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Become a command once the lease is true (started by `run` only)
+    #[command(hide = true)]
+    Inside {
+        /// The command
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<std::ffi::OsString>,
+    },
+}
+
+/// The daemon.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Config file (TOML)
+    #[arg(long, value_name = "F")]
+    pub config: Option<PathBuf>,
+    /// State directory: journal, staged plugins [default: in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Also serve HTTP on this TCP address, for bearers of the token in the state directory
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// A folder of plugin libraries; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub plugins: Vec<PathBuf>,
+    /// Leave after this long without claims and requests
+    #[arg(long, value_name = "DURATION")]
+    pub idle_exit: Option<String>,
+}
+
+/// What a claim asks for.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Ask {
+    /// Cores, as 1.5 or 250m
+    #[arg(long, value_name = "CORES", allow_hyphen_values = true)]
+    pub cpu: Option<String>,
+    /// Memory, as 512M
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory: Option<String>,
+    /// Processes and threads
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub pids: Option<String>,
+    /// Devices, whole or in part
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub gpu: Option<String>,
+    /// Anything else, as KIND=AMOUNT or KIND:POOL=AMOUNT; may be given more than once
+    #[arg(long, value_name = "KIND=AMOUNT")]
+    pub need: Vec<String>,
+    /// A named lock, as NAME or NAME:shared; may be given more than once
+    #[arg(long, value_name = "NAME[:shared]")]
+    pub lock: Vec<String>,
+    /// A TCP port: that one, or any
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "any")]
+    pub port: Vec<String>,
+    /// Scope path below one's own root, as team/session/agent
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub scope: String,
+    /// How firmly
+    #[arg(long, value_enum, default_value_t = ClassArg::Burstable)]
+    pub class: ClassArg,
+    /// Larger comes first within the class
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub priority: u32,
+    /// How long to wait for it
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<String>,
+    /// How long the lease lasts without renewal
+    #[arg(long, value_name = "DURATION")]
+    pub ttl: Option<String>,
+    /// How long it will probably be needed
+    #[arg(long, value_name = "DURATION")]
+    pub expect: Option<String>,
+    /// Label term that the node must have; may be given more than once
+    #[arg(long, value_name = "TERM")]
+    pub label: Vec<String>,
+    /// Label term that the node must not have; may be given more than once
+    #[arg(long, value_name = "TERM")]
+    pub not_label: Vec<String>,
+    /// Idempotency key: the same ask with the same key is carried out once
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Do not start a daemon where none answers
+    #[arg(long)]
+    pub no_autostart: bool,
+}
+
+/// How firmly a claim is promised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClassArg {
+    /// Has what it asked for, always
+    Guaranteed,
+    /// Has what it asked for while others do not need their guarantee
+    #[default]
+    Burstable,
+    /// Has what is left
+    BestEffort,
+}
+
+/// Run a command inside a lease.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub ask: Ask,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// Claim by hand.
+#[derive(Debug, Args)]
+pub struct Claim {
+    #[command(flatten)]
+    pub ask: Ask,
+    /// Answer at once; the claim may still wait
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// Which lease, and its token.
+#[derive(Debug, Args)]
+pub struct Lease {
+    /// The claim
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Its fence, as the grant gave it
+    #[arg(long, value_name = "F")]
+    pub fence: String,
+}
+
+/// Ask for more time.
+#[derive(Debug, Args)]
+pub struct Renew {
+    #[command(flatten)]
+    pub lease: Lease,
+    /// From now on [default: as asked for at first]
+    #[arg(long, value_name = "DURATION")]
+    pub ttl: Option<String>,
+}
+
+/// Say what was used.
+#[derive(Debug, Args)]
+pub struct Settle {
+    #[command(flatten)]
+    pub lease: Lease,
+    /// What was used, as memory=512M
+    #[arg(value_name = "KIND=AMOUNT", required = true)]
+    pub used: Vec<String>,
+}
+
+/// Give a lease back.
+#[derive(Debug, Args)]
+pub struct Release {
+    #[command(flatten)]
+    pub lease: Lease,
+    /// Wait this long until all of it is free
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<String>,
+}
+
+/// End a claim.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The claim
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Wait this long until all of it is free
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<String>,
+}
+
+/// Put a process into a lease.
+#[derive(Debug, Args)]
+pub struct Attach {
+    #[command(flatten)]
+    pub lease: Lease,
+    /// The process
+    #[arg(long, value_name = "P")]
+    pub pid: u32,
+}
+
+/// Show what there is.
+#[derive(Debug, Args)]
+pub struct Get {
+    /// Of what
+    #[arg(value_enum)]
+    pub what: What,
+    /// Follow: show it again whenever something happens
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Events above this sequence
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub since: u64,
+}
+
+/// What can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Demands
+    Claims,
+    /// Supplies
+    Pools,
+    /// Machines
+    Nodes,
+    /// The demand tree
+    Scopes,
+    /// Bounds
+    Quotas,
+    /// Plugins, in use or not
+    Plugins,
+    /// What happened
+    Events,
+}
+
+/// Say why a claim waits.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The claim
+    #[arg(value_name = "CLAIM")]
+    pub id: String,
+}
+
+/// Plugins.
+#[derive(Debug, Args)]
+pub struct Plugin {
+    #[command(subcommand)]
+    pub verb: PluginVerb,
+}
+
+/// What is done with plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginVerb {
+    /// Show what was found, where it runs and how it is doing
+    List,
+}
+
+/// Who decides.
+#[derive(Debug, Args)]
+pub struct Strategy {
+    #[command(subcommand)]
+    pub verb: StrategyVerb,
+}
+
+/// What is done about who decides.
+#[derive(Debug, Subcommand)]
+pub enum StrategyVerb {
+    /// Show who decides
+    Show,
+    /// Let another plugin decide from now on
+    Use {
+        /// allocator or qos
+        role: String,
+        /// The plugin
+        name: String,
+    },
+}
+
+/// Replay a trace.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The trace: for openb the list of pods
+    #[arg(long, value_name = "F")]
+    pub trace: PathBuf,
+    /// Its format
+    #[arg(long, value_enum, default_value_t = Format::Openb)]
+    pub format: Format,
+    /// The machines: for openb the list of nodes
+    #[arg(long, value_name = "F")]
+    pub nodes: Option<PathBuf>,
+    /// Who decides where
+    #[arg(long, value_name = "NAME", default_value = "best-fit")]
+    pub allocator: String,
+    /// Who decides who is first
+    #[arg(long, value_name = "NAME", default_value = "class")]
+    pub qos: String,
+    /// The first seed
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// How many seeds; the answer has their mean
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: u64,
+    /// A folder of plugin libraries; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub plugins: Vec<PathBuf>,
+}
+
+/// Formats of traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Pods and nodes of the FGD experiment (Alibaba, 2023)
+    Openb,
+}
+
+/// Say what works.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Look at the journal in this state directory instead, which no daemon may have open
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+}

@@ -1,0 +1,99 @@
+//! Asking: the options of `claim` and `run` as the ask they stand for.
+use super::{
+    Context, autostart,
+    outcome::{Failed, Outcome},
+    show,
+};
+use crate::args::{Ask, Claim, ClassArg, Output};
+use bursar_interface::Class;
+use bursar_wire::{AskBody, ClaimAnswer, Client, LineBody, quantity};
+
+/// The ask that options stand for.
+pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
+    let mut lines = Vec::new();
+    for (resource, text) in [("cpu", &ask.cpu), ("memory", &ask.memory), ("pids", &ask.pids), ("gpu", &ask.gpu)] {
+        if let Some(text) = text {
+            lines.push(line(resource, text)?);
+        }
+    }
+    for need in &ask.need {
+        let (kind, text) = need.split_once('=').ok_or_else(|| {
+            Failed::usage(format!("--need {need:?} has no amount")).hint("write it as KIND=AMOUNT, as in --need slots=2")
+        })?;
+        let (resource, pool) = kind.split_once(':').map_or((kind, None), |(kind, pool)| (kind, Some(pool.to_owned())));
+        lines.push(LineBody { pool, ..line(resource, text)? });
+    }
+    for lock in &ask.lock {
+        let (name, shared) = lock.strip_suffix(":shared").map_or((lock.as_str(), false), |name| (name, true));
+        let (resource, amount) = ("lock".into(), "1".into());
+        lines.push(LineBody { resource, amount, pool: Some(name.into()), whole: !shared, ..LineBody::default() });
+    }
+    for port in &ask.port {
+        let pool = match port.as_str() {
+            "any" => None,
+            number => Some(number.parse::<u16>().ok().filter(|port| *port > 0).map(|port| port.to_string()).ok_or_else(|| {
+                Failed::usage(format!("--port {number:?} is no port")).hint("write a number from 1 to 65535, or nothing for any")
+            })?),
+        };
+        lines.push(LineBody { resource: "port".into(), amount: "1".into(), pool, ..LineBody::default() });
+    }
+    if lines.is_empty() {
+        return Err(Failed::usage("nothing is asked for").hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
+    }
+    let class = match ask.class {
+        ClassArg::Guaranteed => Class::Guaranteed,
+        ClassArg::Burstable => Class::Burstable,
+        ClassArg::BestEffort => Class::BestEffort,
+    };
+    Ok(AskBody {
+        scope: ask.scope.clone(),
+        class,
+        priority: ask.priority,
+        wait: ask.wait.clone(),
+        ttl: ask.ttl.clone(),
+        expect: ask.expect.clone(),
+        lines,
+        need: ask.label.clone(),
+        bar: ask.not_label.clone(),
+        apart: None,
+        detach: false,
+    })
+}
+
+fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
+    let amount = quantity(resource, text).map_err(Failed::usage)?.to_string();
+    Ok(LineBody { resource: resource.into(), amount, ..LineBody::default() })
+}
+
+/// Sends an ask, with a key so that it can be sent again without asking twice.
+pub fn send(client: &mut Client, body: &AskBody, key: &str) -> Result<bursar_wire::Claim, bursar_wire::Failure> {
+    client.send::<ClaimAnswer>("POST", "/v1/claims", body, Some(key)).map(|answer| answer.claim)
+}
+
+/// A key that nobody else has.
+pub fn fresh_key() -> String {
+    let mut bytes = [0; 16];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        // This process at this time is nearly as good.
+        Err(_) => format!("{}-{:?}", std::process::id(), std::time::SystemTime::now()),
+    }
+}
+
+/// `bursar claim`.
+pub fn claim(context: &Context, claim: &Claim) -> Outcome {
+    let mut body = body(&claim.ask)?;
+    body.detach = claim.detach;
+    let mut client = autostart::reach(context, claim.ask.no_autostart)?;
+    let key = claim.ask.key.clone().unwrap_or_else(fresh_key);
+    let claim = send(&mut client, &body, &key)?;
+    match context.output {
+        Output::Table => show::line(&format!(
+            "{}\nfence {}",
+            show::claims(std::slice::from_ref(&claim)),
+            claim.fence.map_or_else(|| "not yet".into(), |fence| fence.to_string())
+        )),
+        output => show::document(&ClaimAnswer { claim }, output),
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! `bursar serve`: the options of the daemon, and where it logs.
+use super::{
+    Context,
+    outcome::{Failed, Outcome},
+    state_dir,
+};
+use crate::{
+    args::Serve,
+    serve::{self, Options, Settings},
+};
+use tracing_subscriber::EnvFilter;
+
+/// `bursar serve`.
+pub fn serve(context: &Context, serve: &Serve) -> Outcome {
+    log();
+    let idle = serve.idle_exit.as_deref().map(bursar_wire::duration).transpose().map_err(Failed::usage)?;
+    let settings = Settings::read(serve.config.as_deref())?;
+    let state = match &serve.state {
+        Some(state) => state.clone(),
+        None => state_dir()?,
+    };
+    let socket = context.socket.path.clone();
+    Ok(serve::run(Options { settings, state, socket, http: serve.http.clone(), plugins: serve.plugins.clone(), idle })?)
+}
+
+/// Logs to standard error, as much as `BURSAR_LOG` says.
+fn log() {
+    let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,51 @@
+//! What works on this host and what does not: asked of the daemon, or found out without one.
+use super::{
+    Context,
+    outcome::{Failed, Outcome},
+    show,
+};
+use crate::{
+    args::{Doctor, Output},
+    serve::host_findings,
+};
+use bursar_enforce::Hierarchy;
+use bursar_wire as wire;
+use std::path::Path;
+
+/// `bursar doctor`.
+pub fn doctor(context: &Context, doctor: &Doctor) -> Outcome {
+    let report = match &doctor.journal {
+        Some(state) => journal(state)?,
+        None => daemon(context)?,
+    };
+    match context.output {
+        Output::Table => show::line(&show::findings(&report.findings)),
+        output => show::document(&report, output),
+    }
+    let wrong = report.findings.iter().find(|finding| finding.state == "wrong");
+    wrong.map_or(Ok(()), |finding| Err(anyhow::anyhow!("{}: {}", finding.what, finding.detail).into()))
+}
+
+fn daemon(context: &Context) -> Result<wire::Doctor, Failed> {
+    let unreachable = match context.client().get("/v1/doctor") {
+        Err(failure @ wire::Failure::Unreachable { .. }) => failure,
+        answered => return Ok(answered?),
+    };
+    let hierarchy = Hierarchy::detect(&format!("doctor-{}", std::process::id()));
+    let mut findings = host_findings(&hierarchy);
+    hierarchy.remove();
+    findings.push(wire::Finding { what: "daemon".into(), state: "missing".into(), detail: unreachable.to_string() });
+    Ok(wire::Doctor { sound: true, findings })
+}
+
+fn journal(state: &Path) -> Result<wire::Doctor, Failed> {
+    let report = bursar_journal::verify(state).map_err(anyhow::Error::from)?;
+    let row = |what: &str, state: &str, detail: String| wire::Finding { what: what.into(), state: state.into(), detail };
+    let mut findings = vec![row(
+        "journal",
+        "ok",
+        format!("schema {}, {} batches up to sequence {}, {} bytes", report.schema, report.batches, report.next_seq, report.bytes),
+    )];
+    findings.extend(report.problems.iter().map(|problem| row("problem", "wrong", problem.clone())));
+    Ok(wire::Doctor { sound: report.sound(), findings })
+}

@@ -1,0 +1,80 @@
+//! The verbs on a claim that is there: renew, settle, release, cancel, attach.
+use super::{
+    Context,
+    outcome::{Failed, Outcome},
+    show,
+};
+use crate::args::{Attach, Cancel, Lease, Output, Release, Renew, Settle};
+use bursar_interface::{Fence, Reason};
+use bursar_wire::{AttachBody, ClaimAnswer, FenceBody, RenewBody, SettleBody, UsedBody, quantity};
+use serde::Serialize;
+
+/// `bursar renew`.
+pub fn renew(context: &Context, renew: &Renew) -> Outcome {
+    let (id, fence) = named(&renew.lease)?;
+    post(context, &format!("/v1/claims/{id}/renew"), &RenewBody { fence, ttl: renew.ttl.clone() })
+}
+
+/// `bursar settle`.
+pub fn settle(context: &Context, settle: &Settle) -> Outcome {
+    let (id, fence) = named(&settle.lease)?;
+    let used = settle.used.iter().map(|text| {
+        let (resource, amount) = text.split_once('=').ok_or_else(|| {
+            Failed::usage(format!("{text:?} has no amount")).hint("write it as KIND=AMOUNT, as in memory=512M")
+        })?;
+        let amount = quantity(resource, amount).map_err(Failed::usage)?.to_string();
+        Ok(UsedBody { resource: resource.into(), amount })
+    });
+    let used = used.collect::<Result<Vec<_>, Failed>>()?;
+    post(context, &format!("/v1/claims/{id}/settle"), &SettleBody { fence, used })
+}
+
+/// `bursar release`.
+pub fn release(context: &Context, release: &Release) -> Outcome {
+    let (id, fence) = named(&release.lease)?;
+    post(context, &format!("/v1/claims/{id}/release{}", waiting(release.wait.as_deref())), &FenceBody { fence })
+}
+
+/// `bursar cancel`.
+pub fn cancel(context: &Context, cancel: &Cancel) -> Outcome {
+    let id = number("claim", &cancel.id)?;
+    #[derive(Serialize)]
+    struct Nothing {}
+    post(context, &format!("/v1/claims/{id}/cancel{}", waiting(cancel.wait.as_deref())), &Nothing {})
+}
+
+/// `bursar attach`.
+pub fn attach(context: &Context, attach: &Attach) -> Outcome {
+    let (id, fence) = named(&attach.lease)?;
+    post(context, &format!("/v1/claims/{id}/attach"), &AttachBody { fence, pid: attach.pid })
+}
+
+/// A duration as it stands in a query; the daemon says what is wrong with it.
+fn waiting(wait: Option<&str>) -> String {
+    let plain = |text: &str| text.bytes().map(|byte| match byte {
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    }).collect::<String>();
+    wait.map(|wait| format!("?wait={}", plain(wait))).unwrap_or_default()
+}
+
+fn named(lease: &Lease) -> Result<(u64, Fence), Failed> {
+    let fence = lease.fence.parse().map(Fence).map_err(|_| {
+        Failed::of(Reason::BadRequest, format!("{:?} is no fence", lease.fence)).hint("use the fence that the grant gave")
+    })?;
+    Ok((number("claim", &lease.id)?, fence))
+}
+
+/// A number that stands for something.
+pub fn number(what: &str, text: &str) -> Result<u64, Failed> {
+    text.parse().map_err(|_| Failed::usage(format!("{text:?} is no {what}")).hint("see `bursar get claims`"))
+}
+
+fn post(context: &Context, path: &str, body: &impl Serialize) -> Outcome {
+    let answer: ClaimAnswer = context.client().send("POST", path, body, None)?;
+    match context.output {
+        Output::Table => show::line(&show::claims(&[answer.claim])),
+        output => show::document(&answer, output),
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! The commands: each says something to the daemon, and shows what it answers.
+mod ask;
+mod autostart;
+mod daemon;
+mod doctor;
+mod get;
+mod inside;
+mod lease;
+mod outcome;
+mod run;
+mod show;
+mod simulate;
+mod strategy;
+
+use crate::args::{Cli, PluginVerb, Verb, What};
+use clap::CommandFactory;
+use outcome::{Failed, Outcome};
+use std::{path::Path, process::ExitCode};
+
+/// What every command is told.
+pub struct Context {
+    socket: bursar_wire::Place,
+    output: crate::args::Output,
+}
+
+impl Context {
+    fn client(&self) -> bursar_wire::Client {
+        bursar_wire::Client::new(&self.socket.path)
+    }
+}
+
+/// Carries a command out; the exit code is that of the contract.
+pub fn carry_out(cli: Cli) -> ExitCode {
+    let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output: cli.output };
+    let done: Outcome = match cli.verb {
+        Verb::Serve(serve) => daemon::serve(&context, &serve),
+        Verb::Run(run) => return run::run(&context, &run),
+        Verb::Claim(claim) => ask::claim(&context, &claim),
+        Verb::Renew(renew) => lease::renew(&context, &renew),
+        Verb::Settle(settle) => lease::settle(&context, &settle),
+        Verb::Release(release) => lease::release(&context, &release),
+        Verb::Cancel(cancel) => lease::cancel(&context, &cancel),
+        Verb::Attach(attach) => lease::attach(&context, &attach),
+        Verb::Get(get) => get::get(&context, &get),
+        Verb::Explain(explain) => get::explain(&context, &explain),
+        Verb::Plugin(plugin) => match plugin.verb {
+            PluginVerb::List => get::once(&context, What::Plugins),
+        },
+        Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
+        Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
+        Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "bursar", &mut std::io::stdout());
+            Ok(())
+        }
+        Verb::PluginHost { args } => return bursar_loader::child_main(&args),
+        Verb::Inside { command } => return inside::inside(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => failed.tell(context.output),
+    }
+}
+
+/// The folder for state when nobody names one.
+fn state_dir() -> Result<std::path::PathBuf, Failed> {
+    use etcetera::BaseStrategy;
+    let home = etcetera::choose_base_strategy().map_err(|error| Failed::usage(format!("{error}; name one with --state")))?;
+    let state = home.state_dir().unwrap_or_else(|| home.data_dir());
+    Ok(state.join("bursar"))
+}
+
+/// The folder that a socket lies in, made for this user alone.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}

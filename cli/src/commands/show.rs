@@ -1,0 +1,167 @@
+//! What answers look like: tables for people, one document for scripts.
+use crate::args::Output;
+use bursar_wire as wire;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use std::io::Write;
+
+/// Writes a document as JSON.
+pub fn document(document: &impl Serialize, output: Output) {
+    let text = match output {
+        Output::Jsonl => serde_json::to_string(document),
+        _ => serde_json::to_string_pretty(document),
+    };
+    line(&text.expect("plain data always becomes JSON"));
+}
+
+/// Writes a line; a reader that has gone away is no failure.
+pub fn line(text: &str) {
+    // There is nobody left to tell.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// A table with a header and rows.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.iter().map(|title| title.to_uppercase()));
+    for row in rows {
+        table.add_row(row);
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".into())
+}
+
+/// Claims, one a row.
+pub fn claims(claims: &[wire::Claim]) -> String {
+    let header = ["id", "phase", "scope", "class", "lines", "used", "waited", "node", "why"];
+    table(&header, claims.iter().map(|claim| {
+        let why = claim.ending.clone().or_else(|| claim.reason.clone());
+        vec![
+            claim.id.to_string(),
+            claim.phase.clone() + if claim.quarantined { " (quarantined)" } else { "" },
+            claim.scope.clone(),
+            claim.class.clone(),
+            claim.lines.iter().map(line_text).collect::<Vec<_>>().join(" "),
+            or_dash(Some(claim.lines.iter().filter_map(used_text).collect::<Vec<_>>().join(" "))),
+            or_dash(claim.waited_ms.map(millis)),
+            or_dash(claim.node.clone()),
+            or_dash(why),
+        ]
+    }))
+}
+
+/// A line as people say it: `memory=64M`, `port:20003`.
+pub fn line_text(line: &wire::Line) -> String {
+    let amount = wire::show(&line.resource, line.amount);
+    match &line.pool {
+        Some(pool) if *pool != line.resource && line.amount == 1 => format!("{}:{pool}", line.resource),
+        Some(pool) if *pool != line.resource => format!("{}:{pool}={amount}", line.resource),
+        _ => format!("{}={amount}", line.resource),
+    }
+}
+
+fn used_text(line: &wire::Line) -> Option<String> {
+    line.used.map(|used| format!("{}={}", line.resource, wire::show(&line.resource, used)))
+}
+
+/// Milliseconds as people say them.
+pub fn millis(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms}ms"),
+        1000..60_000 => format!("{:.1}s", ms as f64 / 1000.0),
+        _ => format!("{}m{}s", ms / 60_000, ms / 1000 % 60),
+    }
+}
+
+/// Supplies, one a row.
+pub fn pools(pools: &[wire::Pool]) -> String {
+    let header = ["resource", "pool", "node", "shape", "capacity", "offered", "reserved", "held", "quarantined"];
+    table(&header, pools.iter().map(|pool| {
+        let amount = |amount| wire::show(&pool.resource, amount);
+        let amounts = [pool.capacity, pool.offered, pool.reserved, pool.held, pool.quarantined].map(amount);
+        let names = [pool.resource.clone(), pool.id.clone(), or_dash(pool.node.clone()), pool.shape.clone()];
+        names.into_iter().chain(amounts).collect()
+    }))
+}
+
+/// Machines, one a row.
+pub fn nodes(nodes: &[wire::Node]) -> String {
+    table(&["node", "state", "labels"], nodes.iter().map(|node| {
+        vec![node.id.clone(), node.state.clone(), or_dash(Some(node.labels.join(" ")))]
+    }))
+}
+
+/// The demand tree, one scope a row.
+pub fn scopes(scopes: &[wire::Scope]) -> String {
+    table(&["scope", "weight", "claims"], scopes.iter().map(|scope| {
+        let path = if scope.path.is_empty() { "/".into() } else { scope.path.clone() };
+        vec![path, scope.weight.to_string(), scope.claims.to_string()]
+    }))
+}
+
+/// Bounds, one a row.
+pub fn quotas(quotas: &[wire::Quota]) -> String {
+    table(&["scope", "resource", "guaranteed", "limit", "charged"], quotas.iter().map(|quota| {
+        let amount = |amount| wire::show(&quota.resource, amount);
+        let path = if quota.scope.is_empty() { "/".into() } else { quota.scope.clone() };
+        vec![path, quota.resource.clone(), amount(quota.guaranteed), or_dash(quota.limit.map(amount)), amount(quota.charged)]
+    }))
+}
+
+/// Plugins, one a row.
+pub fn plugins(plugins: &[wire::Plugin]) -> String {
+    table(&["role", "id", "home", "state", "library", "version", "reason"], plugins.iter().map(|plugin| {
+        vec![
+            or_dash(Some(plugin.role.clone())),
+            plugin.id.clone(),
+            plugin.home.clone(),
+            plugin.state.clone(),
+            plugin.library.clone(),
+            or_dash(Some(plugin.version.clone())),
+            or_dash(plugin.reason.clone()),
+        ]
+    }))
+}
+
+/// Who decides, one role a row.
+pub fn strategies(strategies: &[wire::Strategy]) -> String {
+    table(&["role", "plugin", "home", "faults"], strategies.iter().map(|strategy| {
+        vec![strategy.role.clone(), strategy.plugin.clone(), strategy.home.clone(), strategy.faults.to_string()]
+    }))
+}
+
+/// Events, one a row.
+pub fn events(events: &[wire::EventRow]) -> String {
+    table(&["seq", "at", "event", "claim", "detail"], events.iter().map(|event| {
+        let detail = if event.detail.is_null() { "-".into() } else { event.detail.to_string() };
+        vec![event.seq.to_string(), event.at.clone(), event.kind.clone(), or_dash(event.claim.map(|id| id.to_string())), detail]
+    }))
+}
+
+/// An explanation in sentences.
+pub fn explain(explain: &wire::Explain) -> String {
+    let Some(reason) = &explain.reason else {
+        return format!("claim {} does not wait: it is {}", explain.claim, explain.phase);
+    };
+    let mut told = vec![format!("claim {} waits: {reason}", explain.claim)];
+    for on in &explain.waiting_on {
+        let amount = |amount| wire::show(&on.resource, amount);
+        let bound = on.quota.as_ref().map(|scope| format!(" below the limit of scope {scope:?}")).unwrap_or_default();
+        told.push(format!("  short of {} {}{bound}", amount(on.short_by), on.resource));
+        for holder in &on.holders {
+            let until = holder.until.as_ref().map(|until| format!(" until {until} unless renewed")).unwrap_or_default();
+            told.push(format!("    claim {} of {:?} holds {}{until}", holder.claim, holder.scope, amount(holder.amount)));
+        }
+    }
+    told.join("\n")
+}
+
+/// What works and what does not, one finding a row.
+pub fn findings(findings: &[wire::Finding]) -> String {
+    table(&["what", "state", "detail"], findings.iter().map(|finding| {
+        vec![finding.what.clone(), finding.state.clone(), finding.detail.clone()]
+    }))
+}

@@ -1,0 +1,336 @@
+//! The thread that makes leases true and takes them back: one cell per lease, its drivers, its
+//! processes. It hears of what was committed and answers with inputs; it decides nothing.
+use super::{
+    follower::Follower,
+    held::{Held, measured},
+    mail::Mailbox,
+    workers::{Done, Workers},
+};
+use bursar_enforce::{Hierarchy, Progress, Reclaim};
+use bursar_interface::{Batch, ClaimId, Command, Lease, Phase, Proof, Row, What};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+/// How often processes are looked after, and leases measured where the kernel has no groups.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often a reclaim goes a step on.
+const STEP: Duration = Duration::from_millis(20);
+/// How long until a driver that could not prove a return is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What the enforcer hears.
+pub enum Note {
+    /// Something was committed, and the follower has folded it.
+    Batch(Arc<Batch>),
+    /// A driver has answered.
+    Driver(Done),
+    /// The daemon ends; what runs goes on.
+    End,
+}
+
+/// Everything that is being made true or taken back.
+pub struct Enforcer {
+    hierarchy: Arc<Hierarchy>,
+    follower: Arc<Follower>,
+    mailbox: Mailbox,
+    workers: Workers,
+    inbox: Receiver<Note>,
+    grace: Duration,
+    leases: BTreeMap<ClaimId, Held>,
+    /// Cells that belong to no lease.
+    strays: Vec<Reclaim>,
+    looked: Instant,
+}
+
+impl Enforcer {
+    /// An enforcer that has adopted what the books say is there, and sweeps away what they do not.
+    pub fn new(
+        hierarchy: Arc<Hierarchy>,
+        follower: Arc<Follower>,
+        mailbox: Mailbox,
+        workers: Workers,
+        inbox: Receiver<Note>,
+        grace: Duration,
+    ) -> Enforcer {
+        let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
+        let mut enforcer = Enforcer { hierarchy, follower, mailbox, workers, inbox, grace, leases, strays, looked };
+        enforcer.adopt();
+        enforcer
+    }
+
+    /// Works until it is told to end.
+    pub fn run(mut self) {
+        loop {
+            match self.next() {
+                Ok(Note::Batch(batch)) => batch.events.iter().for_each(|event| self.hear(&event.what)),
+                Ok(Note::Driver(done)) => self.driver_done(done),
+                Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.advance();
+            self.look();
+        }
+    }
+
+    /// The next note; waits no longer than something here is due, for ever when nothing is.
+    fn next(&self) -> Result<Note, RecvTimeoutError> {
+        let reclaiming = !self.strays.is_empty() || self.leases.values().any(|held| held.reclaim.is_some());
+        let watching = self.leases.values().any(|held| !held.watches.is_empty() || held.again.is_some());
+        match (reclaiming, watching) {
+            (true, _) => self.inbox.recv_timeout(STEP),
+            (false, true) => self.inbox.recv_timeout(LOOK),
+            (false, false) => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn hear(&mut self, what: &What) {
+        match what {
+            What::Granted { claim, .. } => self.granted(*claim),
+            What::Attached(claim) => self.attached(*claim),
+            What::Draining { claim, .. } => self.draining(*claim),
+            What::Closed { claim, .. } => {
+                self.leases.remove(claim);
+            }
+            _ => {}
+        }
+    }
+
+    /// Only leases over driven kinds need anything before a process joins.
+    fn granted(&mut self, claim: ClaimId) {
+        let driven = self.driven(claim);
+        if !driven.is_empty() {
+            self.held(claim).driven = driven;
+            self.enforce_driven(claim);
+        }
+    }
+
+    fn enforce_driven(&mut self, claim: ClaimId) {
+        let Some(held) = self.leases.get_mut(&claim) else { return };
+        for (driver, lease) in held.driven.clone() {
+            held.outstanding += 1;
+            self.workers.enforce(&driver, lease);
+        }
+    }
+
+    fn attached(&mut self, claim: ClaimId) {
+        let (limits, bodies) = self.follower.read(|engine| {
+            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine.books(), row));
+            (limits, engine.bodies(claim).to_vec())
+        });
+        let Some(limits) = limits else { return };
+        let held = self.held(claim);
+        let joined = held.take_in(limits, &bodies);
+        match joined {
+            Ok(()) => self.tell_enforced(claim),
+            Err(error) => self.mailbox.tell(Command::EnforceFailed { claim, message: error.to_string() }),
+        }
+    }
+
+    /// Tells that the lease is true, if nothing is outstanding.
+    fn tell_enforced(&mut self, claim: ClaimId) {
+        if let Some(held) = self.leases.get(&claim).filter(|held| held.outstanding == 0 && !held.leaving) {
+            self.mailbox.tell(Command::Enforced { claim, processes: held.watches.len() as u32 });
+        }
+    }
+
+    fn driver_done(&mut self, done: Done) {
+        match done {
+            Done::Enforced(claim, result) => {
+                let Some(held) = self.leases.get_mut(&claim) else { return };
+                held.outstanding = held.outstanding.saturating_sub(1);
+                match result {
+                    Ok(()) => self.tell_enforced(claim),
+                    // Its holder works on; what cannot be held again is noticed when it is taken back.
+                    Err(fault) if held.adopted => {
+                        tracing::warn!(%claim, %fault, "a lease from before the restart is not held by its driver");
+                        self.tell_enforced(claim);
+                    }
+                    Err(fault) => self.mailbox.tell(Command::EnforceFailed { claim, message: fault.to_string() }),
+                }
+            }
+            Done::Released(claim, Ok(proof)) => {
+                let Some(held) = self.leases.get_mut(&claim) else { return };
+                held.evidence.extend(Some(proof.evidence).filter(|text| !text.is_empty()));
+                held.outstanding = held.outstanding.saturating_sub(1);
+                if held.outstanding == 0 {
+                    self.tell_reclaimed(claim);
+                }
+            }
+            Done::Released(claim, Err(fault)) => {
+                self.stuck(claim, fault.to_string());
+                if let Some(held) = self.leases.get_mut(&claim) {
+                    held.outstanding = 0;
+                    held.again = Some(Instant::now() + AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Measures what was used, then takes everything back.
+    fn draining(&mut self, claim: ClaimId) {
+        if self.leases.get(&claim).is_some_and(|held| held.leaving) {
+            return;
+        }
+        self.settle(claim);
+        let grace = self.grace;
+        let held = self.held(claim);
+        held.leaving = true;
+        held.outstanding = 0;
+        held.watches.clear();
+        held.reclaim = Some(Reclaim::begin(held.cell.clone(), grace));
+    }
+
+    fn settle(&mut self, claim: ClaimId) {
+        let Some(held) = self.leases.get(&claim).filter(|held| held.is_bodied()) else { return };
+        let used = self.follower.read(|engine| {
+            let row = engine.books().claim(claim)?;
+            Some((engine.view().claims.fence[row as usize], measured(engine.books(), row, held)))
+        });
+        if let Some((fence, used)) = used.filter(|(_, used)| !used.is_empty()) {
+            self.mailbox.tell(Command::Settle { claim, fence: bursar_interface::Fence(fence), used });
+        }
+    }
+
+    /// Goes on with everything that is being taken back.
+    fn advance(&mut self) {
+        self.strays.retain_mut(|stray| match stray.advance() {
+            Progress::Pending => true,
+            Progress::Proved(_) => false,
+            Progress::Stuck(why) => {
+                tracing::error!(why, "a cell that belongs to no lease cannot be taken away");
+                false
+            }
+        });
+        let leaving: Vec<ClaimId> =
+            self.leases.iter().filter(|(_, held)| held.reclaim.is_some()).map(|(claim, _)| *claim).collect();
+        leaving.into_iter().for_each(|claim| self.advance_one(claim));
+    }
+
+    fn advance_one(&mut self, claim: ClaimId) {
+        let Some(held) = self.leases.get_mut(&claim) else { return };
+        // Groups are about to go, and with them the count.
+        held.over_limit |= held.cell.usage().oom_kills.is_some_and(|kills| kills > 0);
+        match held.reclaim.as_mut().map(Reclaim::advance) {
+            Some(Progress::Proved(proof)) => {
+                held.reclaim = None;
+                held.evidence.extend(Some(proof.evidence).filter(|_| held.is_bodied()));
+                self.release_driven(claim);
+            }
+            Some(Progress::Stuck(why)) => self.stuck(claim, why),
+            Some(Progress::Pending) | None => {}
+        }
+    }
+
+    /// Once no process is left that could use them, the drivers take their lines back.
+    fn release_driven(&mut self, claim: ClaimId) {
+        let Some(held) = self.leases.get_mut(&claim) else { return };
+        held.again = None;
+        held.outstanding = held.driven.len();
+        for (driver, lease) in held.driven.clone() {
+            self.workers.release(&driver, lease);
+        }
+        if self.leases.get(&claim).is_some_and(|held| held.outstanding == 0) {
+            self.tell_reclaimed(claim);
+        }
+    }
+
+    fn tell_reclaimed(&mut self, claim: ClaimId) {
+        let Some(held) = self.leases.get(&claim) else { return };
+        let proof = Proof { evidence: held.evidence.join("; ") };
+        self.mailbox.tell(Command::Reclaimed { claim, proof, over_limit: held.over_limit });
+    }
+
+    fn stuck(&mut self, claim: ClaimId, message: String) {
+        if let Some(held) = self.leases.get_mut(&claim).filter(|held| !held.told_stuck) {
+            held.told_stuck = true;
+            self.mailbox.tell(Command::ReclaimFailed { claim, message });
+        }
+    }
+
+    /// Looks after the processes, a few times a second.
+    fn look(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let mut again = Vec::new();
+        for (claim, held) in &mut self.leases {
+            held.over_limit |= held.cell.sample();
+            if !held.leaving && !held.told_gone && held.all_gone() {
+                held.told_gone = true;
+                self.mailbox.tell(Command::Exited { claim: *claim });
+            }
+            if held.again.is_some_and(|at| at <= Instant::now()) {
+                again.push(*claim);
+            }
+        }
+        again.into_iter().for_each(|claim| self.release_driven(claim));
+    }
+
+    fn held(&mut self, claim: ClaimId) -> &mut Held {
+        let hierarchy = &self.hierarchy;
+        self.leases.entry(claim).or_insert_with(|| Held::new(hierarchy.cell(claim)))
+    }
+
+    /// The drivers of a claim's lines, each with the lease as it may see it.
+    fn driven(&self, claim: ClaimId) -> Vec<(String, Lease)> {
+        self.follower.read(|engine| {
+            let row = engine.books().claim(claim);
+            row.map_or_else(Vec::new, |row| super::held::driven(engine.books(), row))
+        })
+    }
+
+    /// After a restart: what the books say is there goes on; cells that no lease has are swept away.
+    fn adopt(&mut self) {
+        let known: Vec<(ClaimId, Phase, bool)> = self.follower.read(|engine| {
+            let view = engine.view();
+            let rows = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
+            rows.map(|row| {
+                let claim = ClaimId(view.claims.id[row as usize]);
+                (claim, engine.books().phase(row), !engine.bodies(claim).is_empty())
+            })
+            .collect()
+        });
+        for &(claim, phase, bodied) in known.iter().filter(|(_, phase, _)| *phase != Phase::Pending) {
+            let driven = self.driven(claim);
+            if !bodied && driven.is_empty() {
+                continue;
+            }
+            let held = self.held(claim);
+            (held.adopted, held.driven) = (true, driven);
+            if phase == Phase::Draining {
+                self.draining(claim);
+                continue;
+            }
+            self.enforce_driven(claim);
+            if bodied {
+                self.readopt(claim);
+            }
+        }
+        let stray = |claim: &ClaimId| !known.iter().any(|(known, ..)| known == claim);
+        let strays = self.hierarchy.cells().into_iter().filter(stray);
+        self.strays = strays.map(|claim| Reclaim::begin(self.hierarchy.cell(claim), Duration::ZERO)).collect();
+    }
+
+    /// Takes a lease's cell and processes over from the daemon that was before.
+    fn readopt(&mut self, claim: ClaimId) {
+        let (limits, bodies, becoming) = self.follower.read(|engine| {
+            let row = engine.books().claim(claim);
+            let limits = row.map(|row| super::held::limits(engine.books(), row)).unwrap_or_default();
+            (limits, engine.bodies(claim).to_vec(), row.is_some_and(|row| engine.books().becoming(row)))
+        });
+        let held = self.held(claim);
+        if let Err(error) = held.take_over(limits, &bodies) {
+            tracing::warn!(%claim, %error, "a lease from before the restart is not limited any more");
+        }
+        if becoming {
+            self.tell_enforced(claim);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One lease at the edge: its cell, its processes, its drivers' lines, and how far its return has come.
+use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
+use bursar_interface::{ClaimId, Fence, Lease, LeaseLine, Process, Row, Used};
+use bursar_pool::Books;
+use std::{collections::BTreeMap, io, time::Instant};
+
+/// A lease that has processes or drivers.
+pub struct Held {
+    /// Its processes' home.
+    pub cell: Cell,
+    /// Attached processes that are in the cell.
+    pub watches: Vec<(Process, Watch)>,
+    /// Since when the first one is in.
+    since: Option<Instant>,
+    /// Its drivers by name, each with its own lines.
+    pub driven: Vec<(String, Lease)>,
+    /// Answers that drivers owe.
+    pub outstanding: usize,
+    /// It is from before a restart.
+    pub adopted: bool,
+    /// It is being taken back.
+    pub leaving: bool,
+    /// Its cell on the way back.
+    pub reclaim: Option<Reclaim>,
+    /// When drivers that failed to prove their return are asked again.
+    pub again: Option<Instant>,
+    /// What proves the return, so far.
+    pub evidence: Vec<String>,
+    /// The kernel killed in it because it passed its memory.
+    pub over_limit: bool,
+    /// It was told that it cannot be taken back.
+    pub told_stuck: bool,
+    /// It was told that its processes are gone.
+    pub told_gone: bool,
+}
+
+impl Held {
+    /// A lease with nothing in it yet.
+    pub fn new(cell: Cell) -> Held {
+        Held {
+            cell,
+            watches: Vec::new(),
+            since: None,
+            driven: Vec::new(),
+            outstanding: 0,
+            adopted: false,
+            leaving: false,
+            reclaim: None,
+            again: None,
+            evidence: Vec::new(),
+            over_limit: false,
+            told_stuck: false,
+            told_gone: false,
+        }
+    }
+
+    /// Makes the cell and puts in the attached processes that are not in yet.
+    pub fn take_in(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
+        self.cell.build(limits)?;
+        for body in bodies {
+            if !self.watches.iter().any(|(known, _)| known == body) {
+                self.cell.join(body)?;
+                self.watch(body);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the cell over as it is; processes that are gone are seen to be gone.
+    pub fn take_over(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
+        bodies.iter().for_each(|body| self.watch(body));
+        self.cell.build(limits)?;
+        for body in bodies.iter().filter(|body| same(body)) {
+            self.cell.join(body)?;
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, body: &Process) {
+        self.cell.remember(body);
+        self.watches.push((body.clone(), Watch::open(body)));
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether a process ever lived in it.
+    pub fn is_bodied(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Whether there were processes and all of them are gone.
+    pub fn all_gone(&self) -> bool {
+        !self.watches.is_empty() && self.watches.iter().all(|(_, watch)| watch.gone())
+    }
+
+    /// How long its first process has been there, in nanoseconds: what this daemon saw of it.
+    fn lived_ns(&self) -> Option<u64> {
+        self.since.map(|since| since.elapsed().as_nanos() as u64)
+    }
+}
+
+/// What a claim's lines limit its cell to.
+pub fn limits(books: &Books, row: Row) -> Limits {
+    let amount = |name: &str| books.resource(name).map(|kind| books.asked(row, kind)).filter(|amount| *amount > 0);
+    Limits { cpu_milli: amount("cpu"), memory_bytes: amount("memory"), pids: amount("pids") }
+}
+
+/// The drivers of a claim's lines: of each driven kind, the driver of the kind's name.
+pub fn driven(books: &Books, row: Row) -> Vec<(String, Lease)> {
+    let view = books.view();
+    let (claim, fence) = (ClaimId(view.claims.id[row as usize]), Fence(view.claims.fence[row as usize]));
+    let mut lines: BTreeMap<String, Vec<LeaseLine>> = BTreeMap::new();
+    for line in view.claims.line_rows(row).map(|line| line as usize) {
+        let spec = books.spec(view.lines.resource[line]);
+        if spec.driven {
+            let pool = books.pool_name(view.lines.pool[line]).to_owned();
+            let line = LeaseLine { resource: spec.name.clone(), pool, amount: view.lines.amount[line] };
+            lines.entry(spec.name.clone()).or_default().push(line);
+        }
+    }
+    lines.into_iter().map(|(driver, lines)| (driver, Lease { claim, fence, lines })).collect()
+}
+
+/// What a lease used of the kinds it asked for, as measured by the kernel: cpu as the mean over its
+/// life, memory as the peak. What cannot be measured is left out.
+pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
+    let usage = held.cell.usage();
+    let lived = held.lived_ns().filter(|_| !held.adopted).filter(|lived| *lived > 0);
+    let mean_milli = usage.cpu_ns.zip(lived).map(|(cpu, lived)| (u128::from(cpu) * 1000 / u128::from(lived)) as u64);
+    let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
+    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked(row, kind) > 0);
+    let known = measured.into_iter().filter(|(name, _)| asked(name));
+    known.filter_map(|(name, amount)| Some(Used { resource: name.into(), amount: amount? })).collect()
+}

@@ -1,0 +1,342 @@
+//! The house behind the front door: hands commands to the desk, shows the follower's state.
+use super::{
+    clock::Clock,
+    follower::Follower,
+    mail::{Chosen, Mailbox},
+    present::{Present, may_see},
+    seats::config_of,
+    settings::Settings,
+    told,
+};
+use bursar_api::{Done, House, Peer};
+use bursar_enforce::{Ability, Hierarchy, identify};
+use bursar_engine::{Closed, Engine};
+use bursar_interface::{
+    Batch, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role, Time,
+};
+use bursar_loader::{Listing, Loader, State};
+use bursar_monitor::Rings;
+use bursar_wire as wire;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// Batches that are read from the journal at a time for one page of events.
+const PAGE_BATCHES: usize = 256;
+
+/// Everything that answers need.
+pub struct Host {
+    /// The state that is shown.
+    pub follower: Arc<Follower>,
+    /// The way to the desk.
+    pub mailbox: Mailbox,
+    /// Finds plugins.
+    pub loader: Mutex<Loader>,
+    /// What can be enforced here.
+    pub hierarchy: Arc<Hierarchy>,
+    /// Newest samples.
+    pub rings: Arc<Mutex<Rings>>,
+    /// Engine time.
+    pub clock: Clock,
+    /// What the operator set.
+    pub settings: Settings,
+    /// The state directory.
+    pub state: PathBuf,
+    /// The daemon's own user.
+    pub uid: u32,
+    /// The daemon is ending.
+    pub ending: Arc<AtomicBool>,
+    /// Engine time of the last request.
+    pub used_at: AtomicU64,
+}
+
+impl Host {
+    fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let (clock, follower) = (&self.clock, &*self.follower);
+        self.follower.read(|engine| look(&Present { engine, clock, follower }))
+    }
+
+    fn loader(&self) -> MutexGuard<'_, Loader> {
+        self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long nobody has asked for anything, in nanoseconds; 0 while there are claims.
+    pub fn idle_ns(&self) -> u64 {
+        let last = Time(self.used_at.load(Ordering::Relaxed));
+        match self.follower.read(|engine| engine.books().live()) {
+            0 => self.clock.now().0.saturating_sub(last.0),
+            _ => 0,
+        }
+    }
+
+    /// Loads a strategy; may take a while.
+    fn choose(&self, role: Role, plugin: &str) -> Result<(Decider, Chosen), Refusal> {
+        let config = config_of(&self.settings, plugin);
+        let mut loader = self.loader();
+        // What was put into the folders meanwhile can be chosen too.
+        loader.scan();
+        let chosen = match role {
+            Role::Qos => loader.qos(plugin, &config).map(|seated| (seated.decider, Chosen::Qos(seated.plugin))),
+            _ => loader.allocator(plugin, &config).map(|seated| (seated.decider, Chosen::Allocator(seated.plugin))),
+        };
+        chosen.map_err(|reject| Refusal::new(Reason::BadRequest, reject.to_string()).hint("see `bursar plugin list`"))
+    }
+
+    /// Whether the claim waits no more.
+    fn outcome(&self, claim: ClaimId) -> Result<(), Refusal> {
+        self.follower.read(|engine| match (engine.books().claim(claim), engine.closed(claim)) {
+            (Some(_), _) => Ok(()),
+            (None, Some(closed)) if closed.fence.0 != 0 => Ok(()),
+            (None, Some(closed)) => Err(never_granted(closed)),
+            (None, None) => Err(Refusal::new(Reason::UnknownClaim, format!("there is no claim {claim}"))),
+        })
+    }
+
+    /// The batches above a sequence: from memory where they still are, else from the journal.
+    fn batches(&self, since: u64) -> Result<Vec<(Arc<Batch>, i64)>, Refusal> {
+        let (tail, complete) = self.follower.tail(since + 1);
+        if complete || tail.is_empty() && self.follower.read(Engine::next_seq) <= since + 1 {
+            return Ok(tail.into_iter().map(|batch| (batch.clone(), self.clock.wall_ms(batch.at))).collect());
+        }
+        let unreadable = |error: bursar_journal::Error| Refusal::new(Reason::BadRequest, format!("the journal cannot be read: {error}"));
+        let journal = bursar_journal::Follower::open(&self.state).map_err(unreadable)?;
+        let entries = journal.since(since + 1, PAGE_BATCHES).map_err(unreadable)?;
+        let committed = self.follower.read(Engine::next_seq);
+        let folded = entries.into_iter().filter(|entry| entry.batch.next_seq() <= committed);
+        Ok(folded.map(|entry| (Arc::new(entry.batch), entry.wall_ms)).collect())
+    }
+}
+
+/// What a claim that never got anything is told.
+fn never_granted(closed: &Closed) -> Refusal {
+    let (claim, waited_ms) = (closed.claim, closed.closed_at.0.saturating_sub(closed.asked_at.0) / 1_000_000);
+    let why = closed.reason.unwrap_or(Reason::InsufficientCapacity);
+    match closed.ending {
+        Ending::WaitExpired if waited_ms == 0 => {
+            Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
+                .hint("wait for it with --wait 30s, or see `bursar get pools`")
+        }
+        Ending::WaitExpired => Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
+            .hint("wait longer, ask for less, or see `bursar get claims` for who holds it"),
+        other => Refusal::new(Reason::LeaseExpired, format!("claim {claim} has ended ({})", super::present::ending_name(other))),
+    }
+}
+
+impl House for Host {
+    fn principal(&self, peer: &Peer) -> Principal {
+        let within = peer.pid.and_then(|pid| self.hierarchy.holder(pid));
+        let own = peer.uid == 0 || peer.uid == self.uid;
+        let lease_scope = within.and_then(|claim| {
+            self.follower.read(|engine| {
+                let row = engine.books().claim(claim)?;
+                Some(engine.books().scope_path(engine.view().claims.scope[row as usize]).to_string())
+            })
+        });
+        match (lease_scope, within) {
+            (Some(root), within) => Principal { uid: peer.uid, admin: false, root, within },
+            // Its lease is gone and it is about to be: it gets a corner of its own.
+            (None, Some(claim)) => Principal { uid: peer.uid, admin: false, root: format!("uid-{}/lease-{claim}", peer.uid), within },
+            (None, None) if own => Principal { uid: peer.uid, admin: true, root: String::new(), within: None },
+            (None, None) => Principal { uid: peer.uid, admin: false, root: format!("uid-{}", peer.uid), within: None },
+        }
+    }
+
+    async fn submit(&self, by: Principal, body: Command) -> Result<Done, Refusal> {
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        self.mailbox.ask(by, body, None).await.map(|done| Done { claim: done.claim })
+    }
+
+    async fn decided(&self, claim: ClaimId) -> Result<(), Refusal> {
+        let decided = |engine: &Engine| {
+            engine.books().claim(claim).is_none_or(|row| engine.books().phase(row) > Phase::Pending)
+        };
+        self.follower.wait_for(claim, None, decided).await;
+        self.outcome(claim)
+    }
+
+    async fn enforced(&self, claim: ClaimId) {
+        let enforced = |engine: &Engine| {
+            engine.books().claim(claim).is_none_or(|row| {
+                engine.books().phase(row) > Phase::Held || !engine.books().becoming(row)
+            })
+        };
+        self.follower.wait_for(claim, None, enforced).await;
+    }
+
+    async fn closed(&self, claim: ClaimId) {
+        self.follower.wait_for(claim, None, |engine| engine.books().claim(claim).is_none()).await;
+    }
+
+    async fn moved(&self, since: u64) {
+        let mut moved = self.follower.moved();
+        // An error means that the daemon is ending: then nothing moves any more.
+        let _ = moved.wait_for(|next| *next > since + 1).await;
+    }
+
+    fn identify(&self, pid: u32) -> Result<Process, Refusal> {
+        let found = identify(pid).ok().flatten();
+        found.ok_or_else(|| {
+            Refusal::new(Reason::BadRequest, format!("there is no process {pid}")).hint("attach a process that runs")
+        })
+    }
+
+    async fn use_strategy(&self, by: Principal, role: Role, plugin: String) -> Result<(), Refusal> {
+        if !by.admin {
+            return Err(Refusal::new(Reason::Forbidden, "only the daemon's own user and root choose strategies"));
+        }
+        let (to, chosen) = tokio::task::block_in_place(|| self.choose(role, &plugin))?;
+        self.mailbox.ask(by, Command::Swap { role, to }, Some(chosen)).await.map(drop)
+    }
+
+    fn ready(&self) -> bool {
+        !self.ending.load(Ordering::Acquire)
+    }
+
+    fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim> {
+        self.present(|present| present.claim(by, id))
+    }
+
+    fn claims(&self, by: &Principal) -> Vec<wire::Claim> {
+        self.present(|present| present.claims(by))
+    }
+
+    fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain> {
+        self.present(|present| present.explain(by, id))
+    }
+
+    fn pools(&self, _: &Principal) -> Vec<wire::Pool> {
+        self.present(|present| present.pools())
+    }
+
+    fn nodes(&self, _: &Principal) -> Vec<wire::Node> {
+        self.present(|present| present.nodes())
+    }
+
+    fn scopes(&self, by: &Principal) -> Vec<wire::Scope> {
+        self.present(|present| present.scopes(by))
+    }
+
+    fn quotas(&self, by: &Principal) -> Vec<wire::Quota> {
+        self.present(|present| present.quotas(by))
+    }
+
+    fn plugins(&self, _: &Principal) -> Vec<wire::Plugin> {
+        let strategy = |role, decider: &Decider| self.follower.read(|engine| engine.decider(role) == Some(decider));
+        // Everything but strategies is asked wherever it was found first; what is linked in stands by.
+        let loader = self.loader();
+        let seats = |role: Role, decider: &Decider| match role {
+            Role::Allocator | Role::Qos => strategy(role, decider),
+            _ => loader.seat_of(role, &decider.plugin).is_some_and(|home| home == decider.home),
+        };
+        loader.listings(seats).into_iter().map(plugin_row).collect()
+    }
+
+    fn strategies(&self, _: &Principal) -> Vec<wire::Strategy> {
+        let row = |role: Role| {
+            let decider = self.follower.read(|engine| engine.decider(role).cloned())?;
+            let home = told::home(decider.home).into();
+            Some(wire::Strategy { role: role.name().into(), plugin: decider.plugin, home, faults: self.follower.faults(role) })
+        };
+        [Role::Allocator, Role::Qos].into_iter().filter_map(row).collect()
+    }
+
+    fn doctor(&self, _: &Principal) -> wire::Doctor {
+        let mut findings = host_findings(&self.hierarchy);
+        let (pools, quarantined, next) = self.follower.read(|engine| {
+            let view = engine.view();
+            let quarantined = view.pools.quarantined.iter().filter(|amount| **amount > 0).count();
+            (view.pools.len(), quarantined, engine.next_seq())
+        });
+        let row = |what: &str, state: &str, detail: String| wire::Finding { what: what.into(), state: state.into(), detail };
+        findings.push(row("journal", "ok", format!("{}: sequence {next}", self.state.display())));
+        let state = if quarantined == 0 { "ok" } else { "wrong" };
+        findings.push(row("reclaim", state, format!("{quarantined} of {pools} pools hold what came back without proof")));
+        let listed = self.loader().listings(|_, _| false);
+        let refused: Vec<String> =
+            listed.iter().filter(|plugin| matches!(plugin.state, State::Refused | State::Quarantined)).map(|plugin| plugin.id.clone()).collect();
+        let state = if refused.is_empty() { "ok" } else { "wrong" };
+        findings.push(row("plugins", state, format!("{} found, refused or quarantined: {}", listed.len(), list(&refused))));
+        let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in rings.names() {
+            let window = rings.window(name, Time(0));
+            let (state, last) = match window.last {
+                Some(last) => ("ok", format!("{last:.3}")),
+                None => ("missing", "unknown".into()),
+            };
+            findings.push(row(name, state, last));
+        }
+        wire::Doctor { sound: findings.iter().all(|finding| finding.state != "wrong"), findings }
+    }
+
+    fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal> {
+        let mut page: Vec<wire::EventRow> = Vec::new();
+        for (batch, wall_ms) in self.batches(since)? {
+            let rows = told::rows(&batch, wall_ms);
+            let mine = rows.into_iter().filter(|row| row.seq > since && self.concerns(by, row));
+            for row in mine {
+                if page.len() >= max && page.last().is_some_and(|last| last.seq != row.seq) {
+                    return Ok(page);
+                }
+                page.push(row);
+            }
+        }
+        Ok(page)
+    }
+}
+
+impl Host {
+    /// Whether an event is about something that a principal may see.
+    fn concerns(&self, by: &Principal, row: &wire::EventRow) -> bool {
+        let scope = || self.present(|present| present.scope_of_claim(ClaimId(row.claim?)));
+        by.root.is_empty() || scope().is_some_and(|scope| may_see(by, &scope))
+    }
+}
+
+/// What can be enforced on a host.
+pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
+    let mut findings = vec![wire::Finding {
+        what: "control groups".into(),
+        state: if hierarchy.grouped() { "ok" } else { "weak" }.into(),
+        detail: [vec![hierarchy.kind().to_owned()], hierarchy.notes().to_vec()].concat().join("; "),
+    }];
+    findings.extend(Ability::ALL.into_iter().map(|ability| {
+        let strength = hierarchy.strength(ability);
+        let detail = match strength.name() {
+            "ok" => "enforced by the kernel",
+            "weak" => "sampled four times a second, killed above",
+            _ => "not enforced here",
+        };
+        wire::Finding { what: ability.name().into(), state: strength.name().into(), detail: detail.into() }
+    }));
+    findings
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// A plugin as it is shown.
+pub fn plugin_row(listing: Listing) -> wire::Plugin {
+    let state = match listing.state {
+        State::Active => "active",
+        State::Ready => "ready",
+        State::Quarantined => "quarantined",
+        State::Refused => "refused",
+    };
+    wire::Plugin {
+        id: listing.id,
+        library: listing.library,
+        version: listing.version,
+        role: listing.role.map(|role| role.name().to_owned()).unwrap_or_default(),
+        home: told::home(listing.home).into(),
+        state: state.into(),
+        path: listing.path.map(|path| path.display().to_string()),
+        sha256: listing.sha256,
+        reason: listing.reason,
+    }
+}

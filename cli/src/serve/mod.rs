@@ -1,0 +1,332 @@
+//! The daemon: puts the rooms together, opens the door, and ends in good order.
+//!
+//! Threads: one desk (engine and journal), one follower (state that is read), one enforcer, one per
+//! driver, one for metrics, and the runtime of the front door.
+mod clock;
+mod desk;
+mod enforcer;
+mod follower;
+mod held;
+mod host;
+mod mail;
+mod measure;
+mod present;
+mod seats;
+mod settings;
+mod supply;
+mod told;
+mod workers;
+
+pub use host::host_findings;
+pub use seats::{linked_allocator, linked_qos, strategies};
+pub use settings::Settings;
+pub use told::home;
+
+use anyhow::{Context, Result, anyhow};
+use bursar_api::{Guard, Limits, Peer};
+use bursar_enforce::Hierarchy;
+use bursar_engine::{Engine, Plugins};
+use bursar_interface::{Command, Input, Principal, Role};
+use bursar_journal::{Journal, Options as JournalOptions};
+use bursar_loader::{INLINE_MAX, Loader, Settings as LoaderSettings};
+use bursar_monitor::Rings;
+use clock::{Clock, boottime_ns};
+use desk::Desk;
+use enforcer::{Enforcer, Note};
+use follower::{Committed, Follower};
+use host::Host;
+use mail::mailbox;
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, Sender, channel, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use workers::Workers;
+
+/// Committed batches that may wait for the follower.
+const COMMITTED_MAX: usize = 64;
+/// How long a driver or a metric may take.
+const CALL_MAX: Duration = Duration::from_secs(2);
+
+/// What was said on the command line.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the operator set.
+    pub settings: Settings,
+    /// The state directory.
+    pub state: PathBuf,
+    /// The unix socket.
+    pub socket: PathBuf,
+    /// A TCP address, when asked for.
+    pub http: Option<String>,
+    /// Plugin folders of the command line.
+    pub plugins: Vec<PathBuf>,
+    /// Leave after this long without claims and requests.
+    pub idle: Option<Duration>,
+}
+
+/// Serves until it is told to end.
+///
+/// # Errors
+/// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
+pub fn run(options: Options) -> Result<()> {
+    let Options { settings, state, socket, http, plugins, idle } = options;
+    let journal_options = JournalOptions { ballast_bytes: settings.journal.ballast_bytes, ..JournalOptions::default() };
+    let (journal, recovered) = Journal::open(&state, journal_options)?;
+    recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
+    let epoch = recovered.epoch;
+    let engine = recover(&journal, recovered)?;
+    let epoch = epoch.max(engine.epoch() + 1);
+    let state = state.canonicalize().unwrap_or(state);
+    let listener = bursar_api::bind_unix(&socket, None)?;
+    let hierarchy = match settings.enforce.cgroups {
+        true => Hierarchy::detect(&instance(&state)),
+        false => Hierarchy::weak(),
+    };
+    let mut loader = Loader::new(loader_settings(&settings, &plugins, &state)?).map_err(|reject| anyhow!(reject))?;
+    let strategies = seats::strategies(&mut loader, &settings, &engine)?;
+    let kinds = seats::kinds(&mut loader, &settings);
+    let mut drivers = seats::drivers(&mut loader, &settings);
+    let metrics = seats::metrics(&mut loader, &settings);
+    let mut supplies = Vec::new();
+    for (name, driver) in &mut drivers {
+        match driver.plugin.discover() {
+            Ok(found) => supplies.extend(found),
+            Err(fault) => tracing::error!(driver = name, %fault, "what it offers is not known"),
+        }
+    }
+    let told = supply::commands(&settings, &engine, kinds, supplies)?;
+
+    let boot = bursar_enforce::boot_id().context("this host's boot id")?;
+    let now = boottime_ns();
+    let clock = Clock::new(engine.now(&boot, now), now, boot.clone());
+    let start = Command::Start { epoch, boot, boottime_ns: now };
+    let (ending, (mailbox, inbox)) = (Arc::new(AtomicBool::new(false)), mailbox());
+    let (out, committed) = sync_channel(COMMITTED_MAX);
+    let mut desk = Desk {
+        follower: Arc::new(Follower::new(engine.clone().resume())),
+        engine,
+        journal,
+        plugins: strategies,
+        clock: clock.clone(),
+        inbox,
+        out,
+        full_since: None,
+        checkpoint_batches: settings.journal.checkpoint_batches.max(1),
+        ending: ending.clone(),
+    };
+    let first = [vec![start], told, deciders(&desk.plugins)].concat();
+    let greeting = desk.begin(first)?;
+    let follower = desk.follower.clone();
+    follower.fold(greeting);
+
+    let (tell, notes) = channel();
+    let workers = Workers::start(drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(), tell.clone())?;
+    let grace = Duration::from_millis(settings.enforce.grace_ms);
+    let enforcer =
+        Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace);
+    let enforcer = thread("enforcer", move || enforcer.run())?;
+    let (folding, tell_batches) = (follower.clone(), tell.clone());
+    let folder = thread("follower", move || fold(&folding, &committed, &tell_batches))?;
+    let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
+    let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
+    let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
+    let measurer = thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
+    let desk = thread("desk", move || desk.run())?;
+
+    let host = Arc::new(Host {
+        follower,
+        mailbox: mailbox.clone(),
+        loader: Mutex::new(loader),
+        hierarchy: hierarchy.clone(),
+        rings,
+        clock: clock.clone(),
+        settings,
+        state: state.clone(),
+        uid: rustix::process::geteuid().as_raw(),
+        ending: ending.clone(),
+        used_at: AtomicU64::new(clock.now().0),
+    });
+    let served = door(&host, listener, http.as_deref(), idle, &desk);
+    drop(host);
+    ending.store(true, Ordering::Release);
+    mailbox.tell(Command::Tick);
+    let closed = desk.join().map_err(|_| anyhow!("the desk panicked; the log says where"))?;
+    // The others have nothing to lose: they end with what they hear of the desk.
+    let _ = folder.join();
+    let _ = tell.send(Note::End);
+    let _ = enforcer.join();
+    measurer.thread().unpark();
+    let _ = measurer.join();
+    hierarchy.remove();
+    // A socket that is left behind is replaced by the next start.
+    let _ = std::fs::remove_file(&socket);
+    served?;
+    Ok(closed?)
+}
+
+/// The state that the journal tells.
+fn recover(journal: &Journal, recovered: bursar_journal::Recovered) -> Result<Engine> {
+    let (mut engine, from) = match recovered.checkpoint {
+        Some(checkpoint) => {
+            let engine: Engine = postcard::from_bytes(&checkpoint.blob).context("the checkpoint cannot be read")?;
+            (engine.resume(), checkpoint.next_seq)
+        }
+        None => (Engine::new(), 0),
+    };
+    journal.replay(from, &mut |batch| engine.fold(&batch))?;
+    tracing::info!(sequence = engine.next_seq(), claims = engine.books().live(), "recovered");
+    Ok(engine)
+}
+
+/// A name for this installation's control groups: the same for the same state directory.
+fn instance(state: &Path) -> String {
+    bursar_loader::sha256(state.as_os_str().as_encoded_bytes())[..8].to_owned()
+}
+
+/// How plugins are found, and which program hosts those in a child: this one.
+pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> Result<LoaderSettings> {
+    let mut dirs: Vec<PathBuf> = flags.iter().chain(&settings.plugins.dirs).cloned().collect();
+    for dir in &dirs {
+        if !dir.is_dir() {
+            return Err(anyhow!("{} is no folder of plugins", dir.display()));
+        }
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let data = data.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+    dirs.extend(data.map(|data| data.join("bursar/plugins")).filter(|dir| dir.is_dir()));
+    dirs.extend(Some(PathBuf::from("/usr/lib/bursar/plugins")).filter(|dir| dir.is_dir()));
+    let trusted: BTreeSet<String> = settings.plugins.inline.iter().map(|sum| sum.to_lowercase()).collect();
+    Ok(LoaderSettings {
+        dirs,
+        stage: state.join("plugins"),
+        trusted,
+        host: (std::env::current_exe().context("this program's own path")?, vec!["plugin-host".into()]),
+        strategy_deadline: settings.deadline().min(INLINE_MAX),
+        call_deadline: CALL_MAX,
+        strikes_max: settings.plugins.strikes,
+    })
+}
+
+/// Who decides from the start, for those who read the journal.
+fn deciders(plugins: &Plugins) -> Vec<Command> {
+    let seats = [(Role::Allocator, &plugins.allocator.decider), (Role::Qos, &plugins.qos.decider)];
+    seats.into_iter().map(|(role, to)| Command::Swap { role, to: to.clone() }).collect()
+}
+
+fn fold(follower: &Follower, committed: &Receiver<Committed>, tell: &Sender<Note>) {
+    while let Ok(next) = committed.recv() {
+        let batch = next.batch.clone();
+        follower.fold(next);
+        // The enforcer ends after this thread does.
+        let _ = tell.send(Note::Batch(batch));
+    }
+}
+
+fn thread<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.into()).spawn(run).with_context(|| format!("the thread {name}"))
+}
+
+/// Opens the front door, and serves until a signal, idleness or the desk's end.
+fn door(
+    host: &Arc<Host>,
+    listener: std::os::unix::net::UnixListener,
+    http: Option<&str>,
+    idle: Option<Duration>,
+    desk: &JoinHandle<Result<(), bursar_journal::Error>>,
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let closing = move || {
+            let mut stopped = stopped.clone();
+            async move {
+                // An error means that nobody is left to say stop.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            }
+        };
+        let unix = tokio::spawn(bursar_api::serve_unix(listener, host.clone(), Limits::default(), closing()));
+        let tcp = match http {
+            Some(address) => Some(tokio::spawn(serve_tcp(host.clone(), address, closing())?)),
+            None => None,
+        };
+        // Without a service manager there is nobody to notify.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        tracing::info!("ready");
+        until_end(host, idle, desk).await?;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        stop.send_replace(true);
+        unix.await??;
+        if let Some(tcp) = tcp {
+            tcp.await??;
+        }
+        Ok(())
+    })
+}
+
+/// Resolves when the daemon is to end.
+async fn until_end(host: &Host, idle: Option<Duration>, desk: &JoinHandle<Result<(), bursar_journal::Error>>) -> Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    loop {
+        let look = idle.map_or(Duration::from_secs(1), |idle| (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1)));
+        tokio::select! {
+            _ = term.recv() => tracing::info!("told to end"),
+            _ = int.recv() => tracing::info!("told to end"),
+            () = tokio::time::sleep(look) => {
+                let over = idle.is_some_and(|idle| u128::from(host.idle_ns()) > idle.as_nanos());
+                if !over && !desk.is_finished() {
+                    continue;
+                }
+                tracing::info!(idle = over, "nothing to do any more");
+            }
+        }
+        return Ok(());
+    }
+}
+
+/// Serves TCP to whoever shows the token that lies in the state directory.
+fn serve_tcp(
+    host: Arc<Host>,
+    address: &str,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<impl Future<Output = Result<(), bursar_api::Error>> + Send + 'static> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let local = listener.local_addr()?;
+    let hosts = vec![local.to_string(), format!("localhost:{}", local.port())];
+    let peer = Peer { uid: host.uid, gid: rustix::process::getegid().as_raw(), pid: None };
+    let guard = Guard { token: token(&host.state)?, hosts, peer };
+    tracing::info!(%local, token = %host.state.join(TOKEN_FILE).display(), "http");
+    Ok(async move { bursar_api::serve_tcp(listener, host, Limits::default(), guard, stop).await })
+}
+
+/// The secret of those who come over TCP.
+const TOKEN_FILE: &str = "http-token";
+
+fn token(state: &Path) -> Result<String> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = state.join(TOKEN_FILE);
+    if let Ok(token) = std::fs::read_to_string(&path) {
+        return Ok(token.trim().to_owned());
+    }
+    let mut bytes = [0; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    let token = bursar_loader::sha256(&bytes);
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let written = file.and_then(|mut file| writeln!(file, "{token}"));
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(token)
+}
+
+/// An input of the daemon itself.
+fn own(body: Command) -> Input {
+    Input { by: Principal { admin: true, ..Principal::default() }, body }
+}

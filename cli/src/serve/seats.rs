@@ -1,0 +1,109 @@
+//! Who sits where at the start: strategies with their linked-in fallbacks, kinds, drivers, metrics.
+use super::settings::Settings;
+use anyhow::{Context, Result, anyhow};
+use bursar_engine::{Engine, Plugins, Seat};
+use bursar_interface::{Allocator, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
+use bursar_loader::{Loader, Seated};
+use bursar_sdk::{Config, Make};
+use std::collections::BTreeMap;
+
+/// The allocator that always decides when the chosen one cannot.
+const ALLOCATOR: &str = "best-fit";
+/// The same for who is first.
+const QOS: &str = "class";
+
+/// What an operator gave to a plugin, as JSON text.
+pub fn config_of(settings: &Settings, id: &str) -> String {
+    settings.plugins.config.get(id).map(ToString::to_string).unwrap_or_default()
+}
+
+/// The strategies: the ones last chosen live, else those of the config.
+pub fn strategies(loader: &mut Loader, settings: &Settings, engine: &Engine) -> Result<Plugins> {
+    let chosen = |role: Role, configured: &str| {
+        engine.decider(role).map_or(configured.to_owned(), |decider| decider.plugin.clone())
+    };
+    let wanted = chosen(Role::Allocator, &settings.strategy.allocator);
+    let allocator = seated(&wanted, &settings.strategy.allocator, |id| loader.allocator(id, &config_of(settings, id)))?;
+    let wanted = chosen(Role::Qos, &settings.strategy.qos);
+    let qos = seated(&wanted, &settings.strategy.qos, |id| loader.qos(id, &config_of(settings, id)))?;
+    Ok(Plugins {
+        allocator: seat(allocator, ALLOCATOR, linked_allocator)?,
+        qos: seat(qos, QOS, linked_qos)?,
+    })
+}
+
+/// The wanted plugin; the configured one where that cannot be had any more.
+fn seated<T: ?Sized>(
+    wanted: &str,
+    configured: &str,
+    mut load: impl FnMut(&str) -> Result<Seated<T>, bursar_loader::Reject>,
+) -> Result<Seated<T>> {
+    match load(wanted) {
+        Err(reject) if wanted != configured => {
+            tracing::warn!(%reject, configured, "the strategy that was chosen last is gone; the configured one decides");
+            load(configured).map_err(|reject| anyhow!(reject))
+        }
+        other => other.map_err(|reject| anyhow!(reject)),
+    }
+}
+
+fn seat<T: ?Sized>(
+    Seated { decider, plugin }: Seated<T>,
+    default: &str,
+    linked: impl Fn(&str) -> Option<Box<T>>,
+) -> Result<Seat<T>> {
+    let own = linked(&decider.plugin).map(|fallback| (decider.plugin.clone(), fallback));
+    let (id, fallback) = own
+        .or_else(|| linked(default).map(|fallback| (default.to_owned(), fallback)))
+        .context("the linked-in defaults are missing from this build")?;
+    let fallback_decider = Decider { plugin: id, home: Home::Linked };
+    Ok(Seat { decider, active: plugin, fallback_decider, fallback })
+}
+
+/// A linked-in allocator by name.
+pub fn linked_allocator(id: &str) -> Option<Box<dyn Allocator>> {
+    bursar_sdk::linked().filter(|entry| entry.id == id).find_map(|entry| match entry.make {
+        Make::Allocator(make) => make(&Config::default()).ok(),
+        _ => None,
+    })
+}
+
+/// A linked-in qos by name.
+pub fn linked_qos(id: &str) -> Option<Box<dyn Qos>> {
+    bursar_sdk::linked().filter(|entry| entry.id == id).find_map(|entry| match entry.make {
+        Make::Qos(make) => make(&Config::default()).ok(),
+        _ => None,
+    })
+}
+
+/// Every kind that a plugin defines. One that cannot be asked is left out, and that is said.
+pub fn kinds(loader: &mut Loader, settings: &Settings) -> Vec<ResourceSpec> {
+    let ids = loader.ids(Role::Resource);
+    let load = |id: String| {
+        let spec = loader.resource(&id, &config_of(settings, &id));
+        spec.inspect_err(|reject| tracing::error!(%reject, "a resource is left out")).ok()
+    };
+    ids.into_iter().filter_map(load).map(|seated| *seated.plugin).collect()
+}
+
+/// Every driver by name.
+pub fn drivers(loader: &mut Loader, settings: &Settings) -> BTreeMap<String, Seated<dyn Driver>> {
+    let ids = loader.ids(Role::Driver);
+    let load = |id: String| {
+        let driver = loader.driver(&id, &config_of(settings, &id));
+        let driver = driver.inspect_err(|reject| tracing::error!(%reject, "a driver is left out")).ok()?;
+        Some((id, driver))
+    };
+    ids.into_iter().filter_map(load).collect()
+}
+
+/// Every metric by name.
+pub fn metrics(loader: &mut Loader, settings: &Settings) -> BTreeMap<String, Seated<dyn Metric>> {
+    let ids = loader.ids(Role::Metric);
+    let load = |id: String| {
+        let metric = loader.metric(&id, &config_of(settings, &id));
+        let metric = metric.inspect_err(|reject| tracing::error!(%reject, "a metric is left out")).ok()?;
+        Some((id, metric))
+    };
+    ids.into_iter().filter_map(load).collect()
+}

@@ -1,0 +1,77 @@
+//! Events as they are told: one row each, with ids and fences as strings.
+use super::{
+    follower::claim_of,
+    present::{ending_name, rfc3339},
+};
+use bursar_interface::{Batch, Command, Decider, Event, Home, Input, Role, What};
+use bursar_wire::EventRow;
+use serde_json::{Value, json};
+
+/// The events of a batch in the order of their sequences.
+pub fn rows(batch: &Batch, wall_ms: i64) -> Vec<EventRow> {
+    let last = batch.next_seq().saturating_sub(1);
+    let row = |event: &Event| {
+        let (kind, detail) = match (&event.what, event.cause.and_then(|cause| batch.inputs.get(cause as usize))) {
+            (What::Swapped, Some(Input { body: Command::Swap { role, to }, .. })) => ("swapped", swapped(*role, to)),
+            (what, _) => told(what),
+        };
+        EventRow {
+            // What time caused belongs to the end of the batch, where its events stand.
+            seq: event.cause.map_or(last, |cause| batch.first_seq + u64::from(cause)),
+            at: rfc3339(wall_ms),
+            kind: kind.into(),
+            claim: claim_of(&event.what).map(|claim| claim.0),
+            detail,
+        }
+    };
+    let mut rows: Vec<EventRow> = batch.events.iter().map(row).collect();
+    rows.sort_by_key(|row| row.seq);
+    rows
+}
+
+fn swapped(role: Role, to: &Decider) -> Value {
+    json!({ "role": role.name(), "plugin": to.plugin, "home": home(to.home) })
+}
+
+/// The word of a home.
+pub fn home(home: Home) -> &'static str {
+    match home {
+        Home::Linked => "linked",
+        Home::Inline => "inline",
+        Home::Child => "child",
+    }
+}
+
+fn told(what: &What) -> (&'static str, Value) {
+    let nothing = Value::Null;
+    match what {
+        What::Started => ("started", nothing),
+        What::ResourceSet => ("resource_set", nothing),
+        What::NodeSet => ("node_set", nothing),
+        What::PoolSet => ("pool_set", nothing),
+        What::PoolSprang { resource, name, .. } => ("pool_sprang", json!({ "resource": resource, "pool": name })),
+        What::ScopeSet => ("scope_set", nothing),
+        What::QuotaSet => ("quota_set", nothing),
+        What::Refused(refusal) => ("refused", json!({ "reason": refusal.reason.name(), "message": refusal.message })),
+        What::Repeated(_) => ("repeated", nothing),
+        What::Queued { .. } => ("queued", nothing),
+        What::Waiting { reason, .. } => ("waiting", json!({ "reason": reason.name() })),
+        What::Granted { fence, by, .. } => {
+            let by = json!({ "plugin": by.plugin, "home": home(by.home) });
+            ("granted", json!({ "fence": fence.to_string(), "by": by }))
+        }
+        What::Attached(_) => ("attached", nothing),
+        What::Enforced(_) => ("enforced", nothing),
+        What::Settled(_) => ("settled", nothing),
+        What::Renewed { .. } => ("renewed", nothing),
+        What::Draining { ending, .. } => ("draining", json!({ "ending": ending_name(*ending) })),
+        What::Quarantined { message, .. } => ("quarantined", json!({ "message": message })),
+        What::Closed { ending, .. } => ("closed", json!({ "ending": ending_name(*ending) })),
+        What::PluginFault { role, fault } => {
+            let kind = serde_json::to_value(fault.kind).unwrap_or_default();
+            let fault = json!({ "role": role.name(), "plugin": fault.plugin, "fault": kind, "message": fault.message });
+            ("plugin_fault", fault)
+        }
+        What::Swapped => ("swapped", nothing),
+    }
+}
