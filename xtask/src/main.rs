@@ -1,2 +1,94 @@
-//! One binary, all automation.
-fn main() {}
+//! One binary, all automation: `cargo xtask test` and its like.
+#![forbid(unsafe_code)]
+// A program exports nothing; `pub` here says that a module offers it to the others.
+#![allow(unreachable_pub)]
+mod bench;
+mod ci;
+mod cover;
+mod demo;
+mod layers;
+mod plugins;
+mod sim;
+mod step;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// All automation of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Everything that must hold before a change lands, lane by lane
+    Ci {
+        /// Only this lane: layers, system, simulation or coverage
+        #[arg(long)]
+        lane: Option<ci::Lane>,
+    },
+    /// All tests
+    Test,
+    /// What the house forbids in its sources
+    Tidy,
+    /// Who may depend on whom
+    Layers,
+    /// Builds the first-party plugin libraries and the list of those that are trusted
+    Plugins {
+        /// Unoptimized, for tests
+        #[arg(long)]
+        dev: bool,
+    },
+    /// A fleet of real processes, admitted, limited, measured and cleaned up, in under two minutes
+    Demo {
+        /// How many jobs
+        #[arg(long, default_value_t = 120)]
+        jobs: usize,
+        /// What the drawing of jobs begins with
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+    },
+    /// Benchmarks, each beside its limit or peer in the same run
+    Bench,
+    /// Coverage of lines, and whether it is enough
+    Cover,
+    /// The simulated world, from seed to seed
+    Sim {
+        /// The first seed
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many
+        #[arg(long, default_value_t = 300)]
+        seeds: u64,
+    },
+    /// What a job of the demo does (started by the demo only)
+    #[command(hide = true)]
+    Job(demo::Job),
+}
+
+fn main() -> ExitCode {
+    let done: Result<()> = match Cli::parse().task {
+        Task::Ci { lane } => ci::run(lane),
+        Task::Test => ci::test(),
+        Task::Tidy => tidy::run(),
+        Task::Layers => layers::run(),
+        Task::Plugins { dev } => plugins::build(dev).map(drop),
+        Task::Demo { jobs, seed } => demo::run(jobs, seed),
+        Task::Bench => bench::run(),
+        Task::Cover => cover::run(),
+        Task::Sim { seed, seeds } => sim::run(seed, seeds),
+        Task::Job(job) => demo::job(job),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

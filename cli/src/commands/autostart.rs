@@ -12,6 +12,8 @@ use std::{
 
 /// How long a daemon may take to come up.
 const START_MAX: Duration = Duration::from_secs(15);
+/// How long one that is being restarted by somebody else is waited for.
+const RESTART_MAX: Duration = Duration::from_secs(3);
 /// When a daemon that was started this way leaves.
 const IDLE: &str = "10m";
 
@@ -23,6 +25,9 @@ pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
     }
     let path = &context.socket.path;
     if forbidden {
+        if comes_back(&mut client, path) {
+            return Ok(client);
+        }
         let source = std::io::ErrorKind::NotFound.into();
         return Err(Failure::Unreachable { path: path.clone(), source }.into());
     }
@@ -36,6 +41,18 @@ pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
         wait(&mut client, path)?;
     }
     Ok(client)
+}
+
+/// Whether a daemon that left its socket behind answers again soon: one that is being restarted.
+fn comes_back(client: &mut Client, path: &Path) -> bool {
+    let since = Instant::now();
+    while path.exists() && since.elapsed() < RESTART_MAX {
+        if client.alive() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
 }
 
 fn start(context: &Context, path: &Path) -> Result<(), Failed> {

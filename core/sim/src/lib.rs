@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod fgd;
+mod law;
 mod random;
 mod supply;
 pub mod trace;
+pub mod world;
 
 pub use random::Random;

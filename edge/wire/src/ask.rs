@@ -1,6 +1,6 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
 use crate::{amount, duration, text};
-use bursar_interface::{Ask, Class, Fence, LineAsk, Reason, Refusal, Used, bound::TTL_NS_MAX};
+use bursar_interface::{Ask, Class, Fence, LineAsk, Reason, Refusal, Used, bound::{TTL_NS_DEFAULT, TTL_NS_MAX}};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/claims`.
@@ -19,7 +19,7 @@ pub struct AskBody {
     /// How long to wait, as `30s`; an answer at once if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<String>,
-    /// How long the lease lasts without renewal, as `1h`.
+    /// How long the lease lasts without renewal, as `10m`; an hour if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
     /// The caller's own estimate of its run time.
@@ -91,7 +91,7 @@ impl TryFrom<AskBody> for Ask {
             class: body.class,
             priority: body.priority,
             wait_ns: span("wait", body.wait.as_deref())?,
-            ttl_ns: span("ttl", body.ttl.as_deref())?,
+            ttl_ns: body.ttl.as_deref().map_or(Ok(TTL_NS_DEFAULT), |ttl| span("ttl", Some(ttl)))?,
             expect_ns: span("expect", body.expect.as_deref())?,
             lines,
             need: body.need,

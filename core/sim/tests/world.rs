@@ -1,0 +1,30 @@
+//! A few seeds of the world with the strategies that are shipped; `cargo xtask sim` runs many.
+use bursar_sim::world::{Strategies, World};
+
+fn strategies() -> Strategies {
+    Strategies {
+        allocators: vec![
+            ("first-fit".into(), Box::<bursar_allocator::fit::FirstFit>::default()),
+            ("best-fit".into(), Box::<bursar_allocator::fit::BestFit>::default()),
+            ("worst-fit".into(), Box::<bursar_allocator::fit::WorstFit>::default()),
+        ],
+        qos: vec![("class".into(), Box::<bursar_qos::class::ByClass>::default())],
+    }
+}
+
+#[test]
+fn no_law_is_broken_and_everything_happens() {
+    let mut sums = [0; 5];
+    for seed in 1..=25 {
+        let report = World::new(seed, strategies()).run().unwrap_or_else(|law| panic!("seed {seed}: {law}"));
+        let seen = [report.events, report.granted, report.refused, report.faults, report.restarts];
+        sums.iter_mut().zip(seen).for_each(|(sum, seen)| *sum += seen);
+    }
+    assert!(sums.iter().all(|sum| *sum > 20), "the world is too tame: {sums:?}");
+}
+
+#[test]
+fn a_seed_is_the_same_world_every_time() {
+    let run = || World::new(7, strategies()).run().expect("lawful");
+    assert_eq!(run(), run());
+}

@@ -1,0 +1,81 @@
+//! Everything that must hold before a change lands, in named lanes; and all tests.
+use crate::{cover, layers, plugins, sim, step, tidy};
+use anyhow::Result;
+use clap::ValueEnum;
+use std::time::Instant;
+
+/// Packages whose tests need the real system: processes, sockets, control groups, libraries.
+const SYSTEM: [&str; 5] = ["bursar", "bursar-enforce", "bursar-journal", "bursar-loader", "bursar-api"];
+/// Worlds that each change is tried in.
+const SEEDS: u64 = 300;
+
+/// A part of `cargo xtask ci`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lane {
+    /// Formatting, lints, arrows, tidiness, and tests that need nothing but the processor
+    Layers,
+    /// Tests on real processes, sockets, control groups and libraries
+    System,
+    /// The simulated world
+    Simulation,
+    /// Coverage
+    Coverage,
+}
+
+/// Runs one lane, or all of them and then all tests.
+///
+/// # Errors
+/// The first step that fails.
+pub fn run(lane: Option<Lane>) -> Result<()> {
+    let all = [Lane::Layers, Lane::Simulation, Lane::Coverage];
+    match lane {
+        Some(lane) => timed(lane),
+        None => {
+            all.into_iter().try_for_each(timed)?;
+            // Last, so that the runner's own summary is the last line.
+            test()
+        }
+    }
+}
+
+fn timed(lane: Lane) -> Result<()> {
+    let since = Instant::now();
+    eprintln!("── lane {lane:?}");
+    match lane {
+        Lane::Layers => {
+            step::run(step::cargo(&["fmt", "--all", "--check"]))?;
+            step::run(step::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+            layers::run()?;
+            tidy::run()?;
+        }
+        Lane::System => {
+            plugins::build(true)?;
+            let packages: Vec<&str> = SYSTEM.iter().flat_map(|package| ["--package", package]).collect();
+            runner(&packages)?;
+        }
+        Lane::Simulation => sim::run(1, SEEDS)?,
+        Lane::Coverage => cover::run()?,
+    }
+    eprintln!("── lane {lane:?}: {:.0} s", since.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// All tests, the examples of the documentation included.
+///
+/// # Errors
+/// When one fails.
+pub fn test() -> Result<()> {
+    plugins::build(true)?;
+    step::run(step::cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    runner(&["--workspace"])
+}
+
+/// The test runner: nextest where it is installed, else cargo's own.
+pub fn runner(args: &[&str]) -> Result<()> {
+    let start: &[&str] = if step::has("cargo-nextest", &["nextest", "--version"]) {
+        &["nextest", "run", "--no-fail-fast"]
+    } else {
+        &["test", "--no-fail-fast", "--lib", "--bins", "--tests"]
+    };
+    step::run(step::cargo(&[start, args].concat()))
+}

@@ -1,0 +1,36 @@
+//! The simulated world, from seed to seed, until one breaks a law.
+use anyhow::{Result, bail};
+use bursar_builtin as _;
+use bursar_sdk::{Config, Make};
+use bursar_sim::world::{Strategies, World};
+use std::time::Instant;
+
+/// Runs `seeds` worlds from `seed` on.
+///
+/// # Errors
+/// Names the seed that broke a law, and the line that repeats it.
+pub fn run(seed: u64, seeds: u64) -> Result<()> {
+    let (since, mut events) = (Instant::now(), 0);
+    for seed in seed..seed + seeds {
+        match World::new(seed, strategies()).run() {
+            Ok(report) => events += report.events,
+            Err(broken) => bail!("seed {seed}: {broken}\nrepeat it with: cargo xtask sim --seed {seed} --seeds 1"),
+        }
+    }
+    let took = since.elapsed().as_secs_f64();
+    println!("sim: {seeds} seeds from {seed}, {events} events, {:.1} seeds/s", seeds as f64 / took);
+    Ok(())
+}
+
+/// The linked-in strategies, by name, each world with instances of its own.
+fn strategies() -> Strategies {
+    let mut strategies = Strategies::default();
+    for entry in bursar_sdk::linked() {
+        match entry.make {
+            Make::Allocator(make) => strategies.allocators.extend(make(&Config::default()).ok().map(|made| (entry.id.into(), made))),
+            Make::Qos(make) => strategies.qos.extend(make(&Config::default()).ok().map(|made| (entry.id.into(), made))),
+            _ => {}
+        }
+    }
+    strategies
+}
