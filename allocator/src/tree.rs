@@ -63,7 +63,7 @@ mod tests {
         assert_eq!((tree.best(), tree.get(3)), (Some(2), 9));
         tree.set(2, 0);
         assert_eq!(tree.best(), Some(3));
-        [3, 4].map(|row| tree.set(row, 0));
+        [3, 4].into_iter().for_each(|row| tree.set(row, 0));
         assert_eq!(tree.best(), Some(0));
     }
 

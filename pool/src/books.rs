@@ -61,6 +61,8 @@ impl Books {
     /// Empty books, with the root of the scope tree.
     pub fn new() -> Books {
         let mut books = Books::default();
+        // A reader that has seen nothing has seen epoch 0.
+        books.begin_change();
         books.ensure_scope("");
         books
     }

@@ -4,7 +4,17 @@ use crate::{Health, columns::cross, watchdog::Watchdog};
 use abi_stable::std_types::RResult::{self, RErr, ROk};
 use bursar_abi::{AllocatorBox, CallBox, QosBox, RFault, RRank, RTake};
 use bursar_interface::{Allocator, Fault, FaultKind, NONE, Plan, Qos, Rank, Row, View};
+use rustix::time::{ClockId, clock_gettime};
 use std::{sync::Arc, time::Duration};
+
+/// Deadlines that may pass on the clock before a call is late though it used little cpu.
+const STARVED: u32 = 20;
+
+/// Processor time of this thread.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
 
 /// What supervises an inline plugin.
 #[derive(Clone)]
@@ -18,15 +28,17 @@ pub(crate) struct Watched {
 impl Watched {
     fn call<T>(&self, call: impl FnOnce() -> RResult<T, RFault>) -> Result<T, Fault> {
         self.health.admit()?;
+        let before = thread_cpu();
         let (outcome, took) = self.watchdog.watch(&self.sha256, call);
+        let spent = thread_cpu().saturating_sub(before);
         match outcome {
             RErr(fault) => Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string()))),
-            ROk(value) => {
-                if took > self.deadline {
-                    self.health.strike(&format!("took {took:?}, the deadline is {:?}", self.deadline));
-                }
-                Ok(value)
+            // One that was starved of cpu is innocent, and its answer as good as any.
+            ROk(_) if spent > self.deadline || took > self.deadline * STARVED => {
+                let late = format!("took {took:?} and {spent:?} of cpu, the deadline is {:?}", self.deadline);
+                Err(self.health.count(Fault::of(FaultKind::Overrun, late)))
             }
+            ROk(value) => Ok(value),
         }
     }
 }

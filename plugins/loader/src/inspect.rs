@@ -9,7 +9,7 @@ use std::{fs, io::Read, path::{Path, PathBuf}};
 const LIBRARY_BYTES_MAX: u64 = 256 << 20;
 
 /// A file that looks like a plugin library.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Candidate {
     /// Where it was found.
     pub path: PathBuf,
@@ -18,6 +18,13 @@ pub struct Candidate {
     /// What it says it holds.
     pub manifests: Vec<Manifest>,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Megabytes of machine code are of no use to a reader.
+        f.debug_struct("Candidate").field("path", &self.path).field("sha256", &self.sha256).finish_non_exhaustive()
+    }
 }
 
 /// Looks at a file; nothing of it is executed.
@@ -67,8 +74,8 @@ pub(crate) fn host_version() -> semver::Version {
 
 fn manifests(path: &Path, bytes: &[u8]) -> Result<Vec<Manifest>, Reject> {
     let not = |why: String| Reject::NotALibrary { path: name(path), why };
-    let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| not(error.to_string()))?;
-    let (header, endian) = (file.elf_header(), file.endian());
+    let header = elf::FileHeader64::<Endianness>::parse(bytes).map_err(|error| not(error.to_string()))?;
+    let endian = header.endian().map_err(|error| not(error.to_string()))?;
     if header.e_type(endian) != elf::ET_DYN {
         return Err(not("not position independent (ET_DYN)".into()));
     }
@@ -76,12 +83,11 @@ fn manifests(path: &Path, bytes: &[u8]) -> Result<Vec<Manifest>, Reject> {
     if header.e_machine(endian) != machine {
         return Err(Reject::WrongMachine { path: name(path), machine: header.e_machine(endian) });
     }
-    let sections = header.e_shoff(endian) + u64::from(header.e_shentsize(endian)) * u64::from(header.e_shnum(endian));
-    let loads = file.elf_program_headers().iter().filter(|part| part.p_type(endian) == elf::PT_LOAD);
-    let need = loads.map(|part| part.p_offset(endian).saturating_add(part.p_filesz(endian))).fold(sections, u64::max);
+    let need = needed(header, endian, bytes);
     if need > bytes.len() as u64 {
         return Err(Reject::Truncated { path: name(path), need, have: bytes.len() as u64 });
     }
+    let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| not(error.to_string()))?;
     let section = file.section_by_name(".bursar_manifest");
     let section = section.ok_or_else(|| Reject::NotAPlugin { path: name(path) })?;
     let bad = |why: String| Reject::BadManifest { path: name(path), why };
@@ -89,4 +95,15 @@ fn manifests(path: &Path, bytes: &[u8]) -> Result<Vec<Manifest>, Reject> {
     let text = std::str::from_utf8(data).map_err(|error| bad(error.to_string()))?;
     let lines = text.lines().map(|line| line.trim_matches('\0')).filter(|line| !line.is_empty());
     lines.map(|line| serde_json::from_str(line).map_err(|error| bad(error.to_string()))).collect()
+}
+
+/// Bytes that a library must have by its own account: its tables, and what is loaded of it.
+fn needed(header: &elf::FileHeader64<Endianness>, endian: Endianness, bytes: &[u8]) -> u64 {
+    let table = |at: u64, size: u16, count: u16| at.saturating_add(u64::from(size) * u64::from(count));
+    let sections = table(header.e_shoff(endian), header.e_shentsize(endian), header.e_shnum(endian));
+    let programs = table(header.e_phoff(endian), header.e_phentsize(endian), header.e_phnum(endian));
+    let parts = header.program_headers(endian, bytes).unwrap_or_default().iter();
+    let loads = parts.filter(|part| part.p_type(endian) == elf::PT_LOAD);
+    let loaded = loads.map(|part| part.p_offset(endian).saturating_add(part.p_filesz(endian)));
+    loaded.fold(sections.max(programs), u64::max)
 }

@@ -1,6 +1,6 @@
 //! Plugins that behave badly: the host gets a fault, counts a strike where one is due, and lives.
 use crate::{
-    badly_behaved,
+    badly_behaved, badly_behaved_within,
     place::{books, place},
 };
 use bursar_interface::{ClaimId, Fault, FaultKind, Fence, Home, Lease, LeaseLine, Rank, Role, Time};
@@ -75,7 +75,7 @@ fn one_that_sleeps_is_late_and_not_to_blame() {
 
 #[test]
 fn inline_the_clock_tells() {
-    let (mut loader, _scratch) = badly_behaved(Home::Inline);
+    let (mut loader, _scratch) = badly_behaved_within(Home::Inline, Duration::from_millis(10));
     let fault = fault(&mut loader, "chaos-sleep");
     assert_eq!(fault.kind, FaultKind::Overrun);
     assert!(state(&loader, "chaos-sleep").1.expect("a strike").contains("Overrun"));

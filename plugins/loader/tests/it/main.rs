@@ -19,13 +19,18 @@ const DEADLINE: Duration = Duration::from_millis(200);
 
 /// A loader over `dirs` with a stage of its own.
 fn loader(dirs: &[PathBuf], trusted: BTreeSet<String>) -> (Loader, TempDir) {
+    loader_within(dirs, trusted, DEADLINE)
+}
+
+/// The same with a deadline of its own.
+fn loader_within(dirs: &[PathBuf], trusted: BTreeSet<String>, strategy_deadline: Duration) -> (Loader, TempDir) {
     let scratch = TempDir::new().expect("a folder");
     let settings = Settings {
         dirs: dirs.to_vec(),
         stage: scratch.path().join("stage"),
         trusted,
         host: (host(), Vec::new()),
-        strategy_deadline: DEADLINE,
+        strategy_deadline,
         call_deadline: Duration::from_secs(2),
         strikes_max: 3,
     };
@@ -49,10 +54,15 @@ fn at_home(home: Home) -> (Loader, TempDir) {
 
 /// The badly behaved plugins, in a child or trusted like the host.
 fn badly_behaved(home: Home) -> (Loader, TempDir) {
+    badly_behaved_within(home, DEADLINE)
+}
+
+/// The same with a deadline of its own.
+fn badly_behaved_within(home: Home, deadline: Duration) -> (Loader, TempDir) {
     let folder = bursar_conformance::badly_behaved();
     let library = std::fs::read(folder.join("libchaos.so")).expect("built");
     let trusted = Some(bursar_loader::sha256(&library)).filter(|_| home == Home::Inline);
-    loader(&[folder], trusted.into_iter().collect())
+    loader_within(&[folder], trusted.into_iter().collect(), deadline)
 }
 
 fn copy_libraries(from: &Path, to: &Path) {

@@ -5,7 +5,7 @@ use bursar_interface::{
 use bursar_pool::Books;
 
 /// Two nodes of unlike size and four waiting claims.
-pub fn books() -> (Books, Vec<Row>) {
+pub(crate) fn books() -> (Books, Vec<Row>) {
     let mut books = Books::new();
     let (name, unit) = ("cpu".to_owned(), "millicores".into());
     books.set_resource(&ResourceSpec { name, shape: Shape::Capacity, unit, min: 1, step: 1, piece: 0, springs: 0, driven: false });
@@ -23,7 +23,7 @@ pub fn books() -> (Books, Vec<Row>) {
 }
 
 /// Asks once.
-pub fn place(allocator: &mut dyn Allocator, books: &Books, queue: &[Row]) -> Result<Vec<Take>, Fault> {
+pub(crate) fn place(allocator: &mut dyn Allocator, books: &Books, queue: &[Row]) -> Result<Vec<Take>, Fault> {
     let (mut overlay, mut takes) = (Overlay::default(), vec![Take::default(); queue.len()]);
     let view = books.view();
     let mut plan = Plan::new(view, &mut overlay, &mut takes);

@@ -35,8 +35,8 @@ fn each_file_that_is_no_plugin_is_told_apart() {
     let mut other = whole.clone();
     other[18] = 0xf3;
     assert!(matches!(refused(&other), Reject::WrongMachine { machine: 0xf3, .. }));
-    let program = fs::read("/proc/self/exe").expect("this program");
-    assert!(matches!(refused(&program), Reject::NotAPlugin { .. } | Reject::NotALibrary { .. }));
+    let program = fs::read("/bin/sh").expect("a program");
+    assert!(matches!(refused(&program), Reject::NotAPlugin { .. }));
     assert!(matches!(refused(&patched("\"panic\":\"unwind\"", "\"panic\":\"abort!\"")), Reject::PanicAbort { .. }));
     assert!(matches!(refused(&patched("\"abi_built\":\"0.1.0\"", "\"abi_built\":\"0.9.0\"")), Reject::Version { .. }));
     assert!(matches!(refused(&patched("\"abi_req\":\"^0.1.0\"", "\"abi_req\":\"^7.1.0\"")), Reject::Version { .. }));
