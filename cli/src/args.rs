@@ -95,6 +95,9 @@ pub struct Serve {
     /// A folder of plugin libraries; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
+    /// Go on though answers that were given are missing from the journal; what there is gets copied aside
+    #[arg(long)]
+    pub accept_loss: bool,
     /// Leave after this long without claims and requests
     #[arg(long, value_name = "DURATION")]
     pub idle_exit: Option<String>,

@@ -97,7 +97,10 @@ mod tests {
         rings.observe((1..).zip(values).map(|(at, value)| sample("load", at, value)));
         let window = rings.window("load", Time(0));
         assert_eq!((window.known, window.unknown), (2, 2));
-        assert_eq!((window.min, window.max, window.last, window.mean), (Some(1.0), Some(3.0), Some(3.0), Some(2.0)));
+        assert_eq!(
+            (window.min, window.max, window.last, window.mean),
+            (Some(1.0), Some(3.0), Some(3.0), Some(2.0))
+        );
         assert_eq!(rings.window("load", Time(3)).mean, Some(3.0));
         assert_eq!(rings.window("other", Time(0)), Window::default());
     }

@@ -44,7 +44,15 @@ fn timed(lane: Lane) -> Result<()> {
     match lane {
         Lane::Layers => {
             step::run(step::cargo(&["fmt", "--all", "--check"]))?;
-            step::run(step::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+            step::run(step::cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ]))?;
             layers::run()?;
             tidy::run()?;
         }

@@ -56,7 +56,14 @@ pub fn run() -> Result<()> {
     step::run(step::cargo(&["llvm-cov", "clean", "--workspace"]))?;
     plugins::build(true)?;
     ci::runner(&["--workspace"])?;
-    let text = step::output(step::cargo(&["llvm-cov", "report", "--json", "--summary-only", "--ignore-filename-regex", LEFT_OUT]))?;
+    let text = step::output(step::cargo(&[
+        "llvm-cov",
+        "report",
+        "--json",
+        "--summary-only",
+        "--ignore-filename-regex",
+        LEFT_OUT,
+    ]))?;
     judge(&by_room(&serde_json::from_str(&text)?))
 }
 
@@ -66,7 +73,10 @@ fn tools() -> Result<()> {
         step::run(step::cargo(&["install", "cargo-llvm-cov", "--version", TOOL, "--locked"]))?;
     }
     if !Path::new("/usr/bin/llvm-cov-22").exists() {
-        step::run(step::command("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends", LLVM]))?;
+        step::run(step::command(
+            "apt-get",
+            &["install", "--yes", "--quiet", "--no-install-recommends", LLVM],
+        ))?;
     }
     Ok(())
 }
@@ -113,7 +123,13 @@ fn judge(rooms: &BTreeMap<String, Lines>) -> Result<()> {
             rest.covered += lines.covered;
         }
     }
-    println!("{:<24} {:>6} of {:>6} lines {:>6.2} %", "all but the core", rest.covered, rest.count, rest.percent());
+    println!(
+        "{:<24} {:>6} of {:>6} lines {:>6.2} %",
+        "all but the core",
+        rest.covered,
+        rest.count,
+        rest.percent()
+    );
     poor.extend((rest.percent() < REST_MIN).then(|| format!("the rest needs {REST_MIN} %")));
     let _ = rooms.get("pool").context("nothing was measured")?;
     if poor.is_empty() { Ok(()) } else { bail!("too little is covered: {}", poor.join(", ")) }

@@ -31,7 +31,8 @@ const ROOMS: [(&str, &[&str]); 19] = [
 ];
 
 /// What a plugin crate may depend on: the sdk and one room.
-const PLUGIN_ROOMS: [&str; 5] = ["bursar-pool", "bursar-allocator", "bursar-qos", "bursar-monitor", "bursar-enforce"];
+const PLUGIN_ROOMS: [&str; 5] =
+    ["bursar-pool", "bursar-allocator", "bursar-qos", "bursar-monitor", "bursar-enforce"];
 
 /// Crates of others that only some rooms may use (H6).
 const GUARDED: [(&str, &[&str]); 5] = [
@@ -71,7 +72,10 @@ pub fn run() -> Result<()> {
 fn graph() -> Result<Graph> {
     let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec()?;
     let packages = metadata.packages.into_iter().map(|package| {
-        let lived = package.dependencies.into_iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+        let lived = package
+            .dependencies
+            .into_iter()
+            .filter(|dependency| dependency.kind != DependencyKind::Development);
         (package.name.to_string(), lived.map(|dependency| dependency.name).collect())
     });
     Ok(packages.collect())
@@ -81,14 +85,20 @@ fn violations(graph: &Graph) -> Vec<String> {
     let mut broken = Vec::new();
     for (package, dependencies) in graph {
         let ours: Vec<&String> = dependencies.iter().filter(|name| graph.contains_key(*name)).collect();
-        broken.extend(ours.iter().filter(|name| !allowed(package, name)).map(|name| format!("{package} → {name}")));
+        broken.extend(
+            ours.iter().filter(|name| !allowed(package, name)).map(|name| format!("{package} → {name}")),
+        );
         if is_plugin(package) {
             let rooms = ours.iter().filter(|name| PLUGIN_ROOMS.contains(&name.as_str())).count();
             broken.extend((rooms > 1).then(|| format!("{package} uses {rooms} rooms; a plugin uses one")));
         }
         for name in dependencies.iter().filter(|name| !graph.contains_key(*name)) {
             let guarded = GUARDED.iter().find(|(guarded, _)| guarded == name);
-            broken.extend(guarded.filter(|(_, rooms)| !rooms.contains(&package.as_str())).map(|_| format!("{package} → {name} (guarded)")));
+            broken.extend(
+                guarded
+                    .filter(|(_, rooms)| !rooms.contains(&package.as_str()))
+                    .map(|_| format!("{package} → {name} (guarded)")),
+            );
             let pure = PURE.contains(&package.as_str()) && !PURE_CRATES.contains(&name.as_str());
             broken.extend(pure.then(|| format!("{package} → {name} (a pure room)")));
         }
@@ -108,7 +118,9 @@ fn allowed(package: &str, dependency: &str) -> bool {
 }
 
 fn is_plugin(package: &str) -> bool {
-    ["alloc-", "qos-", "share-", "detect-", "res-", "metric-", "chaos"].iter().any(|start| package.starts_with(start))
+    ["alloc-", "qos-", "share-", "detect-", "res-", "metric-", "chaos"]
+        .iter()
+        .any(|start| package.starts_with(start))
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
@@ -154,8 +166,10 @@ mod tests {
 
     #[test]
     fn lawful_arrows_pass_and_a_plugin_has_one_room() {
-        let lawful: &[(&str, &[&str])] =
-            &[("bursar-api", &["tokio", "axum", "bursar-wire"]), ("alloc-fit", &["bursar-sdk", "bursar-allocator"])];
+        let lawful: &[(&str, &[&str])] = &[
+            ("bursar-api", &["tokio", "axum", "bursar-wire"]),
+            ("alloc-fit", &["bursar-sdk", "bursar-allocator"]),
+        ];
         assert_eq!(broken(lawful), Vec::<String>::new());
         assert_eq!(broken(&[("alloc-fit", &["bursar-allocator", "bursar-qos"])]).len(), 1);
     }

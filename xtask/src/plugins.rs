@@ -38,7 +38,9 @@ fn lay_out(packages: &[&str], dev: bool, folder: &PathBuf, trusted: bool) -> Res
         if fs::read(&to).ok().as_ref() != Some(&bytes) {
             // Written beside and renamed: whoever has the old one open keeps it.
             let beside = folder.join(format!(".{}", name.to_string_lossy()));
-            fs::write(&beside, &bytes).and_then(|()| fs::rename(&beside, &to)).with_context(|| to.display().to_string())?;
+            fs::write(&beside, &bytes)
+                .and_then(|()| fs::rename(&beside, &to))
+                .with_context(|| to.display().to_string())?;
         }
         let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         writeln!(sums, "{sum}  {}", name.to_string_lossy())?;

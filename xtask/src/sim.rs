@@ -14,7 +14,9 @@ pub fn run(seed: u64, seeds: u64) -> Result<()> {
     for seed in seed..seed + seeds {
         match World::new(seed, strategies()).run() {
             Ok(report) => events += report.events,
-            Err(broken) => bail!("seed {seed}: {broken}\nrepeat it with: cargo xtask sim --seed {seed} --seeds 1"),
+            Err(broken) => {
+                bail!("seed {seed}: {broken}\nrepeat it with: cargo xtask sim --seed {seed} --seeds 1")
+            }
         }
     }
     let took = since.elapsed().as_secs_f64();
@@ -27,8 +29,12 @@ fn strategies() -> Strategies {
     let mut strategies = Strategies::default();
     for entry in bursar_sdk::linked() {
         match entry.make {
-            Make::Allocator(make) => strategies.allocators.extend(make(&Config::default()).ok().map(|made| (entry.id.into(), made))),
-            Make::Qos(make) => strategies.qos.extend(make(&Config::default()).ok().map(|made| (entry.id.into(), made))),
+            Make::Allocator(make) => strategies
+                .allocators
+                .extend(make(&Config::default()).ok().map(|made| (entry.id.into(), made))),
+            Make::Qos(make) => {
+                strategies.qos.extend(make(&Config::default()).ok().map(|made| (entry.id.into(), made)))
+            }
             _ => {}
         }
     }

@@ -13,13 +13,28 @@ const FILE_LINES_MAX: usize = 480;
 const PURE: [&str; 7] =
     ["core/interface/", "core/engine/", "core/sim/", "pool/", "allocator/", "qos/", "monitor/"];
 const IMPURE: [&str; 16] = [
-    "std::fs", "std::net", "std::thread", "std::env", "std::process", "std::io", "std::os", "Instant::now", "SystemTime",
-    "std::sync::mpsc", "async fn", ".await", "println!", "eprintln!", "thread_rng", "getrandom",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "std::env",
+    "std::process",
+    "std::io",
+    "std::os",
+    "Instant::now",
+    "SystemTime",
+    "std::sync::mpsc",
+    "async fn",
+    ".await",
+    "println!",
+    "eprintln!",
+    "thread_rng",
+    "getrandom",
 ];
 
 /// Where unsafe code may stand, and where the plugin macro's link section needs `deny` instead of `forbid`.
 const UNSAFE: [&str; 4] = ["plugins/abi/", "plugins/sdk/", "plugins/loader/", "edge/enforce/"];
-const SHELLS: [&str; 6] = ["plugins/alloc-", "plugins/qos-", "plugins/res-", "plugins/metric-", "plugins/chaos", "examples/"];
+const SHELLS: [&str; 6] =
+    ["plugins/alloc-", "plugins/qos-", "plugins/res-", "plugins/metric-", "plugins/chaos", "examples/"];
 
 /// Where numbers are whole and order is fixed (H9).
 const EXACT: [&str; 3] = ["pool/", "core/engine/", "core/interface/"];
@@ -87,7 +102,11 @@ fn violations(name: &str, text: &str) -> Vec<String> {
     let pure = in_src && PURE.iter().any(|room| name.starts_with(room));
     let exact = in_src && EXACT.iter().any(|room| name.starts_with(room)) && name != SAMPLES;
     for (number, line) in lived(text) {
-        if line.contains("unsafe ") && !UNSAFE.iter().any(|room| name.starts_with(room)) && !name.starts_with("xtask/src/tidy") && !name.starts_with("plugins/sdk-macros/") {
+        if line.contains("unsafe ")
+            && !UNSAFE.iter().any(|room| name.starts_with(room))
+            && !name.starts_with("xtask/src/tidy")
+            && !name.starts_with("plugins/sdk-macros/")
+        {
             say(number, "unsafe code outside of the border and the edge that enforces");
         }
         if let Some(word) = IMPURE.iter().find(|word| pure && line.contains(**word)) {
@@ -100,7 +119,11 @@ fn violations(name: &str, text: &str) -> Vec<String> {
         if hashed && pure && name != LOOKED_UP {
             say(number, "a hash map where order must be the same everywhere");
         }
-        let iterated = ["claim_rows", "pool_rows"].iter().any(|map| ["iter()", "keys()", "values()", "drain("].iter().any(|how| line.contains(&format!("self.{map}.{how}"))));
+        let iterated = ["claim_rows", "pool_rows"].iter().any(|map| {
+            ["iter()", "keys()", "values()", "drain("]
+                .iter()
+                .any(|how| line.contains(&format!("self.{map}.{how}")))
+        });
         if iterated && name.starts_with("pool/") && !name.ends_with("names.rs") {
             say(number, "a hash map is looked up, never iterated");
         }
@@ -149,8 +172,16 @@ mod tests {
         }
         assert_eq!(violations("cli/src/a.rs", "fn main() {}\n").len(), 1, "no first line");
         assert_eq!(violations("pool/src/lib.rs", "//! A room.\n").len(), 1, "unsafe is not forbidden");
-        assert_eq!(violations("plugins/sdk-macros/src/lib.rs", "//! A room.\n").len(), 1, "not one that needs it");
-        assert_eq!(violations("cli/src/a.rs", &format!("{FINE}{}", "\n".repeat(FILE_LINES_MAX))).len(), 1, "too long");
+        assert_eq!(
+            violations("plugins/sdk-macros/src/lib.rs", "//! A room.\n").len(),
+            1,
+            "not one that needs it"
+        );
+        assert_eq!(
+            violations("cli/src/a.rs", &format!("{FINE}{}", "\n".repeat(FILE_LINES_MAX))).len(),
+            1,
+            "too long"
+        );
     }
 
     #[test]
@@ -165,6 +196,8 @@ mod tests {
         ] {
             assert_eq!(violations(name, &format!("{FINE}{line}\n")), Vec::<String>::new(), "{name}: {line}");
         }
-        assert!(violations("plugins/alloc-fit/src/lib.rs", "//! A shell.\n#![deny(unsafe_code)]\n").is_empty());
+        assert!(
+            violations("plugins/alloc-fit/src/lib.rs", "//! A shell.\n#![deny(unsafe_code)]\n").is_empty()
+        );
     }
 }

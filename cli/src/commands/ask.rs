@@ -11,34 +11,50 @@ use bursar_wire::{AskBody, ClaimAnswer, Client, LineBody, quantity};
 /// The ask that options stand for.
 pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
     let mut lines = Vec::new();
-    for (resource, text) in [("cpu", &ask.cpu), ("memory", &ask.memory), ("pids", &ask.pids), ("gpu", &ask.gpu)] {
+    for (resource, text) in
+        [("cpu", &ask.cpu), ("memory", &ask.memory), ("pids", &ask.pids), ("gpu", &ask.gpu)]
+    {
         if let Some(text) = text {
             lines.push(line(resource, text)?);
         }
     }
     for need in &ask.need {
         let (kind, text) = need.split_once('=').ok_or_else(|| {
-            Failed::usage(format!("--need {need:?} has no amount")).hint("write it as KIND=AMOUNT, as in --need slots=2")
+            Failed::usage(format!("--need {need:?} has no amount"))
+                .hint("write it as KIND=AMOUNT, as in --need slots=2")
         })?;
-        let (resource, pool) = kind.split_once(':').map_or((kind, None), |(kind, pool)| (kind, Some(pool.to_owned())));
+        let (resource, pool) =
+            kind.split_once(':').map_or((kind, None), |(kind, pool)| (kind, Some(pool.to_owned())));
         lines.push(LineBody { pool, ..line(resource, text)? });
     }
     for lock in &ask.lock {
         let (name, shared) = lock.strip_suffix(":shared").map_or((lock.as_str(), false), |name| (name, true));
         let (resource, amount) = ("lock".into(), "1".into());
-        lines.push(LineBody { resource, amount, pool: Some(name.into()), whole: !shared, ..LineBody::default() });
+        lines.push(LineBody {
+            resource,
+            amount,
+            pool: Some(name.into()),
+            whole: !shared,
+            ..LineBody::default()
+        });
     }
     for port in &ask.port {
         let pool = match port.as_str() {
             "any" => None,
-            number => Some(number.parse::<u16>().ok().filter(|port| *port > 0).map(|port| port.to_string()).ok_or_else(|| {
-                Failed::usage(format!("--port {number:?} is no port")).hint("write a number from 1 to 65535, or nothing for any")
-            })?),
+            number => Some(
+                number.parse::<u16>().ok().filter(|port| *port > 0).map(|port| port.to_string()).ok_or_else(
+                    || {
+                        Failed::usage(format!("--port {number:?} is no port"))
+                            .hint("write a number from 1 to 65535, or nothing for any")
+                    },
+                )?,
+            ),
         };
         lines.push(LineBody { resource: "port".into(), amount: "1".into(), pool, ..LineBody::default() });
     }
     if lines.is_empty() {
-        return Err(Failed::usage("nothing is asked for").hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
+        return Err(Failed::usage("nothing is asked for")
+            .hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
     }
     let class = match ask.class {
         ClassArg::Guaranteed => Class::Guaranteed,
@@ -66,7 +82,11 @@ fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
 }
 
 /// Sends an ask, with a key so that it can be sent again without asking twice.
-pub fn send(client: &mut Client, body: &AskBody, key: &str) -> Result<bursar_wire::Claim, bursar_wire::Failure> {
+pub fn send(
+    client: &mut Client,
+    body: &AskBody,
+    key: &str,
+) -> Result<bursar_wire::Claim, bursar_wire::Failure> {
     client.send::<ClaimAnswer>("POST", "/v1/claims", body, Some(key)).map(|answer| answer.claim)
 }
 

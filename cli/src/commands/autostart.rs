@@ -31,9 +31,11 @@ pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
         let source = std::io::ErrorKind::NotFound.into();
         return Err(Failure::Unreachable { path: path.clone(), source }.into());
     }
-    let folder = path.parent().ok_or_else(|| Failed::usage(format!("{} is no path of a socket", path.display())))?;
+    let folder =
+        path.parent().ok_or_else(|| Failed::usage(format!("{} is no path of a socket", path.display())))?;
     make_private(folder).map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
-    let lock = File::create(path.with_extension("starting")).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let lock = File::create(path.with_extension("starting"))
+        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(std::io::Error::from)?;
     // Another starter may have been first.
     if !client.alive() {
@@ -63,7 +65,11 @@ fn start(context: &Context, path: &Path) -> Result<(), Failed> {
     };
     make_private(&state).map_err(|error| anyhow::anyhow!("{}: {error}", state.display()))?;
     let log = OpenOptions::new().create(true).append(true).open(state.join("log"))?;
-    eprintln!("bursar: no daemon answers on {}: starting one (state and log in {})", path.display(), state.display());
+    eprintln!(
+        "bursar: no daemon answers on {}: starting one (state and log in {})",
+        path.display(),
+        state.display()
+    );
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("serve").arg("--socket").arg(path).arg("--state").arg(&state).args(["--idle-exit", IDLE]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -77,7 +83,10 @@ fn wait(client: &mut Client, path: &Path) -> Result<(), Failed> {
     let since = Instant::now();
     while !client.alive() {
         if since.elapsed() > START_MAX {
-            let error = anyhow::anyhow!("the daemon on {} did not come up within {START_MAX:?}; its log says why", path.display());
+            let error = anyhow::anyhow!(
+                "the daemon on {} did not come up within {START_MAX:?}; its log says why",
+                path.display()
+            );
             return Err(error.into());
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -20,7 +20,15 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
         None => state_dir()?,
     };
     let socket = context.socket.path.clone();
-    Ok(serve::run(Options { settings, state, socket, http: serve.http.clone(), plugins: serve.plugins.clone(), idle })?)
+    Ok(serve::run(Options {
+        settings,
+        state,
+        socket,
+        http: serve.http.clone(),
+        plugins: serve.plugins.clone(),
+        accept_loss: serve.accept_loss,
+        idle,
+    })?)
 }
 
 /// Logs to standard error, as much as `BURSAR_LOG` says.

@@ -34,17 +34,28 @@ fn daemon(context: &Context) -> Result<wire::Doctor, Failed> {
     let hierarchy = Hierarchy::detect(&format!("doctor-{}", std::process::id()));
     let mut findings = host_findings(&hierarchy);
     hierarchy.remove();
-    findings.push(wire::Finding { what: "daemon".into(), state: "missing".into(), detail: unreachable.to_string() });
+    findings.push(wire::Finding {
+        what: "daemon".into(),
+        state: "missing".into(),
+        detail: unreachable.to_string(),
+    });
     Ok(wire::Doctor { sound: true, findings })
 }
 
 fn journal(state: &Path) -> Result<wire::Doctor, Failed> {
     let report = bursar_journal::verify(state).map_err(anyhow::Error::from)?;
-    let row = |what: &str, state: &str, detail: String| wire::Finding { what: what.into(), state: state.into(), detail };
+    let row = |what: &str, state: &str, detail: String| wire::Finding {
+        what: what.into(),
+        state: state.into(),
+        detail,
+    };
     let mut findings = vec![row(
         "journal",
         "ok",
-        format!("schema {}, {} batches up to sequence {}, {} bytes", report.schema, report.batches, report.next_seq, report.bytes),
+        format!(
+            "schema {}, {} batches up to sequence {}, {} bytes",
+            report.schema, report.batches, report.next_seq, report.bytes
+        ),
     )];
     findings.extend(report.problems.iter().map(|problem| row("problem", "wrong", problem.clone())));
     Ok(wire::Doctor { sound: report.sound(), findings })

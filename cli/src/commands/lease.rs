@@ -20,7 +20,8 @@ pub fn settle(context: &Context, settle: &Settle) -> Outcome {
     let (id, fence) = named(&settle.lease)?;
     let used = settle.used.iter().map(|text| {
         let (resource, amount) = text.split_once('=').ok_or_else(|| {
-            Failed::usage(format!("{text:?} has no amount")).hint("write it as KIND=AMOUNT, as in memory=512M")
+            Failed::usage(format!("{text:?} has no amount"))
+                .hint("write it as KIND=AMOUNT, as in memory=512M")
         })?;
         let amount = quantity(resource, amount).map_err(Failed::usage)?.to_string();
         Ok(UsedBody { resource: resource.into(), amount })
@@ -32,7 +33,11 @@ pub fn settle(context: &Context, settle: &Settle) -> Outcome {
 /// `bursar release`.
 pub fn release(context: &Context, release: &Release) -> Outcome {
     let (id, fence) = named(&release.lease)?;
-    post(context, &format!("/v1/claims/{id}/release{}", waiting(release.wait.as_deref())), &FenceBody { fence })
+    post(
+        context,
+        &format!("/v1/claims/{id}/release{}", waiting(release.wait.as_deref())),
+        &FenceBody { fence },
+    )
 }
 
 /// `bursar cancel`.
@@ -51,16 +56,21 @@ pub fn attach(context: &Context, attach: &Attach) -> Outcome {
 
 /// A duration as it stands in a query; the daemon says what is wrong with it.
 fn waiting(wait: Option<&str>) -> String {
-    let plain = |text: &str| text.bytes().map(|byte| match byte {
-        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    }).collect::<String>();
+    let plain = |text: &str| {
+        text.bytes()
+            .map(|byte| match byte {
+                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+                other => format!("%{other:02X}"),
+            })
+            .collect::<String>()
+    };
     wait.map(|wait| format!("?wait={}", plain(wait))).unwrap_or_default()
 }
 
 fn named(lease: &Lease) -> Result<(u64, Fence), Failed> {
     let fence = lease.fence.parse().map(Fence).map_err(|_| {
-        Failed::of(Reason::BadRequest, format!("{:?} is no fence", lease.fence)).hint("use the fence that the grant gave")
+        Failed::of(Reason::BadRequest, format!("{:?} is no fence", lease.fence))
+            .hint("use the fence that the grant gave")
     })?;
     Ok((number("claim", &lease.id)?, fence))
 }

@@ -65,7 +65,8 @@ pub fn carry_out(cli: Cli) -> ExitCode {
 /// The folder for state when nobody names one.
 fn state_dir() -> Result<std::path::PathBuf, Failed> {
     use etcetera::BaseStrategy;
-    let home = etcetera::choose_base_strategy().map_err(|error| Failed::usage(format!("{error}; name one with --state")))?;
+    let home = etcetera::choose_base_strategy()
+        .map_err(|error| Failed::usage(format!("{error}; name one with --state")))?;
     let state = home.state_dir().unwrap_or_else(|| home.data_dir());
     Ok(state.join("bursar"))
 }

@@ -25,7 +25,10 @@ impl Failed {
     /// A reason that the daemon might have given.
     pub fn of(reason: Reason, message: impl Into<String>) -> Failed {
         let (reason, code) = (reason.name().to_owned(), exit_code(reason));
-        Failed { error: ErrorBody { reason, message: message.into(), hint: String::new(), retry_after_ms: None }, code }
+        Failed {
+            error: ErrorBody { reason, message: message.into(), hint: String::new(), retry_after_ms: None },
+            code,
+        }
     }
 
     /// Adds what would be right.
@@ -52,7 +55,12 @@ impl From<Failure> for Failed {
 
 impl From<anyhow::Error> for Failed {
     fn from(error: anyhow::Error) -> Failed {
-        let error = ErrorBody { reason: "Failed".into(), message: format!("{error:#}"), hint: String::new(), retry_after_ms: None };
+        let error = ErrorBody {
+            reason: "Failed".into(),
+            message: format!("{error:#}"),
+            hint: String::new(),
+            retry_after_ms: None,
+        };
         Failed { error, code: bursar_wire::EXIT_FAILED }
     }
 }

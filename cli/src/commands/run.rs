@@ -46,7 +46,8 @@ pub fn run(context: &Context, run: &Run) -> ExitCode {
 
 fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
     if run.command.is_empty() {
-        return Err(Failed::usage("there is no command to run").hint("write it behind --, as in: bursar run --cpu 1 -- make"));
+        return Err(Failed::usage("there is no command to run")
+            .hint("write it behind --, as in: bursar run --cpu 1 -- make"));
     }
     let mut body = ask::body(&run.ask)?;
     let ttl = body.ttl.get_or_insert_with(|| TTL.into()).clone();
@@ -94,7 +95,9 @@ fn persist(mut client: Client, body: &AskBody, key: &str) -> Result<Claim, Failu
     loop {
         match ask::send(&mut client, body, key) {
             Err(Failure::Refused(error)) => return Err(Failure::Refused(error)),
-            Err(failure) if away.get_or_insert_with(Instant::now).elapsed() > AWAY_MAX => return Err(failure),
+            Err(failure) if away.get_or_insert_with(Instant::now).elapsed() > AWAY_MAX => {
+                return Err(failure);
+            }
             Err(_) => thread::sleep(RETRY),
             Ok(claim) => return Ok(claim),
         }
@@ -112,7 +115,8 @@ fn inside_lease(
 ) -> Result<WaitStatus, Failed> {
     // What the command leaves behind comes to us, and not to the init of the machine.
     set_child_subreaper(Some(rustix::process::getpid())).map_err(std::io::Error::from)?;
-    let (gate, opener) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(std::io::Error::from)?;
+    let (gate, opener) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(std::io::Error::from)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), gate.as_raw_fd());
     let child = start(lease, claim, run, &path)?;
     let pid = child.id();
@@ -133,8 +137,12 @@ fn start(lease: &Lease<'_>, claim: &Claim, run: &Run, gate: &str) -> Result<Chil
     command.env(MARK, mark(ClaimId(lease.id), lease.fence));
     command.env("BURSAR_CLAIM", lease.id.to_string()).env("BURSAR_FENCE", lease.fence.to_string());
     command.env("BURSAR_SOCKET", &lease.context.socket.path);
-    let ports: Vec<&str> =
-        claim.lines.iter().filter(|line| line.resource == "port").filter_map(|line| line.pool.as_deref()).collect();
+    let ports: Vec<&str> = claim
+        .lines
+        .iter()
+        .filter(|line| line.resource == "port")
+        .filter_map(|line| line.pool.as_deref())
+        .collect();
     if let Some(first) = ports.first() {
         command.env("PORT", first).env("PORTS", ports.join(","));
     }
@@ -155,7 +163,12 @@ fn reap(child: &Child, tell: &Sender<News>) {
 }
 
 /// Passes signals on and renews the lease until the command ends.
-fn accompany(lease: &Lease<'_>, pid: u32, ttl: Duration, news: &Receiver<News>) -> Result<WaitStatus, Failed> {
+fn accompany(
+    lease: &Lease<'_>,
+    pid: u32,
+    ttl: Duration,
+    news: &Receiver<News>,
+) -> Result<WaitStatus, Failed> {
     let every = (ttl / 3).max(Duration::from_millis(100));
     let mut renew_at = Instant::now() + every;
     let mut lost = false;
@@ -167,7 +180,9 @@ fn accompany(lease: &Lease<'_>, pid: u32, ttl: Duration, news: &Receiver<News>) 
             Err(RecvTimeoutError::Timeout) => {
                 renew_at = Instant::now() + if lost { every } else { lease.renew(&mut lost, every) };
             }
-            Err(RecvTimeoutError::Disconnected) => return Err(anyhow::anyhow!("the command's end was not heard of").into()),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(anyhow::anyhow!("the command's end was not heard of").into());
+            }
         }
     }
 }
@@ -239,7 +254,9 @@ impl Lease<'_> {
         let since = Instant::now();
         loop {
             match self.post(verb, body) {
-                Err(failure @ (Failure::Unreachable { .. } | Failure::Broken { .. })) if since.elapsed() > AWAY_MAX => {
+                Err(failure @ (Failure::Unreachable { .. } | Failure::Broken { .. }))
+                    if since.elapsed() > AWAY_MAX =>
+                {
                     return Err(failure);
                 }
                 Err(Failure::Unreachable { .. } | Failure::Broken { .. }) => thread::sleep(RETRY),
@@ -249,14 +266,27 @@ impl Lease<'_> {
     }
 
     fn attach(&self, pid: u32) -> Result<(), Failed> {
-        let claim = self.insist("attach", &AttachBody { fence: self.fence, pid })?;
+        let claim = match self.insist("attach", &AttachBody { fence: self.fence, pid }) {
+            Ok(claim) => claim,
+            // It has ended already, and knows why.
+            Err(failure @ Failure::Refused(_)) => self.look().map_err(|_| failure)?,
+            Err(failure) => return Err(failure.into()),
+        };
         match claim.phase.as_str() {
             "held" => Ok(()),
             phase => {
                 let ending = claim.ending.map(|ending| format!(": {ending}")).unwrap_or_default();
-                Err(anyhow::anyhow!("the lease could not be made true; it is {phase}{ending}").into())
+                let told = anyhow::anyhow!("the lease could not be made true; it is {phase}{ending}");
+                Err(Failed::from(told).hint("`bursar get events` says more"))
             }
         }
+    }
+
+    fn look(&self) -> Result<Claim, Failure> {
+        self.context
+            .client()
+            .get::<ClaimAnswer>(&format!("/v1/claims/{}", self.id))
+            .map(|answer| answer.claim)
     }
 
     /// Renews; says when to do so again.
@@ -279,9 +309,8 @@ impl Lease<'_> {
             Ok(claim) => self.say_ending(&claim),
             // It was taken back before it was given.
             Err(Failure::Refused(_)) => {
-                let path = format!("/v1/claims/{}", self.id);
-                if let Ok(answer) = self.context.client().get::<ClaimAnswer>(&path) {
-                    self.say_ending(&answer.claim);
+                if let Ok(claim) = self.look() {
+                    self.say_ending(&claim);
                 }
             }
             Err(failure) => eprintln!("bursar: {failure}; the lease ends by itself"),

@@ -37,20 +37,23 @@ fn or_dash(text: Option<String>) -> String {
 /// Claims, one a row.
 pub fn claims(claims: &[wire::Claim]) -> String {
     let header = ["id", "phase", "scope", "class", "lines", "used", "waited", "node", "why"];
-    table(&header, claims.iter().map(|claim| {
-        let why = claim.ending.clone().or_else(|| claim.reason.clone());
-        vec![
-            claim.id.to_string(),
-            claim.phase.clone() + if claim.quarantined { " (quarantined)" } else { "" },
-            claim.scope.clone(),
-            claim.class.clone(),
-            claim.lines.iter().map(line_text).collect::<Vec<_>>().join(" "),
-            or_dash(Some(claim.lines.iter().filter_map(used_text).collect::<Vec<_>>().join(" "))),
-            or_dash(claim.waited_ms.map(millis)),
-            or_dash(claim.node.clone()),
-            or_dash(why),
-        ]
-    }))
+    table(
+        &header,
+        claims.iter().map(|claim| {
+            let why = claim.ending.clone().or_else(|| claim.reason.clone());
+            vec![
+                claim.id.to_string(),
+                claim.phase.clone() + if claim.quarantined { " (quarantined)" } else { "" },
+                claim.scope.clone(),
+                claim.class.clone(),
+                claim.lines.iter().map(line_text).collect::<Vec<_>>().join(" "),
+                or_dash(Some(claim.lines.iter().filter_map(used_text).collect::<Vec<_>>().join(" "))),
+                or_dash(claim.waited_ms.map(millis)),
+                or_dash(claim.node.clone()),
+                or_dash(why),
+            ]
+        }),
+    )
 }
 
 /// A line as people say it: `memory=64M`, `port:20003`.
@@ -78,67 +81,108 @@ pub fn millis(ms: u64) -> String {
 
 /// Supplies, one a row.
 pub fn pools(pools: &[wire::Pool]) -> String {
-    let header = ["resource", "pool", "node", "shape", "capacity", "offered", "reserved", "held", "quarantined"];
-    table(&header, pools.iter().map(|pool| {
-        let amount = |amount| wire::show(&pool.resource, amount);
-        let amounts = [pool.capacity, pool.offered, pool.reserved, pool.held, pool.quarantined].map(amount);
-        let names = [pool.resource.clone(), pool.id.clone(), or_dash(pool.node.clone()), pool.shape.clone()];
-        names.into_iter().chain(amounts).collect()
-    }))
+    let header =
+        ["resource", "pool", "node", "shape", "capacity", "offered", "reserved", "held", "quarantined"];
+    table(
+        &header,
+        pools.iter().map(|pool| {
+            let amount = |amount| wire::show(&pool.resource, amount);
+            let amounts =
+                [pool.capacity, pool.offered, pool.reserved, pool.held, pool.quarantined].map(amount);
+            let names =
+                [pool.resource.clone(), pool.id.clone(), or_dash(pool.node.clone()), pool.shape.clone()];
+            names.into_iter().chain(amounts).collect()
+        }),
+    )
 }
 
 /// Machines, one a row.
 pub fn nodes(nodes: &[wire::Node]) -> String {
-    table(&["node", "state", "labels"], nodes.iter().map(|node| {
-        vec![node.id.clone(), node.state.clone(), or_dash(Some(node.labels.join(" ")))]
-    }))
+    table(
+        &["node", "state", "labels"],
+        nodes
+            .iter()
+            .map(|node| vec![node.id.clone(), node.state.clone(), or_dash(Some(node.labels.join(" ")))]),
+    )
 }
 
 /// The demand tree, one scope a row.
 pub fn scopes(scopes: &[wire::Scope]) -> String {
-    table(&["scope", "weight", "claims"], scopes.iter().map(|scope| {
-        let path = if scope.path.is_empty() { "/".into() } else { scope.path.clone() };
-        vec![path, scope.weight.to_string(), scope.claims.to_string()]
-    }))
+    table(
+        &["scope", "weight", "claims"],
+        scopes.iter().map(|scope| {
+            let path = if scope.path.is_empty() { "/".into() } else { scope.path.clone() };
+            vec![path, scope.weight.to_string(), scope.claims.to_string()]
+        }),
+    )
 }
 
 /// Bounds, one a row.
 pub fn quotas(quotas: &[wire::Quota]) -> String {
-    table(&["scope", "resource", "guaranteed", "limit", "charged"], quotas.iter().map(|quota| {
-        let amount = |amount| wire::show(&quota.resource, amount);
-        let path = if quota.scope.is_empty() { "/".into() } else { quota.scope.clone() };
-        vec![path, quota.resource.clone(), amount(quota.guaranteed), or_dash(quota.limit.map(amount)), amount(quota.charged)]
-    }))
+    table(
+        &["scope", "resource", "guaranteed", "limit", "charged"],
+        quotas.iter().map(|quota| {
+            let amount = |amount| wire::show(&quota.resource, amount);
+            let path = if quota.scope.is_empty() { "/".into() } else { quota.scope.clone() };
+            vec![
+                path,
+                quota.resource.clone(),
+                amount(quota.guaranteed),
+                or_dash(quota.limit.map(amount)),
+                amount(quota.charged),
+            ]
+        }),
+    )
 }
 
 /// Plugins, one a row.
 pub fn plugins(plugins: &[wire::Plugin]) -> String {
-    table(&["role", "id", "home", "state", "library", "version", "reason"], plugins.iter().map(|plugin| {
-        vec![
-            or_dash(Some(plugin.role.clone())),
-            plugin.id.clone(),
-            plugin.home.clone(),
-            plugin.state.clone(),
-            plugin.library.clone(),
-            or_dash(Some(plugin.version.clone())),
-            or_dash(plugin.reason.clone()),
-        ]
-    }))
+    table(
+        &["role", "id", "home", "state", "library", "version", "reason"],
+        plugins.iter().map(|plugin| {
+            vec![
+                or_dash(Some(plugin.role.clone())),
+                plugin.id.clone(),
+                plugin.home.clone(),
+                plugin.state.clone(),
+                plugin.library.clone(),
+                or_dash(Some(plugin.version.clone())),
+                or_dash(plugin.reason.clone()),
+            ]
+        }),
+    )
 }
 
 /// Who decides, one role a row.
 pub fn strategies(strategies: &[wire::Strategy]) -> String {
-    table(&["role", "plugin", "home", "faults"], strategies.iter().map(|strategy| {
-        vec![strategy.role.clone(), strategy.plugin.clone(), strategy.home.clone(), strategy.faults.to_string()]
-    }))
+    table(
+        &["role", "plugin", "home", "faults"],
+        strategies.iter().map(|strategy| {
+            vec![
+                strategy.role.clone(),
+                strategy.plugin.clone(),
+                strategy.home.clone(),
+                strategy.faults.to_string(),
+            ]
+        }),
+    )
 }
 
 /// Events, one a row.
 pub fn events(events: &[wire::EventRow]) -> String {
-    table(&["seq", "at", "event", "claim", "detail"], events.iter().map(|event| {
-        let detail = if event.detail.is_null() { "-".into() } else { event.detail.to_string() };
-        vec![event.seq.to_string(), event.at.clone(), event.kind.clone(), or_dash(event.claim.map(|id| id.to_string())), detail]
-    }))
+    table(
+        &["seq", "at", "event", "claim", "detail"],
+        events.iter().map(|event| {
+            let detail = if event.detail.is_null() { "-".into() } else { event.detail.to_string() };
+            vec![
+                event.seq.to_string(),
+                event.at.clone(),
+                event.kind.clone(),
+                or_dash(event.claim.map(|id| id.to_string())),
+                detail,
+            ]
+        }),
+    )
 }
 
 /// An explanation in sentences.
@@ -149,11 +193,21 @@ pub fn explain(explain: &wire::Explain) -> String {
     let mut told = vec![format!("claim {} waits: {reason}", explain.claim)];
     for on in &explain.waiting_on {
         let amount = |amount| wire::show(&on.resource, amount);
-        let bound = on.quota.as_ref().map(|scope| format!(" below the limit of scope {scope:?}")).unwrap_or_default();
+        let bound =
+            on.quota.as_ref().map(|scope| format!(" below the limit of scope {scope:?}")).unwrap_or_default();
         told.push(format!("  short of {} {}{bound}", amount(on.short_by), on.resource));
         for holder in &on.holders {
-            let until = holder.until.as_ref().map(|until| format!(" until {until} unless renewed")).unwrap_or_default();
-            told.push(format!("    claim {} of {:?} holds {}{until}", holder.claim, holder.scope, amount(holder.amount)));
+            let until = holder
+                .until
+                .as_ref()
+                .map(|until| format!(" until {until} unless renewed"))
+                .unwrap_or_default();
+            told.push(format!(
+                "    claim {} of {:?} holds {}{until}",
+                holder.claim,
+                holder.scope,
+                amount(holder.amount)
+            ));
         }
     }
     told.join("\n")
@@ -161,7 +215,10 @@ pub fn explain(explain: &wire::Explain) -> String {
 
 /// What works and what does not, one finding a row.
 pub fn findings(findings: &[wire::Finding]) -> String {
-    table(&["what", "state", "detail"], findings.iter().map(|finding| {
-        vec![finding.what.clone(), finding.state.clone(), finding.detail.clone()]
-    }))
+    table(
+        &["what", "state", "detail"],
+        findings
+            .iter()
+            .map(|finding| vec![finding.what.clone(), finding.state.clone(), finding.detail.clone()]),
+    )
 }

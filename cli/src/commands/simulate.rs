@@ -41,7 +41,10 @@ struct Report {
 /// `bursar simulate`.
 pub fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
     let trace = read(&simulate.trace)?;
-    let nodes_path = simulate.nodes.as_ref().ok_or_else(|| Failed::usage("an openb trace needs its machines").hint("give them with --nodes"))?;
+    let nodes_path = simulate
+        .nodes
+        .as_ref()
+        .ok_or_else(|| Failed::usage("an openb trace needs its machines").hint("give them with --nodes"))?;
     let nodes = openb::nodes(&read(nodes_path)?).map_err(|why| unreadable(nodes_path, &why))?;
     let pods = openb::pods(&trace).map_err(|why| unreadable(&simulate.trace, &why))?;
     let scratch = scratch(simulate)?;
@@ -83,7 +86,9 @@ fn scratch(simulate: &Simulate) -> Result<std::path::PathBuf, Failed> {
 fn plugins(simulate: &Simulate, scratch: &Path) -> Result<Plugins, Failed> {
     if simulate.plugins.is_empty() {
         let linked = |home: &str| Decider { plugin: home.into(), home: Home::Linked };
-        let unknown = |role: &str, id: &str| Failed::usage(format!("there is no {role} {id:?}")).hint("see `bursar plugin list`");
+        let unknown = |role: &str, id: &str| {
+            Failed::usage(format!("there is no {role} {id:?}")).hint("see `bursar plugin list`")
+        };
         let allocator = || serve::linked_allocator(&simulate.allocator);
         let qos = || serve::linked_qos(&simulate.qos);
         let no_allocator = || unknown("allocator", &simulate.allocator);
@@ -117,7 +122,8 @@ fn plugins(simulate: &Simulate, scratch: &Path) -> Result<Plugins, Failed> {
 fn report(simulate: &Simulate, runs: &[Run], spent: f64, home: &'static str) -> Report {
     let sum = |of: fn(&Run) -> u64| runs.iter().map(of).sum::<u64>();
     let mean = |percent: usize| {
-        let values: Vec<f64> = runs.iter().filter_map(|run| run.allocated.get(percent).copied().flatten()).collect();
+        let values: Vec<f64> =
+            runs.iter().filter_map(|run| run.allocated.get(percent).copied().flatten()).collect();
         let round = |value: f64| (value * 1000.0).round() / 1000.0;
         (!values.is_empty()).then(|| round(values.iter().sum::<f64>() / values.len() as f64))
     };
@@ -134,7 +140,10 @@ fn report(simulate: &Simulate, runs: &[Run], spent: f64, home: &'static str) -> 
         refused: claims - granted,
         faults: sum(|run| run.faults),
         decisions_per_second: (claims as f64 / spent.max(f64::EPSILON)).round(),
-        gpu_allocated_percent: PERCENTS.into_iter().map(|percent| (percent.to_string(), mean(percent))).collect(),
+        gpu_allocated_percent: PERCENTS
+            .into_iter()
+            .map(|percent| (percent.to_string(), mean(percent)))
+            .collect(),
     }
 }
 
@@ -144,7 +153,17 @@ fn table(report: &Report) -> String {
         _ => "unknown".into(),
     };
     show::table(
-        &["allocator", "home", "seeds", "claims", "granted", "refused", "decisions/s", "gpu at 100 %", "gpu at 130 %"],
+        &[
+            "allocator",
+            "home",
+            "seeds",
+            "claims",
+            "granted",
+            "refused",
+            "decisions/s",
+            "gpu at 100 %",
+            "gpu at 130 %",
+        ],
         [vec![
             report.allocator.clone(),
             report.home.into(),

@@ -14,9 +14,16 @@ pub fn strategy(context: &Context, verb: &StrategyVerb) -> Outcome {
         StrategyVerb::Show => client.get("/v1/strategies")?,
         StrategyVerb::Use { role, name } => {
             if !["allocator", "qos"].contains(&role.as_str()) {
-                return Err(Failed::usage(format!("{role:?} is no strategy")).hint("strategies are: allocator, qos"));
+                return Err(
+                    Failed::usage(format!("{role:?} is no strategy")).hint("strategies are: allocator, qos")
+                );
             }
-            client.send("PUT", &format!("/v1/strategies/{role}"), &StrategyBody { plugin: name.clone() }, None)?
+            client.send(
+                "PUT",
+                &format!("/v1/strategies/{role}"),
+                &StrategyBody { plugin: name.clone() },
+                None,
+            )?
         }
     };
     match context.output {

@@ -1,6 +1,10 @@
 //! The engine's thread: takes inputs in batches, steps, makes the batch durable, and hands it on.
 //! Nothing is answered or enforced before it is durable.
-use super::{clock::Clock, follower::{Committed, Follower}, mail::{Answer, Chosen, Inbox, Letter}};
+use super::{
+    clock::Clock,
+    follower::{Committed, Follower},
+    mail::{Answer, Chosen, Inbox, Letter},
+};
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::{Command, Decider, Input, Reason, Refusal, Time, What, bound::BATCH_MAX};
 use bursar_journal::{Error, Journal};
@@ -86,12 +90,10 @@ impl Desk {
     /// Writes the state beside the journal, so that a restart has less to replay. One that cannot be
     /// written costs only time then.
     fn checkpoint(&mut self) {
-        let written = postcard::to_stdvec(&self.engine)
-            .map_err(|error| error.to_string())
-            .and_then(|blob| {
-                let (seq, at) = (self.engine.next_seq(), self.engine.books().at());
-                self.journal.checkpoint(seq, at, blob).map_err(|error| error.to_string())
-            });
+        let written = postcard::to_stdvec(&self.engine).map_err(|error| error.to_string()).and_then(|blob| {
+            let (seq, at) = (self.engine.next_seq(), self.engine.books().at());
+            self.journal.checkpoint(seq, at, blob).map_err(|error| error.to_string())
+        });
         if let Err(error) = written {
             tracing::warn!(error, "no checkpoint could be written");
         }
@@ -99,7 +101,8 @@ impl Desk {
 
     fn patience(&mut self) -> Duration {
         let now = self.clock.now();
-        let due = self.engine.wake_at().map_or(IDLE, |at: Time| Duration::from_nanos(at.0.saturating_sub(now.0)));
+        let due =
+            self.engine.wake_at().map_or(IDLE, |at: Time| Duration::from_nanos(at.0.saturating_sub(now.0)));
         let due = due.min(IDLE);
         if self.full_since.is_some() { due.min(FULL_RETRY) } else { due }
     }
@@ -184,7 +187,13 @@ fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
     let (kept, refused): (Vec<Letter>, Vec<Letter>) = letters.into_iter().partition(|letter| {
         !matches!(
             letter.body,
-            Command::Ask(_) | Command::Attach { .. } | Command::SetNode(_) | Command::SetPool(_) | Command::SetQuota(_) | Command::SetScope(_) | Command::SetResource(_)
+            Command::Ask(_)
+                | Command::Attach { .. }
+                | Command::SetNode(_)
+                | Command::SetPool(_)
+                | Command::SetQuota(_)
+                | Command::SetScope(_)
+                | Command::SetResource(_)
         )
     });
     refused.into_iter().filter_map(|letter| letter.reply).for_each(|reply| {

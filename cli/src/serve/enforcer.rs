@@ -59,7 +59,8 @@ impl Enforcer {
         grace: Duration,
     ) -> Enforcer {
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
-        let mut enforcer = Enforcer { hierarchy, follower, mailbox, workers, inbox, grace, leases, strays, looked };
+        let mut enforcer =
+            Enforcer { hierarchy, follower, mailbox, workers, inbox, grace, leases, strays, looked };
         enforcer.adopt();
         enforcer
     }
@@ -151,7 +152,9 @@ impl Enforcer {
                         tracing::warn!(%claim, %fault, "a lease from before the restart is not held by its driver");
                         self.tell_enforced(claim);
                     }
-                    Err(fault) => self.mailbox.tell(Command::EnforceFailed { claim, message: fault.to_string() }),
+                    Err(fault) => {
+                        self.mailbox.tell(Command::EnforceFailed { claim, message: fault.to_string() })
+                    }
                 }
             }
             Done::Released(claim, Ok(proof)) => {
@@ -315,7 +318,8 @@ impl Enforcer {
         }
         let stray = |claim: &ClaimId| !known.iter().any(|(known, ..)| known == claim);
         let strays = self.hierarchy.cells().into_iter().filter(stray);
-        self.strays = strays.map(|claim| Reclaim::begin(self.hierarchy.cell(claim), Duration::ZERO)).collect();
+        self.strays =
+            strays.map(|claim| Reclaim::begin(self.hierarchy.cell(claim), Duration::ZERO)).collect();
     }
 
     /// Takes a lease's cell and processes over from the daemon that was before.

@@ -42,7 +42,13 @@ impl Follower {
     /// A follower that starts from a recovered state.
     pub fn new(engine: Engine) -> Follower {
         let folded = watch::Sender::new(engine.next_seq());
-        Follower { engine: RwLock::new(engine), bells: Mutex::default(), tail: Mutex::default(), seen: Mutex::default(), folded }
+        Follower {
+            engine: RwLock::new(engine),
+            bells: Mutex::default(),
+            tail: Mutex::default(),
+            seen: Mutex::default(),
+            folded,
+        }
     }
 
     /// Folds a committed batch, then answers and rings.
@@ -88,8 +94,14 @@ impl Follower {
     }
 
     /// Waits until `look` says yes for the claim, or the time is over; says which.
-    pub async fn wait_for(&self, claim: ClaimId, until: Option<Duration>, look: impl Fn(&Engine) -> bool) -> bool {
-        let bell = self.bells.lock().unwrap_or_else(PoisonError::into_inner).entry(claim).or_default().clone();
+    pub async fn wait_for(
+        &self,
+        claim: ClaimId,
+        until: Option<Duration>,
+        look: impl Fn(&Engine) -> bool,
+    ) -> bool {
+        let bell =
+            self.bells.lock().unwrap_or_else(PoisonError::into_inner).entry(claim).or_default().clone();
         let wait = async {
             loop {
                 let rung = bell.notified();
@@ -177,7 +189,11 @@ pub fn answers(batch: &Batch) -> Vec<Answer> {
         }
     }
     let nothing = |seq| Ok(Done { claim: None, seq });
-    answers.into_iter().zip(batch.first_seq..).map(|(answer, seq)| answer.unwrap_or_else(|| nothing(seq))).collect()
+    answers
+        .into_iter()
+        .zip(batch.first_seq..)
+        .map(|(answer, seq)| answer.unwrap_or_else(|| nothing(seq)))
+        .collect()
 }
 
 /// The claim that an event is about.

@@ -81,10 +81,16 @@ impl Host {
         // What was put into the folders meanwhile can be chosen too.
         loader.scan();
         let chosen = match role {
-            Role::Qos => loader.qos(plugin, &config).map(|seated| (seated.decider, Chosen::Qos(seated.plugin))),
-            _ => loader.allocator(plugin, &config).map(|seated| (seated.decider, Chosen::Allocator(seated.plugin))),
+            Role::Qos => {
+                loader.qos(plugin, &config).map(|seated| (seated.decider, Chosen::Qos(seated.plugin)))
+            }
+            _ => loader
+                .allocator(plugin, &config)
+                .map(|seated| (seated.decider, Chosen::Allocator(seated.plugin))),
         };
-        chosen.map_err(|reject| Refusal::new(Reason::BadRequest, reject.to_string()).hint("see `bursar plugin list`"))
+        chosen.map_err(|reject| {
+            Refusal::new(Reason::BadRequest, reject.to_string()).hint("see `bursar plugin list`")
+        })
     }
 
     /// Whether the claim waits no more.
@@ -103,7 +109,9 @@ impl Host {
         if complete || tail.is_empty() && self.follower.read(Engine::next_seq) <= since + 1 {
             return Ok(tail.into_iter().map(|batch| (batch.clone(), self.clock.wall_ms(batch.at))).collect());
         }
-        let unreadable = |error: bursar_journal::Error| Refusal::new(Reason::BadRequest, format!("the journal cannot be read: {error}"));
+        let unreadable = |error: bursar_journal::Error| {
+            Refusal::new(Reason::BadRequest, format!("the journal cannot be read: {error}"))
+        };
         let journal = bursar_journal::Follower::open(&self.state).map_err(unreadable)?;
         let entries = journal.since(since + 1, PAGE_BATCHES).map_err(unreadable)?;
         let committed = self.follower.read(Engine::next_seq);
@@ -121,9 +129,14 @@ fn never_granted(closed: &Closed) -> Refusal {
             Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
                 .hint("wait for it with --wait 30s, or see `bursar get pools`")
         }
-        Ending::WaitExpired => Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
-            .hint("wait longer, ask for less, or see `bursar get claims` for who holds it"),
-        other => Refusal::new(Reason::LeaseExpired, format!("claim {claim} has ended ({})", super::present::ending_name(other))),
+        Ending::WaitExpired => {
+            Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
+                .hint("wait longer, ask for less, or see `bursar get claims` for who holds it")
+        }
+        other => Refusal::new(
+            Reason::LeaseExpired,
+            format!("claim {claim} has ended ({})", super::present::ending_name(other)),
+        ),
     }
 }
 
@@ -140,9 +153,18 @@ impl House for Host {
         match (lease_scope, within) {
             (Some(root), within) => Principal { uid: peer.uid, admin: false, root, within },
             // Its lease is gone and it is about to be: it gets a corner of its own.
-            (None, Some(claim)) => Principal { uid: peer.uid, admin: false, root: format!("uid-{}/lease-{claim}", peer.uid), within },
-            (None, None) if own => Principal { uid: peer.uid, admin: true, root: String::new(), within: None },
-            (None, None) => Principal { uid: peer.uid, admin: false, root: format!("uid-{}", peer.uid), within: None },
+            (None, Some(claim)) => Principal {
+                uid: peer.uid,
+                admin: false,
+                root: format!("uid-{}/lease-{claim}", peer.uid),
+                within,
+            },
+            (None, None) if own => {
+                Principal { uid: peer.uid, admin: true, root: String::new(), within: None }
+            }
+            (None, None) => {
+                Principal { uid: peer.uid, admin: false, root: format!("uid-{}", peer.uid), within: None }
+            }
         }
     }
 
@@ -161,9 +183,10 @@ impl House for Host {
 
     async fn enforced(&self, claim: ClaimId) {
         let enforced = |engine: &Engine| {
-            engine.books().claim(claim).is_none_or(|row| {
-                engine.books().phase(row) > Phase::Held || !engine.books().becoming(row)
-            })
+            engine
+                .books()
+                .claim(claim)
+                .is_none_or(|row| engine.books().phase(row) > Phase::Held || !engine.books().becoming(row))
         };
         self.follower.wait_for(claim, None, enforced).await;
     }
@@ -181,13 +204,17 @@ impl House for Host {
     fn identify(&self, pid: u32) -> Result<Process, Refusal> {
         let found = identify(pid).ok().flatten();
         found.ok_or_else(|| {
-            Refusal::new(Reason::BadRequest, format!("there is no process {pid}")).hint("attach a process that runs")
+            Refusal::new(Reason::BadRequest, format!("there is no process {pid}"))
+                .hint("attach a process that runs")
         })
     }
 
     async fn use_strategy(&self, by: Principal, role: Role, plugin: String) -> Result<(), Refusal> {
         if !by.admin {
-            return Err(Refusal::new(Reason::Forbidden, "only the daemon's own user and root choose strategies"));
+            return Err(Refusal::new(
+                Reason::Forbidden,
+                "only the daemon's own user and root choose strategies",
+            ));
         }
         let (to, chosen) = tokio::task::block_in_place(|| self.choose(role, &plugin))?;
         self.mailbox.ask(by, Command::Swap { role, to }, Some(chosen)).await.map(drop)
@@ -226,7 +253,8 @@ impl House for Host {
     }
 
     fn plugins(&self, _: &Principal) -> Vec<wire::Plugin> {
-        let strategy = |role, decider: &Decider| self.follower.read(|engine| engine.decider(role) == Some(decider));
+        let strategy =
+            |role, decider: &Decider| self.follower.read(|engine| engine.decider(role) == Some(decider));
         // Everything but strategies is asked wherever it was found first; what is linked in stands by.
         let loader = self.loader();
         let seats = |role: Role, decider: &Decider| match role {
@@ -240,27 +268,51 @@ impl House for Host {
         let row = |role: Role| {
             let decider = self.follower.read(|engine| engine.decider(role).cloned())?;
             let home = told::home(decider.home).into();
-            Some(wire::Strategy { role: role.name().into(), plugin: decider.plugin, home, faults: self.follower.faults(role) })
+            Some(wire::Strategy {
+                role: role.name().into(),
+                plugin: decider.plugin,
+                home,
+                faults: self.follower.faults(role),
+            })
         };
         [Role::Allocator, Role::Qos].into_iter().filter_map(row).collect()
     }
 
     fn doctor(&self, _: &Principal) -> wire::Doctor {
         let mut findings = host_findings(&self.hierarchy);
-        let (pools, quarantined, next) = self.follower.read(|engine| {
+        let (pools, quarantined, next, digest) = self.follower.read(|engine| {
             let view = engine.view();
             let quarantined = view.pools.quarantined.iter().filter(|amount| **amount > 0).count();
-            (view.pools.len(), quarantined, engine.next_seq())
+            (view.pools.len(), quarantined, engine.next_seq(), engine.digest())
         });
-        let row = |what: &str, state: &str, detail: String| wire::Finding { what: what.into(), state: state.into(), detail };
-        findings.push(row("journal", "ok", format!("{}: sequence {next}", self.state.display())));
+        let row = |what: &str, state: &str, detail: String| wire::Finding {
+            what: what.into(),
+            state: state.into(),
+            detail,
+        };
+        findings.push(row(
+            "journal",
+            "ok",
+            format!("{}: sequence {next}, state {digest:016x}", self.state.display()),
+        ));
         let state = if quarantined == 0 { "ok" } else { "wrong" };
-        findings.push(row("reclaim", state, format!("{quarantined} of {pools} pools hold what came back without proof")));
+        findings.push(row(
+            "reclaim",
+            state,
+            format!("{quarantined} of {pools} pools hold what came back without proof"),
+        ));
         let listed = self.loader().listings(|_, _| false);
-        let refused: Vec<String> =
-            listed.iter().filter(|plugin| matches!(plugin.state, State::Refused | State::Quarantined)).map(|plugin| plugin.id.clone()).collect();
+        let refused: Vec<String> = listed
+            .iter()
+            .filter(|plugin| matches!(plugin.state, State::Refused | State::Quarantined))
+            .map(|plugin| plugin.id.clone())
+            .collect();
         let state = if refused.is_empty() { "ok" } else { "wrong" };
-        findings.push(row("plugins", state, format!("{} found, refused or quarantined: {}", listed.len(), list(&refused))));
+        findings.push(row(
+            "plugins",
+            state,
+            format!("{} found, refused or quarantined: {}", listed.len(), list(&refused)),
+        ));
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for name in rings.names() {
             let window = rings.window(name, Time(0));

@@ -73,7 +73,8 @@ impl Mailbox {
     fn post(&self, letter: Letter) -> Result<(), Refusal> {
         self.0.try_send(letter).map_err(|error| match error {
             TrySendError::Full(_) => {
-                Refusal::new(Reason::QueueFull, format!("{INBOX_MAX} requests wait already")).hint("try again in a second")
+                Refusal::new(Reason::QueueFull, format!("{INBOX_MAX} requests wait already"))
+                    .hint("try again in a second")
             }
             TrySendError::Disconnected(_) => ending(),
         })

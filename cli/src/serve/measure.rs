@@ -17,7 +17,12 @@ pub const EVERY: Duration = Duration::from_secs(5);
 pub const KEPT: usize = 720;
 
 /// Measures until the daemon ends.
-pub fn run(mut metrics: BTreeMap<String, Box<dyn Metric>>, rings: &Mutex<Rings>, clock: &Clock, ending: &Arc<AtomicBool>) {
+pub fn run(
+    mut metrics: BTreeMap<String, Box<dyn Metric>>,
+    rings: &Mutex<Rings>,
+    clock: &Clock,
+    ending: &Arc<AtomicBool>,
+) {
     while !ending.load(Ordering::Acquire) {
         for (name, metric) in &mut metrics {
             let mut samples = Vec::new();

@@ -70,6 +70,8 @@ pub struct Options {
     pub http: Option<String>,
     /// Plugin folders of the command line.
     pub plugins: Vec<PathBuf>,
+    /// Go on though answers that were given are missing from the journal.
+    pub accept_loss: bool,
     /// Leave after this long without claims and requests.
     pub idle: Option<Duration>,
 }
@@ -79,8 +81,9 @@ pub struct Options {
 /// # Errors
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
-    let Options { settings, state, socket, http, plugins, idle } = options;
-    let journal_options = JournalOptions { ballast_bytes: settings.journal.ballast_bytes, ..JournalOptions::default() };
+    let Options { settings, state, socket, http, plugins, accept_loss, idle } = options;
+    let ballast_bytes = settings.journal.ballast_bytes;
+    let journal_options = JournalOptions { ballast_bytes, accept_loss, ..JournalOptions::default() };
     let (journal, recovered) = Journal::open(&state, journal_options)?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
     let epoch = recovered.epoch;
@@ -92,7 +95,8 @@ pub fn run(options: Options) -> Result<()> {
         true => Hierarchy::detect(&instance(&state)),
         false => Hierarchy::weak(),
     };
-    let mut loader = Loader::new(loader_settings(&settings, &plugins, &state)?).map_err(|reject| anyhow!(reject))?;
+    let mut loader =
+        Loader::new(loader_settings(&settings, &plugins, &state)?).map_err(|reject| anyhow!(reject))?;
     let strategies = seats::strategies(&mut loader, &settings, &engine)?;
     let kinds = seats::kinds(&mut loader, &settings);
     let mut drivers = seats::drivers(&mut loader, &settings);
@@ -130,17 +134,20 @@ pub fn run(options: Options) -> Result<()> {
     follower.fold(greeting);
 
     let (tell, notes) = channel();
-    let workers = Workers::start(drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(), tell.clone())?;
+    let workers = Workers::start(
+        drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(),
+        tell.clone(),
+    )?;
     let grace = Duration::from_millis(settings.enforce.grace_ms);
-    let enforcer =
-        Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace);
+    let enforcer = Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace);
     let enforcer = thread("enforcer", move || enforcer.run())?;
     let (folding, tell_batches) = (follower.clone(), tell.clone());
     let folder = thread("follower", move || fold(&folding, &committed, &tell_batches))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
     let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
     let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
-    let measurer = thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
+    let measurer =
+        thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
     let desk = thread("desk", move || desk.run())?;
 
     let host = Arc::new(Host {
@@ -178,7 +185,8 @@ pub fn run(options: Options) -> Result<()> {
 fn recover(journal: &Journal, recovered: bursar_journal::Recovered) -> Result<Engine> {
     let (mut engine, from) = match recovered.checkpoint {
         Some(checkpoint) => {
-            let engine: Engine = postcard::from_bytes(&checkpoint.blob).context("the checkpoint cannot be read")?;
+            let engine: Engine =
+                postcard::from_bytes(&checkpoint.blob).context("the checkpoint cannot be read")?;
             (engine.resume(), checkpoint.next_seq)
         }
         None => (Engine::new(), 0),
@@ -274,10 +282,16 @@ fn door(
 }
 
 /// Resolves when the daemon is to end.
-async fn until_end(host: &Host, idle: Option<Duration>, desk: &JoinHandle<Result<(), bursar_journal::Error>>) -> Result<()> {
+async fn until_end(
+    host: &Host,
+    idle: Option<Duration>,
+    desk: &JoinHandle<Result<(), bursar_journal::Error>>,
+) -> Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     loop {
-        let look = idle.map_or(Duration::from_secs(1), |idle| (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1)));
+        let look = idle.map_or(Duration::from_secs(1), |idle| {
+            (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))
+        });
         tokio::select! {
             _ = term.recv() => tracing::info!("told to end"),
             _ = int.recv() => tracing::info!("told to end"),

@@ -1,9 +1,7 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
 use super::{clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
-use bursar_interface::{
-    Class, ClaimId, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time,
-};
+use bursar_interface::{ClaimId, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time};
 use bursar_wire as wire;
 
 /// A look at one state, at one time.
@@ -67,7 +65,11 @@ impl Present<'_> {
     pub fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim> {
         match self.engine.books().claim(id) {
             Some(row) => may_see(by, self.scope_of(row)).then(|| self.live(row)),
-            None => self.engine.closed(id).filter(|closed| may_see(by, &closed.scope)).map(|closed| self.closed(closed)),
+            None => self
+                .engine
+                .closed(id)
+                .filter(|closed| may_see(by, &closed.scope))
+                .map(|closed| self.closed(closed)),
         }
     }
 
@@ -107,7 +109,9 @@ impl Present<'_> {
             ending: self.engine.ending(id).map(ending_name),
             evidence: None,
             quarantined: books.quarantined(row),
-            node: Some(books.node_name(view.claims.node[c])).filter(|name| !name.is_empty()).map(str::to_owned),
+            node: Some(books.node_name(view.claims.node[c]))
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
             pids: self.engine.bodies(id).iter().map(|body| body.pid).collect(),
         }
     }
@@ -126,7 +130,8 @@ impl Present<'_> {
     fn closed(&self, closed: &Closed) -> wire::Claim {
         let books = self.engine.books();
         let granted = closed.fence.0 != 0;
-        let granted_at = if granted { self.follower.granted_at(closed.claim) } else { Some(closed.closed_at) };
+        let granted_at =
+            if granted { self.follower.granted_at(closed.claim) } else { Some(closed.closed_at) };
         let lines = closed.lines.iter().map(|line| wire::Line {
             resource: books.spec(line.resource).name.clone(),
             amount: line.amount,
@@ -155,18 +160,30 @@ impl Present<'_> {
         let claim = self.claim(by, id)?;
         let why = self.engine.explain(id);
         let waiting_on = why.as_ref().map_or_else(Vec::new, |why| {
-            let quota = |short: &Short| (why.reason == Reason::InsufficientQuota).then(|| self.quota_scope(id, short.resource)).flatten();
+            let quota = |short: &Short| {
+                (why.reason == Reason::InsufficientQuota)
+                    .then(|| self.quota_scope(id, short.resource))
+                    .flatten()
+            };
             why.short.iter().map(|short| self.waiting_on(by, short, quota(short))).collect()
         });
         let reason = why.map(|why| why.reason.name().to_owned());
-        Some(wire::Explain { claim: id.0, phase: claim.phase, reason, waiting_on, eta_ms: None, would_admit: Vec::new() })
+        Some(wire::Explain {
+            claim: id.0,
+            phase: claim.phase,
+            reason,
+            waiting_on,
+            eta_ms: None,
+            would_admit: Vec::new(),
+        })
     }
 
     fn quota_scope(&self, id: ClaimId, resource: Row) -> Option<String> {
         let (books, view) = (self.engine.books(), self.engine.view());
         let row = books.claim(id)?;
         let quota = books.quota_short(row).map(|(quota, _)| quota as usize)?;
-        (view.quotas.resource[quota] == resource).then(|| books.scope_path(view.quotas.scope[quota]).to_string())
+        (view.quotas.resource[quota] == resource)
+            .then(|| books.scope_path(view.quotas.scope[quota]).to_string())
     }
 
     fn waiting_on(&self, by: &Principal, short: &Short, quota: Option<String>) -> wire::WaitingOn {
@@ -194,7 +211,9 @@ impl Present<'_> {
         let rows = (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0);
         rows.map(|p| wire::Pool {
             id: books.pool_name(p as Row).into(),
-            node: Some(books.node_name(view.pools.node[p])).filter(|name| !name.is_empty()).map(str::to_owned),
+            node: Some(books.node_name(view.pools.node[p]))
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
             resource: books.spec(view.pools.resource[p]).name.clone(),
             shape: shape_name(books.spec(view.pools.resource[p]).shape).into(),
             capacity: view.pools.capacity[p],
@@ -222,7 +241,9 @@ impl Present<'_> {
     pub fn scopes(&self, by: &Principal) -> Vec<wire::Scope> {
         let (books, view) = (self.engine.books(), self.engine.view());
         let mut claims = vec![0; view.scopes.len()];
-        (0..view.claims.len()).filter(|&c| view.claims.id[c] != 0).for_each(|c| claims[view.claims.scope[c] as usize] += 1);
+        (0..view.claims.len())
+            .filter(|&c| view.claims.id[c] != 0)
+            .for_each(|c| claims[view.claims.scope[c] as usize] += 1);
         let rows = (0..view.scopes.len()).filter(|&s| view.scopes.id[s] != 0);
         let mut scopes: Vec<wire::Scope> = rows
             .map(|s| wire::Scope {

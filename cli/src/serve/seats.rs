@@ -23,13 +23,11 @@ pub fn strategies(loader: &mut Loader, settings: &Settings, engine: &Engine) -> 
         engine.decider(role).map_or(configured.to_owned(), |decider| decider.plugin.clone())
     };
     let wanted = chosen(Role::Allocator, &settings.strategy.allocator);
-    let allocator = seated(&wanted, &settings.strategy.allocator, |id| loader.allocator(id, &config_of(settings, id)))?;
+    let allocator =
+        seated(&wanted, &settings.strategy.allocator, |id| loader.allocator(id, &config_of(settings, id)))?;
     let wanted = chosen(Role::Qos, &settings.strategy.qos);
     let qos = seated(&wanted, &settings.strategy.qos, |id| loader.qos(id, &config_of(settings, id)))?;
-    Ok(Plugins {
-        allocator: seat(allocator, ALLOCATOR, linked_allocator)?,
-        qos: seat(qos, QOS, linked_qos)?,
-    })
+    Ok(Plugins { allocator: seat(allocator, ALLOCATOR, linked_allocator)?, qos: seat(qos, QOS, linked_qos)? })
 }
 
 /// The wanted plugin; the configured one where that cannot be had any more.

@@ -1,7 +1,11 @@
 //! What an operator may set, in one TOML file; flags win over it, and it wins over the defaults.
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::{Path, PathBuf}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The config file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -129,7 +133,9 @@ impl Settings {
         }
         let source = config::File::from(path).format(config::FileFormat::Toml);
         let layers = config::Config::builder().add_source(source).build();
-        layers.and_then(config::Config::try_deserialize).with_context(|| format!("config file {}", path.display()))
+        layers
+            .and_then(config::Config::try_deserialize)
+            .with_context(|| format!("config file {}", path.display()))
     }
 
     /// How long a strategy in a child may take.

@@ -52,14 +52,22 @@ fn pool(node: &str, supply: Supply) -> PoolSpec {
 }
 
 /// The supplies with the capacities that the config sets instead.
-fn corrected(settings: &Settings, mut supplies: Vec<Supply>, known: &BTreeSet<String>) -> Result<Vec<Supply>> {
+fn corrected(
+    settings: &Settings,
+    mut supplies: Vec<Supply>,
+    known: &BTreeSet<String>,
+) -> Result<Vec<Supply>> {
     supplies.retain(|supply| known.contains(&supply.resource));
     for (resource, text) in &settings.node.capacity {
         if !known.contains(resource) {
             let names: Vec<&str> = known.iter().map(String::as_str).collect();
-            return Err(anyhow!("config: node.capacity: there is no resource {resource:?}; there are {}", names.join(", ")));
+            return Err(anyhow!(
+                "config: node.capacity: there is no resource {resource:?}; there are {}",
+                names.join(", ")
+            ));
         }
-        let capacity = bursar_wire::quantity(resource, text).map_err(|why| anyhow!("config: node.capacity: {why}"))?;
+        let capacity =
+            bursar_wire::quantity(resource, text).map_err(|why| anyhow!("config: node.capacity: {why}"))?;
         let set = Supply { resource: resource.clone(), pool: resource.clone(), capacity, labels: Vec::new() };
         supplies.retain(|supply| supply.resource != *resource);
         supplies.push(set);
@@ -81,7 +89,8 @@ fn gone(engine: &Engine, node: &str, supplies: &[Supply]) -> Vec<Command> {
         let resource = &books.spec(view.pools.resource[r]).name;
         let used = view.pools.reserved[r] + view.pools.held[r] + view.pools.quarantined[r];
         // What is in use now is left as it is: a port that its holder listens on cannot be found free.
-        let missing = !found.contains_key(&(resource.as_str(), name)) && used == 0 && view.pools.capacity[r] > 0;
+        let missing =
+            !found.contains_key(&(resource.as_str(), name)) && used == 0 && view.pools.capacity[r] > 0;
         missing.then(|| PoolSpec {
             resource: resource.clone(),
             node: Some(node.into()),

@@ -11,8 +11,12 @@ use serde_json::{Value, json};
 pub fn rows(batch: &Batch, wall_ms: i64) -> Vec<EventRow> {
     let last = batch.next_seq().saturating_sub(1);
     let row = |event: &Event| {
-        let (kind, detail) = match (&event.what, event.cause.and_then(|cause| batch.inputs.get(cause as usize))) {
-            (What::Swapped, Some(Input { body: Command::Swap { role, to }, .. })) => ("swapped", swapped(*role, to)),
+        let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
+        let (kind, detail) = match (&event.what, input.map(|Input { body, .. }| body)) {
+            (What::Swapped, Some(Command::Swap { role, to })) => ("swapped", swapped(*role, to)),
+            (What::Draining { ending, .. }, Some(Command::EnforceFailed { message, .. })) => {
+                ("draining", json!({ "ending": ending_name(*ending), "message": message }))
+            }
             (what, _) => told(what),
         };
         EventRow {
@@ -49,10 +53,14 @@ fn told(what: &What) -> (&'static str, Value) {
         What::ResourceSet => ("resource_set", nothing),
         What::NodeSet => ("node_set", nothing),
         What::PoolSet => ("pool_set", nothing),
-        What::PoolSprang { resource, name, .. } => ("pool_sprang", json!({ "resource": resource, "pool": name })),
+        What::PoolSprang { resource, name, .. } => {
+            ("pool_sprang", json!({ "resource": resource, "pool": name }))
+        }
         What::ScopeSet => ("scope_set", nothing),
         What::QuotaSet => ("quota_set", nothing),
-        What::Refused(refusal) => ("refused", json!({ "reason": refusal.reason.name(), "message": refusal.message })),
+        What::Refused(refusal) => {
+            ("refused", json!({ "reason": refusal.reason.name(), "message": refusal.message }))
+        }
         What::Repeated(_) => ("repeated", nothing),
         What::Queued { .. } => ("queued", nothing),
         What::Waiting { reason, .. } => ("waiting", json!({ "reason": reason.name() })),

@@ -97,7 +97,11 @@ impl Witness {
 
     fn same_answer(&self, batch: &Batch, event: &Event, claim: ClaimId) -> Result<(), String> {
         let first = Self::key_of(batch, event).and_then(|key| self.keys.get(&key));
-        if first == Some(&claim) { Ok(()) } else { Err(format!("a repeated ask was answered {claim}, and {first:?} at first")) }
+        if first == Some(&claim) {
+            Ok(())
+        } else {
+            Err(format!("a repeated ask was answered {claim}, and {first:?} at first"))
+        }
     }
 
     /// Checks what is there.
@@ -115,7 +119,8 @@ impl Witness {
         let view = engine.view();
         let mut used = BTreeMap::new();
         for p in (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0) {
-            let (id, now) = (view.pools.id[p], view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p]);
+            let (id, now) =
+                (view.pools.id[p], view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p]);
             if now > view.pools.offered[p].max(self.used.get(&id).copied().unwrap_or(0)) {
                 return Err(format!("pool {id} has {now} in use and offers {}", view.pools.offered[p]));
             }
@@ -171,7 +176,13 @@ mod tests {
 
     fn granted(claim: u64, fence: u64) -> What {
         let by = Decider { plugin: "x".into(), home: Home::Linked };
-        What::Granted { claim: ClaimId(claim), fence: Fence(fence), pools: Vec::new(), lease_until: Time(9), by }
+        What::Granted {
+            claim: ClaimId(claim),
+            fence: Fence(fence),
+            pools: Vec::new(),
+            lease_until: Time(9),
+            by,
+        }
     }
 
     fn queued(claim: u64) -> What {

@@ -8,7 +8,7 @@ use crate::{
 };
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
-    Allocator, Ask, Batch, Class, ClaimId, Command, Decider, Fault, FaultKind, Fence, Home, Input, LineAsk,
+    Allocator, Ask, Batch, ClaimId, Class, Command, Decider, Fault, FaultKind, Fence, Home, Input, LineAsk,
     NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos, QuotaSpec, Rank,
     ResourceSpec, Row, Shape, Time, Used, View,
 };
@@ -150,11 +150,13 @@ impl World {
         for _ in 0..SETTLING {
             self.at += 31 * 86_400 * SECOND / SETTLING as u64;
             let reports = self.live().into_iter().filter(|(_, _, phase)| *phase == Phase::Draining);
-            let inputs: Vec<Input> = reports.map(|(claim, ..)| told(reclaimed(claim))).chain([told(Command::Tick)]).collect();
+            let inputs: Vec<Input> =
+                reports.map(|(claim, ..)| told(reclaimed(claim))).chain([told(Command::Tick)]).collect();
             self.step(inputs)?;
         }
         let view = self.engine.view();
-        let taken = (0..view.pools.len()).any(|p| view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p] > 0);
+        let taken = (0..view.pools.len())
+            .any(|p| view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p] > 0);
         match (self.engine.books().live(), taken) {
             (0, false) => Ok(()),
             (live, _) => Err(format!("{live} claims never came back")),
@@ -165,7 +167,10 @@ impl World {
     fn live(&self) -> Vec<(ClaimId, Fence, Phase)> {
         let view = self.engine.view();
         let rows = (0..view.claims.len()).filter(|&c| view.claims.id[c] != 0);
-        rows.map(|c| (ClaimId(view.claims.id[c]), Fence(view.claims.fence[c]), Phase::of(view.claims.phase[c]))).collect()
+        rows.map(|c| {
+            (ClaimId(view.claims.id[c]), Fence(view.claims.fence[c]), Phase::of(view.claims.phase[c]))
+        })
+        .collect()
     }
 
     /// An input of anybody about anything.
@@ -182,7 +187,11 @@ impl World {
             9 => Command::Renew { claim, fence, ttl_ns: self.random.below(20 * SECOND) },
             10 | 11 => Command::Release { claim, fence },
             12 => Command::Cancel { claim },
-            13 => Command::Settle { claim, fence, used: vec![Used { resource: "memory".into(), amount: self.random.word() >> 30 }] },
+            13 => Command::Settle {
+                claim,
+                fence,
+                used: vec![Used { resource: "memory".into(), amount: self.random.word() >> 30 }],
+            },
             14 | 15 => Command::Attach { claim, fence, process: self.process() },
             16..22 => return told(self.edge(claim, phase)),
             _ => return told(self.operator()),
@@ -196,14 +205,22 @@ impl World {
     }
 
     fn process(&mut self) -> Process {
-        Process { pid: self.random.below(1000) as u32 + 2, started: self.random.word() >> 40, boot: format!("boot-{}", self.boots) }
+        Process {
+            pid: self.random.below(1000) as u32 + 2,
+            started: self.random.word() >> 40,
+            boot: format!("boot-{}", self.boots),
+        }
     }
 
     fn ask(&mut self) -> Ask {
         let mut lines = Vec::new();
         for (resource, most) in [("cpu", 5000), ("memory", 20_000), ("gpu", 2500)] {
             if self.random.chance(1, 2) {
-                lines.push(LineAsk { resource: resource.into(), amount: self.random.below(most), ..LineAsk::default() });
+                lines.push(LineAsk {
+                    resource: resource.into(),
+                    amount: self.random.below(most),
+                    ..LineAsk::default()
+                });
             }
         }
         if self.random.chance(1, 4) {
@@ -335,7 +352,9 @@ impl Qos for Moody<()> {
         if self.mood.chance(1, 6) {
             return Err(Fault::of(FaultKind::Overrun, "thinking"));
         }
-        ranks.iter_mut().for_each(|rank| *rank = Rank { tier: self.mood.below(3), share: self.mood.below(3) });
+        ranks
+            .iter_mut()
+            .for_each(|rank| *rank = Rank { tier: self.mood.below(3), share: self.mood.below(3) });
         Ok(())
     }
 }

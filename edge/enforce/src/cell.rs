@@ -78,7 +78,8 @@ impl Cell {
     pub fn build(&mut self, limits: Limits) -> io::Result<()> {
         self.limits = limits;
         self.groups().try_for_each(Group::make)?;
-        let v1 = |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
+        let v1 =
+            |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
         let v2 = |name: &str| self.v2.as_ref().filter(|_| self.v2_controllers.iter().any(|has| has == name));
         if let Some(milli) = limits.cpu_milli {
             let quota = (milli * CPU_PERIOD_US / 1000).max(CPU_QUOTA_US_MIN);
@@ -151,7 +152,8 @@ impl Cell {
 
     /// What it used so far.
     pub fn usage(&self) -> Usage {
-        let v1 = |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
+        let v1 =
+            |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
         let v2 = self.v2.as_ref();
         let cpu_v1 = v1("cpuacct").and_then(|group| group.number("cpuacct.usage"));
         let cpu_v2 = || v2.and_then(|group| group.keyed("cpu.stat", "usage_usec")).map(|us| us * 1000);

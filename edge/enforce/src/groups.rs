@@ -82,7 +82,11 @@ impl Group {
                 continue;
             }
             let below = fs::read_dir(&group).into_iter().flatten().flatten();
-            ahead.extend(below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+            ahead.extend(
+                below
+                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                    .map(|entry| entry.path()),
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 use crate::{
     Cell,
     groups::Group,
+    marks::marked_by,
     mounts::{Mounts, mounts},
 };
 use bursar_interface::ClaimId;
@@ -169,6 +170,9 @@ impl Hierarchy {
 
     /// The claim whose cell holds a process, if any.
     pub fn holder(&self, pid: u32) -> Option<ClaimId> {
+        if !self.grouped() {
+            return marked_by(pid);
+        }
         let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
         let ours: Vec<&str> = folders.filter_map(|group| group.0.file_name()?.to_str()).collect();

@@ -42,6 +42,17 @@ fn alive(pid: u32) -> bool {
     crate::identify(pid).is_ok_and(|process| process.is_some())
 }
 
+/// The claim whose mark a process carries. A process can shed it: without groups nothing better is known.
+pub(crate) fn marked_by(pid: u32) -> Option<ClaimId> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let start = format!("{MARK}=");
+    let marks =
+        environment.split(|&byte| byte == 0).filter_map(|variable| variable.strip_prefix(start.as_bytes()));
+    marks
+        .filter_map(|mark| std::str::from_utf8(mark).ok()?.split(':').next()?.parse().ok().map(ClaimId))
+        .next()
+}
+
 fn carries(process: &procfs::process::Process, claim: ClaimId) -> bool {
     // The environment of others' processes cannot be read, and none of those is ours.
     let Ok(environment) = std::fs::read(format!("/proc/{}/environ", process.pid)) else { return false };

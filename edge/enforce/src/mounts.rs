@@ -30,7 +30,10 @@ fn parse(mounted: &str, own: &str) -> Mounts {
         let Some((before, after)) = line.split_once(" - ") else { continue };
         let before: Vec<&str> = before.split(' ').collect();
         let after: Vec<&str> = after.split(' ').collect();
-        let (&[_, _, _, root, point, ..], &[kind, _, options, ..]) = (before.as_slice(), after.as_slice()) else { continue };
+        let (&[_, _, _, root, point, ..], &[kind, _, options, ..]) = (before.as_slice(), after.as_slice())
+        else {
+            continue;
+        };
         let place = |name: &str| stand(Path::new(&unescape(point)), root, own_path(own, name).unwrap_or("/"));
         match kind {
             "cgroup2" => mounts.v2 = mounts.v2.or_else(|| Some(place(""))),

@@ -1,6 +1,7 @@
 //! TCP ports: held without listening, so that the holder can listen over it; proved free by listening.
 use rustix::net::{
-    AddressFamily, Ipv4Addr, SocketAddrV4, SocketFlags, SocketType, bind, listen, socket_with, sockopt::set_socket_reuseaddr,
+    AddressFamily, Ipv4Addr, SocketAddrV4, SocketFlags, SocketType, bind, listen, socket_with,
+    sockopt::set_socket_reuseaddr,
 };
 use std::{io, os::fd::OwnedFd};
 
@@ -50,7 +51,8 @@ mod tests {
         drop(server);
         drop(hold);
         // A process that is being forked elsewhere holds copies of our sockets until it becomes another program.
-        let free = (0..100).any(|_| prove_port(port).map_err(|_| std::thread::sleep(Duration::from_millis(10))).is_ok());
+        let free = (0..100)
+            .any(|_| prove_port(port).map_err(|_| std::thread::sleep(Duration::from_millis(10))).is_ok());
         assert!(free, "free again");
     }
 }

@@ -19,14 +19,15 @@ pub fn boot_id() -> io::Result<String> {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn identify(pid: u32) -> io::Result<Option<Process>> {
-    Ok(started(pid)?.map(|started| (started, boot_id())).map_or(Ok(None), |(started, boot)| {
-        boot.map(|boot| Some(Process { pid, started, boot }))
-    })?)
+    Ok(started(pid)?
+        .map(|started| (started, boot_id()))
+        .map_or(Ok(None), |(started, boot)| boot.map(|boot| Some(Process { pid, started, boot })))?)
 }
 
 /// Whether a process still is the one that was meant.
 pub fn same(process: &Process) -> bool {
-    started(process.pid).ok().flatten() == Some(process.started) && boot_id().is_ok_and(|boot| boot == process.boot)
+    started(process.pid).ok().flatten() == Some(process.started)
+        && boot_id().is_ok_and(|boot| boot == process.boot)
 }
 
 /// When a process started, in clock ticks since boot; `None` if it is gone or a zombie.
@@ -45,7 +46,8 @@ fn started(pid: u32) -> io::Result<Option<u64>> {
 }
 
 fn gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 /// Sends a signal to a process if it still is the one that was meant. A process that is gone is no error.

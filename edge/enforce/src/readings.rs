@@ -17,7 +17,8 @@ pub fn memory_bytes() -> Option<u64> {
 /// Processes and threads that there may be for this process.
 pub fn pids() -> Option<u64> {
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let machine = number("/proc/sys/kernel/pid_max")?.min(number("/proc/sys/kernel/threads-max").unwrap_or(u64::MAX));
+    let machine =
+        number("/proc/sys/kernel/pid_max")?.min(number("/proc/sys/kernel/threads-max").unwrap_or(u64::MAX));
     Some(own_limits("pids", &["pids.max"]).fold(machine, u64::min))
 }
 
@@ -26,7 +27,8 @@ fn own_limits(controller: &'static str, files: &'static [&'static str]) -> impl 
     let mounts = crate::mounts::mounts().unwrap_or_default();
     let own = mounts.v1.get(controller).cloned().into_iter().chain(mounts.v2);
     let ancestors = own.flat_map(|path| path.ancestors().map(ToOwned::to_owned).collect::<Vec<_>>());
-    let texts = ancestors.flat_map(move |path| files.iter().map(move |file| fs::read_to_string(path.join(file))));
+    let texts =
+        ancestors.flat_map(move |path| files.iter().map(move |file| fs::read_to_string(path.join(file))));
     texts.filter_map(|text| text.ok()?.trim().parse().ok())
 }
 
@@ -35,8 +37,11 @@ pub fn gpus() -> Vec<String> {
     let folder = fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
     let mut devices: Vec<_> = folder.map(|device| device.path()).collect();
     devices.sort();
-    let model = |text: String| text.lines().find_map(|line| line.strip_prefix("Model:")).map(|name| name.trim().to_owned());
-    let models = devices.iter().map(|device| fs::read_to_string(device.join("information")).ok().and_then(model));
+    let model = |text: String| {
+        text.lines().find_map(|line| line.strip_prefix("Model:")).map(|name| name.trim().to_owned())
+    };
+    let models =
+        devices.iter().map(|device| fs::read_to_string(device.join("information")).ok().and_then(model));
     models.map(|model| model.unwrap_or_else(|| "unknown".into())).collect()
 }
 

@@ -55,7 +55,11 @@ impl Reclaim {
             return Progress::Pending;
         }
         let members = self.cell.members();
-        Progress::Stuck(format!("{} processes do not end: {:?}", members.len(), &members[..members.len().min(8)]))
+        Progress::Stuck(format!(
+            "{} processes do not end: {:?}",
+            members.len(),
+            &members[..members.len().min(8)]
+        ))
     }
 
     fn proof(&self) -> Proof {

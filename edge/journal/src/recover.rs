@@ -10,7 +10,7 @@ use crate::{
 use rusqlite::Connection;
 
 const HINT: &str = "nothing was changed: restore the state directory from a copy that is whole, or \
-    accept the loss after you ended what still runs under the lost leases";
+    end what still runs under the lost leases and accept the loss with `bursar serve --accept-loss`";
 
 /// What a journal came back with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
 use crate::{amount, duration, text};
-use bursar_interface::{Ask, Class, Fence, LineAsk, Reason, Refusal, Used, bound::{TTL_NS_DEFAULT, TTL_NS_MAX}};
+use bursar_interface::{
+    Ask, Class, Fence, LineAsk, Reason, Refusal, Used,
+    bound::{TTL_NS_DEFAULT, TTL_NS_MAX},
+};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/claims`.

@@ -241,8 +241,11 @@ impl Client {
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend(body.unwrap_or_default());
-        stream.get_mut().write_all(&bytes)?;
-        Head::read(stream)
+        // A daemon that does not want to hear the rest has answered already.
+        match stream.get_mut().write_all(&bytes) {
+            Ok(()) => Head::read(stream),
+            Err(error) => Head::read(stream).map_err(|_| error),
+        }
     }
 }
 

@@ -20,7 +20,8 @@ mod tests {
 
     #[test]
     fn the_defaults_of_every_role_are_linked_in() {
-        let mut ids: Vec<(Role, &str)> = super::entries().map(|entry| (entry.make.role(), entry.id)).collect();
+        let mut ids: Vec<(Role, &str)> =
+            super::entries().map(|entry| (entry.make.role(), entry.id)).collect();
         ids.sort();
         let expected = [
             (Role::Resource, "cpu"),

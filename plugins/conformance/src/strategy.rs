@@ -1,7 +1,7 @@
 //! What strategies must keep to: lawful, the same every time, a fresh one like a warmed one.
 use bursar_interface::{
-    Allocator, Ask, ClaimId, Class, Fence, LineAsk, NodeSpec, Overlay, Plan, PoolSpec, Qos, Rank, ResourceSpec, Row, Shape,
-    Take, Time,
+    Allocator, Ask, ClaimId, Class, Fence, LineAsk, NodeSpec, Overlay, Plan, PoolSpec, Qos, Rank,
+    ResourceSpec, Row, Shape, Take, Time,
 };
 use bursar_pool::Books;
 
@@ -86,11 +86,24 @@ fn carry_out(books: &mut Books, takes: &[Take], round: u64) -> Result<(), String
 /// Four unlike machines.
 fn fleet() -> Books {
     let mut books = Books::new();
-    for (name, shape, piece) in [("cpu", Shape::Capacity, 0), ("memory", Shape::Capacity, 0), ("gpu", Shape::Unit, 1000)] {
+    for (name, shape, piece) in
+        [("cpu", Shape::Capacity, 0), ("memory", Shape::Capacity, 0), ("gpu", Shape::Unit, 1000)]
+    {
         let (name, unit) = (name.into(), "pieces".into());
-        books.set_resource(&ResourceSpec { name, shape, unit, min: 1, step: 1, piece, springs: 0, driven: false });
+        books.set_resource(&ResourceSpec {
+            name,
+            shape,
+            unit,
+            min: 1,
+            step: 1,
+            piece,
+            springs: 0,
+            driven: false,
+        });
     }
-    for (name, cpu, memory, gpus) in [("a", 8000, 64, 0), ("b", 4000, 16, 2), ("c", 16_000, 32, 1), ("d", 2000, 128, 0)] {
+    for (name, cpu, memory, gpus) in
+        [("a", 8000, 64, 0), ("b", 4000, 16, 2), ("c", 16_000, 32, 1), ("d", 2000, 128, 0)]
+    {
         books.set_node(&NodeSpec { name: name.into(), ..NodeSpec::default() });
         let mut pool = |resource: &str, pool: String, capacity| {
             let (resource, node) = (resource.into(), Some(name.into()));

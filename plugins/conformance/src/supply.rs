@@ -1,8 +1,12 @@
 //! What resources and metrics must keep to: bounds that make sense, names that say their unit.
-use bursar_interface::{Metric, Resource, Time, bound::{AMOUNT_MAX, NAME_BYTES_MAX}};
+use bursar_interface::{
+    Metric, Resource, Time,
+    bound::{AMOUNT_MAX, NAME_BYTES_MAX},
+};
 
 /// Units that a sample's name may end in.
-const UNITS: [&str; 8] = ["_bytes", "_ratio", "_percent", "_seconds", "_total", "_milli", "_load1", "_processes"];
+const UNITS: [&str; 8] =
+    ["_bytes", "_ratio", "_percent", "_seconds", "_total", "_milli", "_load1", "_processes"];
 
 /// Tries a resource.
 ///
@@ -13,7 +17,9 @@ pub fn resource(resource: &dyn Resource) -> Result<(), String> {
     if spec != resource.spec() {
         return Err("asked twice, it says two things".into());
     }
-    let sound_name = !spec.name.is_empty() && spec.name.len() <= NAME_BYTES_MAX && !spec.name.contains([':', '=', '/', ' ']);
+    let sound_name = !spec.name.is_empty()
+        && spec.name.len() <= NAME_BYTES_MAX
+        && !spec.name.contains([':', '=', '/', ' ']);
     if !sound_name {
         return Err(format!("{:?} cannot be written as KIND=AMOUNT", spec.name));
     }
@@ -38,7 +44,9 @@ pub fn metric(metric: &mut dyn Metric) -> Result<(), String> {
         if let Some(sample) = samples.iter().find(|sample| sample.at != at) {
             return Err(format!("{} was asked for at {at} and says {}", sample.name, sample.at));
         }
-        if let Some(sample) = samples.iter().find(|sample| !UNITS.iter().any(|unit| sample.name.ends_with(unit))) {
+        if let Some(sample) =
+            samples.iter().find(|sample| !UNITS.iter().any(|unit| sample.name.ends_with(unit)))
+        {
             return Err(format!("{} does not end in its unit ({})", sample.name, UNITS.join(", ")));
         }
         let names: Vec<String> = samples.into_iter().map(|sample| sample.name).collect();
@@ -91,7 +99,9 @@ mod tests {
     #[test]
     fn samples_that_make_no_sense_are_named() {
         assert_eq!(metric(&mut Says(|at| Sample { name: "heap_bytes".into(), at, value: None })), Ok(()));
-        assert!(metric(&mut Says(|_| Sample { name: "heap_bytes".into(), at: Time(0), value: None })).is_err());
+        assert!(
+            metric(&mut Says(|_| Sample { name: "heap_bytes".into(), at: Time(0), value: None })).is_err()
+        );
         assert!(metric(&mut Says(|at| Sample { name: "heap".into(), at, value: None })).is_err());
         assert!(metric(&mut Says(|at| Sample { name: format!("heap{at}_bytes"), at, value: None })).is_err());
     }

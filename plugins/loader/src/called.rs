@@ -1,5 +1,7 @@
 //! Resources, drivers and metrics behind the border: owned values as JSON, an operation by name.
-use bursar_interface::{Amount, Driver, Fault, FaultKind, Lease, Metric, Proof, ResourceSpec, Sample, Supply, Time};
+use bursar_interface::{
+    Amount, Driver, Fault, FaultKind, Lease, Metric, Proof, ResourceSpec, Sample, Supply, Time,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{child::Child, inline::InlineCall};
@@ -12,7 +14,8 @@ pub(crate) enum Called {
 
 impl Called {
     fn ask<T: DeserializeOwned>(&mut self, operation: &str, argument: &impl Serialize) -> Result<T, Fault> {
-        let nonsense = |error: serde_json::Error| Fault::of(FaultKind::Nonsense, format!("{operation}: {error}"));
+        let nonsense =
+            |error: serde_json::Error| Fault::of(FaultKind::Nonsense, format!("{operation}: {error}"));
         let argument = serde_json::to_vec(argument).map_err(nonsense)?;
         let answer = match self {
             Called::Inline(plugin) => plugin.call(operation, &argument)?,

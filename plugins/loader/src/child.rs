@@ -75,14 +75,17 @@ impl Link {
         let (program, args) = &recipe.host;
         let mut command = Command::new(program);
         command.args(args).arg(&recipe.library).arg(recipe.role).arg(&recipe.id);
-        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| ENVIRONMENT.iter().any(|known| name == known)));
+        command
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| ENVIRONMENT.iter().any(|known| name == known)));
         command.stdin(OwnedFd::from(theirs)).stderr(Stdio::piped());
         command.stdout(mirror.map_or_else(Stdio::null, Stdio::from));
         let mut process = command.spawn()?;
         if let Some(stderr) = process.stderr.take() {
             let plugin = recipe.id.clone();
             // Without a thread for it the child's log is lost, and nothing else.
-            let _ = std::thread::Builder::new().name("plugin-log".into()).spawn(move || relay(&plugin, stderr));
+            let _ =
+                std::thread::Builder::new().name("plugin-log".into()).spawn(move || relay(&plugin, stderr));
         }
         Ok(Link { process, socket, turn: 0 })
     }
@@ -102,7 +105,8 @@ impl Link {
     fn cpu(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
         let stats = tasks.into_iter().flatten().flatten().map(|task| task.path().join("schedstat"));
-        let spent = stats.filter_map(|stat| std::fs::read_to_string(stat).ok()?.split(' ').next()?.parse::<u64>().ok());
+        let spent = stats
+            .filter_map(|stat| std::fs::read_to_string(stat).ok()?.split(' ').next()?.parse::<u64>().ok());
         Duration::from_nanos(spent.sum())
     }
 
@@ -112,7 +116,9 @@ impl Link {
             return format!("it did not answer within {START_MAX:?}");
         }
         let _ = self.process.kill();
-        self.process.wait().map_or_else(|error| error.to_string(), |status| format!("the child ended: {status}"))
+        self.process
+            .wait()
+            .map_or_else(|error| error.to_string(), |status| format!("the child ended: {status}"))
     }
 }
 
@@ -179,11 +185,17 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts a child and waits until its plugin is made. Strategies get a mirror of the books.
-    pub(crate) fn start(recipe: Recipe, health: Arc<Health>, deadline: Duration, mirrored: bool) -> Result<Child, Reject> {
+    pub(crate) fn start(
+        recipe: Recipe,
+        health: Arc<Health>,
+        deadline: Duration,
+        mirrored: bool,
+    ) -> Result<Child, Reject> {
         let plugin = format!("{} {}", recipe.role, recipe.id);
         let refuse = |why: String| Reject::Make { plugin: plugin.clone(), why };
         let mirror = mirrored.then(Mirror::new).transpose().map_err(|error| refuse(error.to_string()))?;
-        let mut child = Child { recipe, health, deadline, state: State::Down(Instant::now()), pause: PAUSES.0, mirror };
+        let mut child =
+            Child { recipe, health, deadline, state: State::Down(Instant::now()), pause: PAUSES.0, mirror };
         let file = child.file().map_err(|error| refuse(error.to_string()))?;
         child.state = State::Up(Link::start(&child.recipe, file).map_err(refuse)?);
         Ok(child)
@@ -194,7 +206,10 @@ impl Child {
     }
 
     /// Asks, with what the mirror shows if there is one.
-    fn ask(&mut self, question: impl FnOnce(Option<&mut Mirror>) -> io::Result<Question>) -> Result<Reply, Fault> {
+    fn ask(
+        &mut self,
+        question: impl FnOnce(Option<&mut Mirror>) -> io::Result<Question>,
+    ) -> Result<Reply, Fault> {
         self.health.admit()?;
         self.revive();
         let State::Up(link) = &mut self.state else {
@@ -204,7 +219,9 @@ impl Child {
         let (cpu, start) = (link.cpu(), Instant::now());
         let answered = link.send(&question).and_then(|()| link.receive(start + self.deadline));
         match answered {
-            Ok(Reply::Fault(kind, message)) => Err(self.health.count(Fault::of(FaultKind::of(kind), message))),
+            Ok(Reply::Fault(kind, message)) => {
+                Err(self.health.count(Fault::of(FaultKind::of(kind), message)))
+            }
             Ok(reply) => {
                 self.pause = PAUSES.0;
                 Ok(reply)
@@ -215,7 +232,9 @@ impl Child {
 
     /// Ends a child that failed. One that was late only because it was starved is not to blame.
     fn lose(&mut self, cpu_before: Duration, error: &io::Error) -> Fault {
-        let State::Up(mut link) = std::mem::replace(&mut self.state, State::Down(Instant::now() + self.pause)) else {
+        let State::Up(mut link) =
+            std::mem::replace(&mut self.state, State::Down(Instant::now() + self.pause))
+        else {
             return Fault::of(FaultKind::Died, error.to_string());
         };
         self.pause = (self.pause * 2).min(PAUSES.1);
@@ -225,7 +244,10 @@ impl Child {
         let spent = link.cpu().saturating_sub(cpu_before);
         // It may have ended meanwhile.
         let _ = link.process.kill();
-        let fault = Fault::of(FaultKind::Overrun, format!("no answer within {:?}, having used {spent:?} of cpu", self.deadline));
+        let fault = Fault::of(
+            FaultKind::Overrun,
+            format!("no answer within {:?}, having used {spent:?} of cpu", self.deadline),
+        );
         if spent >= self.deadline { self.health.count(fault) } else { fault }
     }
 
@@ -238,7 +260,8 @@ impl Child {
                 let (recipe, file) = (self.recipe.clone(), self.file());
                 let (tell, told) = sync_channel(1);
                 let start = move || {
-                    let link = file.map_err(|error| error.to_string()).and_then(|file| Link::start(&recipe, file));
+                    let link =
+                        file.map_err(|error| error.to_string()).and_then(|file| Link::start(&recipe, file));
                     // If nobody waits any more, the child ends with the link.
                     let _ = tell.send(link);
                 };

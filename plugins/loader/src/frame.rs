@@ -45,19 +45,26 @@ pub(crate) fn send<T: Serialize>(mut to: &UnixStream, turn: u64, what: &T) -> io
     frame = postcard::to_extend(&(turn, what), frame).map_err(io::Error::other)?;
     let length = frame.len() - 4;
     if length > FRAME_BYTES_MAX {
-        return Err(io::Error::other(format!("a frame of {length} bytes; at most {FRAME_BYTES_MAX} are taken")));
+        return Err(io::Error::other(format!(
+            "a frame of {length} bytes; at most {FRAME_BYTES_MAX} are taken"
+        )));
     }
     frame[..4].copy_from_slice(&(length as u32).to_le_bytes());
     to.write_all(&frame)
 }
 
 /// Receives one frame; with a deadline, [`ErrorKind::TimedOut`] once it has passed.
-pub(crate) fn receive<T: DeserializeOwned>(from: &UnixStream, until: Option<Instant>) -> io::Result<(u64, T)> {
+pub(crate) fn receive<T: DeserializeOwned>(
+    from: &UnixStream,
+    until: Option<Instant>,
+) -> io::Result<(u64, T)> {
     let mut length = [0; 4];
     fill(from, &mut length, until)?;
     let length = u32::from_le_bytes(length) as usize;
     if length > FRAME_BYTES_MAX {
-        return Err(io::Error::other(format!("a frame of {length} bytes; at most {FRAME_BYTES_MAX} are taken")));
+        return Err(io::Error::other(format!(
+            "a frame of {length} bytes; at most {FRAME_BYTES_MAX} are taken"
+        )));
     }
     let mut frame = vec![0; length];
     fill(from, &mut frame, until)?;

@@ -80,7 +80,11 @@ fn take(standard: std::os::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// What a plugin prints or reads goes nowhere, instead of into the conversation.
 fn put_away(descriptor: i32) -> io::Result<()> {
-    let null = OpenOptions::new().read(true).write(true).custom_flags(OFlags::CLOEXEC.bits() as i32).open("/dev/null")?;
+    let null = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::CLOEXEC.bits() as i32)
+        .open("/dev/null")?;
     match descriptor {
         0 => rustix::stdio::dup2_stdin(&null)?,
         _ => rustix::stdio::dup2_stdout(&null)?,
@@ -112,13 +116,17 @@ impl Plugin {
         let answered = match (self, glass, question) {
             (Plugin::Allocator(plugin), Some(glass), Question::Place(layout, queue, room)) => {
                 let mut takes = vec![RTake::default(); room as usize];
-                let place = |view: RView<'_>| plugin.place(view, queue.as_slice().into(), takes.as_mut_slice().into());
+                let place = |view: RView<'_>| {
+                    plugin.place(view, queue.as_slice().into(), takes.as_mut_slice().into())
+                };
                 let placed = glass.look(&layout, place).into_result();
                 placed.map(|len| takes.truncate(len as usize)).map(|()| Reply::Takes(told(&takes)))
             }
             (Plugin::Qos(plugin), Some(glass), Question::Rank(layout, pending)) => {
                 let mut ranks = vec![RRank::default(); pending.len()];
-                let rank = |view: RView<'_>| plugin.rank(view, pending.as_slice().into(), ranks.as_mut_slice().into());
+                let rank = |view: RView<'_>| {
+                    plugin.rank(view, pending.as_slice().into(), ranks.as_mut_slice().into())
+                };
                 let ranked = glass.look(&layout, rank).into_result();
                 ranked.map(|()| Reply::Ranks(ranks.iter().map(|rank| (rank.tier, rank.share)).collect()))
             }
@@ -126,7 +134,10 @@ impl Plugin {
                 let answer = plugin.call(operation.as_str().into(), argument.as_slice().into()).into_result();
                 answer.map(RVec::into_vec).map(Reply::Bytes)
             }
-            _ => Err(RFault { kind: FaultKind::Nonsense as u32, message: "not a question for this role".into() }),
+            _ => Err(RFault {
+                kind: FaultKind::Nonsense as u32,
+                message: "not a question for this role".into(),
+            }),
         };
         answered.unwrap_or_else(|fault| Reply::Fault(fault.kind, fault.message.into()))
     }

@@ -32,7 +32,9 @@ impl Watched {
         let (outcome, took) = self.watchdog.watch(&self.sha256, call);
         let spent = thread_cpu().saturating_sub(before);
         match outcome {
-            RErr(fault) => Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string()))),
+            RErr(fault) => {
+                Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string())))
+            }
             // One that was starved of cpu is innocent, and its answer as good as any.
             ROk(_) if spent > self.deadline || took > self.deadline * STARVED => {
                 let late = format!("took {took:?} and {spent:?} of cpu, the deadline is {:?}", self.deadline);
@@ -111,7 +113,9 @@ impl InlineCall {
         self.health.admit()?;
         match self.plugin.call(operation.into(), argument.into()) {
             ROk(answer) => Ok(answer.into_vec()),
-            RErr(fault) => Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string()))),
+            RErr(fault) => {
+                Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string())))
+            }
         }
     }
 }

@@ -1,9 +1,19 @@
 //! A look at a file before any of its code runs: dlopen runs initialisers, and maps a cut-off file
 //! into a crash.
-use crate::{Reject, trust::{check_owner, sha256}};
+use crate::{
+    Reject,
+    trust::{check_owner, sha256},
+};
 use bursar_interface::Manifest;
-use object::{Endianness, Object, ObjectSection, elf, read::elf::{ElfFile64, FileHeader, ProgramHeader}};
-use std::{fs, io::Read, path::{Path, PathBuf}};
+use object::{
+    Endianness, Object, ObjectSection, elf,
+    read::elf::{ElfFile64, FileHeader, ProgramHeader},
+};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// The largest library that is looked at, in bytes (256 MiB).
 const LIBRARY_BYTES_MAX: u64 = 256 << 20;
@@ -23,7 +33,10 @@ pub struct Candidate {
 impl std::fmt::Debug for Candidate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Megabytes of machine code are of no use to a reader.
-        f.debug_struct("Candidate").field("path", &self.path).field("sha256", &self.sha256).finish_non_exhaustive()
+        f.debug_struct("Candidate")
+            .field("path", &self.path)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,7 +49,10 @@ pub fn inspect(path: &Path) -> Result<Candidate, Reject> {
     let mut file = fs::File::open(path).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
     if !meta.is_file() || meta.len() > LIBRARY_BYTES_MAX {
-        return Err(Reject::NotALibrary { path: name(path), why: "not a regular file, or far too large".into() });
+        return Err(Reject::NotALibrary {
+            path: name(path),
+            why: "not a regular file, or far too large".into(),
+        });
     }
     check_owner(path)?;
     let mut bytes = Vec::with_capacity(meta.len() as usize);

@@ -137,7 +137,8 @@ impl Loader {
                 BTreeSet::new()
             });
             let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path());
-            let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "so")).collect();
+            let mut files: Vec<PathBuf> =
+                entries.filter(|path| path.extension().is_some_and(|end| end == "so")).collect();
             files.sort();
             files.iter().for_each(|path| self.consider(path, &trusted));
         }
@@ -151,9 +152,12 @@ impl Loader {
             Ok(candidate) => {
                 let sum = &candidate.sha256;
                 let trust = trusted.contains(sum) || self.settings.trusted.contains(sum);
-                let home = if trust && !self.stage.suspects().contains(sum) { Home::Inline } else { Home::Child };
+                let home =
+                    if trust && !self.stage.suspects().contains(sum) { Home::Inline } else { Home::Child };
                 let library = self.libraries.len();
-                self.found.extend(candidate.manifests.iter().map(|manifest| Found { manifest: manifest.clone(), library }));
+                self.found.extend(
+                    candidate.manifests.iter().map(|manifest| Found { manifest: manifest.clone(), library }),
+                );
                 self.libraries.push((candidate, home));
             }
             Err(reject) => {
@@ -231,8 +235,14 @@ impl Loader {
 
     /// Names of a role's plugins, loaded and linked.
     pub fn ids(&self, role: Role) -> BTreeSet<String> {
-        let found = self.found.iter().filter(|found| found.manifest.role == role).map(|found| found.manifest.id.clone());
-        found.chain(linked().filter(|entry| entry.make.role() == role).map(|entry| entry.id.to_owned())).collect()
+        let found = self
+            .found
+            .iter()
+            .filter(|found| found.manifest.role == role)
+            .map(|found| found.manifest.id.clone());
+        found
+            .chain(linked().filter(|entry| entry.make.role() == role).map(|entry| entry.id.to_owned()))
+            .collect()
     }
 
     /// An allocator by name, loaded if it can be, else linked in. `config` is JSON, or nothing.

@@ -1,5 +1,8 @@
 //! What the host gives to plugins: its log.
-use abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::{RArc, RStr}};
+use abi_stable::{
+    sabi_trait::prelude::TD_Opaque,
+    std_types::{RArc, RStr},
+};
 use bursar_abi::{HostAbi, HostAbi_TO, HostArc};
 use std::io::Write;
 

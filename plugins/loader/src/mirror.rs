@@ -73,7 +73,8 @@ impl Mirror {
     pub(crate) fn show(&mut self, view: &View<'_>) -> io::Result<&Layout> {
         let columns = columns(view);
         let rows = rows(&columns);
-        let fits = self.room.len() == rows.len() && rows.iter().zip(&self.room).all(|(rows, room)| rows <= room);
+        let fits =
+            self.room.len() == rows.len() && rows.iter().zip(&self.room).all(|(rows, room)| rows <= room);
         // Epochs only rise in one life of the books: a lower one means that they were taken back.
         let since = if fits && view.epoch >= self.layout.epoch { Some(self.layout.epoch) } else { None };
         if !fits {
@@ -205,7 +206,10 @@ impl Glass {
 
     fn column(&self, Place { offset, cells, half }: Place) -> RColumn<'_> {
         let (offset, cells) = (offset as usize, cells as usize);
-        assert!(offset + cells * if half { 4 } else { 8 } <= BYTES, "the host's layout passes the mirror's end");
+        assert!(
+            offset + cells * if half { 4 } else { 8 } <= BYTES,
+            "the host's layout passes the mirror's end"
+        );
         // SAFETY: inside the mapping and aligned; the host, which alone can write, waits for the answer.
         unsafe {
             let start = self.0.add(offset);

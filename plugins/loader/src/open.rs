@@ -27,10 +27,12 @@ fn header(path: &Path) -> Result<&'static LibHeader, Reject> {
         None => error.to_string(),
     };
     // SAFETY: an inspected, private copy; its initialisers run now, as trusted as the library is.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| refuse(said(&error)))?;
+    let library =
+        unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| refuse(said(&error)))?;
     // SAFETY: every library built with the sdk exports this symbol with this type; the header begins
     // with a magic number and the version of abi_stable, which `upgrade` checks.
-    let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME.as_bytes()).map(|symbol| *symbol) };
+    let header =
+        unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME.as_bytes()).map(|symbol| *symbol) };
     let header = header.map_err(|error| refuse(said(&error)))?;
     std::mem::forget(library);
     header.upgrade().map_err(|error| refuse(error.to_string()))
@@ -41,7 +43,9 @@ fn header(path: &Path) -> Result<&'static LibHeader, Reject> {
 fn negotiate(path: &Path, header: &'static LibHeader) -> Result<PluginRoot_Ref, Reject> {
     let refuse = |why: String| Reject::Layout { path: path.display().to_string(), why };
     let host = <PluginRoot_Ref as StableAbi>::LAYOUT;
-    let Some(plugin) = header.layout() else { return Err(refuse("it does not say how it is laid out".into())) };
+    let Some(plugin) = header.layout() else {
+        return Err(refuse("it does not say how it is laid out".into()));
+    };
     if let Err(errors) = check_layout_compatibility(host, plugin) {
         check_layout_compatibility(plugin, host).map_err(|_| refuse(first(&errors)))?;
     }
@@ -52,7 +56,9 @@ fn negotiate(path: &Path, header: &'static LibHeader) -> Result<PluginRoot_Ref, 
 
 /// The first difference, as a path of fields; the whole report has a thousand lines.
 fn first(errors: &AbiInstabilityErrors) -> String {
-    let Some(error) = errors.errors.iter().find(|error| !error.errs.is_empty()) else { return "unknown".into() };
+    let Some(error) = errors.errors.iter().find(|error| !error.errs.is_empty()) else {
+        return "unknown".into();
+    };
     let path: Vec<String> = error
         .stack_trace
         .iter()

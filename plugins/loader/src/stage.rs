@@ -1,7 +1,12 @@
 //! The stage: a private folder of copies named by their content. A path never gets other bytes, so
 //! what was inspected is what is opened, and replacing the original disturbs nobody.
 use crate::{Candidate, Reject};
-use std::{fs, io::Write, os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt}, path::{Path, PathBuf}};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
 
 /// The folder of copies.
 #[derive(Clone, Debug)]
@@ -23,7 +28,13 @@ impl Stage {
         if !copy.exists() {
             let io = |error: std::io::Error| Reject::io(&copy, &error);
             let draft = self.0.join(format!(".{}.{}", candidate.sha256, std::process::id()));
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o500).open(&draft).map_err(io)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o500)
+                .open(&draft)
+                .map_err(io)?;
             file.write_all(&candidate.bytes).map_err(io)?;
             fs::rename(&draft, &copy).map_err(io)?;
         }

@@ -25,7 +25,8 @@ pub(crate) struct Watchdog {
 impl Watchdog {
     /// Starts watching; the library of a call that hangs is written to `suspects`.
     pub(crate) fn start(suspects: PathBuf) -> Arc<Watchdog> {
-        let watchdog = Arc::new(Watchdog { start: Instant::now(), entered: AtomicU64::new(0), who: Mutex::default() });
+        let watchdog =
+            Arc::new(Watchdog { start: Instant::now(), entered: AtomicU64::new(0), who: Mutex::default() });
         let watched = Arc::downgrade(&watchdog);
         let watch = move || {
             while let Some(watchdog) = watched.upgrade() {
@@ -66,7 +67,10 @@ impl Watchdog {
 
     fn end(&self, suspects: &std::path::Path) {
         let who = self.who.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        tracing::error!(library = who, "an inline plugin hangs: the daemon ends and comes back with it in a child");
+        tracing::error!(
+            library = who,
+            "an inline plugin hangs: the daemon ends and comes back with it in a child"
+        );
         let known = std::fs::read_to_string(suspects).unwrap_or_default();
         // If it cannot be written down, the restarted daemon finds out again.
         let _ = std::fs::write(suspects, format!("{known}{who}\n"));

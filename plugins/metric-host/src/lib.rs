@@ -24,7 +24,9 @@ mod tests {
     fn samples_carry_the_time_they_were_asked_for() {
         let (mut readings, mut samples) = (HostReadings::default(), Vec::new());
         readings.collect(Time(5), &mut samples).expect("a host");
-        assert!(samples.iter().any(|sample| sample.name == "host_memory_total_bytes" && sample.value.is_some()));
+        assert!(
+            samples.iter().any(|sample| sample.name == "host_memory_total_bytes" && sample.value.is_some())
+        );
         assert!(samples.iter().all(|sample| sample.at == Time(5)));
     }
 }

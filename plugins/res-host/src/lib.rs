@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn this_host_is_found() {
         let supplies = Host.discover().expect("a host");
-        let of = |kind: &str| supplies.iter().find(|supply| supply.resource == kind).map(|supply| supply.capacity);
+        let of =
+            |kind: &str| supplies.iter().find(|supply| supply.resource == kind).map(|supply| supply.capacity);
         assert!(of("cpu").is_some_and(|milli| milli >= 1000));
         assert!(of("memory").is_some_and(|bytes| bytes > 0 && Some(bytes) < memory_bytes()));
         assert!(of("pids").is_some_and(|pids| pids > 0));
@@ -100,6 +101,9 @@ mod tests {
     #[test]
     fn devices_are_counted_in_pieces() {
         assert_eq!((Gpu.spec().piece, Gpu.spec().shape), (1000, Shape::Unit));
-        assert_eq!((Cpu.spec().unit, Memory.spec().unit, Pids.spec().unit), ("millicores".into(), "bytes".into(), "pieces".into()));
+        assert_eq!(
+            (Cpu.spec().unit, Memory.spec().unit, Pids.spec().unit),
+            ("millicores".into(), "bytes".into(), "pieces".into())
+        );
     }
 }

@@ -50,7 +50,10 @@ impl Ports {
         let range: Range = config.parse()?;
         match range.first > 0 && range.first <= range.last {
             true => Ok(Ports { range, holds: BTreeMap::new() }),
-            false => Err(Fault::new(format!("config: first {} to last {} is no range of ports", range.first, range.last))),
+            false => Err(Fault::new(format!(
+                "config: first {} to last {} is no range of ports",
+                range.first, range.last
+            ))),
         }
     }
 }

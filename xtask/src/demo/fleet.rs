@@ -79,7 +79,9 @@ impl Fleet {
         seed: u64,
     ) -> Result<Fleet> {
         let pools: wire::Pools = client.get("/v1/pools")?;
-        let of = |kind: &str| pools.pools.iter().find(|pool| pool.resource == kind).map(|pool| pool.capacity).context("a pool");
+        let of = |kind: &str| {
+            pools.pools.iter().find(|pool| pool.resource == kind).map(|pool| pool.capacity).context("a pool")
+        };
         let capacity = (of("cpu")?, of("memory")?.min(8 << 30));
         let mut random = Random::new(seed);
         let mut ahead: Vec<Drawn> = (0..jobs.saturating_sub(AGENTS + 3))
@@ -147,7 +149,16 @@ impl Fleet {
         self.started += 1;
         let number = self.started;
         let mut command = Command::new(self.binaries.join("bursar"));
-        command.args(["run", "--no-autostart", "--wait", "100s", "--cpu", &format!("{}m", job.cpu_milli), "--memory", &job.memory.to_string()]);
+        command.args([
+            "run",
+            "--no-autostart",
+            "--wait",
+            "100s",
+            "--cpu",
+            &format!("{}m", job.cpu_milli),
+            "--memory",
+            &job.memory.to_string(),
+        ]);
         let kind = match job.part {
             Part::Agent => "agents",
             _ => "batch",
@@ -175,7 +186,15 @@ impl Fleet {
             Part::Agent => {
                 let repository = self.scratch.join("repository").display().to_string();
                 let bursar = self.binaries.join("bursar").display().to_string();
-                text(&["agent", "--repository", &repository, "--bursar", &bursar, "--number", &number.to_string()])
+                text(&[
+                    "agent",
+                    "--repository",
+                    &repository,
+                    "--bursar",
+                    &bursar,
+                    "--number",
+                    &number.to_string(),
+                ])
             }
         }
     }
@@ -193,7 +212,8 @@ impl Fleet {
     /// What a job wrote, for those that did not go well.
     pub fn logs(&self) -> String {
         let logs = (1..=self.started).map(|number| self.scratch.join(format!("job-{number}.log")));
-        let texts = logs.filter_map(|path| std::fs::read_to_string(path).ok()).filter(|text| !text.trim().is_empty());
+        let texts =
+            logs.filter_map(|path| std::fs::read_to_string(path).ok()).filter(|text| !text.trim().is_empty());
         texts.take(40).collect()
     }
 

@@ -70,7 +70,8 @@ pub fn run(jobs: usize, seed: u64) -> Result<()> {
 fn say_plugins(client: &mut Client) -> Result<()> {
     let listed: wire::Plugins = client.get("/v1/plugins")?;
     let active = listed.plugins.iter().filter(|plugin| plugin.state == "active");
-    let names: Vec<String> = active.map(|plugin| format!("{} {} ({})", plugin.role, plugin.id, plugin.home)).collect();
+    let names: Vec<String> =
+        active.map(|plugin| format!("{} {} ({})", plugin.role, plugin.id, plugin.home)).collect();
     println!("loaded from target/plugins: {}", names.join(", "));
     match listed.plugins.iter().find(|plugin| plugin.role == "allocator" && plugin.state == "active") {
         Some(plugin) if plugin.home != "linked" => Ok(()),
@@ -82,8 +83,12 @@ fn say_plugins(client: &mut Client) -> Result<()> {
 fn swap(client: &mut Client) -> Result<()> {
     let body = wire::StrategyBody { plugin: "worst-fit".into() };
     let now: wire::Strategies = client.send("PUT", "/v1/strategies/allocator", &body, None)?;
-    let allocator = now.strategies.iter().find(|strategy| strategy.role == "allocator").context("an allocator")?;
-    println!("\n* on stage: the allocator is swapped: {} ({}) decides from here on", allocator.plugin, allocator.home);
+    let allocator =
+        now.strategies.iter().find(|strategy| strategy.role == "allocator").context("an allocator")?;
+    println!(
+        "\n* on stage: the allocator is swapped: {} ({}) decides from here on",
+        allocator.plugin, allocator.home
+    );
     Ok(())
 }
 
@@ -99,13 +104,21 @@ fn kill_and_return(daemon: &mut Daemon) -> Result<()> {
     let listed: wire::Claims = daemon.client().get("/v1/claims")?;
     let mut kept = 0;
     for (id, fence) in &before {
-        let claim = listed.claims.iter().find(|claim| claim.id == *id).with_context(|| format!("claim {id} is lost"))?;
+        let claim = listed
+            .claims
+            .iter()
+            .find(|claim| claim.id == *id)
+            .with_context(|| format!("claim {id} is lost"))?;
         if claim.fence != *fence {
             bail!("claim {id} has fence {:?} after the restart, and had {fence:?}", claim.fence);
         }
         kept += 1;
     }
-    println!("\n* on stage: kill -9 to the daemon; back after {} ms with the same leases and fences: {kept} of {}", away.as_millis(), before.len());
+    println!(
+        "\n* on stage: kill -9 to the daemon; back after {} ms with the same leases and fences: {kept} of {}",
+        away.as_millis(),
+        before.len()
+    );
     Ok(())
 }
 

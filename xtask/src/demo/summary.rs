@@ -38,7 +38,11 @@ pub fn of(client: &mut Client) -> Result<Summary> {
                 granted += 1;
                 waits_ms.extend(queued.get(&claim).map(|queued| at - queued));
                 let by_whom = &event.detail["by"];
-                let name = format!("{} ({})", by_whom["plugin"].as_str().unwrap_or("?"), by_whom["home"].as_str().unwrap_or("?"));
+                let name = format!(
+                    "{} ({})",
+                    by_whom["plugin"].as_str().unwrap_or("?"),
+                    by_whom["home"].as_str().unwrap_or("?")
+                );
                 *by.entry(name).or_insert(0) += 1;
             }
             ("closed", Some(_)) => {
@@ -68,7 +72,8 @@ fn events(client: &mut Client) -> Result<Vec<wire::EventRow>> {
 /// Cells of leases that are still there, of this daemon's or any other's that has ended.
 fn cells() -> Result<usize> {
     let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-    let roots = mounts.lines().filter(|line| line.contains(" cgroup")).filter_map(|line| line.split(' ').nth(1));
+    let roots =
+        mounts.lines().filter(|line| line.contains(" cgroup")).filter_map(|line| line.split(' ').nth(1));
     let ours = roots.flat_map(|root| std::fs::read_dir(root).into_iter().flatten().flatten());
     let folders = ours.filter(|entry| entry.file_name().to_string_lossy().starts_with("bursar-"));
     let leases = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten());
@@ -108,13 +113,28 @@ impl Summary {
     pub fn check(&self, orphans: &[u32], fleet: &Fleet) -> Result<()> {
         let went_well = |part: Part, code: Option<i32>| fleet.codes(part).iter().all(|other| *other == code);
         if !went_well(Part::Agent, Some(0)) || !went_well(Part::Worker, Some(0)) {
-            let codes = [Part::Agent, Part::Worker].map(|part| fleet.codes(part).into_iter().filter(|code| *code != Some(0)).collect::<Vec<_>>());
-            bail!("a job did not end well (agents {:?}, workers {:?}):\n{}", codes[0], codes[1], fleet.logs());
+            let codes = [Part::Agent, Part::Worker].map(|part| {
+                fleet.codes(part).into_iter().filter(|code| *code != Some(0)).collect::<Vec<_>>()
+            });
+            bail!(
+                "a job did not end well (agents {:?}, workers {:?}):\n{}",
+                codes[0],
+                codes[1],
+                fleet.logs()
+            );
         }
         ensure!(went_well(Part::Hog, KILLED), "the memory hog was not killed: {:?}", fleet.codes(Part::Hog));
         ensure!(went_well(Part::Crash, ABORTED), "the crash did not show: {:?}", fleet.codes(Part::Crash));
-        ensure!(went_well(Part::Leaver, Some(0)), "the one that leaves did not end: {:?}", fleet.codes(Part::Leaver));
-        ensure!(self.ending("over_limit") == 1, "{} leases were killed by their own limit", self.ending("over_limit"));
+        ensure!(
+            went_well(Part::Leaver, Some(0)),
+            "the one that leaves did not end: {:?}",
+            fleet.codes(Part::Leaver)
+        );
+        ensure!(
+            self.ending("over_limit") == 1,
+            "{} leases were killed by their own limit",
+            self.ending("over_limit")
+        );
         ensure!(orphans.is_empty(), "processes are left: {orphans:?}");
         ensure!(self.returned.0 == 0, "{} base units did not come back", self.returned.0);
         ensure!(self.cells_left == 0, "{} cells are left", self.cells_left);

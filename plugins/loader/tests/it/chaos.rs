@@ -16,7 +16,8 @@ fn fault(loader: &mut Loader, id: &str) -> Fault {
 
 fn state(loader: &Loader, id: &str) -> (State, Option<String>) {
     let listed = loader.listings(|_, _| true);
-    let listing = listed.into_iter().find(|listing| listing.id == id && listing.role == Some(Role::Allocator));
+    let listing =
+        listed.into_iter().find(|listing| listing.id == id && listing.role == Some(Role::Allocator));
     let listing = listing.expect("listed");
     (listing.state, listing.reason)
 }
@@ -27,11 +28,17 @@ fn a_panic_is_a_fault_with_its_place() {
         let (mut loader, _scratch) = badly_behaved(home);
         let fault = fault(&mut loader, "chaos-panic");
         assert_eq!(fault.kind, FaultKind::Panicked, "{home:?}");
-        assert!(fault.message.contains("4 claims are too many") && fault.message.contains("lib.rs"), "{fault}");
+        assert!(
+            fault.message.contains("4 claims are too many") && fault.message.contains("lib.rs"),
+            "{fault}"
+        );
         let mut ranks = vec![Rank::default(); 4];
         let (books, queue) = books();
         let mut qos = loader.qos("chaos-panic", "").expect("there").plugin;
-        assert_eq!(qos.rank(&books.view(), &queue, &mut ranks).expect_err("a fault").kind, FaultKind::Panicked);
+        assert_eq!(
+            qos.rank(&books.view(), &queue, &mut ranks).expect_err("a fault").kind,
+            FaultKind::Panicked
+        );
     }
 }
 
@@ -40,7 +47,11 @@ fn what_it_says_itself_is_a_fault_too() {
     for home in [Home::Inline, Home::Child] {
         let (mut loader, _scratch) = badly_behaved(home);
         let fault = fault(&mut loader, "chaos-fail");
-        assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Failed, "I would rather not"), "{home:?}");
+        assert_eq!(
+            (fault.kind, fault.message.as_str()),
+            (FaultKind::Failed, "I would rather not"),
+            "{home:?}"
+        );
     }
 }
 
@@ -49,7 +60,8 @@ fn three_strikes_and_it_is_not_asked_again() {
     let (mut loader, _scratch) = badly_behaved(Home::Child);
     let (books, queue) = books();
     let mut plugin = loader.allocator("chaos-fail", "").expect("there").plugin;
-    let kinds: Vec<FaultKind> = (0..4).map(|_| place(&mut *plugin, &books, &queue).expect_err("a fault").kind).collect();
+    let kinds: Vec<FaultKind> =
+        (0..4).map(|_| place(&mut *plugin, &books, &queue).expect_err("a fault").kind).collect();
     assert_eq!(kinds, [FaultKind::Failed, FaultKind::Failed, FaultKind::Failed, FaultKind::Quarantined]);
     assert_eq!(state(&loader, "chaos-fail").0, State::Quarantined);
 }

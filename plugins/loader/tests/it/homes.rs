@@ -45,7 +45,12 @@ fn qos_ranks_the_same_wherever_it_runs() {
     let ranked = HOMES.map(|home| {
         let (mut loader, _scratch) = at_home(home);
         let mut ranks = vec![Rank::default(); queue.len()];
-        loader.qos("class", "").expect("there").plugin.rank(&books.view(), &queue, &mut ranks).expect("ranks");
+        loader
+            .qos("class", "")
+            .expect("there")
+            .plugin
+            .rank(&books.view(), &queue, &mut ranks)
+            .expect("ranks");
         ranks
     });
     assert!(ranked.iter().all(|ranks| *ranks == ranked[0]));
@@ -68,7 +73,8 @@ fn drivers_hold_and_prove_wherever_they_run() {
     for home in HOMES {
         let (mut loader, _scratch) = at_home(home);
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
-        let mut seated = loader.driver("port", &format!(r#"{{"first":{port},"last":{port}}}"#)).expect("there");
+        let mut seated =
+            loader.driver("port", &format!(r#"{{"first":{port},"last":{port}}}"#)).expect("there");
         assert_eq!(seated.decider.home, home);
         let driver = &mut seated.plugin;
         assert_eq!(driver.discover().expect("a look")[0].pool, port.to_string(), "{home:?}");
@@ -115,8 +121,12 @@ fn a_config_that_is_wrong_is_refused_by_its_key() {
 fn listings_tell_the_home_of_each() {
     let (mut loader, _scratch) = at_home(Home::Inline);
     loader.allocator("best-fit", "").expect("there");
-    let listed = loader.listings(|role, decider| role == Role::Allocator && decider.home == Home::Inline && decider.plugin == "best-fit");
-    let of = |id: &str, home| listed.iter().find(|listing| listing.id == id && listing.home == home).expect("listed");
+    let listed = loader.listings(|role, decider| {
+        role == Role::Allocator && decider.home == Home::Inline && decider.plugin == "best-fit"
+    });
+    let of = |id: &str, home| {
+        listed.iter().find(|listing| listing.id == id && listing.home == home).expect("listed")
+    };
     assert_eq!(of("best-fit", Home::Inline).state, State::Active);
     assert_eq!(of("best-fit", Home::Linked).state, State::Ready);
     assert_eq!(of("worst-fit", Home::Inline).library, "alloc-fit");

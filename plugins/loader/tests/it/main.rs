@@ -23,7 +23,11 @@ fn loader(dirs: &[PathBuf], trusted: BTreeSet<String>) -> (Loader, TempDir) {
 }
 
 /// The same with a deadline of its own.
-fn loader_within(dirs: &[PathBuf], trusted: BTreeSet<String>, strategy_deadline: Duration) -> (Loader, TempDir) {
+fn loader_within(
+    dirs: &[PathBuf],
+    trusted: BTreeSet<String>,
+    strategy_deadline: Duration,
+) -> (Loader, TempDir) {
     let scratch = TempDir::new().expect("a folder");
     let settings = Settings {
         dirs: dirs.to_vec(),

@@ -1,6 +1,7 @@
 //! A small world for strategies, and one round of asking them.
 use bursar_interface::{
-    Allocator, Ask, ClaimId, Fault, LineAsk, NodeSpec, Overlay, Plan, PoolSpec, ResourceSpec, Row, Shape, Take,
+    Allocator, Ask, ClaimId, Fault, LineAsk, NodeSpec, Overlay, Plan, PoolSpec, ResourceSpec, Row, Shape,
+    Take,
 };
 use bursar_pool::Books;
 
@@ -8,7 +9,16 @@ use bursar_pool::Books;
 pub(crate) fn books() -> (Books, Vec<Row>) {
     let mut books = Books::new();
     let (name, unit) = ("cpu".to_owned(), "millicores".into());
-    books.set_resource(&ResourceSpec { name, shape: Shape::Capacity, unit, min: 1, step: 1, piece: 0, springs: 0, driven: false });
+    books.set_resource(&ResourceSpec {
+        name,
+        shape: Shape::Capacity,
+        unit,
+        min: 1,
+        step: 1,
+        piece: 0,
+        springs: 0,
+        driven: false,
+    });
     for (node, capacity) in [("small", 2000), ("large", 8000)] {
         books.set_node(&NodeSpec { name: node.into(), ..NodeSpec::default() });
         let (resource, name, node) = ("cpu".into(), "cpu".into(), Some(node.into()));

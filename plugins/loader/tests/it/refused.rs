@@ -30,17 +30,32 @@ fn each_file_that_is_no_plugin_is_told_apart() {
     let whole = library();
     assert!(matches!(refused(b""), Reject::NotALibrary { .. }));
     assert!(matches!(refused(b"#!/bin/sh\n"), Reject::NotALibrary { .. }));
-    assert!(matches!(refused(&whole[..whole.len() / 2]), Reject::NotALibrary { .. } | Reject::Truncated { .. }));
+    assert!(matches!(
+        refused(&whole[..whole.len() / 2]),
+        Reject::NotALibrary { .. } | Reject::Truncated { .. }
+    ));
     assert!(matches!(refused(&whole[..whole.len() - 1]), Reject::Truncated { .. }));
     let mut other = whole.clone();
     other[18] = 0xf3;
     assert!(matches!(refused(&other), Reject::WrongMachine { machine: 0xf3, .. }));
     let program = fs::read("/bin/sh").expect("a program");
     assert!(matches!(refused(&program), Reject::NotAPlugin { .. }));
-    assert!(matches!(refused(&patched("\"panic\":\"unwind\"", "\"panic\":\"abort!\"")), Reject::PanicAbort { .. }));
-    assert!(matches!(refused(&patched("\"abi_built\":\"0.1.0\"", "\"abi_built\":\"0.9.0\"")), Reject::Version { .. }));
-    assert!(matches!(refused(&patched("\"abi_req\":\"^0.1.0\"", "\"abi_req\":\"^7.1.0\"")), Reject::Version { .. }));
-    assert!(matches!(refused(&patched("\"role\":\"allocator\"", "\"role\":\"alligator\"")), Reject::BadManifest { .. }));
+    assert!(matches!(
+        refused(&patched("\"panic\":\"unwind\"", "\"panic\":\"abort!\"")),
+        Reject::PanicAbort { .. }
+    ));
+    assert!(matches!(
+        refused(&patched("\"abi_built\":\"0.1.0\"", "\"abi_built\":\"0.9.0\"")),
+        Reject::Version { .. }
+    ));
+    assert!(matches!(
+        refused(&patched("\"abi_req\":\"^0.1.0\"", "\"abi_req\":\"^7.1.0\"")),
+        Reject::Version { .. }
+    ));
+    assert!(matches!(
+        refused(&patched("\"role\":\"allocator\"", "\"role\":\"alligator\"")),
+        Reject::BadManifest { .. }
+    ));
     assert!(matches!(inspect(&PathBuf::from("/nonexistent.so")), Err(Reject::Io { .. })));
     assert!(matches!(inspect(&PathBuf::from("/dev/null")), Err(Reject::NotALibrary { .. })));
 }
@@ -55,7 +70,10 @@ fn what_others_can_change_is_not_trusted() {
     let list = folder.path().join(TRUST_FILE);
     assert!(load_trusted(folder.path()).expect("no list").is_empty());
     fs::write(&list, format!("{}  liballoc_fit.so\nnonsense\n", "A".repeat(64))).expect("written");
-    assert_eq!(load_trusted(folder.path()).expect("a list").into_iter().collect::<Vec<_>>(), ["a".repeat(64)]);
+    assert_eq!(
+        load_trusted(folder.path()).expect("a list").into_iter().collect::<Vec<_>>(),
+        ["a".repeat(64)]
+    );
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("set");
     assert!(matches!(load_trusted(folder.path()), Err(Reject::Permissions { .. })));
 }
@@ -84,6 +102,7 @@ fn a_library_whose_initialiser_crashes_is_found_out_in_a_child() {
 fn section(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
     use object::{Object, ObjectSection};
     let file = object::File::parse(bytes).expect("a library");
-    let (start, len) = file.section_by_name(name).and_then(|section| section.file_range()).expect("a section");
+    let (start, len) =
+        file.section_by_name(name).and_then(|section| section.file_range()).expect("a section");
     start as usize..(start + len) as usize
 }

@@ -1,0 +1,160 @@
+//! Bad input of every kind: a clear answer that names it, the exit code of the contract, a daemon that
+//! lives on.
+use crate::daemon::{Daemon, Setup, Told, program, told};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+#[track_caller]
+fn says(told: &Told, code: i32, what: &str) {
+    assert!(told.code == code && told.err.contains(what), "{what}: {told:?}");
+}
+
+#[test]
+fn asks_that_make_no_sense() {
+    let daemon = Daemon::plain();
+    for (args, code, what) in [
+        (&["claim", "--need", "mana=1"][..], 3, "no resource \"mana\""),
+        (&["claim", "--cpu", "0"], 2, "cpu is zero"),
+        (&["claim", "--cpu", "-1"], 2, "\"-1\" is no amount"),
+        (&["claim", "--memory", "99999999999999T"], 2, "more than can be counted"),
+        (&["claim", "--cpu", "4000"], 4, "NeverFits"),
+        (&["claim", "--memory", "lots"], 2, "\"lots\" is no amount"),
+        (&["claim", "--cpu", "1", "--wait", "soon"], 2, "\"soon\" is no duration"),
+        (&["claim", "--cpu", "1", "--ttl", "400d"], 2, "30 days"),
+        (&["claim", "--cpu", "1", "--ttl", "0s"], 2, "ttl is zero"),
+        (&["claim", "--port", "99999"], 2, "no port"),
+        (&["claim", "--need", "cpu"], 2, "has no amount"),
+        (&["claim", "--cpu", "1", "--scope", "a//b"], 2, "a//b"),
+        (&["claim", "--cpu", "1", "--scope", "1/2/3/4/5/6/7/8/9/10"], 4, "10 levels deep"),
+        (&["claim"], 2, "nothing is asked for"),
+        (&["renew", "1", "--fence", "x"], 2, "\"x\" is no fence"),
+        (&["renew", "one", "--fence", "1"], 2, "\"one\" is no claim"),
+        (&["renew", "7", "--fence", "1"], 3, "no claim 7"),
+        (&["release", "7", "--fence", "1"], 3, "no claim 7"),
+        (&["cancel", "7"], 3, "no claim 7"),
+        (&["settle", "7", "--fence", "1", "cpu"], 2, "has no amount"),
+        (&["settle", "7", "--fence", "1", "cpu=1"], 3, "no claim 7"),
+        (&["explain", "7"], 3, "no claim 7"),
+        (&["attach", "7", "--fence", "1", "--pid", "1"], 3, "no claim 7"),
+        (&["strategy", "use", "taste", "x"], 2, "\"taste\" is no strategy"),
+        (&["strategy", "use", "allocator", "x"], 2, "best-fit, first-fit, worst-fit"),
+        (&["run", "--cpu", "1"], 125, "no command"),
+        (&["frobnicate"], 2, "unrecognized subcommand"),
+        (&["get", "dreams"], 2, "invalid value"),
+    ] {
+        says(&daemon.tell(args), code, what);
+    }
+    let refused = daemon.tell(&["claim", "--cpu", "4000", "-o", "json"]);
+    assert_eq!(refused.json()["error"]["reason"], "NeverFits");
+    assert_eq!(daemon.tell(&["claim", "--cpu", "1"]).code, 0, "it lives on");
+    says(&daemon.tell(&["release", "1", "--fence", "5"]), 4, "StaleFence");
+    assert_eq!(
+        daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len),
+        Some(1),
+        "nothing else came of it"
+    );
+}
+
+/// Tries to serve, and says why not.
+fn serve(scratch: &Path, args: &[&str]) -> Told {
+    let mut command = Command::new(program());
+    command
+        .arg("serve")
+        .args(args)
+        .env("HOME", scratch)
+        .env("BURSAR_SOCKET", scratch.join("sock"))
+        .stdin(Stdio::null());
+    told(command)
+}
+
+#[test]
+fn places_and_configs_that_cannot_be_used() {
+    let scratch = TempDir::new().expect("a folder");
+    let path = |name: &str| scratch.path().join(name).display().to_string();
+    says(&serve(scratch.path(), &["--state", "/proc/nowhere"]), 1, "/proc/nowhere");
+    says(&serve(scratch.path(), &["--config", &path("none.toml")]), 1, "no config file");
+    fs::write(path("bad.toml"), "[strategy]\nalocator = \"best-fit\"\n").expect("written");
+    says(&serve(scratch.path(), &["--config", &path("bad.toml"), "--state", &path("s")]), 1, "alocator");
+    fs::write(path("worse.toml"), "= what").expect("written");
+    says(&serve(scratch.path(), &["--config", &path("worse.toml"), "--state", &path("s")]), 1, "worse.toml");
+    fs::write(path("unknown.toml"), "[strategy]\nallocator = \"quickest\"\n").expect("written");
+    says(&serve(scratch.path(), &["--config", &path("unknown.toml"), "--state", &path("s")]), 1, "quickest");
+    fs::write(path("mana.toml"), "[node.capacity]\nmana = \"3\"\n").expect("written");
+    says(&serve(scratch.path(), &["--config", &path("mana.toml"), "--state", &path("s")]), 1, "mana");
+    fs::write(path("amount.toml"), "[node.capacity]\ncpu = \"lots\"\n").expect("written");
+    says(&serve(scratch.path(), &["--config", &path("amount.toml"), "--state", &path("s")]), 1, "lots");
+    says(
+        &serve(scratch.path(), &["--plugins", &path("nowhere"), "--state", &path("s")]),
+        1,
+        "no folder of plugins",
+    );
+    says(&serve(scratch.path(), &["--idle-exit", "never", "--state", &path("s")]), 2, "no duration");
+    fs::create_dir(path("open")).expect("made");
+    fs::set_permissions(path("open"), fs::Permissions::from_mode(0o777)).expect("set");
+    says(&serve(scratch.path(), &["--state", &path("open")]), 1, "0700");
+    fs::write(path("file"), "").expect("written");
+    says(&serve(scratch.path(), &["--state", &path("s"), "--socket", &path("file")]), 1, "file");
+    says(&serve(scratch.path(), &["--state", &path("s"), "--http", "nowhere:x"]), 1, "nowhere:x");
+}
+
+#[test]
+fn a_state_directory_in_use_is_left_alone() {
+    let mut daemon = Daemon::plain();
+    let state = daemon.state().display().to_string();
+    let other = TempDir::new().expect("a folder");
+    says(&serve(other.path(), &["--state", &state]), 1, &format!("in use by process {}", daemon.pid()));
+    daemon.stop();
+    let doctor = daemon.tell(&["doctor", "--journal", &state, "-o", "json"]);
+    assert_eq!((doctor.code, &doctor.json()["sound"]), (0, &true.into()), "{doctor:?}");
+    // One bit of one row.
+    let database = daemon.state().join("journal.sqlite");
+    let mut bytes = fs::read(&database).expect("a database");
+    let at = bytes.windows(8).rposition(|window| window == b"best-fit").expect("a row that names it");
+    bytes[at] ^= 4;
+    fs::write(&database, bytes).expect("written");
+    let doctor = daemon.tell(&["doctor", "--journal", &state]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+}
+
+#[test]
+fn files_that_are_no_plugins_are_passed_over_and_told() {
+    let folder = TempDir::new().expect("a folder");
+    let good = fs::read(bursar_conformance::first_party().join("liballoc_fit.so")).expect("built");
+    fs::write(folder.path().join("libwords.so"), "no library").expect("written");
+    fs::write(folder.path().join("libcut.so"), &good[..good.len() / 3]).expect("written");
+    fs::write(folder.path().join("notes.txt"), "not looked at").expect("written");
+    let daemon = Daemon::with(Setup { plugins: vec![folder.path().into()], ..Setup::default() });
+    let plugins = daemon.ask(&["plugin", "list"]);
+    let of = |id: &str| {
+        plugins["plugins"].as_array().and_then(|all| all.iter().find(|plugin| plugin["id"] == id)).cloned()
+    };
+    assert_eq!(of("libwords").expect("listed")["state"], "refused");
+    assert!(
+        of("libcut").expect("listed")["reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("cut off") || why.contains("no shared library"))
+    );
+    assert!(of("notes").is_none());
+    assert_eq!(of("best-fit").expect("linked")["home"], "linked");
+    assert_eq!(daemon.tell(&["run", "--cpu", "0.1", "--", "true"]).code, 0);
+    let doctor = daemon.tell(&["doctor"]);
+    assert!(doctor.code == 1 && doctor.err.contains("libcut"), "{doctor:?}");
+}
+
+#[test]
+fn hidden_commands_are_not_for_people() {
+    let bare = |args: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(args).stdin(Stdio::null());
+        told(command)
+    };
+    says(&bare(&["plugin-host"]), 2, "started by the daemon only");
+    says(&bare(&["inside"]), 2, "started by `bursar run` only");
+    assert_eq!(bare(&["inside", "--", "/proc/self/nothing", "true"]).code, 125);
+    assert!(!bare(&["--help"]).out.contains("plugin-host"));
+}

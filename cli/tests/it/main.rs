@@ -1,0 +1,12 @@
+//! The program as people use it: a real daemon, real sockets, real processes, real libraries.
+mod bad;
+mod daemon;
+mod disk;
+mod http;
+mod nested;
+mod plugins;
+mod restart;
+mod run;
+mod simulate;
+mod tables;
+mod weak;

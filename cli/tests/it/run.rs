@@ -1,0 +1,194 @@
+//! `bursar run`: the command lives inside its lease, and everything comes back.
+use crate::daemon::{Daemon, LONG, number_in, program, runs, told};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+#[test]
+fn the_exit_status_is_the_commands() {
+    let daemon = Daemon::plain();
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
+        assert_eq!(daemon.tell(&["run", "--cpu", "0.1", "--", "sh", "-c", script]).code, code, "{script}");
+    }
+    let missing = daemon.tell(&["run", "--cpu", "0.1", "--", "/no/such/program"]);
+    assert!(missing.code == 127 && missing.err.contains("/no/such/program"), "{missing:?}");
+    assert_eq!(daemon.tell(&["run", "--cpu", "0.1", "--", "/etc/passwd"]).code, 126);
+    assert_eq!(daemon.taken(), 0, "all of it came back");
+}
+
+#[test]
+fn input_and_output_are_the_commands() {
+    let daemon = Daemon::plain();
+    let mut command = daemon.command(&["run", "--memory", "64M", "--", "cat"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program");
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), b"through").expect("written");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), b"through".as_slice()));
+}
+
+#[test]
+fn memory_over_the_limit_kills_inside_the_lease_and_is_told() {
+    let daemon = Daemon::plain();
+    let script = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo not killed";
+    let told = daemon.tell(&["run", "--memory", "32M", "--", "sh", "-c", script]);
+    assert!(told.code != 0 && !told.out.contains("not killed"), "{told:?}");
+    assert!(told.err.contains("its own limit"), "{told:?}");
+    let claims = daemon.ask(&["get", "claims"]);
+    let claim = &claims["claims"][0];
+    assert_eq!((&claim["phase"], &claim["ending"]), (&"closed".into(), &"over_limit".into()));
+    let used: u64 = claim["lines"][0]["used"].as_str().and_then(|used| used.parse().ok()).expect("measured");
+    assert!((16 << 20..=33 << 20).contains(&used), "{used}");
+    assert!(claim["evidence"].as_str().expect("evidence").contains("cell"));
+}
+
+#[test]
+fn what_the_command_leaves_behind_is_ended() {
+    let daemon = Daemon::configured("[enforce]\ngrace-ms = 100\n");
+    let file = daemon.scratch.path().join("pid");
+    let script = format!(
+        "(trap '' TERM HUP; setsid sh -c 'echo $$ > {}; trap \"\" TERM; while :; do sleep 1; done') & sleep 0.3",
+        file.display()
+    );
+    assert_eq!(daemon.tell(&["run", "--cpu", "0.2", "--", "sh", "-c", &script]).code, 0);
+    let left = number_in(&file);
+    daemon.eventually("it is gone", || !runs(left));
+    let claims = daemon.ask(&["get", "claims"]);
+    assert!(claims["claims"][0]["evidence"].as_str().expect("evidence").contains("KILL"), "{claims}");
+    assert_eq!(daemon.taken(), 0);
+}
+
+#[test]
+fn ports_and_locks_come_with_the_lease() {
+    let daemon = Daemon::plain();
+    let told = daemon.tell(&["run", "--port", "--port", "--", "sh", "-c", "echo $PORT $PORTS"]);
+    let words: Vec<&str> = told.out.split_whitespace().collect();
+    assert!(words.len() == 2 && words[1].starts_with(words[0]) && words[1].contains(','), "{told:?}");
+    let exact = daemon.tell(&["run", "--port", "38471", "--", "sh", "-c", "echo $PORT"]);
+    assert_eq!(exact.out.trim(), "38471");
+    // Two that want the same lock follow each other; two that share one go together.
+    let stamp = |lock: &str| {
+        let start = Instant::now();
+        let held: Vec<_> = (0..2)
+            .map(|_| {
+                daemon
+                    .command(&["run", "--lock", lock, "--wait", "30s", "--", "sleep", "0.5"])
+                    .spawn()
+                    .expect("run")
+            })
+            .collect();
+        held.into_iter().for_each(|mut run| assert!(run.wait().expect("ended").success()));
+        start.elapsed()
+    };
+    assert!(stamp("exclusive") >= Duration::from_millis(1000));
+    assert!(
+        stamp("both:shared") < Duration::from_millis(1000)
+            || stamp("both:shared") < Duration::from_millis(1000)
+    );
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_or_waited_for() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"2\"\n");
+    let mut holder = daemon.command(&["run", "--cpu", "2", "--", "sleep", "1.5"]).spawn().expect("run");
+    daemon.eventually("it holds", || daemon.taken() > 0);
+    let refused = daemon.tell(&["run", "--cpu", "1", "--", "true"]);
+    assert!(refused.code == 125 && refused.err.contains("InsufficientCapacity"), "{refused:?}");
+    let expired = daemon.tell(&["run", "--cpu", "1", "--wait", "50ms", "--", "true"]);
+    assert!(expired.code == 125 && expired.err.contains("WaitExpired"), "{expired:?}");
+    let never = daemon.tell(&["run", "--cpu", "3", "--wait", "1h", "--", "true"]);
+    assert!(never.code == 125 && never.err.contains("NeverFits"), "{never:?}");
+    assert_eq!(daemon.tell(&["run", "--cpu", "1", "--wait", "30s", "--", "true"]).code, 0);
+    assert!(holder.wait().expect("ended").success());
+}
+
+#[test]
+fn signals_are_passed_on_and_waiting_can_be_given_up() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
+    let script = "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done";
+    let mut run = daemon.command(&["run", "--cpu", "1", "--", "sh", "-c", script]);
+    let mut run = run.stdout(Stdio::piped()).spawn().expect("run");
+    let mut up = [0; 2];
+    std::io::Read::read_exact(&mut run.stdout.take().expect("a pipe"), &mut up).expect("up");
+    let mut waiter =
+        daemon.command(&["run", "--cpu", "1", "--wait", "1h", "--", "true"]).spawn().expect("run");
+    daemon.eventually("it waits", || {
+        daemon.ask(&["get", "claims"])["claims"].as_array().is_some_and(|claims| claims.len() == 2)
+    });
+    kill_process(Pid::from_child(&waiter), Signal::INT).expect("signalled");
+    assert_eq!(waiter.wait().expect("ended").code(), Some(125));
+    daemon.eventually("the claim is withdrawn", || daemon.claim("2")["ending"] == "cancelled");
+    kill_process(Pid::from_child(&run), Signal::TERM).expect("signalled");
+    assert_eq!(run.wait().expect("ended").code(), Some(9));
+}
+
+#[test]
+fn a_lease_is_renewed_as_long_as_its_command_runs() {
+    let daemon = Daemon::plain();
+    let told = daemon.tell(&["run", "--cpu", "0.1", "--ttl", "400ms", "--", "sleep", "1.5"]);
+    assert_eq!((told.code, told.err.as_str()), (0, ""));
+    let file = daemon.scratch.path().join("pid");
+    let script = format!("echo $$ > {}; exec sleep 100", file.display());
+    let mut run = daemon
+        .command(&["run", "--cpu", "0.1", "--", "sh", "-c", &script])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run");
+    number_in(&file);
+    assert_eq!(daemon.tell(&["cancel", "2", "--wait", "20s"]).code, 0);
+    let status = run.wait().expect("ended");
+    assert_eq!(status.code(), Some(143), "the work ends with its lease");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut run.stderr.take().expect("a pipe"), &mut text).expect("text");
+    assert!(text.contains("cancelled"), "{text}");
+}
+
+#[test]
+fn a_daemon_is_started_for_whoever_needs_one_and_leaves() {
+    let scratch = TempDir::new().expect("a folder");
+    let socket = scratch.path().join("own.sock");
+    let command = |args: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(args).env("BURSAR_SOCKET", &socket).env("HOME", scratch.path()).stdin(Stdio::null());
+        command
+    };
+    let forbidden = told(command(&["run", "--no-autostart", "--cpu", "0.1", "--", "true"]));
+    assert!(forbidden.code == 125 && forbidden.err.contains("Unreachable"), "{forbidden:?}");
+    assert_eq!(told(command(&["claim", "--no-autostart", "--cpu", "1"])).code, 5);
+    assert_eq!(told(command(&["get", "claims"])).code, 5);
+    // Two starters at once: one daemon.
+    let starters: Vec<_> = (0..2)
+        .map(|_| command(&["run", "--cpu", "0.1", "--", "true"]).stderr(Stdio::piped()).spawn().expect("run"))
+        .collect();
+    let outputs: Vec<_> = starters.into_iter().map(|run| run.wait_with_output().expect("ended")).collect();
+    assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
+    let said =
+        outputs.iter().filter(|output| String::from_utf8_lossy(&output.stderr).contains("starting one"));
+    assert_eq!(said.count(), 1, "{outputs:?}");
+    let daemon = number_in(&socket.with_extension("state").join("lock"));
+    kill_process(Pid::from_raw(daemon as i32).expect("a pid"), Signal::TERM).expect("signalled");
+    let since = Instant::now();
+    while socket.exists() {
+        assert!(since.elapsed() < LONG);
+        sleep(Duration::from_millis(10));
+    }
+    assert!(fs::read_to_string(socket.with_extension("state").join("log")).expect("a log").contains("ready"));
+}
+
+#[test]
+fn an_idle_daemon_leaves() {
+    let mut daemon = Daemon::with(crate::daemon::Setup {
+        args: vec!["--idle-exit".into(), "300ms".into()],
+        ..Default::default()
+    });
+    let since = Instant::now();
+    while daemon.ended().is_none() {
+        assert!(since.elapsed() < LONG, "it stays");
+        sleep(Duration::from_millis(20));
+    }
+    assert!(daemon.ended().is_some_and(|status| status.success()), "{}", daemon.log());
+}

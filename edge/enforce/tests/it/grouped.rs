@@ -1,0 +1,167 @@
+//! With control groups: limits are the kernel's, and nothing gets away.
+use crate::{eventually, go, hierarchy, identity, shell, take_back};
+use bursar_enforce::{Ability, Limits, Strength, Watch};
+use bursar_interface::ClaimId;
+use std::{os::unix::process::ExitStatusExt, time::Duration};
+
+/// Says what is skipped on a machine without the rights; everything else is tested there too.
+macro_rules! need {
+    ($hierarchy:expr, $ability:ident) => {
+        if $hierarchy.strength(Ability::$ability) != Strength::Hard {
+            eprintln!("skipped: no {} here: {:?}", Ability::$ability.name(), $hierarchy.notes());
+            return;
+        }
+    };
+}
+
+#[test]
+fn memory_over_the_limit_kills_inside_that_lease_only() {
+    let hierarchy = hierarchy("memory");
+    need!(hierarchy, Memory);
+    let limits = Limits { memory_bytes: Some(32 << 20), ..Limits::default() };
+    let (mut hungry, mut modest) = (hierarchy.cell(ClaimId(1)), hierarchy.cell(ClaimId(2)));
+    let mut hog = shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo got it");
+    let mut neighbour = shell("sleep 60");
+    for (cell, child) in [(&mut hungry, &hog), (&mut modest, &neighbour)] {
+        cell.build(limits).expect("a cell");
+        cell.join(&identity(child)).expect("joined");
+    }
+    go(&mut hog);
+    go(&mut neighbour);
+    let status = hog.wait().expect("ended");
+    eventually("the kernel counts the kill", || hungry.usage().oom_kills.is_some_and(|kills| kills > 0));
+    assert!(!status.success());
+    assert!(hungry.usage().memory_peak.is_some_and(|peak| peak <= 33 << 20));
+    assert_eq!(modest.usage().oom_kills, Some(0));
+    assert!(neighbour.try_wait().expect("a look").is_none(), "the neighbour lives on");
+    take_back(hungry, Duration::ZERO);
+    take_back(modest, Duration::ZERO);
+    assert_eq!(neighbour.wait().expect("ended").signal(), Some(9));
+    hierarchy.remove();
+}
+
+#[test]
+fn a_lease_has_no_more_processes_than_it_holds() {
+    let hierarchy = hierarchy("pids");
+    need!(hierarchy, Pids);
+    let mut cell = hierarchy.cell(ClaimId(1));
+    cell.build(Limits { pids: Some(8), ..Limits::default() }).expect("a cell");
+    // A fork bomb.
+    let mut bomb = shell("f() { f | f & }; f 2>/dev/null; sleep 60");
+    cell.join(&identity(&bomb)).expect("joined");
+    go(&mut bomb);
+    eventually("it grows to its limit", || cell.members().len() >= 2);
+    assert!(cell.members().len() <= 8);
+    let evidence = take_back(cell, Duration::from_millis(50));
+    assert!(evidence.contains("cell empty"), "{evidence}");
+    bomb.wait().expect("ended");
+    hierarchy.remove();
+}
+
+#[test]
+fn processor_time_is_limited_and_measured() {
+    let hierarchy = hierarchy("cpu");
+    need!(hierarchy, Cpu);
+    let mut cell = hierarchy.cell(ClaimId(1));
+    cell.build(Limits { cpu_milli: Some(100), ..Limits::default() }).expect("a cell");
+    let mut busy = shell("while :; do :; done");
+    cell.join(&identity(&busy)).expect("joined");
+    go(&mut busy);
+    std::thread::sleep(Duration::from_millis(1500));
+    let used = Duration::from_nanos(cell.usage().cpu_ns.expect("measured"));
+    assert!(
+        used > Duration::from_millis(10) && used < Duration::from_millis(600),
+        "{used:?} of 1.5 s at a tenth of a core"
+    );
+    take_back(cell, Duration::ZERO);
+    busy.wait().expect("ended");
+    hierarchy.remove();
+}
+
+#[test]
+fn nothing_of_a_tree_gets_away() {
+    let hierarchy = hierarchy("tree");
+    need!(hierarchy, Kill);
+    let mut cell = hierarchy.cell(ClaimId(1));
+    cell.build(Limits::default()).expect("a cell");
+    // A double fork into a session of its own, deaf to every polite signal; a stopped one; an orphan.
+    let deaf = "trap '' TERM HUP INT; while :; do sleep 1; done";
+    let mut root =
+        shell(&format!("setsid sh -c \"({deaf}) & ({deaf}) &\"; sh -c 'kill -STOP $$' & sleep 300 & exit 0"));
+    let process = identity(&root);
+    let watch = Watch::open(&process);
+    cell.join(&process).expect("joined");
+    go(&mut root);
+    root.wait().expect("ended");
+    assert!(watch.gone());
+    eventually("they are all there", || cell.members().len() >= 4);
+    let evidence = take_back(cell.clone(), Duration::from_millis(200));
+    assert!(evidence.contains("KILL"), "{evidence}");
+    assert!(cell.members().is_empty() && !cell.is_built());
+    hierarchy.remove();
+}
+
+#[test]
+fn those_who_listen_are_only_asked() {
+    let hierarchy = hierarchy("polite");
+    need!(hierarchy, Kill);
+    let mut cell = hierarchy.cell(ClaimId(1));
+    cell.build(Limits::default()).expect("a cell");
+    let mut polite = shell("sleep 300");
+    cell.join(&identity(&polite)).expect("joined");
+    go(&mut polite);
+    let waiter = std::thread::spawn(move || polite.wait().expect("ended"));
+    let evidence = take_back(cell, Duration::from_secs(10));
+    assert!(evidence.contains("empty after TERM"), "{evidence}");
+    waiter.join().expect("waited");
+    hierarchy.remove();
+}
+
+#[test]
+fn cells_are_found_again_and_know_their_members() {
+    let hierarchy = hierarchy("found");
+    need!(hierarchy, Kill);
+    let mut cell = hierarchy.cell(ClaimId(77));
+    cell.build(Limits::default()).expect("a cell");
+    let mut child = shell("sleep 300");
+    cell.join(&identity(&child)).expect("joined");
+    // As a daemon does that was started again.
+    let again = crate::hierarchy("found");
+    assert_eq!(again.cells(), [ClaimId(77)]);
+    assert_eq!(again.holder(child.id()), Some(ClaimId(77)));
+    assert_eq!(again.holder(std::process::id()), None);
+    assert_eq!(again.cell(ClaimId(77)).members(), [child.id()]);
+    assert_eq!(again.cell(ClaimId(77)).remove().expect("a look"), false, "somebody is in it");
+    take_back(again.cell(ClaimId(77)), Duration::ZERO);
+    child.wait().expect("ended");
+    assert!(again.cells().is_empty());
+    hierarchy.remove();
+}
+
+#[test]
+fn a_process_that_is_gone_cannot_join() {
+    let hierarchy = hierarchy("gone");
+    let mut cell = hierarchy.cell(ClaimId(1));
+    cell.build(Limits::default()).expect("a cell");
+    let mut child = shell("exit 0");
+    let process = identity(&child);
+    go(&mut child);
+    child.wait().expect("ended");
+    assert!(cell.join(&process).expect_err("gone").to_string().contains("gone"));
+    assert!(take_back(cell, Duration::ZERO).contains("was empty"));
+    hierarchy.remove();
+}
+
+#[test]
+fn what_this_host_can_do_is_told() {
+    let hierarchy = hierarchy("told");
+    for ability in Ability::ALL {
+        assert!(
+            ["ok", "weak", "missing"].contains(&hierarchy.strength(ability).name()),
+            "{}",
+            ability.name()
+        );
+    }
+    assert_eq!(hierarchy.grouped(), hierarchy.kind() != "none");
+    hierarchy.remove();
+}

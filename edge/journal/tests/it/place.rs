@@ -1,0 +1,78 @@
+//! State directories that must not be used: each refused by name, with what would be right.
+use crate::{fill, open, options};
+use bursar_journal::{Error, Follower, Journal, verify};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use tempfile::tempdir;
+
+fn refused(dir: &Path) -> Error {
+    Journal::open(dir, options()).err().expect("refused")
+}
+
+fn set_version(dir: &Path, version: i64) {
+    let conn = rusqlite::Connection::open(dir.join("journal.sqlite")).expect("a database");
+    conn.pragma_update(None, "user_version", version).expect("set");
+}
+
+#[test]
+fn one_daemon_per_directory() {
+    let dir = tempdir().expect("a folder");
+    let (journal, _) = open(dir.path());
+    match refused(dir.path()) {
+        error @ Error::Locked { pid: Some(_), .. } => {
+            assert!(error.to_string().contains("another state directory"))
+        }
+        other => panic!("{other}"),
+    }
+    drop(journal);
+    open(dir.path());
+}
+
+#[test]
+fn a_newer_journal_is_left_alone() {
+    let dir = tempdir().expect("a folder");
+    drop(open(dir.path()));
+    set_version(dir.path(), 99);
+    let error = refused(dir.path());
+    assert!(matches!(error, Error::Newer { found: 99, .. }), "{error}");
+    assert!(error.to_string().contains("newer version"));
+    assert!(matches!(Follower::open(dir.path()), Err(Error::Newer { .. })));
+    assert!(verify(dir.path()).is_err());
+}
+
+#[test]
+fn what_is_no_journal_is_left_alone() {
+    let dir = tempdir().expect("a folder");
+    let database = dir.path().join("journal.sqlite");
+    fs::write(&database, "a diary, begun in the spring of the year, of some length").expect("written");
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o600)).expect("set");
+    assert!(matches!(refused(dir.path()), Error::Foreign { .. }));
+    assert!(fs::read_to_string(&database).expect("still there").starts_with("a diary"));
+    assert!(Follower::open(dir.path()).is_err());
+}
+
+#[test]
+fn places_that_others_can_write_to_are_refused() {
+    let dir = tempdir().expect("a folder");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("set");
+    let error = refused(dir.path());
+    assert!(matches!(error, Error::Unfit { .. }) && error.to_string().contains("0700"), "{error}");
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("written");
+    assert!(matches!(refused(&file), Error::Unfit { .. } | Error::Io { .. }));
+    // Not even root can make a folder there.
+    assert!(matches!(refused(Path::new("/proc/bursar-state")), Error::Io { .. }));
+}
+
+#[test]
+fn a_reader_reads_while_the_writer_writes() {
+    let dir = tempdir().expect("a folder");
+    assert!(matches!(Follower::open(dir.path()), Err(Error::Io { .. })));
+    let (mut journal, _) = open(dir.path());
+    fill(&mut journal, 5);
+    let follower = Follower::open(dir.path()).expect("a reader");
+    assert_eq!(follower.since(0, 3).expect("rows").len(), 3);
+    fill(&mut journal, 9);
+    let rest = follower.since(3, 100).expect("rows");
+    assert_eq!(rest.iter().map(|entry| entry.batch.first_seq).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8]);
+    assert!(follower.since(9, 0).expect("none").is_empty());
+}
