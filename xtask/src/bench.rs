@@ -3,8 +3,8 @@ use crate::{plugins, step};
 use anyhow::Result;
 
 /// Benches by package and name; PERFORMANCE goals 1, 2, 5 and 7, and what the journal costs alone.
-const BENCHES: [(&str, &str); 3] =
-    [("bursar-engine", "engine"), ("bursar-journal", "append"), ("bursar", "daemon")];
+const BENCHES: [(&str, &str); 4] =
+    [("bursar-engine", "engine"), ("bursar", "plugin"), ("bursar-journal", "append"), ("bursar", "daemon")];
 
 /// Runs every bench.
 ///

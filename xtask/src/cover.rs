@@ -73,10 +73,9 @@ fn tools() -> Result<()> {
         step::run(step::cargo(&["install", "cargo-llvm-cov", "--version", TOOL, "--locked"]))?;
     }
     if !Path::new("/usr/bin/llvm-cov-22").exists() {
-        step::run(step::command(
-            "apt-get",
-            &["install", "--yes", "--quiet", "--no-install-recommends", LLVM],
-        ))?;
+        step::run(step::command("apt-get", &["update", "--quiet"]))?;
+        let install = ["install", "--yes", "--quiet", "--no-install-recommends", LLVM];
+        step::run(step::command("apt-get", &install))?;
     }
     Ok(())
 }

@@ -385,9 +385,11 @@ impl Loader {
         named.map(pick).collect()
     }
 
-    /// A plugin's health, fresh each time it is put in a seat.
+    /// A plugin's health, fresh each time it is put in a seat. Only strategies are quarantined: there is
+    /// a default in their stead, while what a driver holds must be asked back of it for ever.
     fn fresh_health(&mut self, pick: &Pick) -> Arc<Health> {
-        let health = Arc::new(Health::new(self.settings.strikes_max));
+        let strategy = matches!(pick.role, Role::Allocator | Role::Qos);
+        let health = Arc::new(Health::new(if strategy { self.settings.strikes_max } else { u32::MAX }));
         self.health.insert(pick.key(), health.clone());
         health
     }
