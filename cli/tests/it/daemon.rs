@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) plugins: Vec<PathBuf>,
     /// Further arguments.
     pub(crate) args: Vec<String>,
+    /// How many files it may have open.
+    pub(crate) files: Option<u64>,
 }
 
 /// A daemon that is up; killed when dropped.
@@ -220,6 +222,10 @@ fn spawn(scratch: &Path, setup: &Setup) -> Child {
     fs::write(&config, &setup.config).expect("written");
     let log = File::options().create(true).append(true).open(log).expect("a log");
     let mut command = Command::new(program());
+    if let Some(files) = setup.files {
+        command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]).arg(program());
+    }
     command.arg("serve").arg("--config").arg(config);
     command.arg("--state").arg(scratch.join("state")).arg("--socket").arg(scratch.join("sock"));
     setup.plugins.iter().for_each(|folder| {

@@ -50,6 +50,8 @@ fn a_full_disk_is_survived() {
     );
     // And nothing of it is lost.
     let live = daemon.ask(&["get", "claims"]);
+    daemon.stop();
+    daemon.start();
     daemon.kill();
     daemon.start();
     let ids = |claims: &serde_json::Value| -> Vec<(String, String)> {

@@ -2,6 +2,7 @@
 mod bad;
 mod daemon;
 mod disk;
+mod door;
 mod http;
 mod nested;
 mod plugins;

@@ -58,7 +58,7 @@ fn every_list_has_a_table_and_a_document() {
 
 #[test]
 fn lists_and_events_are_followed() {
-    let daemon = Daemon::plain();
+    let mut daemon = Daemon::plain();
     let follow = |what: &str, output: &str| {
         let mut command = daemon.command(&["get", what, "-w", "-o", output]);
         command.stdout(Stdio::piped()).spawn().expect("the program")
@@ -67,8 +67,9 @@ fn lists_and_events_are_followed() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(daemon.tell(&["claim", "--cpu", "0.5", "--scope", "seen"]).code, 0);
     std::thread::sleep(std::time::Duration::from_millis(600));
+    // They end with the daemon.
+    daemon.stop();
     for (follower, word) in followers.iter_mut().zip(["seen", "granted", "\"granted\""]) {
-        follower.kill().expect("killed");
         let mut text = String::new();
         std::io::Read::read_to_string(&mut follower.stdout.take().expect("a pipe"), &mut text).expect("text");
         follower.wait().expect("ended");

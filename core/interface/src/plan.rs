@@ -149,11 +149,15 @@ impl<'a> Plan<'a> {
         seen
     }
 
-    /// Whether the node accepts claims and has the labels that this one asks for.
+    /// Whether the node accepts claims and has the labels that this one asks for. A claim without wishes
+    /// may do without a node ([`NONE`]), if floating pools have all of it.
     pub fn welcomes(&self, claim: Row, node: Row) -> bool {
         let (c, n) = (claim as usize, node as usize);
-        let labels = self.view.nodes.labels[n];
         let need = self.view.claims.need[c];
+        if node == NONE {
+            return need == 0 && self.view.claims.apart[c] == NONE;
+        }
+        let labels = self.view.nodes.labels[n];
         self.view.nodes.id[n] != 0
             && self.view.nodes.state[n] == 0
             && labels & need == need
@@ -181,7 +185,8 @@ impl<'a> Plan<'a> {
             let here = [NONE, node].contains(&self.view.pools.node[want as usize]);
             return if here && carries(want) { want } else { NONE };
         }
-        let mut pool = self.view.first_of_kind(node, lines.resource[l]);
+        let here = node != NONE;
+        let mut pool = if here { self.view.first_of_kind(node, lines.resource[l]) } else { NONE };
         if pool == NONE {
             pool = self.view.resources.first_floating[lines.resource[l] as usize];
         }

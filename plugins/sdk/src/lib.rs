@@ -77,3 +77,35 @@ pub mod __private {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{__private as private, Entry, Make, Role, linked};
+    use bursar_interface::{Fault, Metric, Sample, Time};
+
+    struct Nothing;
+    impl Metric for Nothing {
+        fn collect(&mut self, _: Time, _: &mut Vec<Sample>) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_manifest_are_joined_as_they_are() {
+        let parts = ["{\"id\":\"", "best-fit", "\"}"];
+        let joined = private::join::<{ 7 + 8 + 2 }>(&parts);
+        assert_eq!(private::total(&parts), joined.len());
+        assert_eq!(joined, *b"{\"id\":\"best-fit\"}");
+    }
+
+    #[test]
+    fn an_entry_is_what_it_was_made_of() {
+        let entry = Entry::new("none", "tests", "1.0.0", b"{}", Make::Metric(|_| Ok(Box::new(Nothing))));
+        assert_eq!(
+            (entry.id, entry.library, entry.version, entry.make.role()),
+            ("none", "tests", "1.0.0", Role::Metric)
+        );
+        assert_eq!(entry.manifest, b"{}");
+        assert_eq!(linked().count(), 0, "nothing is linked into the sdk itself");
+    }
+}

@@ -1,0 +1,115 @@
+//! The front door under people who are many, slow or gone.
+use crate::daemon::{Daemon, Setup};
+use serde_json::json;
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
+
+/// Sends some bytes and reads what comes until the other end hangs up.
+fn converse(daemon: &Daemon, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(daemon.socket()).expect("connected");
+    stream.write_all(bytes).expect("sent");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_full_house_says_so_and_takes_the_next_when_one_leaves() {
+    // Few files, so that few connections fill it.
+    let daemon = Daemon::with(Setup { files: Some(120), ..Setup::default() });
+    let mut crowd: Vec<UnixStream> =
+        (0..73).map(|_| UnixStream::connect(daemon.socket()).expect("connected")).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let answer = converse(&daemon, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(
+        answer.starts_with("HTTP/1.1 429")
+            && answer.contains("too many connections")
+            && answer.contains("retry-after"),
+        "{answer}"
+    );
+    crowd.clear();
+    daemon.eventually("there is room again", || daemon.client().alive());
+}
+
+#[test]
+fn files_that_run_out_are_survived() {
+    let daemon = Daemon::with(Setup { files: Some(48), ..Setup::default() });
+    let crowd: Vec<UnixStream> = (0..200).filter_map(|_| UnixStream::connect(daemon.socket()).ok()).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    drop(crowd);
+    daemon.eventually("it answers again", || daemon.client().alive());
+    assert_eq!(daemon.tell(&["run", "--cpu", "0.1", "--", "true"]).code, 0, "{}", daemon.log());
+}
+
+#[test]
+fn slow_heads_and_bodies_are_sent_away() {
+    let daemon = Daemon::plain();
+    let since = Instant::now();
+    let head = std::thread::scope(|scope| {
+        let body = scope.spawn(|| {
+            converse(&daemon, b"POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"lines\":")
+        });
+        let head = converse(&daemon, b"GET /v1/claims HTTP/1.1\r\nHost: x\r\nX-Slow: ");
+        let body = body.join().expect("answered");
+        assert!(body.starts_with("HTTP/1.1 408"), "{body}");
+        head
+    });
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
+    assert!(since.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn odd_requests_are_told_what_is_odd() {
+    let daemon = Daemon::plain();
+    let post = |headers: &str, body: &str| {
+        let request =
+            format!("POST /v1/claims HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n{body}");
+        converse(&daemon, request.as_bytes())
+    };
+    let json = "Content-Type: application/json\r\n";
+    let empty = post(&format!("{json}Content-Length: 0\r\n"), "");
+    assert!(empty.starts_with("HTTP/1.1 400"), "{empty}");
+    let plain = post("Content-Type: text/plain\r\nContent-Length: 2\r\n", "{}");
+    assert!(plain.starts_with("HTTP/1.1 415") || plain.starts_with("HTTP/1.1 400"), "{plain}");
+    let many = format!("{{\"lines\":[],\"need\":[{}]}}", vec!["\"x\""; 500].join(","));
+    let many = post(&format!("{json}Content-Length: {}\r\n", many.len()), &many);
+    assert!(many.starts_with("HTTP/1.1 400") && many.contains("64"), "{many}");
+    let long = format!("{{\"scope\":\"{}\",\"lines\":[]}}", "y".repeat(5000));
+    let long = post(&format!("{json}Content-Length: {}\r\n", long.len()), &long);
+    assert!(long.starts_with("HTTP/1.1 400"), "{long}");
+    let key = post(&format!("{json}Idempotency-Key: {}\r\nContent-Length: 2\r\n", "k".repeat(300)), "{}");
+    assert!(key.starts_with("HTTP/1.1 400") && key.contains("Idempotency-Key"), "{key}");
+    let cancel = converse(&daemon, b"POST /v1/claims/1/cancel HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"why\":1}");
+    assert!(cancel.starts_with("HTTP/1.1 400"), "{cancel}");
+    let headers: String = (0..100).map(|n| format!("X-{n}: y\r\n")).collect();
+    let headers = converse(&daemon, format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes());
+    assert!(headers.starts_with("HTTP/1.1 431") || headers.starts_with("HTTP/1.1 400"), "{headers}");
+    assert!(daemon.client().alive());
+}
+
+#[test]
+fn who_waits_at_closing_time_is_told_to_come_back() {
+    let mut daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
+    let all = json!({ "lines": [{ "resource": "cpu", "amount": "1000" }], "wait": "1h" });
+    assert_eq!(daemon.http("POST", "/v1/claims", &all.to_string()).0, 201);
+    let waiting = {
+        let (mut client, body) = (daemon.client(), all.to_string());
+        std::thread::spawn(move || {
+            client.request("POST", "/v1/claims", Some(body.as_bytes()), &[]).expect("an answer")
+        })
+    };
+    let mut stream = daemon.client().events(0).expect("a stream");
+    assert!(stream.next().is_some());
+    daemon.await_phase("2", "pending");
+    daemon.stop();
+    let answer = waiting.join().expect("told");
+    assert_eq!(answer.status, 429);
+    assert!(String::from_utf8_lossy(&answer.body).contains("stopping"));
+    assert!(stream.count() > 0, "the stream ends in good order");
+    daemon.start();
+    assert_eq!(daemon.claim("2")["ending"], "cancelled", "without a key to come back with, it was withdrawn");
+}
