@@ -113,7 +113,8 @@ fn floating_pools_and_named_ones() {
     let crowd = open(&mut books, 2, vec![line("cpu", 1), line("seat", 2)]);
     assert_eq!(place(&mut first, &mut books, &[crowd]), Vec::<Row>::new(), "one seat is left");
     let mut nowhere = Books::new();
-    for name in ["seat"] {
+    {
+        let name = "seat";
         let (name, unit, shape) = (name.into(), "pieces".into(), Shape::Unit);
         nowhere.set_resource(&ResourceSpec {
             name,

@@ -110,7 +110,8 @@ fn every_unlawful_proposal_is_refused_and_moves_nothing() {
             other => panic!("{takes:?} gave {other:?}"),
         }
     };
-    let cases: [(&str, &dyn Fn(&mut Vec<Take>)); 14] = [
+    type Spoil<'a> = &'a dyn Fn(&mut Vec<Take>);
+    let cases: [(&str, Spoil<'_>); 14] = [
         ("empty", &|takes| takes.clear()),
         ("no waiting claim", &|takes| takes.iter_mut().for_each(|take| take.claim = 99)),
         ("no node", &|takes| takes.iter_mut().for_each(|take| take.node = 77)),

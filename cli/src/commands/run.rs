@@ -29,7 +29,7 @@ const RETURN_MAX: &str = "15s";
 /// What happens while a command runs.
 enum News {
     Signal(Signal),
-    Granted(Result<Claim, Failure>),
+    Granted(Box<Result<Claim, Failure>>),
     Ended(WaitStatus),
 }
 
@@ -76,10 +76,10 @@ fn granted(
 ) -> Result<Option<Claim>, Failed> {
     let (client, tell) = (context.client(), tell.clone());
     // The claim goes with its last asker: this thread ends with the process.
-    thread::spawn(move || tell.send(News::Granted(persist(client, &body, &key))));
+    thread::spawn(move || tell.send(News::Granted(Box::new(persist(client, &body, &key)))));
     loop {
         match news.recv() {
-            Ok(News::Granted(claim)) => return Ok(Some(claim?)),
+            Ok(News::Granted(claim)) => return Ok(Some((*claim)?)),
             Ok(News::Signal(signal)) => {
                 eprintln!("bursar: {signal:?} while waiting: the claim is withdrawn");
                 return Ok(None);

@@ -193,7 +193,11 @@ fn events_are_paged_followed_and_taken_up_again() {
     assert_eq!(granted, 3);
     let last: u64 = all.last().and_then(|event| event["seq"].as_str()?.parse().ok()).expect("a sequence");
     let page = daemon.http("GET", &format!("/v1/events?since={}&limit=1", last - 1), "").1;
-    assert!(page["events"].as_array().is_some_and(|page| !page.is_empty() && page.iter().all(|event| event["seq"] == last.to_string())));
+    assert!(
+        page["events"]
+            .as_array()
+            .is_some_and(|page| !page.is_empty() && page.iter().all(|event| event["seq"] == last))
+    );
     let mut stream = daemon.client().events(last).expect("a stream");
     daemon.http("POST", "/v1/claims", &cpu(100));
     let next = stream.next().expect("an event");

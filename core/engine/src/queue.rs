@@ -58,10 +58,10 @@ impl Queue {
             }
             Group { members: BTreeSet::new(), ripe: !parked, hints: hints.into() }
         });
-        if group.ripe {
-            if let Some(&first) = group.members.first() {
-                self.ripe.remove(&(first, shape));
-            }
+        if group.ripe
+            && let Some(&first) = group.members.first()
+        {
+            self.ripe.remove(&(first, shape));
         }
         group.members.insert(place);
         if let (true, Some(&first)) = (group.ripe, group.members.first()) {

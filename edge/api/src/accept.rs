@@ -200,10 +200,10 @@ impl<H: House> Porch<H> {
     /// Out of files: gives the spare one up for as long as it takes to tell one caller so. Without
     /// this, callers would hang in the backlog until some file is closed.
     async fn shed<D: Door>(&mut self, door: &D) {
-        if self.spare.take().is_some() {
-            if let Ok(Ok(stream)) = timeout(PAUSES.0, door.knock()).await {
-                let _ = timeout(TURN_AWAY, say_full(stream)).await;
-            }
+        if self.spare.take().is_some()
+            && let Ok(Ok(stream)) = timeout(PAUSES.0, door.knock()).await
+        {
+            let _ = timeout(TURN_AWAY, say_full(stream)).await;
         }
         self.spare = spare();
     }

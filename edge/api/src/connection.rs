@@ -64,7 +64,10 @@ where
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            return Poll::Ready(ended.unwrap_or_else(|error| tracing::debug!(%error, "a connection broke")));
+            return {
+                let _: () = ended.unwrap_or_else(|error| tracing::debug!(%error, "a connection broke"));
+                Poll::Ready(())
+            };
         }
         // Asked anew at each turn, because the turn may have moved it.
         let Some(deadline) = pulse.deadline() else { return Poll::Pending };

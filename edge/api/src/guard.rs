@@ -25,11 +25,11 @@ impl Guard {
             let message = format!("{host:?} is not a name of this daemon");
             return Err(Denial::of(StatusCode::FORBIDDEN, message));
         }
-        if let Some(origin) = only(headers, ORIGIN)? {
-            if !origin.strip_prefix("http://").is_some_and(|host| self.ours(host)) {
-                let message = format!("requests from {origin:?} are not taken");
-                return Err(Denial::of(StatusCode::FORBIDDEN, message));
-            }
+        if let Some(origin) = only(headers, ORIGIN)?
+            && !origin.strip_prefix("http://").is_some_and(|host| self.ours(host))
+        {
+            let message = format!("requests from {origin:?} are not taken");
+            return Err(Denial::of(StatusCode::FORBIDDEN, message));
         }
         let shown =
             only(headers, AUTHORIZATION)?.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();

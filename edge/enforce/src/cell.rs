@@ -100,10 +100,10 @@ impl Cell {
                 limit_v1_memory(group, bytes)?;
             }
         }
-        if let Some(pids) = limits.pids {
-            if let Some(group) = v2("pids").or_else(|| v1("pids")) {
-                group.write("pids.max", pids)?;
-            }
+        if let Some(pids) = limits.pids
+            && let Some(group) = v2("pids").or_else(|| v1("pids"))
+        {
+            group.write("pids.max", pids)?;
         }
         Ok(())
     }
@@ -177,10 +177,10 @@ impl Cell {
     /// Kills everything in it. One call may not be enough against a process that forks meanwhile where
     /// the kernel has no `cgroup.kill`; call again until it is empty.
     pub fn kill(&self) {
-        if let Some(group) = self.v2.as_ref().filter(|group| group.has("cgroup.kill")) {
-            if group.write("cgroup.kill", 1).is_ok() {
-                return;
-            }
+        if let Some(group) = self.v2.as_ref().filter(|group| group.has("cgroup.kill"))
+            && group.write("cgroup.kill", 1).is_ok()
+        {
+            return;
         }
         let freezer = self.v1.iter().find(|(controller, _)| *controller == "freezer").map(|(_, group)| group);
         // Frozen processes do not fork; they take the signal when they thaw. Without it, the next call

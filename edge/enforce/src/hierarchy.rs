@@ -6,7 +6,7 @@ use crate::{
     mounts::{Mounts, mounts},
 };
 use bursar_interface::ClaimId;
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 /// How the names of our groups begin.
 pub(crate) const PREFIX: &str = "bursar-";
@@ -210,8 +210,8 @@ fn usable(group: &Group) -> io::Result<()> {
 
 /// Hands the controllers of v2 down to our cells. A group that has processes of its own cannot do
 /// so, except at the root.
-fn delegate(own: &PathBuf, ours: &Group, notes: &mut Vec<String>) -> Vec<String> {
-    let own = Group(own.clone());
+fn delegate(own: &Path, ours: &Group, notes: &mut Vec<String>) -> Vec<String> {
+    let own = Group(own.to_path_buf());
     let there = std::fs::read_to_string(own.0.join("cgroup.controllers")).unwrap_or_default();
     let mut handed = Vec::new();
     for controller in there.split_whitespace().filter(|name| ["cpu", "memory", "pids"].contains(name)) {

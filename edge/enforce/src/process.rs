@@ -19,9 +19,8 @@ pub fn boot_id() -> io::Result<String> {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn identify(pid: u32) -> io::Result<Option<Process>> {
-    Ok(started(pid)?
-        .map(|started| (started, boot_id()))
-        .map_or(Ok(None), |(started, boot)| boot.map(|boot| Some(Process { pid, started, boot })))?)
+    let Some(started) = started(pid)? else { return Ok(None) };
+    Ok(Some(Process { pid, started, boot: boot_id()? }))
 }
 
 /// Whether a process still is the one that was meant.

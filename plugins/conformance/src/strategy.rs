@@ -120,7 +120,7 @@ fn fleet() -> Books {
 fn open(books: &mut Books, id: u64) -> Row {
     let line = |resource: &str, amount| LineAsk { resource: resource.into(), amount, ..LineAsk::default() };
     let mut lines = vec![line("cpu", 200 + id * 370 % 3000), line("memory", 1 + id * 7 % 20)];
-    lines.extend((id % 5 == 0).then(|| line("gpu", 250 + id * 50 % 750)));
+    lines.extend(id.is_multiple_of(5).then(|| line("gpu", 250 + id * 50 % 750)));
     let class = [Class::Guaranteed, Class::Burstable, Class::BestEffort][id as usize % 3];
     let ask = Ask { lines, ttl_ns: 1, class, priority: id as u32 % 4, ..Ask::default() };
     books.begin_change();

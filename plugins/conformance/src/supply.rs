@@ -23,7 +23,7 @@ pub fn resource(resource: &dyn Resource) -> Result<(), String> {
     if !sound_name {
         return Err(format!("{:?} cannot be written as KIND=AMOUNT", spec.name));
     }
-    if spec.unit.is_empty() || spec.min == 0 || spec.step == 0 || spec.min % spec.step != 0 {
+    if spec.unit.is_empty() || spec.min == 0 || spec.step == 0 || !spec.min.is_multiple_of(spec.step) {
         return Err(format!("{}: unit, min and step do not fit together", spec.name));
     }
     if spec.piece > AMOUNT_MAX || spec.springs > AMOUNT_MAX {

@@ -9,7 +9,7 @@ use crate::{child::Child, inline::InlineCall};
 /// Something that carries out operations, wherever it runs.
 pub(crate) enum Called {
     Inline(InlineCall),
-    Child(Child),
+    Child(Box<Child>),
 }
 
 impl Called {

@@ -2,7 +2,7 @@
 use bursar_interface::{Fault, FaultKind};
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 /// Strikes of one plugin. At the bound it is quarantined: not asked again.
@@ -11,12 +11,19 @@ pub struct Health {
     strikes: AtomicU32,
     strikes_max: u32,
     last: Mutex<Option<String>>,
+    /// It was late at least once.
+    suspected: AtomicBool,
 }
 
 impl Health {
     /// No strikes yet, quarantine at `strikes_max`.
     pub fn new(strikes_max: u32) -> Health {
-        Health { strikes: AtomicU32::new(0), strikes_max: strikes_max.max(1), last: Mutex::new(None) }
+        Health {
+            strikes: AtomicU32::new(0),
+            strikes_max: strikes_max.max(1),
+            last: Mutex::new(None),
+            suspected: AtomicBool::new(false),
+        }
     }
 
     /// Counts a strike.
@@ -38,6 +45,16 @@ impl Health {
     /// What the last strike was for.
     pub fn last(&self) -> Option<String> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It was late: from now on its cpu time is measured.
+    pub(crate) fn suspect(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was late at least once.
+    pub(crate) fn suspected(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed)
     }
 
     /// Lets a call through, unless the plugin is quarantined.

@@ -28,20 +28,28 @@ pub(crate) struct Watched {
 impl Watched {
     fn call<T>(&self, call: impl FnOnce() -> RResult<T, RFault>) -> Result<T, Fault> {
         self.health.admit()?;
-        let before = thread_cpu();
+        // Reading cpu time costs as much as a small decision: only one that was late before is measured.
+        let before = self.health.suspected().then(thread_cpu);
         let (outcome, took) = self.watchdog.watch(&self.sha256, call);
-        let spent = thread_cpu().saturating_sub(before);
         match outcome {
             RErr(fault) => {
                 Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string())))
             }
-            // One that was starved of cpu is innocent, and its answer as good as any.
-            ROk(_) if spent > self.deadline || took > self.deadline * STARVED => {
-                let late = format!("took {took:?} and {spent:?} of cpu, the deadline is {:?}", self.deadline);
-                Err(self.health.count(Fault::of(FaultKind::Overrun, late)))
-            }
-            ROk(value) => Ok(value),
+            ROk(value) if took <= self.deadline => Ok(value),
+            ROk(value) => self.judge(value, took, before.map(|before| thread_cpu().saturating_sub(before))),
         }
+    }
+
+    /// One that was starved of cpu is innocent, and its answer as good as any; one that took its time
+    /// is late.
+    fn judge<T>(&self, value: T, took: Duration, spent: Option<Duration>) -> Result<T, Fault> {
+        self.health.suspect();
+        if took <= self.deadline * STARVED && spent.is_none_or(|spent| spent <= self.deadline) {
+            return Ok(value);
+        }
+        let spent = spent.map_or(String::new(), |spent| format!(" and {spent:?} of cpu"));
+        let late = format!("took {took:?}{spent}, the deadline is {:?}", self.deadline);
+        Err(self.health.count(Fault::of(FaultKind::Overrun, late)))
     }
 }
 

@@ -409,7 +409,7 @@ impl Loader {
 
     fn called(&mut self, pick: &Pick, config: &str) -> Result<Called, Reject> {
         if pick.home == Home::Child {
-            return self.child(pick, config, false).map(Called::Child);
+            return self.child(pick, config, false).map(Box::new).map(Called::Child);
         }
         let plugin = self.root(pick)?.call()(pick.role.name().into(), pick.id.as_str().into(), config.into());
         let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;

@@ -86,9 +86,9 @@ impl Driver for Ports {
     fn enforce(&mut self, lease: &Lease) -> Result<(), Fault> {
         for port in numbers(lease)? {
             let key = (lease.claim, port);
-            if !self.holds.contains_key(&key) {
+            if let std::collections::btree_map::Entry::Vacant(e) = self.holds.entry(key) {
                 let hold = hold_port(port).map_err(|error| Fault::new(format!("port {port}: {error}")))?;
-                self.holds.insert(key, hold);
+                e.insert(hold);
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tempfile::tempdir;
 
 fn refused(dir: &Path) -> Error {
-    Journal::open(dir, options()).err().expect("refused")
+    Journal::open(dir, options()).expect_err("refused")
 }
 
 fn set_version(dir: &Path, version: i64) {
