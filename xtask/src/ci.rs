@@ -12,7 +12,7 @@ const SEEDS: u64 = 300;
 /// A part of `cargo xtask ci`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Lane {
-    /// Formatting, lints, arrows, tidiness, and tests that need nothing but the processor
+    /// Formatting, lints, arrows, tidiness, licences, and tests that need nothing but the processor
     Layers,
     /// Tests on real processes, sockets, control groups and libraries
     System,
@@ -32,6 +32,7 @@ pub fn run(lane: Option<Lane>) -> Result<()> {
         Some(lane) => timed(lane),
         None => {
             all.into_iter().try_for_each(timed)?;
+            eprintln!("── lane System, with all other tests");
             // Last, so that the runner's own summary is the last line.
             test()
         }
@@ -55,6 +56,9 @@ fn timed(lane: Lane) -> Result<()> {
             ]))?;
             layers::run()?;
             tidy::run()?;
+            deny()?;
+            let excluded: Vec<&str> = SYSTEM.iter().flat_map(|package| ["--exclude", package]).collect();
+            runner(&[&["--workspace"], &excluded[..]].concat())?;
         }
         Lane::System => {
             plugins::build(true)?;
@@ -66,6 +70,17 @@ fn timed(lane: Lane) -> Result<()> {
     }
     eprintln!("── lane {lane:?}: {:.0} s", since.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Licences and sources of what we depend on, where the tool for it is installed.
+fn deny() -> Result<()> {
+    match step::has("cargo", &["deny", "--version"]) {
+        true => step::run(step::cargo(&["deny", "check", "bans", "licenses", "sources"])),
+        false => {
+            eprintln!("skipped: cargo-deny is not installed");
+            Ok(())
+        }
+    }
 }
 
 /// All tests, the examples of the documentation included.

@@ -126,8 +126,11 @@ impl Desk {
         match self.journal.append(&batch, self.clock.wall_ms(batch.at), &self.clock.boot) {
             Ok(()) => {
                 self.journal.answered(batch.next_seq())?;
-                // The follower ends after the desk, so the channel is open.
-                let _ = self.out.send(Committed { batch, replies });
+                if let Some(committed) = self.follower.fold_here(Committed { batch, replies }) {
+                    self.follower.expect();
+                    // The follower ends after the desk, so the channel is open.
+                    let _ = self.out.send(committed);
+                }
                 Ok(())
             }
             Err(Error::Full { .. }) => {

@@ -1,11 +1,18 @@
 //! The reader's copy: a second engine that folds what the first one did, on a thread of its own, so
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
-use super::mail::{Answer, Done};
+use super::{
+    enforcer::Note,
+    mail::{Answer, Done},
+};
 use bursar_engine::Engine;
 use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::Sender,
+    },
     time::Duration,
 };
 use tokio::sync::{Notify, oneshot, watch};
@@ -20,6 +27,10 @@ pub struct Follower {
     tail: Mutex<VecDeque<Arc<Batch>>>,
     seen: Mutex<Seen>,
     folded: watch::Sender<u64>,
+    /// Batches on their way to the follower's thread.
+    behind: AtomicUsize,
+    /// Who hears of what was folded.
+    tell: Sender<Note>,
 }
 
 /// What was seen go by since the daemon started and is no part of the state.
@@ -39,8 +50,8 @@ pub struct Committed {
 }
 
 impl Follower {
-    /// A follower that starts from a recovered state.
-    pub fn new(engine: Engine) -> Follower {
+    /// A follower that starts from a recovered state, and tells of what it has folded.
+    pub fn new(engine: Engine, tell: Sender<Note>) -> Follower {
         let folded = watch::Sender::new(engine.next_seq());
         Follower {
             engine: RwLock::new(engine),
@@ -48,13 +59,38 @@ impl Follower {
             tail: Mutex::default(),
             seen: Mutex::default(),
             folded,
+            behind: AtomicUsize::new(0),
+            tell,
         }
     }
 
-    /// Folds a committed batch, then answers and rings.
-    pub fn fold(&self, committed: Committed) {
+    /// Folds a committed batch where it was made, if nobody reads at this moment and none is on its way:
+    /// that saves its asker a change of threads. Gives it back otherwise.
+    pub fn fold_here(&self, committed: Committed) -> Option<Committed> {
+        if self.behind.load(Ordering::Acquire) > 0 {
+            return Some(committed);
+        }
+        let Ok(engine) = self.engine.try_write() else { return Some(committed) };
+        self.fold(engine, committed);
+        None
+    }
+
+    /// A batch is on its way to the follower's thread.
+    pub fn expect(&self) {
+        self.behind.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Folds a batch that was on its way.
+    pub fn fold_next(&self, committed: Committed) {
+        self.fold(self.engine.write().unwrap_or_else(PoisonError::into_inner), committed);
+        self.behind.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Folds, then answers, rings and tells.
+    fn fold(&self, mut engine: RwLockWriteGuard<'_, Engine>, committed: Committed) {
         let Committed { batch, replies } = committed;
-        self.engine.write().unwrap_or_else(PoisonError::into_inner).fold(&batch);
+        engine.fold(&batch);
+        drop(engine);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&batch);
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,6 +107,8 @@ impl Follower {
         }
         self.ring(&batch);
         self.folded.send_replace(batch.next_seq());
+        // The enforcer ends after all folding has.
+        let _ = self.tell.send(Note::Batch(batch));
     }
 
     /// Reads the state; at most one batch old.

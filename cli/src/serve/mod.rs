@@ -44,7 +44,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, Sender, channel, sync_channel},
+        mpsc::{Receiver, channel, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -116,8 +116,9 @@ pub fn run(options: Options) -> Result<()> {
     let start = Command::Start { epoch, boot, boottime_ns: now };
     let (ending, (mailbox, inbox)) = (Arc::new(AtomicBool::new(false)), mailbox());
     let (out, committed) = sync_channel(COMMITTED_MAX);
+    let (tell, notes) = channel();
     let mut desk = Desk {
-        follower: Arc::new(Follower::new(engine.clone().resume())),
+        follower: Arc::new(Follower::new(engine.clone().resume(), tell.clone())),
         engine,
         journal,
         plugins: strategies,
@@ -131,9 +132,9 @@ pub fn run(options: Options) -> Result<()> {
     let first = [vec![start], told, deciders(&desk.plugins)].concat();
     let greeting = desk.begin(first)?;
     let follower = desk.follower.clone();
-    follower.fold(greeting);
+    follower.expect();
+    follower.fold_next(greeting);
 
-    let (tell, notes) = channel();
     let workers = Workers::start(
         drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(),
         tell.clone(),
@@ -141,8 +142,8 @@ pub fn run(options: Options) -> Result<()> {
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let enforcer = Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace);
     let enforcer = thread("enforcer", move || enforcer.run())?;
-    let (folding, tell_batches) = (follower.clone(), tell.clone());
-    let folder = thread("follower", move || fold(&folding, &committed, &tell_batches))?;
+    let folding = follower.clone();
+    let folder = thread("follower", move || fold(&folding, &committed))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
     let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
     let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
@@ -231,12 +232,10 @@ fn deciders(plugins: &Plugins) -> Vec<Command> {
     seats.into_iter().map(|(role, to)| Command::Swap { role, to: to.clone() }).collect()
 }
 
-fn fold(follower: &Follower, committed: &Receiver<Committed>, tell: &Sender<Note>) {
+/// Folds what could not be folded where it was made.
+fn fold(follower: &Follower, committed: &Receiver<Committed>) {
     while let Ok(next) = committed.recv() {
-        let batch = next.batch.clone();
-        follower.fold(next);
-        // The enforcer ends after this thread does.
-        let _ = tell.send(Note::Batch(batch));
+        follower.fold_next(next);
     }
 }
 

@@ -21,7 +21,9 @@ fn plugin(daemon: &Daemon, role: &str, id: &str, home: &str) -> Value {
 fn granted_by(daemon: &Daemon, claim: u64) -> String {
     let events = daemon.ask(&["get", "events"]);
     let events = events["events"].as_array().expect("events").clone();
-    let granted = events.into_iter().find(|event| event["kind"] == "granted" && event["claim"] == claim);
+    let granted = events
+        .into_iter()
+        .find(|event| event["kind"] == "granted" && event["claim"].as_str() == Some(&claim.to_string()));
     let by = granted.expect("a grant")["detail"]["by"].clone();
     format!("{} {}", by["plugin"].as_str().unwrap_or("?"), by["home"].as_str().unwrap_or("?"))
 }

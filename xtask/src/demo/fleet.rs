@@ -1,5 +1,6 @@
 //! The fleet: jobs drawn from a distribution shaped like the openb trace, kept at three times what the
 //! machine has until all are done.
+use super::screen::Standing;
 use anyhow::{Context, Result};
 use bursar_sim::Random;
 use bursar_wire::{self as wire, Client};
@@ -217,27 +218,38 @@ impl Fleet {
         texts.take(40).collect()
     }
 
-    /// One line about how it stands.
-    pub fn line(&self, client: &mut Client) -> Result<String> {
+    /// How it stands.
+    pub fn standing(&self, client: &mut Client) -> Result<Standing> {
         let claims: wire::Claims = client.get("/v1/claims")?;
         let pools: wire::Pools = client.get("/v1/pools")?;
-        let in_phase = |phase: &str| claims.claims.iter().filter(|claim| claim.phase == phase).count();
-        let used = |kind: &str| {
-            let pool = pools.pools.iter().find(|pool| pool.resource == kind);
-            pool.map_or("unknown".into(), |pool| {
-                format!("{}/{}", wire::show(kind, pool.held + pool.reserved), wire::show(kind, pool.offered))
+        let count = |phases: &[&str], agents: bool| {
+            let of_kind = |claim: &&wire::Claim| claim.scope.starts_with("demo/agents/") == agents;
+            let jobs = claims.claims.iter().filter(of_kind);
+            jobs.filter(|claim| {
+                phases.contains(&claim.phase.as_str()) && claim.scope.matches('/').count() == 2
             })
+            .count()
         };
-        let ports = pools.pools.iter().filter(|pool| pool.resource == "port" && pool.held > 0).count();
-        Ok(format!(
-            "done {:>3}  held {:>2}  waiting {:>2}  ahead {:>3} │ cpu {}  memory {}  ports {ports}",
-            self.done(),
-            in_phase("held") + in_phase("reserved"),
-            in_phase("pending"),
-            self.ahead.len(),
-            used("cpu"),
-            used("memory"),
-        ))
+        let done =
+            |agents: bool| self.ended.iter().filter(|(part, _)| (*part == Part::Agent) == agents).count();
+        let ahead =
+            |agents: bool| self.ahead.iter().filter(|job| (job.part == Part::Agent) == agents).count();
+        let held = ["reserved", "held", "draining"];
+        let supply = |kind: &'static str, name: &'static str| {
+            let of_kind = || pools.pools.iter().filter(move |pool| pool.resource == kind);
+            let used = of_kind().map(|pool| pool.held + pool.reserved + pool.quarantined).sum();
+            let offered = of_kind().map(|pool| pool.offered).sum();
+            (name, wire::show(kind, used), wire::show(kind, offered))
+        };
+        Ok(Standing {
+            jobs: [
+                ("ahead", ahead(true), ahead(false)),
+                ("waiting", count(&["pending"], true), count(&["pending"], false)),
+                ("held", count(&held, true), count(&held, false)),
+                ("done", done(true), done(false)),
+            ],
+            supplies: vec![supply("cpu", "cores"), supply("memory", "memory"), supply("port", "ports")],
+        })
     }
 
     /// Processes of the demo that are left, by pid.

@@ -3,6 +3,7 @@
 mod daemon;
 mod fleet;
 mod job;
+mod screen;
 mod summary;
 
 pub use job::{Job, job};
@@ -12,10 +13,8 @@ use anyhow::{Context, Result, bail};
 use bursar_wire::{self as wire, Client};
 use daemon::Daemon;
 use fleet::{Fleet, Part};
-use std::{
-    io::{IsTerminal, Write},
-    time::{Duration, Instant},
-};
+use screen::Screen;
+use std::time::{Duration, Instant};
 
 /// A demo that takes longer than this has failed.
 const LONGEST: Duration = Duration::from_secs(115);
@@ -37,23 +36,22 @@ pub fn run(jobs: usize, seed: u64) -> Result<()> {
     say_plugins(&mut client)?;
     let mut fleet = Fleet::draw(&binaries, scratch.path(), daemon.socket(), &mut client, jobs, seed)?;
     println!("{}", fleet.describe());
-    let (mut swapped, mut killed) = (false, false);
+    let (mut swapped, mut killed, mut screen) = (false, false, Screen::new());
     while fleet.advance()? {
         if started.elapsed() > LONGEST {
-            bail!("the fleet is not done after {LONGEST:?}: {}", fleet.line(&mut daemon.client())?);
+            bail!("the fleet is not done after {LONGEST:?}: {} jobs are", fleet.done());
         }
         if !swapped && fleet.done() * 3 >= jobs {
             swapped = true;
-            swap(&mut daemon.client())?;
+            screen.say(&swap(&mut daemon.client())?);
         }
         if !killed && fleet.done() * 2 >= jobs {
             killed = true;
-            kill_and_return(&mut daemon)?;
+            screen.say(&kill_and_return(&mut daemon)?);
         }
-        show(&fleet.line(&mut daemon.client())?);
+        screen.show(&fleet.standing(&mut daemon.client())?);
         std::thread::sleep(LOOK);
     }
-    show("\n");
     settle(&mut daemon.client())?;
     let summary = summary::of(&mut daemon.client())?;
     daemon.stop()?;
@@ -80,20 +78,17 @@ fn say_plugins(client: &mut Client) -> Result<()> {
 }
 
 /// Another allocator decides from here on; nobody notices.
-fn swap(client: &mut Client) -> Result<()> {
+fn swap(client: &mut Client) -> Result<String> {
     let body = wire::StrategyBody { plugin: "worst-fit".into() };
     let now: wire::Strategies = client.send("PUT", "/v1/strategies/allocator", &body, None)?;
     let allocator =
         now.strategies.iter().find(|strategy| strategy.role == "allocator").context("an allocator")?;
-    println!(
-        "\n* on stage: the allocator is swapped: {} ({}) decides from here on",
-        allocator.plugin, allocator.home
-    );
-    Ok(())
+    let (plugin, home) = (&allocator.plugin, &allocator.home);
+    Ok(format!("* on stage: the allocator is swapped: {plugin} ({home}) decides from here on"))
 }
 
 /// The daemon is killed without warning; the work goes on, and the next one has the same leases.
-fn kill_and_return(daemon: &mut Daemon) -> Result<()> {
+fn kill_and_return(daemon: &mut Daemon) -> Result<String> {
     let held = |client: &mut Client| -> Result<Vec<(u64, Option<u64>)>> {
         let listed: wire::Claims = client.get("/v1/claims")?;
         let held = listed.claims.into_iter().filter(|claim| claim.phase == "held" && !claim.pids.is_empty());
@@ -114,12 +109,11 @@ fn kill_and_return(daemon: &mut Daemon) -> Result<()> {
         }
         kept += 1;
     }
-    println!(
-        "\n* on stage: kill -9 to the daemon; back after {} ms with the same leases and fences: {kept} of {}",
+    Ok(format!(
+        "* on stage: kill -9 to the daemon; back after {} ms with the same leases and fences: {kept} of {}",
         away.as_millis(),
         before.len()
-    );
-    Ok(())
+    ))
 }
 
 /// Waits until nothing is held any more.
@@ -136,18 +130,4 @@ fn settle(client: &mut Client) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// Shows a line: over the last one on a terminal, below it elsewhere.
-fn show(line: &str) {
-    let mut out = std::io::stdout();
-    let terminal = out.is_terminal();
-    // Somebody who looks away is no failure.
-    let _ = match (terminal, line) {
-        (true, "\n") => writeln!(out),
-        (true, line) => write!(out, "\r\x1b[K{line}"),
-        (false, "\n") => Ok(()),
-        (false, line) => writeln!(out, "{line}"),
-    };
-    let _ = out.flush();
 }
