@@ -90,6 +90,7 @@ impl Follower {
     fn fold(&self, mut engine: RwLockWriteGuard<'_, Engine>, committed: Committed) {
         let Committed { batch, replies } = committed;
         engine.fold(&batch);
+        let concerns_edges = batch.events.iter().any(|event| acts(&engine, &batch, event));
         drop(engine);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&batch);
         {
@@ -107,8 +108,10 @@ impl Follower {
         }
         self.ring(&batch);
         self.folded.send_replace(batch.next_seq());
-        // The enforcer ends after all folding has.
-        let _ = self.tell.send(Note::Batch(batch));
+        if concerns_edges {
+            // The enforcer ends after all folding has.
+            let _ = self.tell.send(Note::Batch(batch));
+        }
     }
 
     /// Reads the state; at most one batch old.
@@ -183,6 +186,22 @@ impl Follower {
             let about = batch.events.iter().filter_map(|event| claim_of(&event.what));
             about.filter_map(|claim| bells.get(&claim)).for_each(|bell| bell.notify_waiters());
         }
+    }
+}
+
+/// Whether something at the edge has to be made true or taken back: most batches concern the books
+/// alone, and waking a thread costs more than they do.
+fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
+    match &event.what {
+        What::Attached(_) | What::Draining { .. } => true,
+        What::Granted { claim, .. } => {
+            engine.books().claim(*claim).is_some_and(|row| engine.books().driven(row))
+        }
+        What::Closed { .. } => {
+            let cause = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
+            cause.is_some_and(|input| matches!(input.body, Command::Reclaimed { .. }))
+        }
+        _ => false,
     }
 }
 
