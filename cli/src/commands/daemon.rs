@@ -8,6 +8,7 @@ use crate::{
     args::Serve,
     serve::{self, Options, Settings},
 };
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// `bursar serve`.
@@ -34,5 +35,9 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
 /// Logs to standard error, as much as `BURSAR_LOG` says.
 fn log() {
     let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
