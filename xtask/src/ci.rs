@@ -98,7 +98,7 @@ pub fn runner(args: &[&str]) -> Result<()> {
     let start: &[&str] = if step::has("cargo-nextest", &["nextest", "--version"]) {
         &["nextest", "run", "--no-fail-fast"]
     } else {
-        &["test", "--no-fail-fast", "--lib", "--bins", "--tests"]
+        &["test", "--no-fail-fast", "--lib", "--bins", "--examples", "--tests"]
     };
     step::run(step::cargo(&[start, args].concat()))
 }
