@@ -295,6 +295,8 @@ impl House for Host {
             "ok",
             format!("{}: sequence {next}, state {digest:016x}", self.state.display()),
         ));
+        let cells = self.hierarchy.cells().len();
+        findings.push(row("cells", "ok", format!("{cells} leases have one")));
         let state = if quarantined == 0 { "ok" } else { "wrong" };
         findings.push(row(
             "reclaim",

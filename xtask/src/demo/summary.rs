@@ -56,7 +56,15 @@ pub fn of(client: &mut Client) -> Result<Summary> {
     let pools: wire::Pools = client.get("/v1/pools")?;
     let taken = pools.pools.iter().map(|pool| pool.reserved + pool.held + pool.quarantined).sum();
     let offered = pools.pools.iter().map(|pool| pool.offered).sum();
-    Ok(Summary { granted, waits_ms, by, endings, faults, returned: (taken, offered), cells_left: cells()? })
+    Ok(Summary {
+        granted,
+        waits_ms,
+        by,
+        endings,
+        faults,
+        returned: (taken, offered),
+        cells_left: cells(client)?,
+    })
 }
 
 fn events(client: &mut Client) -> Result<Vec<wire::EventRow>> {
@@ -69,15 +77,12 @@ fn events(client: &mut Client) -> Result<Vec<wire::EventRow>> {
     }
 }
 
-/// Cells of leases that are still there, of this daemon's or any other's that has ended.
-fn cells() -> Result<usize> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-    let roots =
-        mounts.lines().filter(|line| line.contains(" cgroup")).filter_map(|line| line.split(' ').nth(1));
-    let ours = roots.flat_map(|root| std::fs::read_dir(root).into_iter().flatten().flatten());
-    let folders = ours.filter(|entry| entry.file_name().to_string_lossy().starts_with("bursar-"));
-    let leases = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten());
-    Ok(leases.filter(|entry| entry.file_name().to_string_lossy().starts_with("lease-")).count())
+/// Cells of leases that are still there.
+fn cells(client: &mut Client) -> Result<usize> {
+    let doctor: wire::Doctor = client.get("/v1/doctor")?;
+    let cells =
+        doctor.findings.iter().find(|finding| finding.what == "cells").context("cells are told of")?;
+    cells.detail.split(' ').next().and_then(|number| number.parse().ok()).context("a number of cells")
 }
 
 impl Summary {
