@@ -1,21 +1,51 @@
-//! Appends batches for ever and says after each one how far it has answered: something to kill.
+//! Appends batches and says after each one how far it has answered: something to kill, or to starve.
+//!
+//! `writer DIR [BATCHES [CHECKPOINT]]`: without a number it goes on for ever; every so many batches a
+//! checkpoint is written. A batch that finds the disk full is refused and said so; any other failure ends it.
 use bursar_interface::{Batch, Command, Input, Principal, Time};
-use bursar_journal::{Journal, Options};
-use std::io::Write;
+use bursar_journal::{Error, Journal, Options};
+use std::{io::Write, process::ExitCode};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let dir = std::env::args().nth(1).ok_or("name a state directory")?;
-    let (mut journal, _) = Journal::open(dir.as_ref(), Options { ballast_bytes: 0, ..Options::default() })?;
-    for turn in 0_u64.. {
-        let inputs = vec![Input { by: Principal::default(), body: Command::Tick }; 1 + turn as usize % 5];
-        let batch = Batch { first_seq: journal.next_seq(), at: Time(turn), inputs, ..Batch::default() };
-        journal.append(&batch, 0, "boot")?;
-        journal.answered(batch.next_seq())?;
-        println!("{}", batch.next_seq());
-        std::io::stdout().flush()?;
-        if turn % 50 == 49 {
-            journal.checkpoint(batch.next_seq(), batch.at, format!("state {}", batch.next_seq()))?;
+/// The journal cannot be trusted any more, or cannot be opened: a clean stop.
+const STOPPED: u8 = 3;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let number = |at: usize, otherwise| args.get(at).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    match write(args[1].as_ref(), number(2, u64::MAX), number(3, 50)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(STOPPED)
         }
     }
-    Ok(())
+}
+
+fn write(dir: &std::path::Path, batches: u64, checkpoint: u64) -> Result<(), Error> {
+    let (mut journal, _) = Journal::open(dir, Options { ballast_bytes: 0, ..Options::default() })?;
+    for turn in 0..batches {
+        let inputs = vec![Input { by: Principal::default(), body: Command::Tick }; 1 + turn as usize % 5];
+        let batch = Batch { first_seq: journal.next_seq(), at: Time(turn), inputs, ..Batch::default() };
+        match journal.append(&batch, 0, "boot").and_then(|()| journal.answered(batch.next_seq())) {
+            Ok(()) => say(&batch.next_seq().to_string()),
+            Err(Error::Full { .. }) => say("full"),
+            Err(error) => return Err(error),
+        }
+        if turn % checkpoint == checkpoint - 1 {
+            // One that cannot be written costs time at the next start, and nothing else.
+            let begun =
+                journal.checkpoint(journal.next_seq(), batch.at, format!("state {}", journal.next_seq()));
+            // A short run waits for it, so that every run makes the same calls.
+            while batches < u64::MAX && begun.is_ok() && journal.checkpointed().is_none() {
+                std::thread::yield_now();
+            }
+        }
+    }
+    journal.close()
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    // Whoever listened may be gone.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

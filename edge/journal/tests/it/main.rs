@@ -3,6 +3,7 @@ mod crash;
 mod damage;
 mod full;
 mod place;
+mod syscalls;
 
 use bursar_interface::{Batch, Command, Input, Principal, Time};
 use bursar_journal::{Journal, Options};
