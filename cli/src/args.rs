@@ -59,6 +59,10 @@ pub enum Verb {
     Simulate(Simulate),
     /// Say what works on this host and what does not
     Doctor(Doctor),
+    /// Copy the journal, beside a running daemon or without
+    Backup(Backup),
+    /// Put a copy of a journal where a daemon will be started
+    Restore(Restore),
     /// Print completions for a shell
     Completions {
         /// For which shell
@@ -371,4 +375,26 @@ pub struct Doctor {
     /// Look at the journal in this state directory instead, which no daemon may have open
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
+}
+
+/// Copy the journal.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Where to: a folder that is empty or not there
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
+    /// State directory [default: in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+/// Put a copy in place.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The copy
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// State directory, empty or not there [default: in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
 }

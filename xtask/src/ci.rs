@@ -61,6 +61,7 @@ fn timed(lane: Lane) -> Result<()> {
             runner(&[&["--workspace"], &excluded[..]].concat())?;
         }
         Lane::System => {
+            tools();
             plugins::build(true)?;
             let packages: Vec<&str> = SYSTEM.iter().flat_map(|package| ["--package", package]).collect();
             runner(&packages)?;
@@ -83,11 +84,25 @@ fn deny() -> Result<()> {
     }
 }
 
+/// Installs what some tests drive others with; without it they say that they are skipped.
+fn tools() {
+    if step::has("strace", &["--version"]) {
+        return;
+    }
+    let install = ["install", "--yes", "--quiet", "--no-install-recommends", "strace"];
+    let installed = step::run(step::command("apt-get", &["update", "--quiet"]))
+        .and_then(|()| step::run(step::command("apt-get", &install)));
+    if let Err(error) = installed {
+        eprintln!("strace cannot be installed: {error:#}");
+    }
+}
+
 /// All tests, the examples of the documentation included.
 ///
 /// # Errors
 /// When one fails.
 pub fn test() -> Result<()> {
+    tools();
     plugins::build(true)?;
     step::run(step::cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     runner(&["--workspace"])

@@ -9,6 +9,7 @@ mod demo;
 mod layers;
 mod plugins;
 mod sim;
+mod soak;
 mod step;
 mod tidy;
 
@@ -66,6 +67,12 @@ enum Task {
         #[arg(long, default_value_t = 300)]
         seeds: u64,
     },
+    /// The daemon under load: memory, files, threads and cells must stay flat
+    Soak {
+        /// For how long
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+    },
     /// What a job of the demo does (started by the demo only)
     #[command(hide = true)]
     Job(demo::Job),
@@ -82,6 +89,7 @@ fn main() -> ExitCode {
         Task::Bench => bench::run(),
         Task::Cover => cover::run(),
         Task::Sim { seed, seeds } => sim::run(seed, seeds),
+        Task::Soak { minutes } => soak::run(minutes),
         Task::Job(job) => demo::job(job),
     };
     match done {

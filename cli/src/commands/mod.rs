@@ -1,6 +1,7 @@
 //! The commands: each says something to the daemon, and shows what it answers.
 mod ask;
 mod autostart;
+mod backup;
 mod daemon;
 mod doctor;
 mod get;
@@ -49,6 +50,8 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
+        Verb::Backup(backup) => backup::backup(&context, &backup),
+        Verb::Restore(restore) => backup::restore(&context, &restore),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bursar", &mut std::io::stdout());
             Ok(())

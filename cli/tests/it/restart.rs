@@ -148,3 +148,27 @@ fn waiting_survives_a_restart() {
     assert!(waiter.wait().expect("ended").success(), "it asked again with the same key");
     assert_eq!(daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len), Some(2));
 }
+
+#[test]
+fn a_copy_is_put_away_and_put_back() {
+    let mut daemon = Daemon::plain();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1", "--lock", "kept"]).code, 0);
+    let (state, copy) = (daemon.state(), daemon.scratch.path().join("copy"));
+    let (state, copy) = (state.display().to_string(), copy.display().to_string());
+    let told = daemon.tell(&["backup", &copy, "--state", &state, "-o", "json"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert_eq!(daemon.tell(&["backup", &copy, "--state", &state]).code, 1, "never over something");
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    let latest = fence(&daemon.claim("2"));
+    daemon.kill();
+    fs::remove_dir_all(daemon.state()).expect("lost");
+    let told = daemon.tell(&["restore", &copy, "--state", &state]);
+    assert!(told.code == 0 && told.out.contains("batches"), "{told:?}");
+    daemon.start();
+    assert_eq!(daemon.claim("1")["phase"], "held");
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    assert!(
+        fence(&daemon.claim("2")) > latest,
+        "no token is given out twice, though the last grants were lost"
+    );
+}

@@ -18,7 +18,7 @@ use std::{
 const KEPT: usize = 2;
 const MAGIC: [u8; 8] = *b"bursarC1";
 const HEADER_BYTES: usize = 32;
-const PREFIX: &str = "checkpoint-";
+pub(crate) const PREFIX: &str = "checkpoint-";
 
 /// A whole state.
 #[derive(Clone, Debug, PartialEq, Eq)]

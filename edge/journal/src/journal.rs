@@ -20,6 +20,8 @@ pub struct Options {
     pub retain_batches: u64,
     /// Encoded bytes of such batches.
     pub retain_bytes: u64,
+    /// How much older than the newest batch they may be, in milliseconds of wall time.
+    pub retain_ms: u64,
     /// Size of the ballast in bytes; 0 for none.
     pub ballast_bytes: u64,
     /// An operator said that what is missing is to be forgotten: what there is gets copied aside,
@@ -32,6 +34,7 @@ impl Default for Options {
         Options {
             retain_batches: 100_000,
             retain_bytes: 256 << 20,
+            retain_ms: 30 * 86_400_000,
             ballast_bytes: 16 << 20,
             accept_loss: false,
         }

@@ -10,7 +10,8 @@
 //! | `ballast` | room that is given up when the disk is full, so that releases can still be written |
 //! | `lock` | one daemon per directory |
 //!
-//! [`Journal`] is the one writer; [`Follower`] reads beside it; [`verify`] looks without touching.
+//! [`Journal`] is the one writer; [`Follower`] reads beside it; [`verify`] looks without touching; [`backup`]
+//! copies the whole.
 //! What was answered is never lost in silence: SQLite drops the rest of its write-ahead log at the
 //! first flipped bit and says that all is well, so the state that comes back is held against
 //! `answered`, and [`Error::Truncated`] tells what is missing.
@@ -31,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backup;
 mod ballast;
 mod checkpoint;
 mod error;
@@ -45,6 +47,7 @@ mod schema;
 mod sidecar;
 mod verify;
 
+pub use backup::backup;
 pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use follower::{Entry, Follower};

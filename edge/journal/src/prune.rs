@@ -10,13 +10,18 @@ pub(crate) fn cutoff(place: &Place, needed: u64, options: &Options) -> Result<u6
 }
 
 fn count(conn: &Connection, needed: u64, options: &Options) -> rusqlite::Result<u64> {
-    let mut select = conn.prepare("SELECT next, length(blob) FROM batch WHERE seq < ?1 ORDER BY seq DESC")?;
+    let mut select =
+        conn.prepare("SELECT next, length(blob), wall FROM batch WHERE seq < ?1 ORDER BY seq DESC")?;
     let mut rows = select.query([needed as i64])?;
+    let newest: i64 =
+        conn.query_row("SELECT wall FROM batch ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))?;
+    let oldest = newest.saturating_sub_unsigned(options.retain_ms);
     let (mut batches, mut bytes) = (0, 0);
     while let Some(row) = rows.next()? {
         batches += 1;
         bytes += row.get::<_, i64>(1)? as u64;
-        if batches > options.retain_batches || bytes > options.retain_bytes {
+        let old = row.get::<_, i64>(2)? < oldest;
+        if old || batches > options.retain_batches || bytes > options.retain_bytes {
             return Ok(row.get::<_, i64>(0)? as u64);
         }
     }

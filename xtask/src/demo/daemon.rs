@@ -35,6 +35,11 @@ impl Daemon {
         self.scratch.join("bursar.sock")
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A client of it.
     pub fn client(&self) -> Client {
         Client::new(&self.socket())

@@ -6,12 +6,12 @@ mod job;
 mod screen;
 mod summary;
 
+pub use daemon::Daemon;
 pub use job::{Job, job};
 
 use crate::{plugins, step};
 use anyhow::{Context, Result, bail};
 use bursar_wire::{self as wire, Client};
-use daemon::Daemon;
 use fleet::{Fleet, Part};
 use screen::Screen;
 use std::time::{Duration, Instant};

@@ -109,3 +109,49 @@ fn checkpoints_shorten_recovery_and_let_old_rows_go() {
     let checkpoint = recovered.checkpoint.expect("one");
     assert_eq!((checkpoint.next_seq, checkpoint.at, recovered.batches), (120, Time(120), 10));
 }
+
+#[test]
+fn old_rows_go_by_age_too() {
+    let dir = tempdir().expect("a folder");
+    let day = 86_400_000;
+    let young = Options { retain_ms: 2 * day as u64, ..options() };
+    let (mut journal, _) = Journal::open(dir.path(), young).expect("a journal");
+    for to in 1..=20 {
+        journal.append(&batch(to - 1, 1), to as i64 * day, "boot").expect("appended");
+        if to % 5 == 0 {
+            assert!(journal.checkpoint(to, Time(to), "state").expect("begun"));
+            while journal.checkpointed().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+    journal.append(&batch(20, 1), 20 * day, "boot").expect("appended");
+    let kept = Follower::open(dir.path()).expect("a reader").since(0, 100).expect("rows");
+    // What the older of the two checkpoints needs stays; everything before it is more than two days old.
+    assert_eq!((kept[0].batch.first_seq, kept.len()), (15, 6));
+}
+
+#[test]
+fn a_copy_made_while_it_is_written_is_whole_and_its_fences_are_ahead() {
+    let dir = tempdir().expect("a folder");
+    let (live, copy) = (dir.path().join("live"), dir.path().join("copy"));
+    let (mut journal, recovered) = open(&live);
+    fill(&mut journal, 40);
+    journal.checkpoint(40, Time(40), "state 40").expect("begun");
+    while journal.checkpointed().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    fill(&mut journal, 60);
+    let report = bursar_journal::backup(&live, &copy).expect("copied");
+    assert_eq!((report.next_seq, report.sound(), report.checkpoints), (60, true, vec![40]));
+    fill(&mut journal, 70);
+    assert!(matches!(bursar_journal::backup(&live, &copy), Err(Error::Unfit { .. })), "never over something");
+    let (restored, came_back) = open(&copy);
+    assert_eq!((came_back.next_seq, came_back.batches), (60, 20));
+    assert_eq!(replayed(&restored, 40).len(), 20);
+    assert!(came_back.epoch > recovered.epoch + 4000);
+    assert!(matches!(
+        bursar_journal::backup(&dir.path().join("none"), &dir.path().join("x")),
+        Err(Error::Io { .. })
+    ));
+}

@@ -1,0 +1,71 @@
+//! A whole copy of a journal, beside a running daemon: to be put away, or to be served from.
+use crate::{
+    Error, Report, checkpoint,
+    place::{self, Place},
+    schema,
+    sidecar::{self, Mark, Sidecar},
+    verify,
+};
+use std::path::Path;
+
+/// Starts that a copy is ahead of its original: so its fences rise above all that the original gives out
+/// until it is replaced by the copy.
+const EPOCHS_AHEAD: u64 = 4096;
+
+/// Copies the journal in `from` to `to`, which must not be there or be empty, and verifies the copy. What
+/// is committed while it runs may or may not be in it.
+///
+/// # Errors
+/// [`Error::Unfit`] when `to` is in use; [`Error::Damaged`] when what was copied is not sound;
+/// [`Error::Full`] and [`Error::Io`].
+pub fn backup(from: &Path, to: &Path) -> Result<Report, Error> {
+    let source = Place::of(from);
+    let found = sidecar::read(&source.answered)?;
+    let checkpoints = checkpoint::list(&source)?;
+    let (conn, _) = schema::open_reader(&source)?;
+    let target = empty(to)?;
+    for (next, path) in checkpoints {
+        copy(&path, &target, &format!("{}{next:020}", checkpoint::PREFIX))?;
+    }
+    // SQLite writes into a file that is there if it is empty: this one has the right mode.
+    drop(place::open_file(&target.database)?);
+    let into = target.database.to_string_lossy();
+    conn.execute("VACUUM INTO ?1", [into.as_ref()]).map_err(|e| Error::sqlite(&target.database, e))?;
+    place::open_file(&target.database)?.sync_all().map_err(|e| Error::io(&target.database, e))?;
+    let next = verify(to)?.next_seq;
+    let mark = Mark { turn: 0, answered: next, epoch: found.mark().epoch + EPOCHS_AHEAD };
+    Sidecar::start(&target.answered, mark)?;
+    target.sync()?;
+    let report = verify(to)?;
+    match report.problems.first() {
+        None => Ok(report),
+        Some(problem) => Err(Error::Damaged { path: to.into(), seq: None, why: problem.clone() }),
+    }
+}
+
+/// The place of a copy: a directory with nothing in it.
+fn empty(to: &Path) -> Result<Place, Error> {
+    let target = Place::claim(to)?;
+    let mut entries = std::fs::read_dir(to).map_err(|e| Error::io(to, e))?;
+    match entries.next() {
+        None => Ok(target),
+        Some(_) => Err(Error::Unfit {
+            path: to.into(),
+            why: "something is in it already".into(),
+            right: "a directory that is empty or not there".into(),
+        }),
+    }
+}
+
+fn copy(path: &Path, target: &Place, name: &str) -> Result<(), Error> {
+    let to = target.dir.join(name);
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        // The daemon beside us took it away for a newer one.
+        Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io(path, error)),
+    };
+    let file = place::open_file(&to)?;
+    let written = std::io::Write::write_all(&mut &file, &bytes).and_then(|()| file.sync_all());
+    written.map_err(|e| Error::io(&to, e))
+}
