@@ -82,6 +82,7 @@ pub struct Options {
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
     let Options { settings, state, socket, http, plugins, accept_loss, idle } = options;
+    raise_files();
     let ballast_bytes = settings.journal.ballast_bytes;
     let journal_options = JournalOptions { ballast_bytes, accept_loss, ..JournalOptions::default() };
     let (journal, recovered) = Journal::open(&state, journal_options)?;
@@ -180,6 +181,15 @@ pub fn run(options: Options) -> Result<()> {
     let _ = std::fs::remove_file(&socket);
     served?;
     Ok(closed?)
+}
+
+/// Takes as many files as the system allows: each connection is one.
+fn raise_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// The state that the journal tells.

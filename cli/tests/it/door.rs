@@ -113,3 +113,62 @@ fn who_waits_at_closing_time_is_told_to_come_back() {
     daemon.start();
     assert_eq!(daemon.claim("2")["ending"], "cancelled", "without a key to come back with, it was withdrawn");
 }
+
+/// Idle connections, and active ones beside them.
+const IDLE: usize = 10_000;
+const ACTIVE: usize = 500;
+
+/// Connections that stay open; `None` where this process may not have so many files.
+fn idle(daemon: &Daemon) -> Option<Vec<UnixStream>> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // A daemon gives four fifths of its files to connections, and three quarters of those to one user.
+    let needed = ((IDLE + ACTIVE) as u64 + 100) * 5 / 3;
+    if maximum.is_some_and(|maximum| maximum < needed) {
+        eprintln!("skipped: {needed} open files are needed, {maximum:?} are allowed");
+        return None;
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("raised");
+    Some((0..IDLE).map(|_| UnixStream::connect(daemon.socket()).expect("connected")).collect())
+}
+
+/// Claims and releases by so many clients at once, a few times each.
+fn active(daemon: &Daemon) {
+    let body = json!({ "lines": [{ "resource": "memory", "amount": "4096" }], "wait": "30s" }).to_string();
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| {
+                let mut clients: Vec<_> = (0..ACTIVE / 50).map(|_| daemon.client()).collect();
+                for client in &mut clients {
+                    let answer =
+                        client.request("POST", "/v1/claims", Some(body.as_bytes()), &[]).expect("an answer");
+                    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn ten_thousand_idle_connections_hold_up_nobody_and_come_back_after_a_crash() {
+    let mut daemon = Daemon::plain();
+    let Some(crowd) = idle(&daemon) else { return };
+    active(&daemon);
+    let since = Instant::now();
+    assert_eq!(daemon.http("GET", "/readyz", "").0, 200);
+    assert!(since.elapsed() < Duration::from_secs(5), "the door is open to those who administer");
+    let before = daemon.ask(&["get", "claims"]);
+    daemon.kill();
+    drop(crowd);
+    daemon.start();
+    // All of them come back at once.
+    let crowd = idle(&daemon).expect("as before");
+    let leases = |claims: &serde_json::Value| {
+        let claims = claims["claims"].as_array().expect("claims").iter();
+        claims.map(|claim| (claim["id"].to_string(), claim["fence"].to_string())).collect::<Vec<_>>()
+    };
+    let after = daemon.ask(&["get", "claims"]);
+    assert_eq!(leases(&before).len(), ACTIVE);
+    assert_eq!(leases(&before), leases(&after), "no lease is lost");
+    drop(crowd);
+}

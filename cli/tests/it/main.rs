@@ -10,4 +10,5 @@ mod restart;
 mod run;
 mod simulate;
 mod tables;
+mod time;
 mod weak;

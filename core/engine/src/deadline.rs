@@ -26,6 +26,12 @@ impl Deadlines {
         None
     }
 
+    /// Entries, stale ones included.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes the first entry off, stale or not.
     pub(crate) fn pop(&mut self) {
         self.0.pop();

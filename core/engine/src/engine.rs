@@ -102,6 +102,14 @@ impl Engine {
             self.apply(&batch.inputs, event);
         }
         self.next_seq = batch.next_seq();
+        let mut deadlines = std::mem::take(&mut self.deadlines);
+        self.forget_stale(&mut deadlines);
+        self.deadlines = deadlines;
+    }
+
+    /// Keeps the deadlines bounded by the claims, whether they are waited for here or only folded.
+    fn forget_stale(&self, deadlines: &mut Deadlines) {
+        deadlines.compact(self.books.live(), |claim| self.deadline(claim));
     }
 
     /// When the engine wants to be stepped again though nothing comes in.
@@ -234,7 +242,7 @@ impl Engine {
                 self.end(tape, None, claim, Ending::LeaseExpired);
             }
         }
-        deadlines.compact(self.books.live(), |claim| self.deadline(claim));
+        self.forget_stale(&mut deadlines);
         self.deadlines = deadlines;
         impatient
     }
@@ -245,5 +253,80 @@ impl Engine {
         let bodied = self.books.tables().claims.bodied[row as usize] != 0;
         let what = if bodied { What::Draining { claim, ending } } else { What::Closed { claim, ending } };
         self.emit(tape, cause, what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seat;
+    use bursar_interface::{
+        Allocator, Ask, Command, Fault, LineAsk, NodeSpec, Plan, PoolSpec, Principal, Qos, Rank,
+        ResourceSpec, Shape,
+    };
+
+    struct First;
+    impl Allocator for First {
+        fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
+            for &claim in queue {
+                plan.place(claim, 0);
+            }
+            Ok(())
+        }
+    }
+    impl Qos for First {
+        fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn neither_the_engine_nor_its_follower_grows_with_the_leases_that_were() {
+        let mut plugins = Plugins {
+            qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
+            allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
+        };
+        let (mut engine, mut follower) = (Engine::new(), Engine::new());
+        let mut step = |engine: &mut Engine, bodies: Vec<Command>| {
+            let by = Principal { admin: true, ..Principal::default() };
+            let inputs = bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect();
+            let batch = engine.step(Time(1), inputs, &mut plugins);
+            follower.fold(&batch);
+            (batch, follower.deadlines.len())
+        };
+        let (name, unit) = ("cpu".to_owned(), "millicores".to_owned());
+        let kind = ResourceSpec {
+            name,
+            unit,
+            shape: Shape::Capacity,
+            min: 1,
+            step: 1,
+            piece: 0,
+            springs: 0,
+            driven: false,
+        };
+        let pool = PoolSpec {
+            resource: "cpu".into(),
+            node: Some("n".into()),
+            name: "cpu".into(),
+            capacity: 8,
+            labels: vec![],
+        };
+        let node = NodeSpec { name: "n".into(), ..NodeSpec::default() };
+        step(&mut engine, vec![Command::SetResource(kind), Command::SetNode(node), Command::SetPool(pool)]);
+        for _ in 0..5000 {
+            let line = LineAsk { resource: "cpu".into(), amount: 1, ..LineAsk::default() };
+            let (batch, _) = step(
+                &mut engine,
+                vec![Command::Ask(Ask { ttl_ns: 1 << 40, lines: vec![line], ..Ask::default() })],
+            );
+            let granted = batch.events.iter().find_map(|event| match event.what {
+                What::Granted { claim, fence, .. } => Some((claim, fence)),
+                _ => None,
+            });
+            let (claim, fence) = granted.expect("there is room");
+            let (_, folded) = step(&mut engine, vec![Command::Release { claim, fence }]);
+            assert!(engine.deadlines.len() < 1100 && folded < 1100);
+        }
     }
 }
