@@ -1,5 +1,5 @@
 //! Everything that must hold before a change lands, in named lanes; and all tests.
-use crate::{cover, layers, plugins, sim, step, tidy};
+use crate::{cover, instructions, layers, plugins, sim, step, tidy};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub enum Lane {
     Layers,
     /// Tests on real processes, sockets, control groups and libraries
     System,
-    /// The simulated world
+    /// The simulated world, and the instructions that a decision takes
     Simulation,
     /// Coverage
     Coverage,
@@ -66,7 +66,10 @@ fn timed(lane: Lane) -> Result<()> {
             let packages: Vec<&str> = SYSTEM.iter().flat_map(|package| ["--package", package]).collect();
             runner(&packages)?;
         }
-        Lane::Simulation => sim::run(1, SEEDS)?,
+        Lane::Simulation => {
+            sim::run(1, SEEDS)?;
+            instructions::run(false)?;
+        }
         Lane::Coverage => cover::run()?,
     }
     eprintln!("── lane {lane:?}: {:.0} s", since.elapsed().as_secs_f64());

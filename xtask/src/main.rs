@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod cover;
 mod demo;
+mod instructions;
 mod layers;
 mod plugins;
 mod sim;
@@ -56,6 +57,12 @@ enum Task {
     },
     /// Benchmarks, each beside its limit or peer in the same run
     Bench,
+    /// Instructions of a pair of ask and release, and whether they are too many
+    Instructions {
+        /// Agree on them as they are now
+        #[arg(long)]
+        update: bool,
+    },
     /// Coverage of lines, and whether it is enough
     Cover,
     /// The simulated world, from seed to seed
@@ -87,6 +94,7 @@ fn main() -> ExitCode {
         Task::Plugins { dev } => plugins::build(dev).map(drop),
         Task::Demo { jobs, seed } => demo::run(jobs, seed),
         Task::Bench => bench::run(),
+        Task::Instructions { update } => instructions::run(update),
         Task::Cover => cover::run(),
         Task::Sim { seed, seeds } => sim::run(seed, seeds),
         Task::Soak { minutes } => soak::run(minutes),

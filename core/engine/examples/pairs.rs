@@ -1,0 +1,77 @@
+//! So many asks and releases, and nothing else: something to count instructions of.
+//!
+//! `pairs N BATCH`: four lines each, with a deadline, `BATCH` in one step.
+use bursar_engine::{Engine, Plugins, Seat};
+use bursar_interface::*;
+
+const KINDS: [&str; 4] = ["cpu", "memory", "pids", "disk"];
+
+/// The first node that takes it: what is counted is the engine.
+struct First;
+impl Allocator for First {
+    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
+        for &claim in queue {
+            (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
+        }
+        Ok(())
+    }
+}
+impl Qos for First {
+    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+fn main() {
+    let number = |at: usize| std::env::args().nth(at).and_then(|text| text.parse::<u64>().ok());
+    let (pairs, batch) = (number(1).unwrap_or(1000), number(2).unwrap_or(1).max(1));
+    let mut plugins = Plugins {
+        qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
+        allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
+    };
+    let mut engine = Engine::new();
+    engine.step(Time(1), inputs(fleet()), &mut plugins);
+    for turn in 0..pairs / batch {
+        let asked = engine.step(Time(turn + 2), inputs((0..batch).map(|_| ask()).collect()), &mut plugins);
+        let granted = asked.events.iter().filter_map(|event| match event.what {
+            What::Granted { claim, fence, .. } => Some(Command::Release { claim, fence }),
+            _ => None,
+        });
+        let released = inputs(granted.collect());
+        assert_eq!(released.len() as u64, batch);
+        engine.step(Time(turn + 2), released, &mut plugins);
+    }
+    assert_eq!(engine.books().live(), 0);
+}
+
+fn fleet() -> Vec<Command> {
+    let mut commands = vec![Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() })];
+    for name in KINDS {
+        let (unit, shape) = ("pieces".into(), Shape::Capacity);
+        let kind = ResourceSpec {
+            name: name.into(),
+            shape,
+            unit,
+            min: 1,
+            step: 1,
+            piece: 0,
+            springs: 0,
+            driven: false,
+        };
+        let (resource, node) = (name.into(), Some("n".into()));
+        let pool = PoolSpec { resource, node, name: name.into(), capacity: 1 << 40, labels: Vec::new() };
+        commands.extend([Command::SetResource(kind), Command::SetPool(pool)]);
+    }
+    commands.push(Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 });
+    commands
+}
+
+fn ask() -> Command {
+    let line = |name: &&str| LineAsk { resource: (*name).into(), amount: 3, ..LineAsk::default() };
+    Command::Ask(Ask { ttl_ns: 3_600_000_000_000, lines: KINDS.iter().map(line).collect(), ..Ask::default() })
+}
+
+fn inputs(bodies: Vec<Command>) -> Vec<Input> {
+    let by = Principal { admin: true, ..Principal::default() };
+    bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect()
+}
