@@ -108,22 +108,6 @@ impl Books {
         }
     }
 
-    /// The lines that an ask comes to: amounts above a kind's piece are several lines.
-    pub fn split(&self, line: &LineAsk) -> impl Iterator<Item = Amount> + use<> {
-        let spec = self.resource(&line.resource).map(|row| self.spec(row));
-        let piece = match spec {
-            Some(spec) if spec.piece > 0 => spec.piece,
-            _ => Amount::MAX,
-        };
-        let amount = match spec {
-            Some(spec) if line.whole && spec.springs > 0 => spec.springs,
-            _ => line.amount,
-        };
-        let whole = (amount / piece) as usize;
-        let rest = amount % piece;
-        std::iter::repeat_n(piece, whole).chain((rest > 0).then_some(rest))
-    }
-
     /// Enters a waiting claim that has passed admission; returns its row.
     pub fn open_claim(&mut self, id: ClaimId, path: &str, apart: Option<&str>, ask: &Ask) -> Row {
         let scope = self.ensure_scope(path);
@@ -169,16 +153,19 @@ impl Books {
 
     /// Writes the lines of an ask; returns the first row and how many.
     fn open_lines(&mut self, ask: &Ask) -> (Row, usize) {
-        let amounts: Vec<(usize, Amount)> = ask
-            .lines
-            .iter()
-            .enumerate()
-            .flat_map(|(i, line)| self.split(line).map(move |amount| (i, amount)))
-            .collect();
+        let resolve = |line: &LineAsk| {
+            let resource = self.resource(&line.resource).unwrap_or(NONE);
+            let pieces = (resource != NONE).then(|| self.spec(resource).pieces(line));
+            (resource, pieces)
+        };
+        let mut amounts: Vec<(usize, Row, Amount)> = Vec::with_capacity(ask.lines.len());
+        for (i, line) in ask.lines.iter().enumerate() {
+            let (resource, pieces) = resolve(line);
+            amounts.extend(pieces.into_iter().flatten().map(|amount| (i, resource, amount)));
+        }
         let first = self.free_lines.take(amounts.len(), || self.tables.lines.push());
-        for (row, &(i, amount)) in (first..).zip(&amounts) {
+        for (row, &(i, resource, amount)) in (first..).zip(&amounts) {
             let asked = &ask.lines[i];
-            let resource = self.resource(&asked.resource).unwrap_or(NONE);
             let want = asked.pool.as_ref().and_then(|name| self.pool_named(resource, name)).unwrap_or(NONE);
             let models = self.names.known_labels(&asked.models);
             let (lines, l) = (&mut self.tables.lines, row as usize);

@@ -84,7 +84,7 @@ impl Engine {
     }
 
     fn check_lines(&self, ask: &Ask) -> Result<Vec<Wanted>, Refusal> {
-        let mut wanted = Vec::new();
+        let mut wanted = Vec::with_capacity(ask.lines.len());
         for line in &ask.lines {
             let Some(resource) = self.books.resource(&line.resource) else {
                 let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
@@ -121,12 +121,9 @@ impl Engine {
             if !line.models.is_empty() && models == 0 {
                 return never(&format!("no pool carries the model {}", line.models.join(" or ")), "");
             }
-            wanted.extend(self.books.split(line).take(LINES_MAX + 1).map(|amount| Wanted {
-                resource,
-                amount,
-                want,
-                models,
-            }));
+            let springs = want == NONE && line.pool.is_some();
+            let pieces = spec.pieces(line).take(LINES_MAX + 1);
+            wanted.extend(pieces.map(|amount| Wanted { resource, amount, want, models, springs }));
             if wanted.len() > LINES_MAX {
                 return bad(
                     &format!("the claim comes to more than {LINES_MAX} lines"),
@@ -162,28 +159,19 @@ impl Engine {
             }
         };
         let bar = self.books.known_labels(&ask.bar);
-        let springing: Vec<bool> =
-            ask.lines.iter().flat_map(|line| self.books.split(line).map(|_| self.springs(line))).collect();
-        let standing: Vec<Wanted> = lines
-            .iter()
-            .zip(&springing)
-            .filter(|(_, springing)| !**springing)
-            .map(|(line, _)| *line)
-            .collect();
-        if let Some(line) = lines
-            .iter()
-            .zip(&springing)
-            .find(|(line, s)| **s && line.amount > self.books.spec(line.resource).springs)
+        if let Some(line) =
+            lines.iter().find(|line| line.springs && line.amount > self.books.spec(line.resource).springs)
         {
-            let spec = self.books.spec(line.0.resource);
+            let spec = self.books.spec(line.resource);
             return never(
-                &format!("{} {} is more than a {} can have", line.0.amount, spec.unit, spec.name),
+                &format!("{} {} is more than a {} can have", line.amount, spec.unit, spec.name),
                 &format!("at most {}", spec.springs),
             );
         }
-        if self.feasible.ask(&self.books, &standing, need, bar) {
+        if self.feasible.ask(&self.books, lines, need, bar) {
             return Ok(());
         }
+        let standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
         let (message, hint) = self.too_much(&standing);
         never(&message, &hint)
     }
@@ -213,24 +201,26 @@ impl Engine {
     }
 
     fn springs(&self, line: &LineAsk) -> bool {
-        let (Some(name), Some(resource)) = (&line.pool, self.books.resource(&line.resource)) else {
-            return false;
-        };
+        let Some(name) = &line.pool else { return false };
+        let Some(resource) = self.books.resource(&line.resource) else { return false };
         self.books.spec(resource).springs > 0 && self.books.pool_named(resource, name).is_none()
     }
 
     /// Refuses at once what is above a limit on the way to the root, whoever holds what.
     fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
+        let quotas = &self.books.tables().quotas;
+        if quotas.is_empty() {
+            return Ok(());
+        }
         let Some(scope) = self.nearest_scope(path) else { return Ok(()) };
-        let view = self.books.view();
         for line in lines {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
             for quota in self.books.quotas_of(scope, line.resource) {
-                let limit = view.quotas.limit[quota as usize];
+                let limit = quotas.limit[quota as usize];
                 if asked > limit {
                     let spec = self.books.spec(line.resource);
-                    let name = self.books.scope_path(view.quotas.scope[quota as usize]);
+                    let name = self.books.scope_path(quotas.scope[quota as usize]);
                     return Err(Refusal::new(
                         Reason::InsufficientQuota,
                         format!(

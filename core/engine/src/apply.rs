@@ -146,21 +146,21 @@ impl Engine {
     }
 
     fn closing(&self, row: Row, ending: Ending) -> Closed {
-        let (view, c) = (self.books.view(), row as usize);
-        let lines = view.claims.line_rows(row).map(|line| line as usize).map(|l| ClosedLine {
-            resource: view.lines.resource[l],
-            amount: view.lines.amount[l],
-            used: Some(view.lines.used[l]).filter(|&used| used != u64::MAX),
+        let (tables, c) = (self.books.tables(), row as usize);
+        let lines = tables.claims.line_rows(row).map(|line| line as usize).map(|l| ClosedLine {
+            resource: tables.lines.resource[l],
+            amount: tables.lines.amount[l],
+            used: Some(tables.lines.used[l]).filter(|&used| used != u64::MAX),
         });
         Closed {
-            claim: ClaimId(view.claims.id[c]),
-            fence: Fence(view.claims.fence[c]),
-            scope: self.books.scope_path(view.claims.scope[c]).clone(),
-            class: view.claims.class[c],
-            priority: view.claims.priority[c],
+            claim: ClaimId(tables.claims.id[c]),
+            fence: Fence(tables.claims.fence[c]),
+            scope: self.books.scope_path(tables.claims.scope[c]).clone(),
+            class: tables.claims.class[c],
+            priority: tables.claims.priority[c],
             ending,
-            reason: Reason::of(view.claims.reason[c]),
-            asked_at: Time(view.claims.asked_at[c]),
+            reason: Reason::of(tables.claims.reason[c]),
+            asked_at: Time(tables.claims.asked_at[c]),
             closed_at: self.books.at(),
             lines: lines.collect(),
         }

@@ -15,6 +15,8 @@ pub(crate) struct Wanted {
     pub(crate) amount: Amount,
     pub(crate) want: Row,
     pub(crate) models: u64,
+    /// Its pool will spring from its name.
+    pub(crate) springs: bool,
 }
 
 /// Shapes and whether they fit an idle fleet.
@@ -27,9 +29,11 @@ impl Feasible {
         self.0.clear();
     }
 
-    /// Whether some node could take all the lines if nobody else were there.
+    /// Whether some node could take all the lines if nobody else were there; pools that will spring are
+    /// no matter.
     pub(crate) fn ask(&mut self, books: &Books, lines: &[Wanted], need: u64, bar: u64) -> bool {
-        let shape = lines.iter().fold(Shape::new().with(need).with(bar), |shape, line| {
+        let standing = lines.iter().filter(|line| !line.springs);
+        let shape = standing.fold(Shape::new().with(need).with(bar), |shape, line| {
             shape
                 .with(u64::from(line.resource) | u64::from(line.want) << 32)
                 .with(line.amount)
@@ -43,7 +47,7 @@ impl Feasible {
 }
 
 fn somewhere(view: &View<'_>, lines: &[Wanted], need: u64, bar: u64) -> bool {
-    let mut largest_first = lines.to_vec();
+    let mut largest_first: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
     largest_first.sort_by_key(|line| std::cmp::Reverse(line.amount));
     let labels_fit = |n: usize| view.nodes.labels[n] & need == need && view.nodes.labels[n] & bar == 0;
     let mut nodes = (0..view.nodes.len() as Row).filter(|&n| labels_fit(n as usize));

@@ -2,7 +2,7 @@
 use crate::{Engine, Plugins, apply::hints, engine::Tape, shape::Shape};
 use bursar_interface::{
     ClaimId, Decider, Fault, FaultKind, Phase, Plan, PoolId, Rank, Reason, Role, Row, Take, What,
-    bound::{LINES_MAX, ROUND_MAX},
+    bound::ROUND_MAX,
 };
 use bursar_pool::Refused;
 
@@ -146,9 +146,10 @@ impl Engine {
         }
         let queue: Vec<Row> = offers.iter().map(|offer| offer.row).collect();
         let mut takes = std::mem::take(&mut self.takes);
-        takes.clear();
-        takes.resize(queue.len() * LINES_MAX, Take::default());
         let view = self.books.view();
+        let lines: usize = queue.iter().map(|&row| view.claims.lines[row as usize] as usize).sum();
+        takes.clear();
+        takes.resize(lines, Take::default());
         let mut plan = Plan::new(view, &mut self.overlay, &mut takes);
         let outcome = ask(&view, &queue, &mut plan);
         let len = plan.len();
@@ -186,12 +187,12 @@ impl Engine {
 
     fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Decider) {
         debug_assert_eq!(self.books.phase(row), Phase::Pending);
-        let view = self.books.view();
+        let tables = self.books.tables();
         let what = What::Granted {
-            claim: ClaimId(view.claims.id[row as usize]),
+            claim: ClaimId(tables.claims.id[row as usize]),
             fence: self.next_fence(),
-            pools: pools.iter().map(|&pool| PoolId(view.pools.id[pool as usize])).collect(),
-            lease_until: view.at.after(view.claims.ttl[row as usize]),
+            pools: pools.iter().map(|&pool| PoolId(tables.pools.id[pool as usize])).collect(),
+            lease_until: self.books.at().after(tables.claims.ttl[row as usize]),
             by: by.clone(),
         };
         self.emit(tape, None, what);

@@ -1,5 +1,5 @@
 //! The resource interfaces: the kind itself, and the driver that makes it true at the edge.
-use crate::{Amount, ClaimId, Fault, Fence};
+use crate::{Amount, ClaimId, Fault, Fence, LineAsk};
 use serde::{Deserialize, Serialize};
 
 /// How a resource is counted.
@@ -45,6 +45,16 @@ pub struct ResourceSpec {
     pub springs: Amount,
     /// A driver enforces leases over this kind and proves their return.
     pub driven: bool,
+}
+
+impl ResourceSpec {
+    /// The lines that one line of an ask comes to: amounts above a piece are several.
+    pub fn pieces(&self, line: &LineAsk) -> impl Iterator<Item = Amount> + use<> {
+        let piece = if self.piece > 0 { self.piece } else { Amount::MAX };
+        let amount = if line.whole && self.springs > 0 { self.springs } else { line.amount };
+        let (whole, rest) = (amount / piece, amount % piece);
+        std::iter::repeat_n(piece, whole as usize).chain((rest > 0).then_some(rest))
+    }
 }
 
 /// A supply that a driver found.
