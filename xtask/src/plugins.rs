@@ -37,7 +37,8 @@ fn lay_out(packages: &[&str], dev: bool, folder: &PathBuf, trusted: bool) -> Res
         let to = folder.join(name);
         if fs::read(&to).ok().as_ref() != Some(&bytes) {
             // Written beside and renamed: whoever has the old one open keeps it.
-            let beside = folder.join(format!(".{}", name.to_string_lossy()));
+            // Others may lay the same out at the same time.
+            let beside = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
             fs::write(&beside, &bytes)
                 .and_then(|()| fs::rename(&beside, &to))
                 .with_context(|| to.display().to_string())?;

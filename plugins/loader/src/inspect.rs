@@ -19,7 +19,7 @@ use std::{
 const LIBRARY_BYTES_MAX: u64 = 256 << 20;
 
 /// A file that looks like a plugin library.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Candidate {
     /// Where it was found.
     pub path: PathBuf,
@@ -27,17 +27,6 @@ pub struct Candidate {
     pub sha256: String,
     /// What it says it holds.
     pub manifests: Vec<Manifest>,
-    pub(crate) bytes: Vec<u8>,
-}
-
-impl std::fmt::Debug for Candidate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Megabytes of machine code are of no use to a reader.
-        f.debug_struct("Candidate")
-            .field("path", &self.path)
-            .field("sha256", &self.sha256)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Looks at a file; nothing of it is executed.
@@ -45,6 +34,14 @@ impl std::fmt::Debug for Candidate {
 /// # Errors
 /// A [`Reject`] that names the file and what is wrong.
 pub fn inspect(path: &Path) -> Result<Candidate, Reject> {
+    let bytes = read(path)?;
+    let manifests = manifests(path, &bytes)?;
+    manifests.iter().try_for_each(check_border)?;
+    Ok(Candidate { path: path.into(), sha256: sha256(&bytes), manifests })
+}
+
+/// The bytes of a library that only root or this user can change.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Reject> {
     let io = |error: std::io::Error| Reject::io(path, &error);
     let mut file = fs::File::open(path).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
@@ -57,9 +54,7 @@ pub fn inspect(path: &Path) -> Result<Candidate, Reject> {
     check_owner(path)?;
     let mut bytes = Vec::with_capacity(meta.len() as usize);
     file.read_to_end(&mut bytes).map_err(io)?;
-    let manifests = manifests(path, &bytes)?;
-    manifests.iter().try_for_each(check_border)?;
-    Ok(Candidate { path: path.into(), sha256: sha256(&bytes), manifests, bytes })
+    Ok(bytes)
 }
 
 fn name(path: &Path) -> String {

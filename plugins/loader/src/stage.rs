@@ -1,6 +1,6 @@
 //! The stage: a private folder of copies named by their content. A path never gets other bytes, so
 //! what was inspected is what is opened, and replacing the original disturbs nobody.
-use crate::{Candidate, Reject};
+use crate::{Candidate, Reject, inspect::read, trust::sha256};
 use std::{
     fs,
     io::Write,
@@ -22,10 +22,14 @@ impl Stage {
         Ok(Stage(folder.into()))
     }
 
-    /// The copy of a library.
+    /// The copy of a library. Its bytes are read again, and must be those that were looked at.
     pub(crate) fn put(&self, candidate: &Candidate) -> Result<PathBuf, Reject> {
         let copy = self.0.join(format!("{}.so", candidate.sha256));
         if !copy.exists() {
+            let bytes = read(&candidate.path)?;
+            if sha256(&bytes) != candidate.sha256 {
+                return Err(Reject::io(&candidate.path, &"it has changed since it was looked at"));
+            }
             let io = |error: std::io::Error| Reject::io(&copy, &error);
             let draft = self.0.join(format!(".{}.{}", candidate.sha256, std::process::id()));
             let mut file = fs::OpenOptions::new()
@@ -35,7 +39,7 @@ impl Stage {
                 .mode(0o500)
                 .open(&draft)
                 .map_err(io)?;
-            file.write_all(&candidate.bytes).map_err(io)?;
+            file.write_all(&bytes).map_err(io)?;
             fs::rename(&draft, &copy).map_err(io)?;
         }
         Ok(copy)

@@ -149,3 +149,20 @@ fn a_library_is_opened_from_a_private_copy() {
     loader.scan();
     assert!(loader.listings(|_, _| false).iter().any(|listing| listing.state == State::Refused));
 }
+
+#[test]
+fn a_library_that_changed_since_it_was_looked_at_is_not_opened() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    crate::copy_libraries(&bursar_conformance::first_party(), folder.path());
+    let (mut loader, _scratch) = crate::loader(&[folder.path().into()], Default::default());
+    let other = std::fs::read(folder.path().join("libqos_class.so")).expect("a library");
+    std::fs::write(folder.path().join("liballoc_fit.so"), other).expect("written");
+    let seated = loader.allocator("best-fit", "").expect("the linked one");
+    assert_eq!(seated.decider.home, Home::Linked);
+    let listed = loader.listings(|_, _| true);
+    let told = listed
+        .iter()
+        .find(|listing| listing.id == "best-fit" && listing.home == Home::Child)
+        .expect("listed");
+    assert!(told.reason.as_ref().is_some_and(|why| why.contains("changed")), "{told:?}");
+}
