@@ -310,6 +310,12 @@ pub struct Plugin {
 pub enum PluginVerb {
     /// Show what was found, where it runs and how it is doing
     List,
+    /// Try every plugin of a library by the conformance kit, in a child
+    Verify {
+        /// The library
+        #[arg(value_name = "X.so")]
+        library: PathBuf,
+    },
 }
 
 /// Who decides.

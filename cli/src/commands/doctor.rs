@@ -23,7 +23,9 @@ pub fn doctor(context: &Context, doctor: &Doctor) -> Outcome {
         output => show::document(&report, output),
     }
     let wrong = report.findings.iter().find(|finding| finding.state == "wrong");
-    wrong.map_or(Ok(()), |finding| Err(anyhow::anyhow!("{}: {}", finding.what, finding.detail).into()))
+    let told =
+        |finding: &wire::Finding| Failed::from(anyhow::anyhow!("{}: {}", finding.what, finding.detail));
+    wrong.map_or(Ok(()), |finding| Err(told(finding).shown()))
 }
 
 fn daemon(context: &Context) -> Result<wire::Doctor, Failed> {

@@ -12,6 +12,7 @@ mod run;
 mod show;
 mod simulate;
 mod strategy;
+mod verify;
 
 use crate::args::{Cli, PluginVerb, Verb, What};
 use clap::CommandFactory;
@@ -46,6 +47,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Explain(explain) => get::explain(&context, &explain),
         Verb::Plugin(plugin) => match plugin.verb {
             PluginVerb::List => get::once(&context, What::Plugins),
+            PluginVerb::Verify { library } => verify::verify(&context, &library),
         },
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),

@@ -14,6 +14,8 @@ pub struct Failed {
     pub error: ErrorBody,
     /// The exit code.
     pub code: u8,
+    /// The document that was asked for is out already, and says it.
+    shown: bool,
 }
 
 impl Failed {
@@ -28,6 +30,7 @@ impl Failed {
         Failed {
             error: ErrorBody { reason, message: message.into(), hint: String::new(), retry_after_ms: None },
             code,
+            shown: false,
         }
     }
 
@@ -37,10 +40,16 @@ impl Failed {
         self
     }
 
+    /// The document that was asked for is out already: there is only one.
+    pub fn shown(mut self) -> Failed {
+        self.shown = true;
+        self
+    }
+
     /// Tells people on standard error, and scripts in the document they asked for.
     pub fn tell(&self, output: Output) -> ExitCode {
         eprintln!("bursar: {}", self.error);
-        if output != Output::Table {
+        if output != Output::Table && !self.shown {
             super::show::document(&Problem { error: self.error.clone() }, output);
         }
         ExitCode::from(self.code)
@@ -49,7 +58,7 @@ impl Failed {
 
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Failed {
-        Failed { code: failure.exit_code(), error: failure.problem().error }
+        Failed { code: failure.exit_code(), error: failure.problem().error, shown: false }
     }
 }
 
@@ -61,7 +70,7 @@ impl From<anyhow::Error> for Failed {
             hint: String::new(),
             retry_after_ms: None,
         };
-        Failed { error, code: bursar_wire::EXIT_FAILED }
+        Failed { error, code: bursar_wire::EXIT_FAILED, shown: false }
     }
 }
 

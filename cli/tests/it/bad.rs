@@ -117,8 +117,8 @@ fn a_state_directory_in_use_is_left_alone() {
     let at = bytes.windows(8).rposition(|window| window == b"best-fit").expect("a row that names it");
     bytes[at] ^= 4;
     fs::write(&database, bytes).expect("written");
-    let doctor = daemon.tell(&["doctor", "--journal", &state]);
-    assert_eq!(doctor.code, 1, "{doctor:?}");
+    let doctor = daemon.tell(&["doctor", "--journal", &state, "-o", "json"]);
+    assert_eq!((doctor.code, &doctor.json()["sound"]), (1, &false.into()), "one document: {doctor:?}");
 }
 
 #[test]

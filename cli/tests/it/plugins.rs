@@ -203,3 +203,36 @@ fn an_allocator_from_outside_the_workspace_decides() {
     assert_eq!(daemon.tell(&["run", "--cpu", "0.1", "--", "true"]).code, 0);
     assert_eq!(granted_by(&daemon, 1), "emptiest child");
 }
+
+/// Verifies a library without any daemon.
+fn verify(library: &Path) -> crate::daemon::Told {
+    let mut command = Command::new(crate::daemon::program());
+    command.args(["plugin", "verify", "-o", "json"]).arg(library);
+    crate::daemon::told(command)
+}
+
+#[test]
+fn libraries_are_verified_plugin_by_plugin() {
+    for library in ["alloc_fit", "qos_class", "res_host", "res_lock", "res_port", "metric_host"] {
+        let told = verify(&first_party().join(format!("lib{library}.so")));
+        assert_eq!(told.code, 0, "{library}: {told:?}");
+        assert!(told.json()["plugins"].as_array().is_some_and(|all| !all.is_empty()));
+    }
+    let told = verify(&badly_behaved().join("libchaos.so"));
+    assert_eq!(told.code, 1);
+    let judged = told.json();
+    for (id, why) in [
+        ("chaos-panic", "too many"),
+        ("chaos-hang", "Overrun"),
+        ("chaos-abort", "Died"),
+        ("chaos-fail", "I would rather not"),
+        ("chaos-lie", "unlawful"),
+        ("chaos-metric", "clue"),
+    ] {
+        let all = judged["plugins"].as_array().expect("plugins");
+        let wrong = all.iter().find(|plugin| plugin["id"] == id).and_then(|plugin| plugin["wrong"].as_str());
+        assert!(wrong.is_some_and(|wrong| wrong.contains(why)), "{id}: {wrong:?}");
+    }
+    let none = verify(Path::new("/bin/sh"));
+    assert!(none.code == 1 && none.err.contains("no plugin"), "{none:?}");
+}
