@@ -73,6 +73,8 @@ fn start(context: &Context, path: &Path) -> Result<(), Failed> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("serve").arg("--socket").arg(path).arg("--state").arg(&state).args(["--idle-exit", IDLE]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    // Whoever starts it from inside a lease leaves no mark of that on it.
+    command.env_remove(bursar_enforce::MARK);
     // It outlives this command, and a Ctrl-C here is not for it.
     command.process_group(0);
     command.spawn()?;

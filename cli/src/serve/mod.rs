@@ -96,6 +96,9 @@ pub fn run(options: Options) -> Result<()> {
         true => Hierarchy::detect(&instance(&state)),
         false => Hierarchy::weak(),
     };
+    if let Err(error) = hierarchy.leave() {
+        tracing::warn!(%error, "this daemon stays in the lease that it was started in, and ends with it");
+    }
     let mut loader =
         Loader::new(loader_settings(&settings, &plugins, &state)?).map_err(|reject| anyhow!(reject))?;
     let strategies = seats::strategies(&mut loader, &settings, &engine)?;

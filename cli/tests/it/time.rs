@@ -34,6 +34,10 @@ fn a_disk_that_takes_seconds_delays_answers_and_nothing_else() {
     let mut strace =
         strace.args(["-p", &daemon.pid().to_string()]).stderr(Stdio::null()).spawn().expect("strace");
     std::thread::sleep(Duration::from_millis(400));
+    if strace.try_wait().expect("a look").is_some() {
+        eprintln!("skipped: strace may not trace here");
+        return;
+    }
     let since = Instant::now();
     let late = ask(&daemon, "1h");
     assert_eq!(late["phase"], "held", "{late}");

@@ -183,6 +183,23 @@ impl Hierarchy {
         })
     }
 
+    /// Takes this process out of the lease's cell that it was started in, if any: whoever ends that lease
+    /// is not to end us.
+    ///
+    /// # Errors
+    /// Names the group that did not take it.
+    pub fn leave(&self) -> io::Result<()> {
+        let own = std::process::id();
+        let text = std::fs::read_to_string("/proc/self/cgroup")?;
+        if !text.split(['/', '\n']).any(|part| part.starts_with(LEASE)) {
+            return Ok(());
+        }
+        let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
+        folders
+            .filter_map(|group| group.0.parent())
+            .try_for_each(|above| Group(above.into()).write("cgroup.procs", own))
+    }
+
     /// Takes our folders away; cells that are left keep theirs.
     pub fn remove(&self) {
         for group in self.v1.iter().map(|(_, group)| group).chain(&self.v2) {

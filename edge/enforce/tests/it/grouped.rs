@@ -1,5 +1,5 @@
 //! With control groups: limits are the kernel's, and nothing gets away.
-use crate::{eventually, go, hierarchy, identity, shell, take_back};
+use crate::{Ready, eventually, go, hierarchy, identity, shell, take_back};
 use bursar_enforce::{Ability, Limits, Strength, Watch};
 use bursar_interface::ClaimId;
 use std::{os::unix::process::ExitStatusExt, time::Duration};
@@ -85,7 +85,8 @@ fn nothing_of_a_tree_gets_away() {
     let mut cell = hierarchy.cell(ClaimId(1));
     cell.build(Limits::default()).expect("a cell");
     // A double fork into a session of its own, deaf to every polite signal; a stopped one; an orphan.
-    let deaf = "trap '' TERM HUP INT; while :; do sleep 1; done";
+    let ready = Ready::new("tree");
+    let deaf = format!("trap '' TERM HUP INT; {}; while :; do sleep 1; done", ready.say());
     let mut root =
         shell(&format!("setsid sh -c \"({deaf}) & ({deaf}) &\"; sh -c 'kill -STOP $$' & sleep 300 & exit 0"));
     let process = identity(&root);
@@ -94,7 +95,7 @@ fn nothing_of_a_tree_gets_away() {
     go(&mut root);
     root.wait().expect("ended");
     assert!(watch.gone());
-    eventually("they are all there", || cell.members().len() >= 4);
+    eventually("they are all there", || cell.members().len() >= 4 && ready.said() >= 2);
     let evidence = take_back(cell.clone(), Duration::from_millis(200));
     assert!(evidence.contains("KILL"), "{evidence}");
     assert!(cell.members().is_empty() && !cell.is_built());

@@ -33,6 +33,32 @@ fn identity(child: &Child) -> Process {
     identify(child.id()).expect("/proc").expect("it runs")
 }
 
+/// Where processes say that they are ready: a line each in a file.
+struct Ready(std::path::PathBuf);
+
+impl Ready {
+    fn new(name: &str) -> Ready {
+        Ready(std::env::temp_dir().join(format!("bursar-ready-{}-{name}", std::process::id())))
+    }
+
+    /// What a shell says.
+    fn say(&self) -> String {
+        format!("echo ready >> {}", self.0.display())
+    }
+
+    /// How many have said so.
+    fn said(&self) -> usize {
+        std::fs::read_to_string(&self.0).unwrap_or_default().lines().count()
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        // There is none if nobody was ready.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Waits until something is true.
 fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let since = Instant::now();

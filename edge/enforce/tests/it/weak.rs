@@ -1,5 +1,5 @@
 //! Without control groups: processes are found by mark and parent, sampled, and killed above.
-use crate::{eventually, identity, take_back};
+use crate::{Ready, eventually, identity, take_back};
 use bursar_enforce::{Ability, Hierarchy, Limits, MARK, Strength, mark};
 use bursar_interface::{ClaimId, Fence};
 use std::{
@@ -32,9 +32,12 @@ fn children_that_left_their_parents_are_found_by_their_mark() {
     let (hierarchy, claim) = (Hierarchy::weak(), claim(1));
     let mut cell = hierarchy.cell(claim);
     cell.build(Limits::default()).expect("nothing to build");
-    let mut root = marked(claim, "(setsid sleep 300 &) ; (trap '' TERM; while :; do sleep 1; done) & wait");
+    let ready = Ready::new("weak");
+    let script =
+        format!("(setsid sleep 300 &) ; (trap '' TERM; {}; while :; do sleep 1; done) & wait", ready.say());
+    let mut root = marked(claim, &script);
     cell.join(&identity(&root)).expect("remembered");
-    eventually("all are found", || cell.members().len() >= 3);
+    eventually("all are found", || cell.members().len() >= 3 && ready.said() > 0);
     assert!(cell.members().into_iter().all(|pid| hierarchy.holder(pid) == Some(claim)));
     assert_eq!(hierarchy.holder(std::process::id()), None);
     let waiter = std::thread::spawn(move || root.wait().expect("ended"));
