@@ -21,16 +21,14 @@ fn converse(daemon: &Daemon, bytes: &[u8]) -> String {
 fn a_full_house_says_so_and_takes_the_next_when_one_leaves() {
     // Few files, so that few connections fill it.
     let daemon = Daemon::with(Setup { files: Some(120), ..Setup::default() });
-    let mut crowd: Vec<UnixStream> =
-        (0..73).map(|_| UnixStream::connect(daemon.socket()).expect("connected")).collect();
-    std::thread::sleep(Duration::from_millis(300));
-    let answer = converse(&daemon, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert!(
+    let (mut crowd, mut answer) = (Vec::new(), String::new());
+    daemon.eventually("the house is full", || {
+        crowd.push(UnixStream::connect(daemon.socket()).expect("connected"));
+        answer = converse(&daemon, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         answer.starts_with("HTTP/1.1 429")
-            && answer.contains("too many connections")
-            && answer.contains("retry-after"),
-        "{answer}"
-    );
+    });
+    assert!(crowd.len() > 60, "{} filled it", crowd.len());
+    assert!(answer.contains("too many connections") && answer.contains("retry-after"), "{answer}");
     crowd.clear();
     daemon.eventually("there is room again", || daemon.client().alive());
 }
