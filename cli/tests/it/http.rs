@@ -112,6 +112,10 @@ fn a_process_is_attached_and_ends_with_the_lease() {
     let attached = daemon.tell(&["attach", "1", "--fence", fence, "--pid", &pid.to_string()]);
     assert_eq!(attached.code, 0, "{attached:?}");
     assert_eq!(daemon.claim("1")["pids"], json!([pid]));
+    // Whoever lost the answer attaches again, and is in at once.
+    let again = Instant::now();
+    assert_eq!(daemon.tell(&["attach", "1", "--fence", fence, "--pid", &pid.to_string()]).code, 0);
+    assert!(again.elapsed() < Duration::from_secs(8) && daemon.claim("1")["pids"] == json!([pid]));
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("/proc");
     assert!(
         groups.contains("lease-1") || daemon.ask(&["doctor"])["findings"][0]["state"] == "weak",

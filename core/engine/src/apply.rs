@@ -63,7 +63,11 @@ impl Engine {
             }
             Command::Attach { claim, process, .. } => {
                 self.with(*claim, |engine, row| engine.books.attach(row));
-                self.bodies.entry(*claim).or_default().push(process.clone());
+                let bodies = self.bodies.entry(*claim).or_default();
+                // Whoever lost the answer attaches again: it is the same process.
+                if !bodies.contains(process) {
+                    bodies.push(process.clone());
+                }
             }
             Command::Settle { claim, used, .. } => self.with(*claim, |engine, row| {
                 used.iter().for_each(|used| engine.books.settle(row, &used.resource, used.amount));
