@@ -138,6 +138,10 @@ pub fn run(options: Options) -> Result<()> {
     let follower = desk.follower.clone();
     follower.expect();
     follower.fold_next(greeting);
+    // Before the enforcer adopts: it may have more to tell than the inbox holds.
+    let folding = follower.clone();
+    let folder = thread("follower", move || fold(&folding, &committed))?;
+    let desk = thread("desk", move || desk.run())?;
 
     let workers = Workers::start(
         drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(),
@@ -146,14 +150,11 @@ pub fn run(options: Options) -> Result<()> {
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let enforcer = Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace);
     let enforcer = thread("enforcer", move || enforcer.run())?;
-    let folding = follower.clone();
-    let folder = thread("follower", move || fold(&folding, &committed))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
     let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
     let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let measurer =
         thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
-    let desk = thread("desk", move || desk.run())?;
 
     let host = Arc::new(Host {
         follower,
