@@ -31,9 +31,10 @@ impl Books {
             sums[lines.pool[l] as usize][account] += lines.amount[l];
         }
         let pools = &self.tables.pools;
-        sums.iter()
-            .enumerate()
-            .all(|(p, sum)| *sum == [pools.reserved[p], pools.held[p], pools.quarantined[p]])
+        sums.iter().enumerate().all(|(p, sum)| {
+            let free = pools.offered[p].saturating_sub(sum.iter().sum());
+            *sum == [pools.reserved[p], pools.held[p], pools.quarantined[p]] && free == pools.free[p]
+        })
     }
 
     fn quotas_add_up(&self) -> bool {

@@ -13,7 +13,7 @@ use std::{
 
 /// Spreads the bits of an identity; identities are counters, so one multiplication is enough.
 #[derive(Clone, Default)]
-pub(crate) struct Spread(u64);
+pub struct Spread(u64);
 impl Hasher for Spread {
     fn finish(&self) -> u64 {
         self.0
@@ -106,7 +106,9 @@ impl Books {
 
     /// The row of a kind.
     pub fn resource(&self, name: &str) -> Option<Row> {
-        self.names.resources.iter().position(|spec| spec.name == name).map(|row| row as Row)
+        // Byte by byte: names are short, and a call to compare them costs more than they do.
+        let same = |spec: &ResourceSpec| spec.name.len() == name.len() && spec.name.bytes().eq(name.bytes());
+        self.names.resources.iter().position(same).map(|row| row as Row)
     }
 
     /// All that is known of a kind.
@@ -129,9 +131,13 @@ impl Books {
         self.names.nodes.get(node as usize).map_or("", String::as_str)
     }
 
-    /// The row of a pool by identity.
+    /// The row of a pool by identity. While no row was used twice it is the one before the identity.
     pub fn pool(&self, id: PoolId) -> Option<Row> {
-        self.pool_rows.get(&id).copied()
+        let guess = id.0.wrapping_sub(1);
+        match self.tables.pools.id.get(guess as usize) {
+            Some(&here) if here == id.0 => Some(guess),
+            _ => self.pool_rows.get(&id).copied(),
+        }
     }
 
     /// The row of a pool by kind and name: floating first, then on the node of that name in
@@ -157,7 +163,11 @@ impl Books {
 
     /// The row of a scope by its path from the root of the tree.
     pub fn scope(&self, path: &str) -> Option<Row> {
-        self.names.scope_rows.get(path).copied()
+        match path {
+            // The root was there first, and never goes.
+            "" if !self.tables.scopes.is_empty() => Some(0),
+            _ => self.names.scope_rows.get(path).copied(),
+        }
     }
 
     /// The path of a scope from the root of the tree.

@@ -1,7 +1,10 @@
 //! The law: whether a claim may be granted in a proposed place. Asked before every grant, whoever
 //! proposed it, and written apart from the allocators on purpose.
 use crate::Books;
-use bursar_interface::{Amount, ClaimId, NONE, NodeState, Phase, PoolId, Reason, Row, Take};
+use arrayvec::ArrayVec;
+use bursar_interface::{
+    Amount, ClaimId, NONE, NodeState, Phase, PoolId, Reason, Row, Take, bound::LINES_MAX,
+};
 
 /// A lawful place for a claim: its node and the pool of each of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,7 +12,7 @@ pub struct Placement {
     /// Row of the node, or [`NONE`] if all of it floats.
     pub node: Row,
     /// Row of the pool of each line, in the order of the lines.
-    pub pools: Vec<Row>,
+    pub pools: ArrayVec<Row, LINES_MAX>,
 }
 
 /// Why a proposal is not carried out.
@@ -36,7 +39,7 @@ impl Books {
             return unlawful(format!("row {claim} is no waiting claim"));
         }
         let lines = self.tables.claims.line_rows(claim);
-        let mut placement = Placement { node: first.node, pools: vec![NONE; lines.len()] };
+        let mut placement = Placement { node: first.node, pools: lines.clone().map(|_| NONE).collect() };
         self.check_node(claim, placement.node)?;
         for (i, take) in takes.iter().enumerate() {
             if take.claim != claim || take.node != placement.node || !lines.contains(&take.line) {
@@ -48,7 +51,8 @@ impl Books {
             }
             self.check_take(take)?;
             *place = take.pool;
-            let together: Amount = takes[..=i].iter().filter(|t| t.pool == take.pool).map(|t| t.amount).sum();
+            let before = takes[..i].iter().filter(|other| other.pool == take.pool);
+            let together = before.fold(take.amount, |sum, other| sum + other.amount);
             if together > self.tables.pools.free(take.pool) {
                 return unlawful(format!(
                     "{together} is more than is free in pool {}",
@@ -150,7 +154,7 @@ impl Books {
     /// The seat of a recorded grant, from the pools' identities.
     pub fn placement(&self, claim: ClaimId, pools: &[PoolId]) -> Option<(Row, Placement)> {
         let row = self.claim(claim)?;
-        let pools: Vec<Row> = pools.iter().map(|&id| self.pool(id)).collect::<Option<_>>()?;
+        let pools: ArrayVec<Row, LINES_MAX> = pools.iter().map(|&id| self.pool(id)).collect::<Option<_>>()?;
         let node = pools.iter().map(|&pool| self.tables.pools.node[pool as usize]).find(|&node| node != NONE);
         Some((row, Placement { node: node.unwrap_or(NONE), pools }))
     }

@@ -1,6 +1,6 @@
 //! Who demands: the scope tree, its quotas, and the claims that enter it.
-use crate::{Books, names::put};
-use bursar_interface::{Amount, Ask, ClaimId, LineAsk, NONE, Phase, QuotaSpec, Row, ScopeId, ScopeSpec};
+use crate::{Books, Wanted, names::put};
+use bursar_interface::{Amount, Ask, ClaimId, NONE, Phase, QuotaSpec, Row, ScopeId, ScopeSpec};
 use std::sync::Arc;
 
 impl Books {
@@ -96,10 +96,14 @@ impl Books {
     }
 
     /// Adds to (or takes from) what a scope and those above it are charged for.
+    #[inline]
     pub(crate) fn charge(&mut self, scope: Row, resource: Row, amount: Amount, back: bool) {
-        if self.tables.quotas.is_empty() {
-            return;
+        if !self.tables.quotas.is_empty() {
+            self.charge_chain(scope, resource, amount, back);
         }
+    }
+
+    fn charge_chain(&mut self, scope: Row, resource: Row, amount: Amount, back: bool) {
         let rows: Vec<Row> = self.quotas_of(scope, resource).collect();
         for row in rows {
             let charged = &mut self.tables.quotas.charged[row as usize];
@@ -110,13 +114,25 @@ impl Books {
 
     /// Enters a waiting claim that has passed admission; returns its row.
     pub fn open_claim(&mut self, id: ClaimId, path: &str, apart: Option<&str>, ask: &Ask) -> Row {
-        let scope = self.ensure_scope(path);
+        let (scope, mut lines) = (self.ensure_scope(path), Vec::new());
+        self.resolve(ask, &mut lines);
+        self.open_resolved(id, scope, apart, ask, &lines)
+    }
+
+    /// As [`Books::open_claim`], for an ask whose names were looked up already.
+    pub fn open_resolved(
+        &mut self,
+        id: ClaimId,
+        scope: Row,
+        apart: Option<&str>,
+        ask: &Ask,
+        lines: &[Wanted],
+    ) -> Row {
         let apart = apart.map_or(NONE, |path| self.ensure_scope(path));
-        let first_line = self.open_lines(ask);
         let row = self.free_claims.take(|| self.tables.claims.push());
-        let lines = self.tables.lines.claim.iter().skip(first_line.0 as usize).take(first_line.1).len();
-        let need = self.names.known_labels(&ask.need);
-        let bar = self.names.known_labels(&ask.bar);
+        let first_line = self.open_lines(row, lines);
+        let need = if ask.need.is_empty() { 0 } else { self.names.known_labels(&ask.need) };
+        let bar = if ask.bar.is_empty() { 0 } else { self.names.known_labels(&ask.bar) };
         let at = self.at;
         let (claims, c) = (&mut self.tables.claims, row as usize);
         claims.id[c] = id.0;
@@ -127,8 +143,8 @@ impl Books {
         claims.phase[c] = Phase::Pending as u32;
         claims.reason[c] = 0;
         claims.node[c] = NONE;
-        claims.first_line[c] = first_line.0;
-        claims.lines[c] = lines as u32;
+        claims.first_line[c] = first_line;
+        claims.lines[c] = lines.len() as u32;
         claims.asked_at[c] = at.0;
         claims.wait_until[c] = at.after(ask.wait_ns).0;
         claims.lease_until[c] = 0;
@@ -139,9 +155,6 @@ impl Books {
         claims.apart[c] = apart;
         claims.bodied[c] = 0;
         claims.touch(row, self.epoch);
-        for line in first_line.0..first_line.0 + lines as Row {
-            self.tables.lines.claim[line as usize] = row;
-        }
         for scope in [scope, apart].into_iter().filter(|&scope| scope != NONE) {
             self.tables.scopes.claims[scope as usize] += 1;
             self.tables.scopes.touch(scope, self.epoch);
@@ -151,36 +164,26 @@ impl Books {
         row
     }
 
-    /// Writes the lines of an ask; returns the first row and how many.
-    fn open_lines(&mut self, ask: &Ask) -> (Row, usize) {
-        let resolve = |line: &LineAsk| {
-            let resource = self.resource(&line.resource).unwrap_or(NONE);
-            let pieces = (resource != NONE).then(|| self.spec(resource).pieces(line));
-            (resource, pieces)
-        };
-        let mut amounts: Vec<(usize, Row, Amount)> = Vec::with_capacity(ask.lines.len());
-        for (i, line) in ask.lines.iter().enumerate() {
-            let (resource, pieces) = resolve(line);
-            amounts.extend(pieces.into_iter().flatten().map(|amount| (i, resource, amount)));
-        }
-        let first = self.free_lines.take(amounts.len(), || self.tables.lines.push());
-        for (row, &(i, resource, amount)) in (first..).zip(&amounts) {
-            let asked = &ask.lines[i];
-            let want = asked.pool.as_ref().and_then(|name| self.pool_named(resource, name)).unwrap_or(NONE);
-            let models = self.names.known_labels(&asked.models);
+    /// Writes the lines of a claim; returns the row of the first.
+    fn open_lines(&mut self, claim: Row, wanted: &[Wanted]) -> Row {
+        let first = self.free_lines.take(wanted.len(), || self.tables.lines.push());
+        for (row, asked) in (first..).zip(wanted) {
             let (lines, l) = (&mut self.tables.lines, row as usize);
-            lines.resource[l] = resource;
-            lines.want[l] = want;
+            lines.claim[l] = claim;
+            lines.resource[l] = asked.resource;
+            lines.want[l] = asked.want;
             lines.pool[l] = NONE;
-            lines.amount[l] = amount;
-            lines.models[l] = models;
+            lines.amount[l] = asked.amount;
+            lines.models[l] = asked.models;
             lines.used[l] = Amount::MAX;
             lines.touch(row, self.epoch);
-            if let Some(wanted) = self.wanted.get_mut(&want) {
+            if asked.want != NONE
+                && let Some(wanted) = self.wanted.get_mut(&asked.want)
+            {
                 *wanted += 1;
             }
         }
-        (first, amounts.len())
+        first
     }
 
     /// The identity that the next new scope gets.

@@ -5,14 +5,15 @@ use bursar_interface::{Amount, ClaimId, Fence, NONE, Phase, PoolTable, Reason, R
 
 /// Where a claim's amounts stand in its pools.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Account {
+pub(crate) enum Account {
     Reserved,
     Held,
     Quarantined,
 }
 
 impl Account {
-    fn cell(self, pools: &mut PoolTable, p: usize) -> &mut Amount {
+    #[inline]
+    pub(crate) fn cell(self, pools: &mut PoolTable, p: usize) -> &mut Amount {
         match self {
             Account::Reserved => &mut pools.reserved[p],
             Account::Held => &mut pools.held[p],
@@ -47,7 +48,7 @@ impl Books {
             let amount = self.tables.lines.amount[line as usize];
             self.tables.lines.pool[line as usize] = pool;
             self.tables.lines.touch(line, self.epoch);
-            self.change_pool(pool, |pools, p| *account.cell(pools, p) += amount);
+            self.enter(pool, account, amount);
             self.charge(scope, self.tables.lines.resource[line as usize], amount, false);
         }
         let (claims, c) = (&mut self.tables.claims, claim as usize);
@@ -131,7 +132,8 @@ impl Books {
         }
         self.free_lines.give(lines.start, lines.len());
         self.claim_rows.remove(&ClaimId(self.tables.claims.id[c]));
-        self.tables.claims.clear(claim);
+        // Whoever opens the row again writes all of it.
+        self.tables.claims.id[c] = 0;
         self.tables.claims.touch(claim, self.epoch);
         self.free_claims.give(claim);
         self.live -= 1;
@@ -147,16 +149,22 @@ impl Books {
         let (pool, want, amount) =
             (self.tables.lines.pool[l], self.tables.lines.want[l], self.tables.lines.amount[l]);
         if let (Some(account), true) = (account, pool != NONE) {
-            self.change_pool(pool, |pools, p| *account.cell(pools, p) -= amount);
+            self.leave(pool, account, amount);
             self.charge(scope, self.tables.lines.resource[l], amount, true);
         }
-        self.tables.lines.clear(line);
+        // Whoever opens the row again writes all of it.
         self.tables.lines.claim[l] = NONE;
         self.tables.lines.touch(line, self.epoch);
-        if let Some(wanted) = self.wanted.get_mut(&want) {
+        if want != NONE {
+            self.want_no_more(want);
+        }
+    }
+
+    fn want_no_more(&mut self, pool: Row) {
+        if let Some(wanted) = self.wanted.get_mut(&pool) {
             *wanted -= 1;
             if *wanted == 0 {
-                self.remove_sprung(want);
+                self.remove_sprung(pool);
             }
         }
     }
@@ -189,10 +197,8 @@ impl Books {
         for line in self.tables.claims.line_rows(claim) {
             let (pool, amount) =
                 (self.tables.lines.pool[line as usize], self.tables.lines.amount[line as usize]);
-            self.change_pool(pool, |pools, p| {
-                *from.cell(pools, p) -= amount;
-                *to.cell(pools, p) += amount;
-            });
+            self.leave(pool, from, amount);
+            self.enter(pool, to, amount);
         }
     }
 

@@ -25,7 +25,9 @@ mod lease;
 mod names;
 mod slots;
 mod supply;
+mod wanted;
 
-pub use books::Books;
+pub use books::{Books, Spread};
 pub use check::{Placement, Refused};
 pub use digest::Digest;
+pub use wanted::Wanted;

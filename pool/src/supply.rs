@@ -1,5 +1,5 @@
 //! What exists: kinds, nodes and pools, and the links that lead from a node to its pools.
-use crate::{Books, names::put};
+use crate::{Books, lease::Account, names::put};
 use bursar_interface::{Amount, NONE, NodeSpec, PoolId, PoolSpec, ResourceSpec, Row};
 
 impl Books {
@@ -167,19 +167,50 @@ impl Books {
         before
     }
 
-    /// Changes the amounts of a pool and keeps the kind's sum of what is free.
-    pub(crate) fn change_pool(
-        &mut self,
-        row: Row,
-        change: impl FnOnce(&mut bursar_interface::PoolTable, usize),
-    ) {
-        let before = self.tables.pools.free(row);
+    /// Adds to an account of a pool.
+    #[inline]
+    pub(crate) fn enter(&mut self, row: Row, account: Account, amount: Amount) {
+        let (pools, p) = (&mut self.tables.pools, row as usize);
+        *account.cell(pools, p) += amount;
+        match pools.free[p] {
+            free if free >= amount => self.set_free(row, free - amount),
+            _ => self.count_free(row),
+        }
+    }
+
+    /// Takes from an account of a pool.
+    #[inline]
+    pub(crate) fn leave(&mut self, row: Row, account: Account, amount: Amount) {
+        let (pools, p) = (&mut self.tables.pools, row as usize);
+        *account.cell(pools, p) -= amount;
+        match pools.free[p] {
+            // More may be promised than there is, since a capacity shrank.
+            0 => self.count_free(row),
+            free => self.set_free(row, free + amount),
+        }
+    }
+
+    /// Changes what a pool has or may promise.
+    fn change_pool(&mut self, row: Row, change: impl FnOnce(&mut bursar_interface::PoolTable, usize)) {
         change(&mut self.tables.pools, row as usize);
-        let after = self.tables.pools.free(row);
-        let resource = self.tables.pools.resource[row as usize];
-        let free = &mut self.tables.resources.free[resource as usize];
-        *free = *free - before + after;
-        self.tables.pools.touch(row, self.epoch);
+        self.count_free(row);
+    }
+
+    fn count_free(&mut self, row: Row) {
+        let (pools, p) = (&self.tables.pools, row as usize);
+        let used = pools.reserved[p] + pools.held[p] + pools.quarantined[p];
+        self.set_free(row, pools.offered[p].saturating_sub(used));
+    }
+
+    /// Keeps what is free of a pool, and of its kind.
+    #[inline]
+    fn set_free(&mut self, row: Row, free: Amount) {
+        let (pools, p) = (&mut self.tables.pools, row as usize);
+        let before = std::mem::replace(&mut pools.free[p], free);
+        pools.touch(row, self.epoch);
+        let resource = pools.resource[p];
+        let of_kind = &mut self.tables.resources.free[resource as usize];
+        *of_kind = *of_kind - before + free;
         self.tables.resources.touch(resource, self.epoch);
     }
 

@@ -89,7 +89,7 @@ fn the_order_of_lines_does_not_matter() {
     let mut takes = lawful(&books, row);
     takes.reverse();
     assert_eq!(
-        books.check(&takes).unwrap().pools,
+        books.check(&takes).unwrap().pools[..],
         [lawful(&books, row)[0].pool, lawful(&books, row)[1].pool]
     );
 }

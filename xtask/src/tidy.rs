@@ -44,7 +44,7 @@ const SAMPLES: &str = "core/interface/src/metric.rs";
 const LOOKED_UP: [(&str, &[&str]); 3] = [
     ("pool/src/books.rs", &["claim_rows", "pool_rows"]),
     ("core/engine/src/queue.rs", &["places"]),
-    ("core/engine/src/feasible.rs", &["0"]),
+    ("core/engine/src/feasible.rs", &["known"]),
 ];
 /// Ways to iterate over a map.
 const ITERATED: [&str; 6] = [".iter()", ".keys()", ".values()", ".drain(", ".retain(", ".into_iter()"];

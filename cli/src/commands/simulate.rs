@@ -94,18 +94,18 @@ fn plugins(simulate: &Simulate, scratch: &Path) -> Result<Plugins, Failed> {
         let no_allocator = || unknown("allocator", &simulate.allocator);
         let no_qos = || unknown("qos", &simulate.qos);
         return Ok(Plugins {
-            allocator: Seat {
-                decider: linked(&simulate.allocator),
-                active: allocator().ok_or_else(no_allocator)?,
-                fallback_decider: linked(&simulate.allocator),
-                fallback: allocator().ok_or_else(no_allocator)?,
-            },
-            qos: Seat {
-                decider: linked(&simulate.qos),
-                active: qos().ok_or_else(no_qos)?,
-                fallback_decider: linked(&simulate.qos),
-                fallback: qos().ok_or_else(no_qos)?,
-            },
+            allocator: Seat::new(
+                linked(&simulate.allocator),
+                allocator().ok_or_else(no_allocator)?,
+                linked(&simulate.allocator),
+                allocator().ok_or_else(no_allocator)?,
+            ),
+            qos: Seat::new(
+                linked(&simulate.qos),
+                qos().ok_or_else(no_qos)?,
+                linked(&simulate.qos),
+                qos().ok_or_else(no_qos)?,
+            ),
         });
     }
     let mut settings = Settings::default();

@@ -243,7 +243,7 @@ pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> 
 /// Who decides from the start, for those who read the journal.
 fn deciders(plugins: &Plugins) -> Vec<Command> {
     let seats = [(Role::Allocator, &plugins.allocator.decider), (Role::Qos, &plugins.qos.decider)];
-    seats.into_iter().map(|(role, to)| Command::Swap { role, to: to.clone() }).collect()
+    seats.into_iter().map(|(role, to)| Command::Swap { role, to: to.as_ref().clone() }).collect()
 }
 
 /// Folds what could not be folded where it was made.

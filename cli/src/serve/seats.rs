@@ -55,7 +55,7 @@ fn seat<T: ?Sized>(
         .or_else(|| linked(default).map(|fallback| (default.to_owned(), fallback)))
         .context("the linked-in defaults are missing from this build")?;
     let fallback_decider = Decider { plugin: id, home: Home::Linked };
-    Ok(Seat { decider, active: plugin, fallback_decider, fallback })
+    Ok(Seat::new(decider, plugin, fallback_decider, fallback))
 }
 
 /// A linked-in allocator by name.

@@ -1,5 +1,5 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
-use crate::{Engine, apply::join, engine::Tape, feasible::Wanted};
+use crate::{Engine, apply::join, engine::Tape};
 use bursar_interface::{
     Amount, Ask, ClaimId, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId, What,
     bound::{
@@ -7,6 +7,7 @@ use bursar_interface::{
         SCOPES_MAX, TTL_NS_MAX,
     },
 };
+use bursar_pool::Wanted;
 
 impl Engine {
     /// Carries out an input, or refuses it.
@@ -29,19 +30,29 @@ impl Engine {
         self.check_form(ask)?;
         self.check_room()?;
         let path = join(&by.root, &ask.scope);
-        check_path(&path)?;
+        let known = self.books.scope(&path);
+        if known.is_none() {
+            check_path(&path)?;
+        }
         if let Some(apart) = &ask.apart {
             check_path(&join(&by.root, apart))?;
         }
-        let lines = self.check_lines(ask)?;
-        self.check_fit(ask, &lines)?;
-        self.check_limits(&path, &lines)?;
-        self.spring(cause, tape, ask);
+        let mut lines = std::mem::take(&mut self.resolved.lines);
+        let checked = self.check_lines(ask, &mut lines).and_then(|()| {
+            self.check_fit(ask, &lines)?;
+            self.check_limits(&path, &lines)
+        });
+        let springs = lines.iter().any(|line| line.springs);
+        self.resolved.lines = lines;
+        checked?;
+        if springs {
+            self.spring(cause, tape, ask);
+        }
         let claim = ClaimId(self.claims + 1);
-        let scope = self
-            .books
-            .scope(&path)
-            .map_or(self.books.next_scope(), |row| ScopeId(self.books.tables().scopes.id[row as usize]));
+        let id = |row: Row| ScopeId(self.books.tables().scopes.id[row as usize]);
+        let scope = known.map_or(self.books.next_scope(), id);
+        // A pool that sprang has a row only now.
+        self.resolved.scope = known.filter(|_| !springs);
         self.emit(tape, Some(cause), What::Queued { claim, scope });
         Ok(())
     }
@@ -83,8 +94,8 @@ impl Engine {
         Ok(())
     }
 
-    fn check_lines(&self, ask: &Ask) -> Result<Vec<Wanted>, Refusal> {
-        let mut wanted = Vec::with_capacity(ask.lines.len());
+    fn check_lines(&self, ask: &Ask, lines: &mut Vec<Wanted>) -> Result<(), Refusal> {
+        lines.clear();
         for line in &ask.lines {
             let Some(resource) = self.books.resource(&line.resource) else {
                 let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
@@ -117,21 +128,23 @@ impl Engine {
                 None => NONE,
                 Some(name) => self.check_pool(resource, name)?,
             };
-            let models = self.books.labels(&line.models).unwrap_or(0);
-            if !line.models.is_empty() && models == 0 {
-                return never(&format!("no pool carries the model {}", line.models.join(" or ")), "");
-            }
-            let springs = want == NONE && line.pool.is_some();
-            let pieces = spec.pieces(line).take(LINES_MAX + 1);
-            wanted.extend(pieces.map(|amount| Wanted { resource, amount, want, models, springs }));
-            if wanted.len() > LINES_MAX {
+            self.check_models(&line.models)?;
+            if !self.books.split(line, resource, want, lines) {
                 return bad(
                     &format!("the claim comes to more than {LINES_MAX} lines"),
                     "split it into several claims",
                 );
             }
         }
-        Ok(wanted)
+        Ok(())
+    }
+
+    /// Models that nothing carries are refused.
+    fn check_models(&self, models: &[String]) -> Result<(), Refusal> {
+        match models.is_empty() || self.books.labels(models).is_ok() {
+            true => Ok(()),
+            false => never(&format!("no pool carries the model {}", models.join(" or ")), ""),
+        }
     }
 
     /// The row of a named pool; [`NONE`] for one that will spring from its name.

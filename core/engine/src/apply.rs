@@ -1,8 +1,9 @@
 //! The fold: how each event moves the state. Total, and it asks nobody.
-use crate::{Closed, ClosedLine, Engine, queue::ANYTHING};
+use crate::{Closed, ClosedLine, Engine, engine::Resolved, queue::ANYTHING};
 use bursar_interface::{
     Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, NONE, Phase, PoolId, Reason, Row, Time, What,
 };
+use std::borrow::Cow;
 
 impl Engine {
     /// Folds one event; `inputs` are those of its batch.
@@ -100,13 +101,21 @@ impl Engine {
 
     fn queued(&mut self, claim: ClaimId, input: Option<&Input>) {
         let Some(Input { by, body: Command::Ask(ask) }) = input else { return };
-        let path = join(&by.root, &ask.scope);
         let apart = ask.apart.as_ref().map(|apart| join(&by.root, apart));
-        self.books.open_claim(claim, &path, apart.as_deref(), ask);
+        let Resolved { scope, lines } = &mut self.resolved;
+        let scope = scope.take().unwrap_or_else(|| {
+            self.books.resolve(ask, lines);
+            self.books.ensure_scope(&join(&by.root, &ask.scope))
+        });
+        self.books.open_resolved(claim, scope, apart.as_deref(), ask, lines);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
-        self.fresh.insert(claim);
-        self.set_deadline(claim);
+        self.fresh.push(claim);
+        match ask.wait_ns {
+            // One try, in this very step.
+            0 => self.impatient.push(claim),
+            wait => self.deadlines.set(claim, self.books.at().after(wait)),
+        }
     }
 
     fn remember_key(&mut self, root: &str, ask: &Ask, claim: ClaimId) {
@@ -120,12 +129,12 @@ impl Engine {
         self.books.grant(row, fence, &placement, lease_until);
         self.fences = self.fences.max(fence.0 & ((1 << 40) - 1));
         self.leave_queue(claim);
-        self.set_deadline(claim);
+        self.deadlines.set(claim, lease_until);
     }
 
     fn renewed(&mut self, claim: ClaimId, lease_until: Time) {
         self.with(claim, |engine, row| engine.books.renew(row, lease_until));
-        self.set_deadline(claim);
+        self.deadlines.set(claim, lease_until);
     }
 
     fn draining(&mut self, claim: ClaimId, ending: Ending) {
@@ -135,28 +144,34 @@ impl Engine {
 
     fn close(&mut self, claim: ClaimId, ending: Ending) {
         let Some(row) = self.books.claim(claim) else { return };
-        let waited = self.books.phase(row) == Phase::Pending;
-        let closed = self.closing(row, ending);
+        self.remember(row, ending);
+        if self.books.phase(row) == Phase::Pending {
+            self.leave_queue(claim);
+        } else {
+            self.wake_after(row);
+        }
         self.books.close(row);
         self.bodies.remove(&claim);
         self.endings.remove(&claim);
-        if waited {
-            self.leave_queue(claim);
-        } else {
-            closed.lines.iter().for_each(|line| self.queue.wake(line.resource));
-            self.queue.wake(ANYTHING);
-        }
-        self.kept.close(closed);
     }
 
-    fn closing(&self, row: Row, ending: Ending) -> Closed {
+    /// What a claim gives back may help those who wait for such kinds, or to be apart from it.
+    fn wake_after(&mut self, row: Row) {
+        let tables = self.books.tables();
+        for line in tables.claims.line_rows(row) {
+            self.queue.wake(tables.lines.resource[line as usize]);
+        }
+        self.queue.wake(ANYTHING);
+    }
+
+    fn remember(&mut self, row: Row, ending: Ending) {
         let (tables, c) = (self.books.tables(), row as usize);
         let lines = tables.claims.line_rows(row).map(|line| line as usize).map(|l| ClosedLine {
             resource: tables.lines.resource[l],
             amount: tables.lines.amount[l],
             used: Some(tables.lines.used[l]).filter(|&used| used != u64::MAX),
         });
-        Closed {
+        let closed = Closed {
             claim: ClaimId(tables.claims.id[c]),
             fence: Fence(tables.claims.fence[c]),
             scope: self.books.scope_path(tables.claims.scope[c]).clone(),
@@ -166,29 +181,24 @@ impl Engine {
             reason: Reason::of(tables.claims.reason[c]),
             asked_at: Time(tables.claims.asked_at[c]),
             closed_at: self.books.at(),
-            lines: lines.collect(),
-        }
+            lines: Vec::new(),
+        };
+        self.kept.close(closed, lines);
     }
 
     fn leave_queue(&mut self, claim: ClaimId) {
-        if !self.fresh.remove(&claim) {
-            self.queue.remove(claim);
-        }
-    }
-
-    fn set_deadline(&mut self, claim: ClaimId) {
-        if let Some(at) = self.deadline(claim) {
-            self.deadlines.set(claim, at);
+        if !self.queue.remove(claim) {
+            self.fresh.leave();
         }
     }
 }
 
 /// A path below a root.
-pub(crate) fn join(root: &str, path: &str) -> String {
+pub(crate) fn join<'a>(root: &'a str, path: &'a str) -> Cow<'a, str> {
     match (root.is_empty(), path.is_empty()) {
         (true, _) => path.into(),
         (_, true) => root.into(),
-        _ => format!("{root}/{path}"),
+        _ => format!("{root}/{path}").into(),
     }
 }
 

@@ -1,17 +1,26 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
-use crate::{Closed, Plugins, deadline::Deadlines, feasible::Feasible, kept::Kept, queue::Queue};
-use bursar_interface::{
-    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Overlay, Phase, Process, Role, Row, Take, Time,
-    View, What,
+use crate::{
+    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
+    round::Workbench,
 };
-use bursar_pool::{Books, Digest};
+use bursar_interface::{
+    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What,
+};
+use bursar_pool::{Books, Digest, Wanted};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A step under way: what came in, and what was done so far.
 pub(crate) struct Tape<'a> {
     pub(crate) inputs: &'a [Input],
     pub(crate) events: Vec<Event>,
+}
+
+/// An ask with its names looked up at admission, so that the event that follows need not do it again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resolved {
+    pub(crate) scope: Option<Row>,
+    pub(crate) lines: Vec<Wanted>,
 }
 
 /// The one writer of the books.
@@ -37,9 +46,11 @@ pub struct Engine {
     pub(crate) endings: BTreeMap<ClaimId, Ending>,
     /// Who decides, as last told.
     pub(crate) deciders: BTreeMap<Role, Decider>,
-    /// Waiting claims that have no rank yet.
-    pub(crate) fresh: BTreeSet<ClaimId>,
-    /// Waiting claims that have one. Made again after a fold, so it is no part of the state.
+    /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
+    /// part of the state.
+    #[serde(skip)]
+    pub(crate) fresh: Fresh,
+    /// Waiting claims that have one.
     #[serde(skip)]
     pub(crate) queue: Queue,
     #[serde(skip)]
@@ -47,9 +58,11 @@ pub struct Engine {
     #[serde(skip)]
     pub(crate) feasible: Feasible,
     #[serde(skip)]
-    pub(crate) overlay: Overlay,
+    pub(crate) resolved: Resolved,
     #[serde(skip)]
-    pub(crate) takes: Vec<Take>,
+    pub(crate) impatient: Vec<ClaimId>,
+    #[serde(skip)]
+    pub(crate) bench: Workbench,
 }
 
 impl Engine {
@@ -66,7 +79,11 @@ impl Engine {
         let (waiting, timed): (Vec<_>, Vec<_>) = live
             .map(|row| (ClaimId(view.claims.id[row as usize]), row))
             .partition(|&(_, row)| self.books.phase(row) == Phase::Pending);
-        self.fresh = waiting.iter().map(|&(id, _)| id).collect();
+        self.queue = Queue::default();
+        self.fresh.clear();
+        let mut fresh: Vec<ClaimId> = waiting.iter().map(|&(id, _)| id).collect();
+        fresh.sort_unstable();
+        fresh.into_iter().for_each(|claim| self.fresh.push(claim));
         for (id, _) in waiting.into_iter().chain(timed) {
             if let Some(at) = self.deadline(id) {
                 self.deadlines.set(id, at);
@@ -78,21 +95,28 @@ impl Engine {
     /// Takes `inputs` in at `at` and returns the batch with all that was done; state has moved.
     /// Every input but [`bursar_interface::Command::Tick`] causes at least one event.
     pub fn step(&mut self, at: Time, inputs: Vec<Input>, plugins: &mut Plugins) -> Batch {
+        let events = Vec::with_capacity(2 * inputs.len());
+        let mut batch = Batch { inputs, events, ..Batch::default() };
+        self.advance(at, &mut batch, plugins);
+        batch
+    }
+
+    /// As [`Engine::step`], with the inputs of `batch` and into its events: whoever uses a batch again
+    /// steps without allocating.
+    pub fn advance(&mut self, at: Time, batch: &mut Batch, plugins: &mut Plugins) {
         self.books.advance(at);
-        let mut tape = Tape { inputs: &inputs, events: Vec::with_capacity(2 * inputs.len()) };
-        for (cause, input) in (0..).zip(&inputs) {
+        let mut events = std::mem::take(&mut batch.events);
+        events.clear();
+        let mut tape = Tape { inputs: &batch.inputs, events };
+        for (cause, input) in (0..).zip(&batch.inputs) {
             self.admit(cause, input, &mut tape);
         }
-        let impatient = self.expire(&mut tape);
+        self.expire(&mut tape);
         self.round(&mut tape, plugins);
-        for claim in impatient {
-            if self.waits(claim) {
-                self.emit(&mut tape, None, What::Closed { claim, ending: Ending::WaitExpired });
-            }
-        }
-        let (first_seq, events) = (self.next_seq, tape.events);
-        self.next_seq += inputs.len() as u64;
-        Batch { first_seq, at: self.books.at(), inputs, events }
+        self.lose_patience(&mut tape);
+        batch.events = tape.events;
+        (batch.first_seq, batch.at) = (self.next_seq, self.books.at());
+        self.next_seq = batch.next_seq();
     }
 
     /// Folds a recorded batch: state moves exactly as it did then, and no plugin is asked.
@@ -102,19 +126,26 @@ impl Engine {
             self.apply(&batch.inputs, event);
         }
         self.next_seq = batch.next_seq();
-        let mut deadlines = std::mem::take(&mut self.deadlines);
-        self.forget_stale(&mut deadlines);
-        self.deadlines = deadlines;
+        // Whoever was to be told at once was told then.
+        self.impatient.clear();
+        self.forget_stale();
+        if self.fresh.stale() {
+            let mut fresh = std::mem::take(&mut self.fresh);
+            fresh.sweep(|claim| self.waits(claim));
+            self.fresh = fresh;
+        }
     }
 
     /// Keeps the deadlines bounded by the claims, whether they are waited for here or only folded.
-    fn forget_stale(&self, deadlines: &mut Deadlines) {
+    fn forget_stale(&mut self) {
+        let mut deadlines = std::mem::take(&mut self.deadlines);
         deadlines.compact(self.books.live(), |claim| self.deadline(claim));
+        self.deadlines = deadlines;
     }
 
     /// When the engine wants to be stepped again though nothing comes in.
     pub fn wake_at(&mut self) -> Option<Time> {
-        if self.queue.has_ripe() || !self.fresh.is_empty() {
+        if self.queue.has_ripe() || self.fresh.len() > 0 {
             return Some(self.books.at());
         }
         let mut deadlines = std::mem::take(&mut self.deadlines);
@@ -227,9 +258,8 @@ impl Engine {
         }
     }
 
-    /// Ends the leases whose time is over; returns the claims whose waiting is, for one last try.
-    fn expire(&mut self, tape: &mut Tape<'_>) -> Vec<ClaimId> {
-        let mut impatient = Vec::new();
+    /// Ends the leases whose time is over; claims whose waiting is get one last try.
+    fn expire(&mut self, tape: &mut Tape<'_>) {
         let mut deadlines = std::mem::take(&mut self.deadlines);
         while let Some((at, claim)) = deadlines.first(|claim| self.deadline(claim)) {
             if at > self.books.at() {
@@ -237,14 +267,24 @@ impl Engine {
             }
             deadlines.pop();
             if self.waits(claim) {
-                impatient.push(claim);
+                self.impatient.push(claim);
             } else {
                 self.end(tape, None, claim, Ending::LeaseExpired);
             }
         }
-        self.forget_stale(&mut deadlines);
         self.deadlines = deadlines;
-        impatient
+        self.forget_stale();
+    }
+
+    /// Closes the claims whose waiting is over and whose last try came to nothing.
+    fn lose_patience(&mut self, tape: &mut Tape<'_>) {
+        let mut impatient = std::mem::take(&mut self.impatient);
+        for claim in impatient.drain(..) {
+            if self.waits(claim) {
+                self.emit(tape, None, What::Closed { claim, ending: Ending::WaitExpired });
+            }
+        }
+        self.impatient = impatient;
     }
 
     /// Ends a claim: at once where nothing has to be taken back, else by way of draining.

@@ -2,36 +2,38 @@
 //! supply changes, so that no ask scans the nodes twice.
 use crate::shape::Shape;
 use bursar_interface::{Amount, NONE, Row, View};
-use bursar_pool::Books;
-use std::collections::HashMap;
+use bursar_pool::{Books, Spread, Wanted};
+use std::{collections::HashMap, hash::BuildHasherDefault};
 
 /// Shapes remembered at once; past that, all are forgotten.
 const SHAPES_MAX: usize = 4096;
 
-/// One wanted line, resolved.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) resource: Row,
-    pub(crate) amount: Amount,
-    pub(crate) want: Row,
-    pub(crate) models: u64,
-    /// Its pool will spring from its name.
-    pub(crate) springs: bool,
-}
-
 /// Shapes and whether they fit an idle fleet.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Feasible(HashMap<Shape, bool>);
+pub(crate) struct Feasible {
+    known: HashMap<Shape, bool, BuildHasherDefault<Spread>>,
+    /// What was asked last, and the answer: who asks again asks the same, more often than not.
+    last: Option<(u64, u64, bool)>,
+    lines: Vec<Wanted>,
+}
 
 impl Feasible {
     /// The supply changed: nothing is known any more.
     pub(crate) fn forget(&mut self) {
-        self.0.clear();
+        self.known.clear();
+        self.last = None;
     }
 
     /// Whether some node could take all the lines if nobody else were there; pools that will spring are
     /// no matter.
     pub(crate) fn ask(&mut self, books: &Books, lines: &[Wanted], need: u64, bar: u64) -> bool {
+        match self.last {
+            Some((n, b, fits)) if (n, b) == (need, bar) && self.lines == lines => fits,
+            _ => self.look_up(books, lines, need, bar),
+        }
+    }
+
+    fn look_up(&mut self, books: &Books, lines: &[Wanted], need: u64, bar: u64) -> bool {
         let standing = lines.iter().filter(|line| !line.springs);
         let shape = standing.fold(Shape::new().with(need).with(bar), |shape, line| {
             shape
@@ -39,10 +41,14 @@ impl Feasible {
                 .with(line.amount)
                 .with(line.models)
         });
-        if self.0.len() >= SHAPES_MAX {
-            self.0.clear();
+        if self.known.len() >= SHAPES_MAX {
+            self.known.clear();
         }
-        *self.0.entry(shape).or_insert_with(|| somewhere(&books.view(), lines, need, bar))
+        let fits = *self.known.entry(shape).or_insert_with(|| somewhere(&books.view(), lines, need, bar));
+        self.lines.clear();
+        self.lines.extend_from_slice(lines);
+        self.last = Some((need, bar, fits));
+        fits
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Closed {
     /// When it went.
     pub closed_at: Time,
     /// What for.
-    pub lines: Box<[ClosedLine]>,
+    pub lines: Vec<ClosedLine>,
 }
 
 /// Closed claims in the order in which they went, and the keys of all claims.
@@ -68,17 +68,28 @@ impl Kept {
         self.keyed.insert(claim, key);
     }
 
-    /// Remembers a claim that is gone, and forgets what is over the bounds.
-    pub(crate) fn close(&mut self, closed: Closed) {
-        let now = closed.closed_at;
-        self.closed.push_back(closed);
-        while self.closed.len() > KEPT_MAX
+    /// Remembers a claim that is gone with its lines, and forgets what is over the bounds. What is
+    /// forgotten gives its memory to what is remembered.
+    pub(crate) fn close(&mut self, closed: Closed, lines: impl Iterator<Item = ClosedLine>) {
+        let mut spare = self.forget(closed.closed_at);
+        spare.clear();
+        spare.extend(lines);
+        self.closed.push_back(Closed { lines: spare, ..closed });
+    }
+
+    /// Makes room for one more; returns the lines of the last one that had to go.
+    fn forget(&mut self, now: Time) -> Vec<ClosedLine> {
+        let mut spare = Vec::new();
+        while self.closed.len() >= KEPT_MAX
             || self.closed.front().is_some_and(|old| old.closed_at.after(KEPT_NS) <= now)
         {
-            if let Some(key) = self.closed.pop_front().and_then(|old| self.keyed.remove(&old.claim)) {
+            let Some(old) = self.closed.pop_front() else { break };
+            if let Some(key) = self.keyed.remove(&old.claim) {
                 self.keys.remove(&key);
             }
+            spare = old.lines;
         }
+        spare
     }
 
     /// A claim that is gone and still remembered; newest first, since that is who is asked about.

@@ -12,6 +12,7 @@ mod deadline;
 mod engine;
 mod explain;
 mod feasible;
+mod fresh;
 mod kept;
 mod queue;
 mod restart;

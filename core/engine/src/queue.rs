@@ -2,8 +2,10 @@
 //! an event can help them.
 use crate::shape::Shape;
 use bursar_interface::{ClaimId, Rank, bound::RESOURCES_MAX};
+use bursar_pool::Spread;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    hash::BuildHasherDefault,
     ops::Bound,
 };
 
@@ -29,13 +31,18 @@ pub(crate) struct Queue {
     ripe: BTreeSet<(Place, Shape)>,
     /// Parked groups by what can help them.
     parked: BTreeMap<u32, BTreeSet<Shape>>,
-    places: HashMap<ClaimId, (Place, Shape)>,
+    places: HashMap<ClaimId, (Place, Shape), BuildHasherDefault<Spread>>,
 }
 
 impl Queue {
     /// Whether some group is worth a try.
     pub(crate) fn has_ripe(&self) -> bool {
         !self.ripe.is_empty()
+    }
+
+    /// Whether nobody waits here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
     /// How many claims wait here.
@@ -70,10 +77,13 @@ impl Queue {
         self.places.insert(place.1, (place, shape));
     }
 
-    /// Takes a claim out, wherever it stands.
-    pub(crate) fn remove(&mut self, claim: ClaimId) {
-        let Some((place, shape)) = self.places.remove(&claim) else { return };
-        let Some(group) = self.groups.get_mut(&shape) else { return };
+    /// Takes a claim out, wherever it stands; says whether it stood here.
+    pub(crate) fn remove(&mut self, claim: ClaimId) -> bool {
+        if self.places.is_empty() {
+            return false;
+        }
+        let Some((place, shape)) = self.places.remove(&claim) else { return false };
+        let Some(group) = self.groups.get_mut(&shape) else { return true };
         if group.ripe {
             self.ripe.remove(&(group.members.first().copied().unwrap_or(place), shape));
         }
@@ -88,6 +98,7 @@ impl Queue {
                 self.unpark(shape, &group.hints);
             }
         }
+        true
     }
 
     /// The first claims in order of place over all ripe groups, at most `width` of one group and
@@ -111,8 +122,9 @@ impl Queue {
         chosen
     }
 
-    /// One of the shape did not fit: none of them is tried until a hint comes.
-    pub(crate) fn park(&mut self, shape: Shape) {
+    /// A claim did not fit: none of its shape is tried until a hint comes.
+    pub(crate) fn park(&mut self, claim: ClaimId) {
+        let Some(&(_, shape)) = self.places.get(&claim) else { return };
         let Some(group) = self.groups.get_mut(&shape) else { return };
         if !std::mem::replace(&mut group.ripe, false) {
             return;
@@ -127,6 +139,9 @@ impl Queue {
 
     /// Something of this kind came back: the groups that ask for it are worth a try.
     pub(crate) fn wake(&mut self, hint: u32) {
+        if self.parked.is_empty() {
+            return;
+        }
         for shape in self.parked.remove(&hint).unwrap_or_default() {
             self.ripen(shape);
         }

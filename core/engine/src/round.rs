@@ -1,10 +1,11 @@
 //! One round: rank who came, offer them to the allocator in order, check what it proposes, grant.
 use crate::{Engine, Plugins, apply::hints, engine::Tape, shape::Shape};
 use bursar_interface::{
-    ClaimId, Decider, Fault, FaultKind, Phase, Plan, PoolId, Rank, Reason, Role, Row, Take, What,
-    bound::ROUND_MAX,
+    ClaimId, Decider, Fault, FaultKind, Overlay, Phase, Plan, PoolId, Rank, Reason, Role, Row, Take, View,
+    What, bound::ROUND_MAX,
 };
 use bursar_pool::Refused;
+use std::sync::Arc;
 
 /// Passes over the queue in one step at most; what is left is tried in the next step.
 const PASSES_MAX: usize = 64;
@@ -14,91 +15,120 @@ const PASSES_MAX: usize = 64;
 struct Offer {
     claim: ClaimId,
     row: Row,
-    shape: Shape,
+}
+
+/// What a round writes on: kept between rounds so that none of it is allocated again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Workbench {
+    rows: Vec<Row>,
+    ranks: Vec<Rank>,
+    ranked: Vec<(Rank, Offer)>,
+    offers: Vec<Offer>,
+    takes: Vec<Take>,
+    overlay: Overlay,
 }
 
 impl Engine {
     /// Grants what can be granted now.
     pub(crate) fn round(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins) {
-        let fresh = self.rank(tape, plugins);
+        let mut bench = std::mem::take(&mut self.bench);
+        self.rank(tape, plugins, &mut bench);
         if self.queue.has_ripe() {
-            fresh.into_iter().for_each(|(rank, offer)| self.line_up(rank, offer, false));
+            bench.ranked.iter().for_each(|&(rank, offer)| self.line_up(rank, offer, false));
         } else {
-            self.try_fresh(tape, plugins, &fresh);
+            self.try_fresh(tape, plugins, &mut bench);
         }
         let mut width = 1;
         for _ in 0..PASSES_MAX {
+            if !self.queue.has_ripe() {
+                break;
+            }
             let offers = self.offers(width);
             if offers.is_empty() {
                 break;
             }
-            self.place(tape, plugins, &offers);
+            self.place(tape, plugins, &offers, &mut bench);
             self.park_waiting(tape, &offers);
             width = (width * 2).min(ROUND_MAX);
         }
+        self.bench = bench;
     }
 
     /// Ranks the claims that have no rank yet, in order of rank.
-    fn rank(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins) -> Vec<(Rank, Offer)> {
-        let claims: Vec<ClaimId> = std::mem::take(&mut self.fresh).into_iter().collect();
-        let rows: Vec<Row> = claims.iter().filter_map(|&claim| self.books.claim(claim)).collect();
+    fn rank(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, bench: &mut Workbench) {
+        let Workbench { rows, ranks, ranked, .. } = bench;
+        ranked.clear();
+        rows.clear();
+        let rows_of = self.fresh.claims().iter().filter_map(|&claim| self.books.claim(claim));
+        rows.extend(rows_of.filter(|&row| self.books.phase(row) == Phase::Pending));
+        self.fresh.clear();
         if rows.is_empty() {
-            return Vec::new();
+            return;
         }
-        let mut ranks = vec![Rank::default(); rows.len()];
-        if let Err(fault) = plugins.qos.active.rank(&self.books.view(), &rows, &mut ranks) {
+        ranks.clear();
+        ranks.resize(rows.len(), Rank::default());
+        if let Err(fault) = plugins.qos.active.rank(&self.books.view(), rows, ranks) {
             let fault = fault.by(&plugins.qos.decider.plugin);
             self.emit(tape, None, What::PluginFault { role: Role::Qos, fault });
             ranks.fill(Rank::default());
-            if let Err(fault) = plugins.qos.fallback.rank(&self.books.view(), &rows, &mut ranks) {
+            if let Err(fault) = plugins.qos.fallback.rank(&self.books.view(), rows, ranks) {
                 self.emit(tape, None, What::PluginFault { role: Role::Qos, fault });
             }
         }
-        let view = self.books.view();
-        let offers =
-            claims.iter().zip(rows).map(|(&claim, row)| Offer { claim, row, shape: Shape::of(&view, row) });
-        let mut ranked: Vec<(Rank, Offer)> = ranks.into_iter().zip(offers).collect();
+        let tables = self.books.tables();
+        ranked.extend(ranks.iter().zip(&*rows).map(|(&rank, &row)| {
+            let claim = ClaimId(tables.claims.id[row as usize]);
+            (rank, Offer { claim, row })
+        }));
         ranked.sort_unstable_by_key(|(rank, offer)| (*rank, offer.claim));
-        ranked
     }
 
     /// Tries claims that came when nobody ripe was ahead of them, without lining them up first.
-    fn try_fresh(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, fresh: &[(Rank, Offer)]) {
-        for chunk in fresh.chunks(ROUND_MAX) {
-            let offers: Vec<Offer> = chunk
-                .iter()
-                .map(|(_, offer)| *offer)
-                .filter(|offer| !self.queue.is_parked(offer.shape))
-                .collect();
+    fn try_fresh(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, bench: &mut Workbench) {
+        let (ranked, mut offers) = (std::mem::take(&mut bench.ranked), std::mem::take(&mut bench.offers));
+        for chunk in ranked.chunks(ROUND_MAX) {
+            offers.clear();
+            let able = chunk.iter().map(|(_, offer)| *offer);
+            offers.extend(
+                able.filter(|offer| self.queue.is_empty() || !self.queue.is_parked(self.shape(offer))),
+            );
             if !offers.is_empty() {
-                self.place(tape, plugins, &offers);
+                self.place(tape, plugins, &offers, bench);
             }
             for &(rank, offer) in chunk {
-                if self.waits(offer.claim) {
+                if self.still_waits(&offer) {
                     self.line_up(rank, offer, true);
                     self.tell_why(tape, &offer);
                 }
             }
         }
+        (bench.ranked, bench.offers) = (ranked, offers);
+    }
+
+    /// Whether an offer was not granted; its row is its own as long as the step lasts.
+    fn still_waits(&self, offer: &Offer) -> bool {
+        self.books.phase(offer.row) == Phase::Pending
+    }
+
+    fn shape(&self, offer: &Offer) -> Shape {
+        Shape::of(self.books.tables(), offer.row)
     }
 
     fn line_up(&mut self, rank: Rank, offer: Offer, parked: bool) {
-        let hints = hints(self, offer.row);
-        self.queue.insert((rank, offer.claim), offer.shape, &hints, parked);
+        let (hints, shape) = (hints(self, offer.row), self.shape(&offer));
+        self.queue.insert((rank, offer.claim), shape, &hints, parked);
     }
 
     fn offers(&self, width: usize) -> Vec<Offer> {
         let candidates = self.queue.candidates(width, ROUND_MAX).into_iter();
-        candidates
-            .filter_map(|(claim, shape)| Some(Offer { claim, row: self.books.claim(claim)?, shape }))
-            .collect()
+        candidates.filter_map(|(claim, _)| Some(Offer { claim, row: self.books.claim(claim)? })).collect()
     }
 
     /// Those who were offered and still wait: their shapes are parked, and they are told why.
     fn park_waiting(&mut self, tape: &mut Tape<'_>, offers: &[Offer]) {
         for offer in offers {
-            if self.waits(offer.claim) {
-                self.queue.park(offer.shape);
+            if self.still_waits(offer) {
+                self.queue.park(offer.claim);
                 self.tell_why(tape, offer);
             }
         }
@@ -113,64 +143,61 @@ impl Engine {
     }
 
     /// Asks the allocator, and its fallback for what a fault left undone.
-    fn place(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, offers: &[Offer]) {
-        let within_quota: Vec<Offer> =
-            offers.iter().filter(|offer| self.books.quota_short(offer.row).is_none()).copied().collect();
+    fn place(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, offers: &[Offer], bench: &mut Workbench) {
         let seat = &mut plugins.allocator;
-        let outcome = self.propose(&within_quota, |view, queue, plan| seat.active.place(view, queue, plan));
-        let decider = seat.decider.clone();
-        let outcome = outcome.and_then(|takes| self.dispose(tape, &within_quota, &takes, &decider));
-        let Err(fault) = outcome else { return };
-        let fault = fault.by(&decider.plugin);
+        let Err(fault) = self.decide(tape, offers, bench, &seat.decider, |view, queue, plan| {
+            seat.active.place(view, queue, plan)
+        }) else {
+            return;
+        };
         self.emit(tape, None, What::PluginFault { role: Role::Allocator, fault });
-        let rest: Vec<Offer> = within_quota.into_iter().filter(|offer| self.waits(offer.claim)).collect();
-        let outcome = self.propose(&rest, |view, queue, plan| seat.fallback.place(view, queue, plan));
-        let decider = seat.fallback_decider.clone();
-        if let Err(fault) = outcome.and_then(|takes| self.dispose(tape, &rest, &takes, &decider)) {
-            self.emit(
-                tape,
-                None,
-                What::PluginFault { role: Role::Allocator, fault: fault.by(&decider.plugin) },
-            );
+        let fallback = self.decide(tape, offers, bench, &seat.fallback_decider, |view, queue, plan| {
+            seat.fallback.place(view, queue, plan)
+        });
+        if let Err(fault) = fallback {
+            self.emit(tape, None, What::PluginFault { role: Role::Allocator, fault });
         }
     }
 
-    /// What an allocator proposes for the offers; the books do not move.
-    fn propose(
-        &mut self,
-        offers: &[Offer],
-        ask: impl FnOnce(&bursar_interface::View<'_>, &[Row], &mut Plan<'_>) -> Result<(), Fault>,
-    ) -> Result<Vec<Take>, Fault> {
-        if offers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let queue: Vec<Row> = offers.iter().map(|offer| offer.row).collect();
-        let mut takes = std::mem::take(&mut self.takes);
-        let view = self.books.view();
-        let lines: usize = queue.iter().map(|&row| view.claims.lines[row as usize] as usize).sum();
-        takes.clear();
-        takes.resize(lines, Take::default());
-        let mut plan = Plan::new(view, &mut self.overlay, &mut takes);
-        let outcome = ask(&view, &queue, &mut plan);
-        let len = plan.len();
-        let proposed = takes[..len].to_vec();
-        self.takes = takes;
-        outcome.map(|()| proposed)
-    }
-
-    /// Grants what is lawful of a proposal; the first unlawful part is the proposer's fault.
-    fn dispose(
+    /// Has the offers that wait, and whose quotas allow it, placed by `ask`, and grants what is lawful.
+    fn decide(
         &mut self,
         tape: &mut Tape<'_>,
         offers: &[Offer],
-        takes: &[Take],
-        by: &Decider,
+        bench: &mut Workbench,
+        by: &Arc<Decider>,
+        ask: impl FnOnce(&View<'_>, &[Row], &mut Plan<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mut offered: Vec<Row> = offers.iter().map(|offer| offer.row).collect();
-        offered.sort_unstable();
+        let Workbench { rows, takes, overlay, .. } = bench;
+        let waiting = offers.iter().filter(|offer| self.still_waits(offer)).map(|offer| offer.row);
+        rows.clear();
+        rows.extend(waiting.filter(|&row| self.books.quota_short(row).is_none()));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let view = self.books.view();
+        let lines: usize = rows.iter().map(|&row| view.claims.lines[row as usize] as usize).sum();
+        takes.clear();
+        takes.resize(lines, Take::default());
+        let mut plan = Plan::new(view, overlay, takes);
+        ask(&view, rows, &mut plan).map_err(|fault| fault.by(&by.plugin))?;
+        let len = plan.len();
+        self.dispose(tape, rows, &takes[..len], by).map_err(|fault| fault.by(&by.plugin))
+    }
+
+    /// Grants what is lawful of a proposal for the claims in `rows`; the first unlawful part is the
+    /// proposer's fault.
+    fn dispose(
+        &mut self,
+        tape: &mut Tape<'_>,
+        rows: &mut [Row],
+        takes: &[Take],
+        by: &Arc<Decider>,
+    ) -> Result<(), Fault> {
+        rows.sort_unstable();
         let mut unlawful = None;
         for takes in takes.chunk_by(|a, b| a.claim == b.claim) {
-            let verdict = match offered.binary_search(&takes[0].claim) {
+            let verdict = match rows.binary_search(&takes[0].claim) {
                 Ok(_) => self.books.check(takes),
                 Err(_) => Err(Refused::Unlawful(format!("row {} was not offered", takes[0].claim))),
             };
@@ -185,7 +212,7 @@ impl Engine {
         unlawful.map_or(Ok(()), |why| Err(Fault::of(FaultKind::Nonsense, why)))
     }
 
-    fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Decider) {
+    fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
         debug_assert_eq!(self.books.phase(row), Phase::Pending);
         let tables = self.books.tables();
         let what = What::Granted {

@@ -1,6 +1,6 @@
 //! What makes two claims alike for placement: when one of a shape does not fit, none of them does,
 //! until something changes that can help (equivalence hashing: Kubernetes KEP-4247, Borg).
-use bursar_interface::{Row, View};
+use bursar_interface::{Row, Tables};
 
 /// The shape of a claim: 128 hashed bits of what decides whether it fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,12 +20,12 @@ impl Shape {
     }
 
     /// The shape of a waiting claim, its scope included because of quotas.
-    pub(crate) fn of(view: &View<'_>, claim: Row) -> Shape {
-        let (c, claims) = (claim as usize, view.claims);
+    pub(crate) fn of(tables: &Tables, claim: Row) -> Shape {
+        let (c, claims) = (claim as usize, &tables.claims);
         let whole = [u64::from(claims.scope[c]), u64::from(claims.apart[c]), claims.need[c], claims.bar[c]];
         let shape = whole.into_iter().fold(Shape::new(), Shape::with);
         claims.line_rows(claim).map(|line| line as usize).fold(shape, |shape, l| {
-            let lines = view.lines;
+            let lines = &tables.lines;
             let line = [
                 u64::from(lines.resource[l]) | u64::from(lines.want[l]) << 32,
                 lines.amount[l],

@@ -1,6 +1,13 @@
 //! What the engine did: the only truth. State is the fold of these, and nothing else.
-use crate::{ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time};
+use crate::{
+    ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time, bound::LINES_MAX,
+};
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The pool of each line of a claim, in order. It lives in the event itself: a grant allocates nothing.
+pub type Places = ArrayVec<PoolId, LINES_MAX>;
 
 /// Something that was done, and the input that caused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +67,11 @@ pub enum What {
         /// Its token.
         fence: Fence,
         /// The pool of each line, in order.
-        pools: Vec<PoolId>,
+        pools: Places,
         /// When the lease ends unless it is renewed.
         lease_until: Time,
         /// Who decided.
-        by: Decider,
+        by: Arc<Decider>,
     },
     /// A process is to live inside the lease, as told.
     Attached(ClaimId),

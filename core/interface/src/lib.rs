@@ -36,7 +36,7 @@ mod table;
 mod tables;
 
 pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Used};
-pub use event::{Event, What};
+pub use event::{Event, Places, What};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
 pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, ScopeSpec};

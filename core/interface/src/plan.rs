@@ -84,6 +84,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What can still be taken from a pool in this round.
+    #[inline]
     pub fn free(&self, pool: Row) -> Amount {
         self.view.pools.free(pool).saturating_sub(self.overlay.promised(pool))
     }
@@ -91,13 +92,18 @@ impl<'a> Plan<'a> {
     /// Takes `amount` for one line from one pool, or says that it is not there. Whoever uses this
     /// instead of [`Plan::place`] takes all lines of a claim or none.
     pub fn take(&mut self, claim: Row, line: Row, pool: Row, node: Row, amount: Amount) -> bool {
-        if self.len == self.takes.len() || self.free(pool) < amount {
-            return false;
+        self.len < self.takes.len() && self.free(pool) >= amount && {
+            self.write(Take { claim, line, pool, node, amount });
+            true
         }
-        self.overlay.promise(pool, amount);
-        self.takes[self.len] = Take { claim, line, pool, node, amount };
+    }
+
+    /// Writes a take that is known to fit.
+    #[inline]
+    fn write(&mut self, take: Take) {
+        self.overlay.promise(take.pool, take.amount);
+        self.takes[self.len] = take;
         self.len += 1;
-        true
     }
 
     /// Takes the whole claim on `node`, each line from the first pool with room (floating pools
@@ -115,11 +121,12 @@ impl<'a> Plan<'a> {
         let before = self.len;
         for line in self.view.claims.line_rows(claim) {
             let pool = self.best_pool(line, node, &score);
-            let amount = self.view.lines.amount[line as usize];
-            if pool == NONE || !self.take(claim, line, pool, node, amount) {
+            if pool == NONE || self.len == self.takes.len() {
                 self.undo(before);
                 return false;
             }
+            let amount = self.view.lines.amount[line as usize];
+            self.write(Take { claim, line, pool, node, amount });
         }
         let apart = self.view.claims.apart[claim as usize];
         if apart != NONE {
@@ -175,31 +182,32 @@ impl<'a> Plan<'a> {
                 .any(|row| here.scope[row] == apart && here.node[row] == node && here.claims[row] > 0)
     }
 
+    /// The pool that a line is taken from, with room for all of it; [`NONE`] where there is none.
+    #[inline]
     fn best_pool(&self, line: Row, node: Row, score: &impl Fn(Amount, Amount) -> u64) -> Row {
+        let (lines, pools) = (&self.view.lines, &self.view.pools);
         let l = line as usize;
-        let lines = self.view.lines;
-        let carries =
-            |pool: Row| lines.models[l] == 0 || self.view.pools.labels[pool as usize] & lines.models[l] != 0;
-        let want = lines.want[l];
+        let (want, resource, amount, models) =
+            (lines.want[l], lines.resource[l], lines.amount[l], lines.models[l]);
+        let carries = |pool: Row| models == 0 || pools.labels[pool as usize] & models != 0;
         if want != NONE {
-            let here = [NONE, node].contains(&self.view.pools.node[want as usize]);
-            return if here && carries(want) { want } else { NONE };
+            let here = [NONE, node].contains(&pools.node[want as usize]);
+            return if here && carries(want) && self.free(want) >= amount { want } else { NONE };
         }
-        let here = node != NONE;
-        let mut pool = if here { self.view.first_of_kind(node, lines.resource[l]) } else { NONE };
+        let mut pool = if node != NONE { self.view.first_of_kind(node, resource) } else { NONE };
         if pool == NONE {
-            pool = self.view.resources.first_floating[lines.resource[l] as usize];
+            pool = self.view.resources.first_floating[resource as usize];
         }
         let (mut best, mut best_score) = (NONE, 0);
         while pool != NONE {
             let free = self.free(pool);
-            if free >= lines.amount[l] && carries(pool) {
-                let score = score(free, lines.amount[l]);
+            if free >= amount && carries(pool) {
+                let score = score(free, amount);
                 if best == NONE || score > best_score {
                     (best, best_score) = (pool, score);
                 }
             }
-            pool = self.view.pools.next[pool as usize];
+            pool = pools.next[pool as usize];
         }
         best
     }

@@ -51,9 +51,12 @@ impl ResourceSpec {
     /// The lines that one line of an ask comes to: amounts above a piece are several.
     pub fn pieces(&self, line: &LineAsk) -> impl Iterator<Item = Amount> + use<> {
         let piece = if self.piece > 0 { self.piece } else { Amount::MAX };
-        let amount = if line.whole && self.springs > 0 { self.springs } else { line.amount };
-        let (whole, rest) = (amount / piece, amount % piece);
-        std::iter::repeat_n(piece, whole as usize).chain((rest > 0).then_some(rest))
+        let mut left = if line.whole && self.springs > 0 { self.springs } else { line.amount };
+        std::iter::from_fn(move || {
+            let next = left.min(piece);
+            left -= next;
+            (next > 0).then_some(next)
+        })
     }
 }
 

@@ -80,6 +80,8 @@ table! {
         pressure: u32,
         /// Price in micro-dollars per base unit and hour; 0 where none is set.
         price: u64,
+        /// What can still be taken: offered less reserved, held and quarantined, or nothing.
+        free: u64,
     }
 }
 
@@ -276,10 +278,10 @@ tables! {
 }
 
 impl Pools<'_> {
-    /// What can still be taken from a pool: offered less reserved, held and quarantined.
+    /// What can still be taken from a pool.
+    #[inline]
     pub fn free(&self, pool: Row) -> Amount {
-        let p = pool as usize;
-        self.offered[p].saturating_sub(self.reserved[p] + self.held[p] + self.quarantined[p])
+        self.free[pool as usize]
     }
 }
 
@@ -300,10 +302,10 @@ impl ClaimTable {
 }
 
 impl PoolTable {
-    /// What can still be taken from a pool: offered less reserved, held and quarantined.
+    /// What can still be taken from a pool.
+    #[inline]
     pub fn free(&self, pool: Row) -> Amount {
-        let p = pool as usize;
-        self.offered[p].saturating_sub(self.reserved[p] + self.held[p] + self.quarantined[p])
+        self.free[pool as usize]
     }
 }
 

@@ -175,11 +175,11 @@ mod tests {
     }
 
     fn granted(claim: u64, fence: u64) -> What {
-        let by = Decider { plugin: "x".into(), home: Home::Linked };
+        let by = Decider { plugin: "x".into(), home: Home::Linked }.into();
         What::Granted {
             claim: ClaimId(claim),
             fence: Fence(fence),
-            pools: Vec::new(),
+            pools: Default::default(),
             lease_until: Time(9),
             by,
         }

@@ -305,18 +305,13 @@ fn plugins(mut strategies: Strategies, random: &mut Random) -> Plugins {
     let decider = |plugin: String| Decider { plugin, home: Home::Linked };
     let mood = Random::new(random.word());
     Plugins {
-        allocator: Seat {
-            decider: decider(id),
-            active: Box::new(Moody { plugin: moody, mood: mood.clone() }),
-            fallback_decider: decider(fallback_id),
+        allocator: Seat::new(
+            decider(id),
+            Box::new(Moody { plugin: moody, mood: mood.clone() }),
+            decider(fallback_id),
             fallback,
-        },
-        qos: Seat {
-            decider: decider(qos_id.clone()),
-            active: Box::new(Moody { plugin: (), mood }),
-            fallback_decider: decider(qos_id),
-            fallback: qos,
-        },
+        ),
+        qos: Seat::new(decider(qos_id.clone()), Box::new(Moody { plugin: (), mood }), decider(qos_id), qos),
     }
 }
 
