@@ -53,7 +53,7 @@ const PURE: [&str; 7] = [
     "bursar-qos",
     "bursar-monitor",
 ];
-const PURE_CRATES: [&str; 5] = ["serde", "semver", "csv", "thiserror", "postcard"];
+const PURE_CRATES: [&str; 6] = ["arrayvec", "serde", "semver", "csv", "thiserror", "postcard"];
 
 /// Checks the workspace.
 ///
