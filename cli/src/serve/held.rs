@@ -131,5 +131,7 @@ pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
     let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
     let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked(row, kind) > 0);
     let known = measured.into_iter().filter(|(name, _)| asked(name));
-    known.filter_map(|(name, amount)| Some(Used { resource: name.into(), amount: amount? })).collect()
+    known
+        .filter_map(|(name, amount)| Some(Used { resource: name.into(), pool: None, amount: amount? }))
+        .collect()
 }

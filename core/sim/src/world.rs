@@ -190,7 +190,7 @@ impl World {
             13 => Command::Settle {
                 claim,
                 fence,
-                used: vec![Used { resource: "memory".into(), amount: self.random.word() >> 30 }],
+                used: vec![Used { resource: "memory".into(), pool: None, amount: self.random.word() >> 30 }],
             },
             14 | 15 => Command::Attach { claim, fence, process: self.process() },
             16..22 => return told(self.edge(claim, phase)),
@@ -274,6 +274,7 @@ impl World {
                 name: "cpu".into(),
                 capacity: self.random.below(6000),
                 labels: Vec::new(),
+                ..PoolSpec::default()
             }),
             2 => Command::SetQuota(QuotaSpec {
                 scope: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),

@@ -185,6 +185,9 @@ pub struct SettleBody {
 pub struct UsedBody {
     /// Name of the kind.
     pub resource: String,
+    /// Only what was taken from the pool of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// How much, in base units, as digits.
     #[serde(deserialize_with = "digits")]
     pub amount: String,
@@ -197,7 +200,7 @@ impl SettleBody {
     /// `BadRequest` for what is no amount.
     pub fn used(&self) -> Result<Vec<Used>, Refusal> {
         let used = |body: &UsedBody| match amount(&body.resource, &body.amount) {
-            Ok(amount) => Ok(Used { resource: body.resource.clone(), amount }),
+            Ok(amount) => Ok(Used { resource: body.resource.clone(), pool: body.pool.clone(), amount }),
             Err(why) => Err(Refusal::new(Reason::BadRequest, why)),
         };
         self.used.iter().map(used).collect()
