@@ -55,6 +55,14 @@ impl Meter {
         }
     }
 
+    /// What was counted as `before` was `now`.
+    pub(crate) fn recount(self, before: Amount, now: Amount) -> Meter {
+        let left = self.spent.saturating_sub(before);
+        // What has flowed into an empty bucket is gone.
+        let rest = if left == 0 { 0 } else { self.rest };
+        Meter { spent: left.saturating_add(now), rest, ..self }
+    }
+
     /// When `missing` more will have come back, in nanoseconds; `None` for never.
     pub(crate) fn ready(self, flow: Flow, missing: Amount) -> Option<u64> {
         match flow.shape {

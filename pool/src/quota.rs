@@ -38,8 +38,9 @@ impl Books {
         if let Some(&row) = self.quota_rows.get(&(scope, resource)) {
             return row;
         }
-        let charged = self.held_below(scope, resource);
-        let direct = self.held_by(scope, resource);
+        // Every other scope has had its ledgers since it first held anything.
+        let charged = if scope == ROOT { self.held_below(scope, resource) } else { 0 };
+        let direct = if scope == ROOT { self.held_by(scope, resource) } else { 0 };
         let row = self.free_quotas.take(|| self.tables.quotas.push());
         self.counters[3] += 1;
         let (quotas, q) = (&mut self.tables.quotas, row as usize);
@@ -205,31 +206,38 @@ impl Books {
     }
 
     /// Where a scope stands against its siblings: its dominant share above its guarantee, by its weight
-    /// (Ghodsi et al., NSDI'11; Kueue, KEP-1714), with what is `promised` of each kind besides. In units of
-    /// 2⁻²⁴ of everything.
-    pub fn share(&self, scope: Row, promised: &impl Fn(Row) -> Amount) -> u64 {
+    /// (Ghodsi et al., NSDI'11; Kueue, KEP-1714), with what is `promised` to it by kind besides. In units
+    /// of 2⁻²⁴ of everything.
+    pub fn share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
         let (quotas, weight) = (&self.tables.quotas, self.tables.scopes.weight[scope as usize]);
-        let above = |q: usize| {
-            let held = quotas.charged[q].saturating_add(promised(quotas.resource[q]));
-            held.saturating_sub(quotas.guaranteed[q])
-        };
-        self.dominant(scope, above, weight)
+        let above =
+            |q: usize, more| quotas.charged[q].saturating_add(more).saturating_sub(quotas.guaranteed[q]);
+        self.dominant(scope, promised, above, weight)
     }
 
     /// Where the claims of the scope itself stand against its children, as a child of weight 1.
-    pub fn own_share(&self, scope: Row, promised: &impl Fn(Row) -> Amount) -> u64 {
+    pub fn own_share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
         let quotas = &self.tables.quotas;
-        self.dominant(scope, |q| quotas.direct[q].saturating_add(promised(quotas.resource[q])), 1)
+        self.dominant(scope, promised, |q, more| quotas.direct[q].saturating_add(more), 1)
     }
 
-    fn dominant(&self, scope: Row, held: impl Fn(usize) -> Amount, weight: u32) -> u64 {
-        let of = |row: Row| {
-            let q = row as usize;
-            let all = self.tables.resources.capacity[self.tables.quotas.resource[q] as usize];
-            let share =
-                (u128::from(held(q)) << SHARE_BITS) / u128::from(all.max(1)) / u128::from(weight.max(1));
+    fn dominant(
+        &self,
+        scope: Row,
+        promised: &[(Row, Amount)],
+        held: impl Fn(usize, Amount) -> Amount,
+        weight: u32,
+    ) -> u64 {
+        let share = |kind: Row, held: Amount| {
+            let all = self.tables.resources.capacity[kind as usize].max(1);
+            let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight.max(1));
             u64::try_from(share).unwrap_or(u64::MAX)
         };
-        self.ledgers(scope).map(of).max().unwrap_or(0)
+        let kind_of = |row: Row| self.tables.quotas.resource[row as usize];
+        let more = |kind: Row| promised.iter().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
+        let known =
+            self.ledgers(scope).map(|row| share(kind_of(row), held(row as usize, more(kind_of(row)))));
+        let new = promised.iter().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));
+        known.chain(new.map(|&(kind, more)| share(kind, more))).max().unwrap_or(0)
     }
 }

@@ -73,15 +73,13 @@ impl Books {
     /// What was counted as `before` was `now` spent: on the pool, and on the bounds of the scope and those
     /// above it.
     fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
-        let meter = self.pool_meter(pool);
-        let spent = meter.spent.saturating_sub(before).saturating_add(now);
-        self.set_pool_meter(pool, Meter { spent, ..meter });
+        let meter = self.pool_meter(pool).recount(before, now);
+        self.set_pool_meter(pool, meter);
         let quotas: Vec<Row> = self.quotas_of(scope, resource).collect();
         for quota in quotas {
-            let meter = self.quota_meter(quota);
-            let spent = meter.spent.saturating_sub(before).saturating_add(now);
+            let Meter { spent, due, rest } = self.quota_meter(quota).recount(before, now);
             let (table, q) = (&mut self.tables.quotas, quota as usize);
-            (table.spent[q], table.due[q], table.rest[q]) = (spent, meter.due, meter.rest);
+            (table.spent[q], table.due[q], table.rest[q]) = (spent, due, rest);
             table.touch(quota, self.epoch);
         }
     }

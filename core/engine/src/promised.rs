@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 /// Amounts by scope and kind, and by kind alone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promised {
-    by_scope: BTreeMap<(Row, Row), Amount>,
+    /// To a scope and those below it, and to the scope itself.
+    by_scope: BTreeMap<(Row, Row), [Amount; 2]>,
     by_kind: BTreeMap<Row, Amount>,
 }
 
@@ -21,7 +22,16 @@ impl Promised {
     /// So much of a kind is promised to a scope, which `chain` begins with, and so to those above it.
     pub(crate) fn add(&mut self, kind: Row, amount: Amount, chain: impl Iterator<Item = Row>) {
         *self.by_kind.entry(kind).or_default() += amount;
-        chain.for_each(|scope| *self.by_scope.entry((scope, kind)).or_default() += amount);
+        for (height, scope) in chain.enumerate() {
+            let [below, own] = self.by_scope.entry((scope, kind)).or_default();
+            *below += amount;
+            *own += if height == 0 { amount } else { 0 };
+        }
+    }
+
+    /// Whether nothing is promised.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_kind.is_empty()
     }
 
     /// How much of a kind.
@@ -36,11 +46,13 @@ impl Promised {
 
     /// Where a scope would stand.
     pub(crate) fn stand(&self, books: &Books, scope: Row) -> Stand {
-        let promised = |kind: Row| self.by_scope.get(&(scope, kind)).copied().unwrap_or(0);
+        let of_scope = || self.by_scope.range((scope, 0)..=(scope, Row::MAX));
+        let below: Vec<(Row, Amount)> = of_scope().map(|(&(_, kind), &[below, _])| (kind, below)).collect();
+        let own: Vec<(Row, Amount)> = of_scope().map(|(&(_, kind), &[_, own])| (kind, own)).collect();
         Stand {
             parent: books.tables().scopes.parent[scope as usize],
-            share: books.share(scope, &promised),
-            own: books.own_share(scope, &promised),
+            share: books.share(scope, &below),
+            own: books.own_share(scope, &own),
         }
     }
 }

@@ -171,8 +171,9 @@ impl Queue {
         true
     }
 
-    /// The first of all who are worth a try. `room` says how much there is of what a line lacks.
-    pub(crate) fn first(&mut self, room: impl Fn(Lack) -> Amount) -> Option<Candidate> {
+    /// The first of all who are worth a try. `room` says how much there is of what a line lacks; lines for
+    /// which there is none fall asleep, unless it is only `promised` away.
+    pub(crate) fn first(&mut self, promised: bool, room: impl Fn(Lack) -> Amount) -> Option<Candidate> {
         let mut best: Option<(Key, Shape)> = None;
         let mut asleep = Vec::new();
         for &lack in &self.awake {
@@ -182,6 +183,7 @@ impl Queue {
             };
             match self.lines.get(&lack).and_then(|line| line.first(&self.stands)) {
                 Some(first) if room(lack) >= least => best = Some(best.map_or(first, |best| best.min(first))),
+                Some(_) if promised => {}
                 _ => asleep.push(lack),
             }
         }

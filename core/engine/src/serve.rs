@@ -111,6 +111,10 @@ impl Engine {
                 bench.tried.push(Tried { claim, shape: next.shape, lack, due, told: false });
                 continue;
             }
+            if !self.fits_beside(&bench.promised, row) {
+                // Whether it fits shows once the others are granted: nobody behind it goes before that.
+                break;
+            }
             self.promise(bench, row);
             self.queue.remove(claim);
             bench.picked.push(next);
@@ -135,7 +139,7 @@ impl Engine {
 
     fn first_in_line(&mut self, promised: &Promised) -> Option<Candidate> {
         let books = &self.books;
-        self.queue.first(|lack| match lack {
+        self.queue.first(!promised.is_empty(), |lack| match lack {
             Lack::Kind(kind, _) => {
                 books.tables().resources.free[kind as usize].saturating_sub(promised.of_kind(kind))
             }
@@ -242,6 +246,17 @@ impl Engine {
             .take_while(|&claim| asked_at(claim).is_none_or(|at| at.after(STARVED_NS) <= now))
             .collect();
         starved.into_iter().for_each(|claim| self.queue.starve(claim));
+    }
+
+    /// Whether there is enough of every kind beside what this pass has promised.
+    fn fits_beside(&self, promised: &Promised, row: Row) -> bool {
+        let tables = self.books.tables();
+        let mut lines = tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]);
+        promised.is_empty()
+            || lines.all(|kind| {
+                let free = tables.resources.free[kind as usize];
+                self.books.asked(row, kind) <= free.saturating_sub(promised.of_kind(kind))
+            })
     }
 
     /// A claim is picked: its scopes stand as if it had been granted.

@@ -7,6 +7,7 @@
 pub mod fgd;
 mod law;
 mod random;
+mod spent;
 mod supply;
 pub mod trace;
 pub mod world;
