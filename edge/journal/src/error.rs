@@ -39,8 +39,23 @@ pub enum Error {
         /// The newest one known here.
         known: i64,
     },
+    /// A row or a checkpoint is in a form that is not read here: it would be taken for something else.
+    #[error("{}: sequence {seq} is written in form {found}, and only form {known} is read here; nothing was \
+        changed: start the version that wrote it again, or end what still runs under its leases, move the state \
+        directory away and start anew", path.display())]
+    Form {
+        /// The database or checkpoint.
+        path: PathBuf,
+        /// Where.
+        seq: u64,
+        /// Its form.
+        found: u32,
+        /// The form that is read here.
+        known: u32,
+    },
     /// It is not a journal.
-    #[error("{}: {why}; move it away, or use another state directory", path.display())]
+    #[error("{}: {why}; nothing was changed: restore the state directory from a copy, move it away, or use \
+        another one", path.display())]
     Foreign {
         /// What was looked at.
         path: PathBuf,
@@ -92,7 +107,8 @@ pub enum Error {
         path: PathBuf,
     },
     /// The disk failed, so what is on it is unknown: stop at once and recover from it.
-    #[error("{}: the disk failed: {why}", path.display())]
+    #[error("{}: the disk failed: {why}; nothing was answered that is not on it: look after the disk, then start \
+        again, or restore the state directory from a copy", path.display())]
     Broken {
         /// What was read or written.
         path: PathBuf,
@@ -151,20 +167,33 @@ impl Error {
     /// An answer of SQLite about `path`. A failed sync is final: the kernel may have dropped the
     /// pages it could not write (PostgreSQL's "fsyncgate").
     pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Error {
-        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+            SqlInputError,
+        };
         let (path, why) = (path.to_path_buf(), source.to_string());
-        let odd_cell = matches!(
+        // The statements are always the same: one that does not fit met another table than ours.
+        let odd = matches!(
             source,
-            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)
+            FromSqlConversionFailure(..)
+                | IntegralValueOutOfRange(..)
+                | InvalidColumnType(..)
+                | QueryReturnedNoRows
+                | SqlInputError { .. }
         );
         match source.sqlite_error().map(|error| (error.code, error.extended_code)) {
             Some((ErrorCode::DiskFull, _)) => Error::Full { path },
             // SQLite says so when the shared index cannot grow, which it does on a full disk.
             Some((_, rusqlite::ffi::SQLITE_IOERR_SHMSIZE)) => Error::Full { path },
+            // A page is not there: the file was cut off, and the disk is not to blame.
+            Some((_, rusqlite::ffi::SQLITE_IOERR_SHORT_READ)) => Error::Damaged { path, seq: None, why },
             Some((ErrorCode::SystemIoFailure, _)) => Error::Broken { path, why },
             Some((ErrorCode::DatabaseCorrupt, _)) => Error::Damaged { path, seq: None, why },
+            Some((ErrorCode::Unknown, rusqlite::ffi::SQLITE_ERROR)) => {
+                Error::Damaged { path, seq: None, why }
+            }
             Some((ErrorCode::NotADatabase, _)) => Error::Foreign { path, why: "no SQLite database".into() },
-            _ if odd_cell => Error::Damaged { path, seq: None, why },
+            _ if odd => Error::Damaged { path, seq: None, why },
             _ => Error::Sqlite { path, source },
         }
     }

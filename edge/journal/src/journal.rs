@@ -2,6 +2,7 @@
 use crate::{
     BATCH_BYTES_MAX, Checkpoint, Error, Recovered, ballast,
     checkpoint::{self, Sealed},
+    form,
     lock::Lock,
     place::Place,
     prune,
@@ -129,10 +130,7 @@ impl Journal {
     pub fn append(&mut self, batch: &Batch, wall_ms: i64, boot: &str) -> Result<(), Error> {
         self.follows(batch)?;
         self.poll(false);
-        let mut blob = std::mem::take(&mut self.blob);
-        blob.clear();
-        // Postcard fails on sequences of unknown length, and a batch has none.
-        self.blob = postcard::to_extend(batch, blob).expect("a batch can be encoded");
+        self.blob = form::encode(batch, std::mem::take(&mut self.blob));
         if self.blob.len() > BATCH_BYTES_MAX {
             let path = self.place.database.clone();
             return Err(Error::TooLarge { path, bytes: self.blob.len(), most: BATCH_BYTES_MAX });
@@ -140,7 +138,7 @@ impl Journal {
         let row = Row::seal(batch, &self.blob, wall_ms, boot, self.end.link.unwrap_or(row::GENESIS));
         self.cutoff = commit(&mut self.conn, &row, self.cutoff).map_err(|e| {
             let error = Error::sqlite(&self.place.database, e);
-            self.broken = matches!(error, Error::Broken { .. });
+            self.broken = !matches!(error, Error::Full { .. });
             error
         })?;
         self.end = Chain { next: row.next, link: Some(row.crc) };

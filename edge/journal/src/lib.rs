@@ -37,6 +37,7 @@ mod ballast;
 mod checkpoint;
 mod error;
 mod follower;
+mod form;
 mod journal;
 mod lock;
 mod place;

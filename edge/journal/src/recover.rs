@@ -12,6 +12,9 @@ use rusqlite::Connection;
 const HINT: &str = "nothing was changed: restore the state directory from a copy that is whole, or \
     end what still runs under the lost leases and accept the loss with `bursar serve --accept-loss`";
 
+/// The longest file that SQLite takes for an empty database.
+const EMPTY_BYTES: u64 = 1;
+
 /// What a journal came back with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
@@ -44,22 +47,34 @@ pub(crate) struct Ready {
 pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> {
     let found = sidecar::read(&place.answered)?;
     let mut notes = Vec::new();
-    if place::length(&place.database) == 0 && place::length(&place.wal) > 0 {
+    if place::length(&place.database) <= EMPTY_BYTES && place::length(&place.wal) > 0 {
         // SQLite would delete a log that has no database.
         short(place, options, 0, found.mark().answered, &mut notes)?;
     }
     let mut conn = schema::open_writer(place)?;
-    let (base, damaged) = newest(place)?;
+    let (base, mut passed_over) = newest(place)?;
     let start = base.as_ref().map_or(Chain { next: 0, link: Some(GENESIS) }, |base| Chain {
         next: base.checkpoint.next_seq,
         link: Some(base.link),
     });
     let (end, batches) = match schema::version(&conn, &place.database)? {
         0 => (start, 0),
-        _ => row::verify(&conn, &place.database, start)?,
+        schema => {
+            sound(&conn, place)?;
+            begins(&conn, place, schema)?;
+            let verified = row::verify(&conn, &place.database, start);
+            // Without a checkpoint of another form the rows before it would not be missed.
+            let form = passed_over.iter().position(|why| matches!(why, Error::Form { .. }));
+            match (verified, form) {
+                (Err(Error::Damaged { .. }), Some(at)) if base.is_none() => {
+                    return Err(passed_over.swap_remove(at));
+                }
+                (verified, _) => verified?,
+            }
+        }
     };
     let mark = prove(place, options, found, end.next, &mut notes)?;
-    damaged.iter().try_for_each(|damaged| put_aside(place, damaged, &mut notes))?;
+    passed_over.iter().try_for_each(|why| put_aside(place, why, &mut notes))?;
     schema::settle(&mut conn, &place.database)?;
     let mark = Mark { epoch: mark.epoch + 1, answered: mark.answered.min(end.next), turn: mark.turn };
     let sidecar = Sidecar::start(&place.answered, mark)?;
@@ -78,21 +93,45 @@ fn newest(place: &Place) -> Result<(Option<Sealed>, Vec<Error>), Error> {
     let mut passed_over = Vec::new();
     for (next, path) in checkpoint::list(place)? {
         match checkpoint::load(next, &path) {
-            Err(damaged @ Error::Damaged { .. }) => passed_over.push(damaged),
+            Err(why @ (Error::Damaged { .. } | Error::Form { .. })) => passed_over.push(why),
             other => return Ok((Some(other?), passed_over)),
         }
     }
     Ok((None, passed_over))
 }
 
-/// Renames a damaged checkpoint, so that it does not count as one to fall back on.
-fn put_aside(place: &Place, damaged: &Error, notes: &mut Vec<String>) -> Result<(), Error> {
-    if let Error::Damaged { path, seq: Some(next), .. } = damaged {
-        let aside = place.dir.join(format!("damaged-{next:020}"));
-        std::fs::rename(path, &aside).map_err(|e| Error::io(path, e))?;
-        notes.push(format!("{damaged}; put aside as {}", aside.display()));
-    }
+/// Renames a checkpoint that was passed over, so that it does not count as one to fall back on.
+fn put_aside(place: &Place, why: &Error, notes: &mut Vec<String>) -> Result<(), Error> {
+    let (path, aside) = match why {
+        Error::Damaged { path, seq: Some(next), .. } => (path, format!("damaged-{next:020}")),
+        Error::Form { path, seq, found, .. } => (path, format!("form-{found}-{seq:020}")),
+        _ => return Ok(()),
+    };
+    let aside = place.dir.join(aside);
+    std::fs::rename(path, &aside).map_err(|e| Error::io(path, e))?;
+    notes.push(format!("{why}; put aside as {}", aside.display()));
     Ok(())
+}
+
+/// SQLite finds nothing wrong with its own pages.
+fn sound(conn: &Connection, place: &Place) -> Result<(), Error> {
+    let path = &place.database;
+    let sqlite = |e| Error::sqlite(path, e);
+    let wrong = schema::pages(conn).map_err(sqlite)?;
+    let closed = conn.is_readonly(rusqlite::MAIN_DB).map_err(sqlite)?.then(|| schema::READ_ONLY.to_owned());
+    match wrong.into_iter().next().or(closed) {
+        None => Ok(()),
+        Some(why) => Err(Error::Damaged { path: path.clone(), seq: None, why }),
+    }
+}
+
+/// The oldest row is the one that retention left as such: nothing else took rows away before it.
+fn begins(conn: &Connection, place: &Place, schema: i64) -> Result<(), Error> {
+    let mut chain = row::beginning(conn, &place.database, schema)?;
+    row::walk(conn, &place.database, 0, &mut |row| {
+        chain.follow(&place.database, row)?;
+        Ok(std::ops::ControlFlow::Break(()))
+    })
 }
 
 /// Holds the end of what came back against what was answered.

@@ -48,7 +48,7 @@ pub fn verify(dir: &Path) -> Result<Report, Error> {
     report.rows(&conn, &place);
     report.recovery(&conn, &place, base);
     report.sidecar(found);
-    report.pages(&conn);
+    report.pages(&conn, &place);
     report.problems.truncate(PROBLEMS_MAX);
     Ok(report)
 }
@@ -78,12 +78,16 @@ impl Report {
 
     /// Reads every row, those included that recovery does not need.
     fn rows(&mut self, conn: &Connection, place: &Place) {
-        let mut chain = Chain::default();
-        let walked = row::walk(conn, &place.database, 0, &mut |row| {
+        let path = &place.database;
+        let mut chain = row::beginning(conn, path, self.schema).unwrap_or_else(|problem| {
+            self.problems.push(problem.to_string());
+            Chain::default()
+        });
+        let walked = row::walk(conn, path, 0, &mut |row| {
             self.batches += 1;
             self.first_seq = self.first_seq.or(Some(row.seq));
-            let wrong = chain.follow(row).map_err(String::from).and_then(|()| row.batch().map(drop)).err();
-            self.problems.extend(wrong.map(|why| format!("sequence {}: {why}", row.seq)));
+            let wrong = chain.follow(path, row).and_then(|()| row.batch(path).map(drop)).err();
+            self.problems.extend(wrong.map(|problem| problem.to_string()));
             Ok(match self.problems.len() < PROBLEMS_MAX {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
@@ -119,12 +123,11 @@ impl Report {
     }
 
     /// Lets SQLite look at its own pages.
-    fn pages(&mut self, conn: &Connection) {
-        let checked = conn.pragma_query(None, "quick_check", |row| {
-            let line: String = row.get(0)?;
-            self.problems.extend((line != "ok").then(|| format!("SQLite: {line}")));
-            Ok(())
-        });
-        self.problems.extend(checked.err().map(|problem| format!("SQLite: {problem}")));
+    fn pages(&mut self, conn: &Connection, place: &Place) {
+        match schema::pages(conn) {
+            Ok(wrong) => self.problems.extend(wrong.iter().map(|line| format!("SQLite: {line}"))),
+            Err(problem) => self.problems.push(format!("SQLite: {problem}")),
+        }
+        self.problems.extend(schema::writable(place).err().map(|why| format!("SQLite: {why}")));
     }
 }

@@ -1,5 +1,5 @@
 //! Flipped bits, cut logs, lost files: recovered exactly, or refused with what to do.
-use crate::{fill, open, options, replayed};
+use crate::{copy, fill, open, options, replayed};
 use bursar_interface::Time;
 use bursar_journal::{Error, Follower, Journal, Options, verify};
 use std::{
@@ -20,16 +20,6 @@ fn killed() -> (TempDir, PathBuf) {
     }
     copy(&live, &dead);
     (dir, dead)
-}
-
-fn copy(from: &Path, to: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::create_dir(to).expect("made");
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("set");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("copied");
-    }
 }
 
 /// Opens it, or says why not; whatever happens, `verify` must not touch anything.
