@@ -3,6 +3,7 @@ mod crash;
 mod damage;
 mod flips;
 mod full;
+mod migration;
 mod place;
 mod syscalls;
 
