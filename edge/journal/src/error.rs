@@ -100,20 +100,22 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// The disk is full. What was being written is not there; the journal can be used on.
-    #[error("{}: the disk is full", path.display())]
+    /// The disk is full, a quota used up, or a limit on the size of files reached. What was being written is not there; the journal can be used on.
+    #[error("{}: the disk is full, or a limit on it is reached", path.display())]
     Full {
         /// What was written to.
         path: PathBuf,
     },
     /// The disk failed, so what is on it is unknown: stop at once and recover from it.
-    #[error("{}: the disk failed: {why}; nothing was answered that is not on it: look after the disk, then start \
+    #[error("{}: the disk failed: {why} (SQLite's code {code}); nothing was answered that is not on it: look after the disk, then start \
         again, or restore the state directory from a copy", path.display())]
     Broken {
         /// What was read or written.
         path: PathBuf,
         /// In SQLite's words.
         why: String,
+        /// In SQLite's extended codes.
+        code: i32,
     },
     /// A sequence does not follow what is there, or a batch has no input.
     #[error("{}: sequences {first}..{next} do not follow: the journal ends at {end}", path.display())]
@@ -159,7 +161,10 @@ impl Error {
     /// An answer of the operating system about `path`.
     pub(crate) fn io(path: &Path, source: io::Error) -> Error {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { path: path.into() },
+            // The last one: no file may be larger (RLIMIT_FSIZE, or what the file system can do).
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Error::Full { path: path.into() }
+            }
             _ => Error::Io { path: path.into(), source },
         }
     }
@@ -187,7 +192,7 @@ impl Error {
             Some((_, rusqlite::ffi::SQLITE_IOERR_SHMSIZE)) => Error::Full { path },
             // A page is not there: the file was cut off, and the disk is not to blame.
             Some((_, rusqlite::ffi::SQLITE_IOERR_SHORT_READ)) => Error::Damaged { path, seq: None, why },
-            Some((ErrorCode::SystemIoFailure, _)) => Error::Broken { path, why },
+            Some((ErrorCode::SystemIoFailure, code)) => Error::Broken { path, why, code },
             Some((ErrorCode::DatabaseCorrupt, _)) => Error::Damaged { path, seq: None, why },
             Some((ErrorCode::Unknown, rusqlite::ffi::SQLITE_ERROR)) => {
                 Error::Damaged { path, seq: None, why }

@@ -7,6 +7,7 @@ use crate::{
     place::Place,
     prune,
     recover::{self, Ready},
+    room,
     row::{self, Chain, Row},
     sidecar::Sidecar,
 };
@@ -87,8 +88,9 @@ impl Journal {
     pub fn open(dir: &Path, options: Options) -> Result<(Journal, Recovered), Error> {
         let place = Place::claim(dir)?;
         let lock = Lock::take(&place.lock)?;
-        let ready = match recover::recover(&place, &options) {
-            Err(Error::Full { .. }) if ballast::free(&place)? => recover::recover(&place, &options),
+        let recover = || recover::recover(&place, &options).map_err(|error| room::wanted(&place, error));
+        let ready = match recover() {
+            Err(Error::Full { .. }) if ballast::free(&place)? => recover(),
             other => other,
         };
         let Ready { conn, sidecar, end, recovered } = ready?;
@@ -137,7 +139,7 @@ impl Journal {
         }
         let row = Row::seal(batch, &self.blob, wall_ms, boot, self.end.link.unwrap_or(row::GENESIS));
         self.cutoff = commit(&mut self.conn, &row, self.cutoff).map_err(|e| {
-            let error = Error::sqlite(&self.place.database, e);
+            let error = room::wanted(&self.place, Error::sqlite(&self.place.database, e));
             self.broken = !matches!(error, Error::Full { .. });
             error
         })?;
@@ -237,7 +239,7 @@ impl Journal {
     fn follows(&self, batch: &Batch) -> Result<(), Error> {
         if self.broken {
             let why = "it failed before; recover from what is on it".into();
-            return Err(Error::Broken { path: self.place.database.clone(), why });
+            return Err(Error::Broken { path: self.place.database.clone(), why, code: 0 });
         }
         let fits = batch.first_seq >= self.end.next && !batch.inputs.is_empty();
         match fits && batch.next_seq() <= i64::MAX as u64 {

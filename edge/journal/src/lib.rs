@@ -43,6 +43,7 @@ mod lock;
 mod place;
 mod prune;
 mod recover;
+mod room;
 mod row;
 mod schema;
 mod sidecar;

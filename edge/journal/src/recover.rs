@@ -3,6 +3,7 @@ use crate::{
     Checkpoint, Error, Options, ballast,
     checkpoint::{self, Sealed},
     place::{self, Place},
+    room,
     row::{self, Chain, GENESIS},
     schema,
     sidecar::{self, Found, Mark, Sidecar},
@@ -75,7 +76,8 @@ pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> 
     };
     let mark = prove(place, options, found, end.next, &mut notes)?;
     passed_over.iter().try_for_each(|why| put_aside(place, why, &mut notes))?;
-    schema::settle(&mut conn, &place.database)?;
+    schema::settle(&mut conn, place)?;
+    room::clear(place)?;
     let mark = Mark { epoch: mark.epoch + 1, answered: mark.answered.min(end.next), turn: mark.turn };
     let sidecar = Sidecar::start(&place.answered, mark)?;
     place.sync()?;

@@ -109,12 +109,13 @@ pub(crate) fn writable(place: &Place) -> Result<(), &'static str> {
 }
 
 /// Makes the database ours to write: the present schema, a write-ahead log, a sync per commit.
-pub(crate) fn settle(conn: &mut Connection, path: &Path) -> Result<(), Error> {
+pub(crate) fn settle(conn: &mut Connection, place: &Place) -> Result<(), Error> {
+    let path = &place.database;
     let from = version(conn, path)?;
     let mode = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
     if mode.map_err(|e| Error::sqlite(path, e))? != "wal" {
         let why = "its file system cannot share a write-ahead log between processes".into();
-        return Err(Error::Unfit { path: path.into(), why, right: "a local file system".into() });
+        return Err(Error::Unfit { path: path.clone(), why, right: "a local file system".into() });
     }
     let ready = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).and_then(|_| {
         conn.pragma_update(None, "synchronous", "FULL")?;

@@ -5,6 +5,7 @@ mod flips;
 mod full;
 mod migration;
 mod place;
+mod short;
 mod syscalls;
 
 use bursar_interface::{Batch, Command, Input, Principal, Time};
