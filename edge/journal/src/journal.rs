@@ -161,6 +161,18 @@ impl Journal {
         }
     }
 
+    /// The newest checkpoint is whole, but its state cannot be read: puts it aside as `unread-N` and returns the
+    /// one before it, or `None` to replay from 0.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Form`] if the rows after that are not all there, or are not read here: then
+    /// nothing was changed.
+    pub fn fall_back(&mut self) -> Result<Option<Checkpoint>, Error> {
+        let (checkpoint, batches) = recover::fall_back(&self.conn, &self.place)?;
+        self.since_checkpoint = batches;
+        Ok(checkpoint)
+    }
+
     /// Reads back, in order, every batch that holds sequence `from` or a later one.
     ///
     /// # Errors

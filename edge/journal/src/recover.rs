@@ -10,9 +10,11 @@ use crate::{
 };
 use rusqlite::Connection;
 
-const HINT: &str = "nothing was changed: restore the state directory from a copy that is whole, or \
+pub(crate) const HINT: &str = "nothing was changed: restore the state directory from a copy that is whole, or \
     end what still runs under the lost leases and accept the loss with `bursar serve --accept-loss`";
 
+pub(crate) const GONE: &str = "the sidecar is gone";
+pub(crate) const UNREADABLE: &str = "the sidecar cannot be read";
 /// The longest file that SQLite takes for an empty database.
 const EMPTY_BYTES: u64 = 1;
 
@@ -54,10 +56,7 @@ pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> 
     }
     let mut conn = schema::open_writer(place)?;
     let (base, mut passed_over) = newest(place)?;
-    let start = base.as_ref().map_or(Chain { next: 0, link: Some(GENESIS) }, |base| Chain {
-        next: base.checkpoint.next_seq,
-        link: Some(base.link),
-    });
+    let start = after(base.as_ref());
     let (end, batches) = match schema::version(&conn, &place.database)? {
         0 => (start, 0),
         schema => {
@@ -90,6 +89,14 @@ pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> 
     Ok(Ready { conn, sidecar, end, recovered })
 }
 
+/// Where the rows go on after a checkpoint, or begin without one.
+fn after(base: Option<&Sealed>) -> Chain {
+    base.map_or(Chain { next: 0, link: Some(GENESIS) }, |base| Chain {
+        next: base.checkpoint.next_seq,
+        link: Some(base.link),
+    })
+}
+
 /// The newest checkpoint that is what was written, and what was passed over on the way.
 fn newest(place: &Place) -> Result<(Option<Sealed>, Vec<Error>), Error> {
     let mut passed_over = Vec::new();
@@ -100,6 +107,23 @@ fn newest(place: &Place) -> Result<(Option<Sealed>, Vec<Error>), Error> {
         }
     }
     Ok((None, passed_over))
+}
+
+/// Puts the newest checkpoint aside, which the host could not read, and falls back on the one before or on all
+/// rows; returns that one with the batches after it.
+pub(crate) fn fall_back(conn: &Connection, place: &Place) -> Result<(Option<Checkpoint>, u64), Error> {
+    let mut all = checkpoint::list(place)?.into_iter();
+    let unread = all.next();
+    let base = all.find_map(|(next, path)| checkpoint::load(next, &path).ok());
+    let start = after(base.as_ref());
+    // Before anything is renamed: what cannot be replayed is left as it is.
+    let (_, batches) = row::verify(conn, &place.database, start)?;
+    if let Some((next, path)) = unread {
+        let aside = place.dir.join(format!("unread-{next:020}"));
+        std::fs::rename(&path, &aside).map_err(|e| Error::io(&path, e))?;
+        place.sync()?;
+    }
+    Ok((base.map(|base| base.checkpoint), batches))
 }
 
 /// Renames a checkpoint that was passed over, so that it does not count as one to fall back on.
@@ -155,8 +179,8 @@ fn prove(
             return Ok(mark);
         }
         _ if recovered == 0 => return Ok(Mark::default()),
-        Found::Absent => "the sidecar is gone",
-        Found::Unreadable => "the sidecar cannot be read",
+        Found::Absent => GONE,
+        Found::Unreadable => UNREADABLE,
     };
     let path = place.answered.clone();
     match options.accept_loss {

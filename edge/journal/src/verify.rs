@@ -2,6 +2,7 @@
 use crate::{
     Error, PROBLEMS_MAX, checkpoint,
     place::{self, Place},
+    recover::{GONE, HINT, UNREADABLE},
     row::{self, Chain, GENESIS},
     schema,
     sidecar::{self, Found},
@@ -43,11 +44,12 @@ pub fn verify(dir: &Path) -> Result<Report, Error> {
     let found = sidecar::read(&place.answered)?;
     let (conn, schema) = schema::open_reader(&place)?;
     let mut report = Report { schema, ..Report::default() };
+    report.problems.extend(place.clone().own().err().map(|problem| problem.to_string()));
     report.bytes = place::length(&place.database) + place::length(&place.wal);
     let base = report.checkpoints(&place)?;
     report.rows(&conn, &place);
     report.recovery(&conn, &place, base);
-    report.sidecar(found);
+    report.sidecar(found, &place);
     report.pages(&conn, &place);
     report.problems.truncate(PROBLEMS_MAX);
     Ok(report)
@@ -101,25 +103,34 @@ impl Report {
         self.next_seq = base.next;
         match row::verify(conn, &place.database, base) {
             Ok((end, _)) => self.next_seq = end.next,
-            Err(problem) => self.problems.push(format!("recovery stops: {problem}")),
+            Err(problem) => self.problems.push(format!("a start stops at this: {problem}")),
         }
     }
 
-    fn sidecar(&mut self, found: Found) {
+    fn sidecar(&mut self, found: Found, place: &Place) {
         match found {
             Found::Whole(mark, spoilt) => {
                 (self.answered, self.epoch) = (Some(mark.answered), Some(mark.epoch));
                 if spoilt {
-                    self.problems.push("answered: one of its two slots is torn".into());
+                    let path = place.answered.display();
+                    self.problems
+                        .push(format!("{path}: one of its two slots is torn; the next start mends it"));
                 }
                 if mark.answered > self.next_seq {
-                    let (next, answered) = (self.next_seq, mark.answered);
-                    self.problems.push(format!("answers were given up to {answered}, rows end at {next}"));
+                    let (recovered, answered) = (self.next_seq, mark.answered);
+                    let path = place.database.clone();
+                    self.problems
+                        .push(Error::Truncated { path, recovered, answered, hint: HINT }.to_string());
                 }
             }
-            Found::Absent => self.problems.push("answered: the sidecar is gone".into()),
-            Found::Unreadable => self.problems.push("answered: the sidecar cannot be read".into()),
+            Found::Absent => self.unproved(place, GONE),
+            Found::Unreadable => self.unproved(place, UNREADABLE),
         }
+    }
+
+    fn unproved(&mut self, place: &Place, why: &'static str) {
+        let (path, recovered) = (place.answered.clone(), self.next_seq);
+        self.problems.push(Error::Unproved { path, recovered, why, hint: HINT }.to_string());
     }
 
     /// Lets SQLite look at its own pages.

@@ -219,3 +219,36 @@ fn a_checkpoint_of_another_form_whose_rows_are_gone_is_refused_by_its_number() {
     assert!(matches!(refused, Error::Form { found: 2, .. }), "{refused}");
     assert!(dir.path().join("checkpoint-00000000000000000009").exists(), "nothing was changed");
 }
+
+#[test]
+fn a_state_that_the_host_cannot_read_is_put_aside() {
+    let dir = tempdir().expect("a folder");
+    let (mut journal, _) = open(dir.path());
+    for to in [4, 8] {
+        fill(&mut journal, to);
+        assert!(journal.checkpoint(to, Time(to), format!("state {to}")).expect("begun"));
+        while journal.checkpointed().is_none() {
+            std::thread::yield_now();
+        }
+    }
+    drop(journal);
+    let (mut journal, recovered) = open(dir.path());
+    assert_eq!(recovered.checkpoint.map(|checkpoint| checkpoint.next_seq), Some(8));
+    assert_eq!(journal.fall_back().expect("one").map(|checkpoint| checkpoint.next_seq), Some(4));
+    assert_eq!(journal.since_checkpoint(), 4);
+    assert_eq!(journal.fall_back().expect("all rows"), None);
+    assert_eq!((journal.since_checkpoint(), replayed(&journal, 0).len()), (8, 8));
+    assert!(
+        ["unread-00000000000000000008", "unread-00000000000000000004"]
+            .iter()
+            .all(|name| dir.path().join(name).exists())
+    );
+    drop(journal);
+    // Where the rows before it are gone, there is nothing to fall back on.
+    let dir = tempdir().expect("a folder");
+    old(dir.path(), 4);
+    let (mut journal, _) = open(dir.path());
+    assert_eq!(journal.fall_back().expect("one").map(|checkpoint| checkpoint.next_seq), Some(4));
+    assert!(matches!(journal.fall_back(), Err(Error::Damaged { .. })));
+    assert!(dir.path().join("checkpoint-00000000000000000004").exists(), "it is left as it is");
+}
