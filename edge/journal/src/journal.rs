@@ -232,12 +232,16 @@ impl Journal {
         self.written.take().transpose().map(drop)
     }
 
-    /// Gives the ballast up, so that there is room to write down what gives back.
+    /// Makes what room there is for writing down what gives back: gives the ballast up, and folds the log into
+    /// the database, so that the log is written from its beginning again.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be taken away.
-    pub fn free_ballast(&mut self) -> Result<(), Error> {
-        ballast::free(&self.place).map(drop)
+    /// [`Error::Io`] if the ballast cannot be taken away.
+    pub fn make_room(&mut self) -> Result<(), Error> {
+        ballast::free(&self.place)?;
+        // As at any other time: what cannot be folded stays in the log, and nothing is lost.
+        let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        Ok(())
     }
 
     /// Puts the ballast back.

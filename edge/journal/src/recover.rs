@@ -190,6 +190,11 @@ fn prove(
     Ok(Mark { answered: recovered, ..Mark::default() })
 }
 
+/// The same without a way to accept it: for whoever only copies.
+pub(crate) fn proved(place: &Place, found: Found, recovered: u64) -> Result<(), Error> {
+    prove(place, &Options::default(), found, recovered, &mut Vec::new()).map(drop)
+}
+
 /// Less came back than was answered: refuses, or keeps a copy of what there is and goes on.
 fn short(
     place: &Place,

@@ -118,3 +118,18 @@ fn a_damaged_checkpoint_is_put_aside() {
     assert_eq!(replayed(&journal, 0).len(), 60);
     assert!(dead.join("damaged-00000000000000000030").exists());
 }
+
+#[test]
+fn a_copy_does_not_hide_what_is_missing() {
+    let (dir, dead) = killed();
+    let to = dir.path().join("copy");
+    let wal = dead.join("journal.sqlite-wal");
+    let bytes = fs::read(&wal).expect("a log");
+    fs::write(&wal, &bytes[..bytes.len() / 2]).expect("cut");
+    let copied = bursar_journal::backup(&dead, &to);
+    assert!(matches!(&copied, Err(Error::Truncated { answered: 60, .. })), "{copied:?}");
+    fs::remove_dir_all(&to).expect("removed");
+    fs::write(&wal, &bytes).expect("mended");
+    fs::remove_file(dead.join("answered")).expect("lost");
+    assert!(matches!(bursar_journal::backup(&dead, &to), Err(Error::Unproved { recovered: 60, .. })));
+}
