@@ -73,9 +73,16 @@ pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> 
             }
         }
     };
-    let mark = prove(place, options, found, end.next, &mut notes)?;
+    let gap = match (&base, schema::version(&conn, &place.database)?) {
+        (Some(base), schema @ 1..) => gap(&conn, place, base, schema)?,
+        _ => None,
+    };
+    let mark = prove(place, options, found, (gap.unwrap_or(end.next), start.next), &mut notes)?;
     passed_over.iter().try_for_each(|why| put_aside(place, why, &mut notes))?;
     schema::settle(&mut conn, place)?;
+    if let (Some(_), Some(base)) = (gap, &base) {
+        bridge(&mut conn, base).map_err(|e| Error::sqlite(&place.database, e))?;
+    }
     room::clear(place)?;
     let mark = Mark { epoch: mark.epoch + 1, answered: mark.answered.min(end.next), turn: mark.turn };
     let sidecar = Sidecar::start(&place.answered, mark)?;
@@ -160,12 +167,34 @@ fn begins(conn: &Connection, place: &Place, schema: i64) -> Result<(), Error> {
     })
 }
 
-/// Holds the end of what came back against what was answered.
+/// Where the rows before a checkpoint end, if they do not go up to it: the state is whole without them, what
+/// happened is not.
+fn gap(conn: &Connection, place: &Place, base: &Sealed, schema: i64) -> Result<Option<u64>, Error> {
+    let (path, next) = (&place.database, base.checkpoint.next_seq);
+    let last = match row::last_before(conn, next).map_err(|e| Error::sqlite(path, e))? {
+        Some((_, next, crc)) => Chain { next, link: Some(crc) },
+        // Retention took all of them.
+        None => row::beginning(conn, path, schema)?,
+    };
+    let reaches = last.next == next && last.link == Some(base.link) || last.link.is_none();
+    Ok((!reaches).then_some(last.next))
+}
+
+/// The rows before a checkpoint that do not go up to it were copied aside: those that follow begin there.
+fn bridge(conn: &mut Connection, base: &Sealed) -> rusqlite::Result<()> {
+    let next = base.checkpoint.next_seq as i64;
+    let tx = conn.transaction()?;
+    tx.execute("DELETE FROM batch WHERE seq < ?1", [next])?;
+    tx.execute("UPDATE kept SET first = ?1, link = ?2", [next, base.link.into()])?;
+    tx.commit()
+}
+
+/// Holds the end of the rows that came back against what was answered, and against what a checkpoint `reached`.
 fn prove(
     place: &Place,
     options: &Options,
     found: Found,
-    recovered: u64,
+    (recovered, reached): (u64, u64),
     notes: &mut Vec<String>,
 ) -> Result<Mark, Error> {
     let why = match found {
@@ -173,8 +202,9 @@ fn prove(
             if spoilt {
                 notes.push(format!("{}: one of its two slots is torn", place.answered.display()));
             }
-            if mark.answered > recovered {
-                short(place, options, recovered, mark.answered, notes)?;
+            let answered = mark.answered.max(reached);
+            if answered > recovered {
+                short(place, options, recovered, answered, notes)?;
             }
             return Ok(mark);
         }
@@ -192,7 +222,7 @@ fn prove(
 
 /// The same without a way to accept it: for whoever only copies.
 pub(crate) fn proved(place: &Place, found: Found, recovered: u64) -> Result<(), Error> {
-    prove(place, &Options::default(), found, recovered, &mut Vec::new()).map(drop)
+    prove(place, &Options::default(), found, (recovered, 0), &mut Vec::new()).map(drop)
 }
 
 /// Less came back than was answered: refuses, or keeps a copy of what there is and goes on.

@@ -23,6 +23,8 @@ pub struct Report {
     pub first_seq: Option<u64>,
     /// First sequence that is not there.
     pub next_seq: u64,
+    /// Where the rows end; before `next_seq` if they do not go up to the newest checkpoint.
+    pub rows_end: u64,
     /// First sequence that was not answered yet; `None` if the sidecar does not say.
     pub answered: Option<u64>,
     /// Starts so far; `None` if the sidecar does not say.
@@ -85,8 +87,10 @@ impl Report {
             self.problems.push(problem.to_string());
             Chain::default()
         });
+        self.rows_end = chain.next;
         let walked = row::walk(conn, path, 0, &mut |row| {
             self.batches += 1;
+            self.rows_end = row.next;
             self.first_seq = self.first_seq.or(Some(row.seq));
             let wrong = chain.follow(path, row).and_then(|()| row.batch(path).map(drop)).err();
             self.problems.extend(wrong.map(|problem| problem.to_string()));
@@ -116,8 +120,9 @@ impl Report {
                     self.problems
                         .push(format!("{path}: one of its two slots is torn; the next start mends it"));
                 }
-                if mark.answered > self.next_seq {
-                    let (recovered, answered) = (self.next_seq, mark.answered);
+                let reached = self.checkpoints.first().copied().unwrap_or(0);
+                if mark.answered.max(reached) > self.rows_end {
+                    let (recovered, answered) = (self.rows_end, mark.answered.max(reached));
                     let path = place.database.clone();
                     self.problems
                         .push(Error::Truncated { path, recovered, answered, hint: HINT }.to_string());

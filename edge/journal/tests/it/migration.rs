@@ -141,6 +141,31 @@ fn killed_in_the_middle_it_is_in_the_one_schema_or_the_other() {
     assert_eq!(before > 10, after > 10, "{before} before, {after} after");
 }
 
+#[test]
+fn rows_that_are_lost_before_a_checkpoint_are_missed_though_the_state_is_whole() {
+    let dir = tempdir().expect("a folder");
+    let (mut journal, _) = open(dir.path());
+    fill(&mut journal, 9);
+    assert!(journal.checkpoint(9, Time(9), "state").expect("begun"));
+    journal.close().expect("closed");
+    let conn = Connection::open(dir.path().join("journal.sqlite")).expect("a database");
+    conn.execute("DELETE FROM batch WHERE seq > 5", []).expect("lost");
+    drop(conn);
+    assert!(!verify(dir.path()).expect("a look").sound());
+    let opened = Journal::open(dir.path(), options()).map(drop).expect_err("missed");
+    assert!(matches!(opened, Error::Truncated { recovered: 6, answered: 9, .. }), "{opened}");
+    // An operator can go on from the checkpoint, once and for all.
+    let accept = Options { accept_loss: true, ..options() };
+    let (mut journal, recovered) = Journal::open(dir.path(), accept).expect("accepted");
+    assert_eq!((recovered.next_seq, schema(dir.path()).1.map(|kept| kept.0)), (9, Some(9)));
+    assert!(recovered.notes.iter().any(|note| note.contains("accepted")), "{:?}", recovered.notes);
+    fill(&mut journal, 11);
+    drop(journal);
+    let (journal, recovered) = open(dir.path());
+    assert_eq!((recovered.next_seq, replayed(&journal, 0)), (11, vec![9, 10]));
+    assert!(verify(dir.path()).expect("a look").sound());
+}
+
 /// Says of the last row that it is in another form, with a checksum that is right.
 fn reform(dir: &Path, kind: u32) {
     let conn = Connection::open(dir.join("journal.sqlite")).expect("a database");
