@@ -171,13 +171,17 @@ fn begins(conn: &Connection, place: &Place, schema: i64) -> Result<(), Error> {
 /// happened is not.
 fn gap(conn: &Connection, place: &Place, base: &Sealed, schema: i64) -> Result<Option<u64>, Error> {
     let (path, next) = (&place.database, base.checkpoint.next_seq);
+    if next == 0 {
+        return Ok(None);
+    }
     let last = match row::last_before(conn, next).map_err(|e| Error::sqlite(path, e))? {
         Some((_, next, crc)) => Chain { next, link: Some(crc) },
         // Retention took all of them.
         None => row::beginning(conn, path, schema)?,
     };
     let reaches = last.next == next && last.link == Some(base.link) || last.link.is_none();
-    Ok((!reaches).then_some(last.next))
+    // Whatever the row says of itself: it does not end where the checkpoint does.
+    Ok((!reaches).then_some(last.next.min(next - 1)))
 }
 
 /// The rows before a checkpoint that do not go up to it were copied aside: those that follow begin there.
