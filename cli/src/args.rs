@@ -378,7 +378,7 @@ pub enum Format {
 /// Say what works.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Look at the journal in this state directory instead, which no daemon may have open
+    /// Look at the journal in this state directory instead, with a daemon on it or without; ends with 1 if it is not sound
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
 }

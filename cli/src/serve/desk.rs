@@ -55,7 +55,14 @@ impl Desk {
     pub fn begin(&mut self, told: Vec<Command>) -> anyhow::Result<Committed> {
         let inputs: Vec<Input> = told.into_iter().map(super::own).collect();
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
-        self.journal.append(&batch, self.clock.wall_ms(batch.at), &self.clock.boot)?;
+        let wall_ms = self.clock.wall_ms(batch.at);
+        match self.journal.append(&batch, wall_ms, &self.clock.boot) {
+            Err(Error::Full { .. }) => {
+                self.full();
+                self.journal.append(&batch, wall_ms, &self.clock.boot)?;
+            }
+            other => other?,
+        }
         self.journal.answered(batch.next_seq())?;
         for event in &batch.events {
             if let What::Refused(refusal) = &event.what {
@@ -148,19 +155,23 @@ impl Desk {
         }
     }
 
-    /// The disk is full: the step did not happen. The state is the last committed one again, and the
-    /// ballast makes room for what gives back.
+    /// The disk is full: the step did not happen. The state is the last committed one again.
     fn step_back(&mut self, replies: Vec<Option<oneshot::Sender<Answer>>>) {
-        tracing::error!("the journal's disk is full: only what gives back is accepted until there is room");
+        self.full();
         self.settle_follower();
         self.engine = self.follower.read(Clone::clone).resume();
-        if let Err(error) = self.journal.free_ballast() {
-            tracing::error!(%error, "the ballast could not be freed");
-        }
-        self.full_since = Some(Instant::now());
         replies.into_iter().flatten().for_each(|reply| {
             let _ = reply.send(Err(storage_full()));
         });
+    }
+
+    /// The disk is full: the ballast makes room for what gives back.
+    fn full(&mut self) {
+        tracing::error!("the journal's disk is full: only what gives back is accepted until there is room");
+        if let Err(error) = self.journal.make_room() {
+            tracing::error!(%error, "the ballast could not be freed");
+        }
+        self.full_since = Some(Instant::now());
     }
 
     /// Waits until the follower has folded all that was committed.

@@ -27,7 +27,7 @@ use bursar_api::{Guard, Limits, Peer};
 use bursar_enforce::Hierarchy;
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::{Command, Input, Principal, Role};
-use bursar_journal::{Journal, Options as JournalOptions};
+use bursar_journal::Journal;
 use bursar_loader::{INLINE_MAX, Loader, Settings as LoaderSettings};
 use bursar_monitor::Rings;
 use clock::{Clock, boottime_ns};
@@ -83,12 +83,17 @@ pub struct Options {
 pub fn run(options: Options) -> Result<()> {
     let Options { settings, state, socket, http, plugins, accept_loss, idle } = options;
     raise_files();
-    let ballast_bytes = settings.journal.ballast_bytes;
-    let journal_options = JournalOptions { ballast_bytes, accept_loss, ..JournalOptions::default() };
-    let (journal, recovered) = Journal::open(&state, journal_options)?;
+    let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
     let epoch = recovered.epoch;
-    let engine = recover(&journal, recovered)?;
+    // Without the ballast the little room that there is belongs to what gives back.
+    let full_since = (!recovered.ballast).then(std::time::Instant::now);
+    if full_since.is_some() {
+        tracing::error!(
+            "the journal's disk is nearly full: only what gives back is accepted until there is room"
+        );
+    }
+    let engine = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
     let listener = bursar_api::bind_unix(&socket, None)?;
@@ -129,7 +134,7 @@ pub fn run(options: Options) -> Result<()> {
         clock: clock.clone(),
         inbox,
         out,
-        full_since: None,
+        full_since,
         checkpoint_batches: settings.journal.checkpoint_batches.max(1),
         ending: ending.clone(),
     };
@@ -196,15 +201,19 @@ fn raise_files() {
     }
 }
 
-/// The state that the journal tells.
-fn recover(journal: &Journal, recovered: bursar_journal::Recovered) -> Result<Engine> {
-    let (mut engine, from) = match recovered.checkpoint {
-        Some(checkpoint) => {
-            let engine: Engine =
-                postcard::from_bytes(&checkpoint.blob).context("the checkpoint cannot be read")?;
-            (engine.resume(), checkpoint.next_seq)
+/// The state that the journal tells. A checkpoint that cannot be read costs only the time of a replay, as long as
+/// the rows for that are kept.
+fn recover(journal: &mut Journal, recovered: bursar_journal::Recovered) -> Result<Engine> {
+    let mut checkpoint = recovered.checkpoint;
+    let (mut engine, from) = loop {
+        let Some(found) = checkpoint else { break (Engine::new(), 0) };
+        match postcard::from_bytes::<Engine>(&found.blob) {
+            Ok(engine) => break (engine.resume(), found.next_seq),
+            Err(error) => {
+                tracing::warn!(%error, sequence = found.next_seq, "the checkpoint cannot be read, so it is put aside");
+                checkpoint = journal.fall_back()?;
+            }
         }
-        None => (Engine::new(), 0),
     };
     journal.replay(from, &mut |batch| engine.fold(&batch))?;
     tracing::info!(sequence = engine.next_seq(), claims = engine.books().live(), "recovered");
@@ -301,6 +310,8 @@ async fn until_end(
     desk: &JoinHandle<Result<(), bursar_journal::Error>>,
 ) -> Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Heard and not acted on: a write beyond the limit on the size of files fails then, and does not end us.
+    let _beyond = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     loop {
         let look = idle.map_or(Duration::from_secs(1), |idle| {
             (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))

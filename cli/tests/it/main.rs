@@ -4,6 +4,7 @@ mod daemon;
 mod disk;
 mod door;
 mod http;
+mod journal;
 mod nested;
 mod plugins;
 mod restart;
