@@ -159,14 +159,24 @@ impl Cell {
         let cpu_v2 = || v2.and_then(|group| group.keyed("cpu.stat", "usage_usec")).map(|us| us * 1000);
         let peak_v1 = v1("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
         let peak_v2 = || v2.and_then(|group| group.number("memory.peak"));
-        let oom_v1 = v1("memory").and_then(|group| group.keyed("memory.oom_control", "oom_kill"));
-        let oom_v2 = || v2.and_then(|group| group.keyed("memory.events", "oom_kill"));
         Usage {
             cpu_ns: cpu_v1.or_else(cpu_v2),
             memory_peak: peak_v1.or_else(peak_v2).or(self.sampled_peak),
-            pids: Some(self.members().len() as u64),
-            oom_kills: oom_v1.or_else(oom_v2).or((!self.grouped).then_some(self.sampled_kills)),
+            pids: Some(match self.groups().next() {
+                Some(group) => group.members().len() as u64,
+                None => self.members().len() as u64,
+            }),
+            oom_kills: self.oom_kills(),
         }
+    }
+
+    /// Processes that were killed because the lease passed its memory; `None` where it could not be
+    /// measured.
+    pub fn oom_kills(&self) -> Option<u64> {
+        let v1 = self.v1.iter().find(|(controller, _)| *controller == "memory");
+        let kills_v1 = v1.and_then(|(_, group)| group.keyed("memory.oom_control", "oom_kill"));
+        let kills_v2 = || self.v2.as_ref().and_then(|group| group.keyed("memory.events", "oom_kill"));
+        kills_v1.or_else(kills_v2).or((!self.grouped).then_some(self.sampled_kills))
     }
 
     /// Asks everything in it to end.
@@ -195,10 +205,16 @@ impl Cell {
     /// # Errors
     /// Names the group that could not be taken away.
     pub fn remove(&self) -> io::Result<bool> {
-        if !self.members().is_empty() {
-            return Ok(false);
+        if !self.grouped {
+            return Ok(self.members().is_empty());
         }
-        self.groups().try_fold(true, |empty, group| Ok(group.remove()? && empty))
+        // Whoever lives in one lives in all: as long as the first stays, so do the others.
+        for group in self.groups() {
+            if !group.remove()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Where there are no groups: measures, and kills what passed a limit; says whether it did. To be
