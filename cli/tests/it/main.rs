@@ -10,5 +10,6 @@ mod restart;
 mod run;
 mod simulate;
 mod tables;
+mod terminal;
 mod time;
 mod weak;
