@@ -74,9 +74,19 @@ impl Attendant {
         *self.lock()
     }
 
-    /// Goes on to another stage; says which one it was.
-    pub fn pass(&self, to: Stage) -> Stage {
-        std::mem::replace(&mut *self.lock(), to)
+    /// The command is there; `false` when it was told to end before that.
+    pub fn begin(&self, command: Pid) -> bool {
+        let mut stage = self.lock();
+        let waited = *stage == Stage::Waiting;
+        if waited {
+            *stage = Stage::Running(command);
+        }
+        waited
+    }
+
+    /// The command has ended, or will never be.
+    pub fn leave(&self, code: u8) {
+        *self.lock() = Stage::Leaving(code);
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
@@ -88,26 +98,42 @@ impl Attendant {
             // A broken descriptor would mean that nothing is heard any more; nothing else breaks.
             let Ok(Some(info)) = signals.read_signal() else { continue };
             let Ok(signal) = Signal::try_from(info.ssi_signo as i32) else { continue };
-            let stage = self.stage();
-            match stage {
-                Stage::Running(command) => pass_on(signal, info.ssi_code == FROM_KERNEL, command),
-                _ if stops(signal) => stop(),
-                Stage::Waiting if ends(signal) => self.withdraw(signal),
-                Stage::Leaving(code) if ends(signal) => std::process::exit(code.into()),
-                Stage::Waiting | Stage::Leaving(_) | Stage::Withdrawn => {}
-            }
+            self.answer(signal, info.ssi_code == FROM_KERNEL);
         }
     }
 
-    /// The claim goes with its last asker, so it is enough to leave.
-    fn withdraw(&self, signal: Signal) {
-        *self.lock() = Stage::Withdrawn;
-        eprintln!("bursar: {signal} while waiting: the claim is withdrawn");
-        thread::sleep(ON_ITS_WAY);
-        // Else it was granted at this very moment, and is being given back.
-        if self.stage() == Stage::Withdrawn {
-            std::process::exit(REFUSED.into());
+    fn answer(&self, signal: Signal, from_kernel: bool) {
+        match self.stage() {
+            Stage::Running(command) => pass_on(signal, from_kernel, command),
+            _ if stops(signal) => stop(),
+            Stage::Waiting if ends(signal) => match self.withdraw() {
+                true => leave_withdrawn(self, signal),
+                // It was granted since.
+                false => self.answer(signal, from_kernel),
+            },
+            Stage::Leaving(code) if ends(signal) => std::process::exit(code.into()),
+            Stage::Waiting | Stage::Leaving(_) | Stage::Withdrawn => {}
         }
+    }
+
+    /// Tells to end before the command is there; `false` when it is there.
+    fn withdraw(&self) -> bool {
+        let mut stage = self.lock();
+        let waited = *stage == Stage::Waiting;
+        if waited {
+            *stage = Stage::Withdrawn;
+        }
+        waited
+    }
+}
+
+/// The claim goes with its last asker, so it is enough to leave.
+fn leave_withdrawn(attendant: &Attendant, signal: Signal) {
+    eprintln!("bursar: {signal} while waiting: the claim is withdrawn");
+    thread::sleep(ON_ITS_WAY);
+    // Else it was granted at this very moment, and is being given back.
+    if attendant.stage() == Stage::Withdrawn {
+        std::process::exit(REFUSED.into());
     }
 }
 

@@ -56,15 +56,9 @@ fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
     let key = run.ask.key.clone().unwrap_or_else(ask::fresh_key);
     let claim = granted(context, run, &mut client, &body, &key)?;
     let tenancy = Arc::new(Tenancy::new(&claim, client));
-    // A signal came at the very moment of the grant.
-    if attendant.stage() == Stage::Withdrawn {
-        attendant.pass(Stage::Leaving(REFUSED));
-        tenancy.give_back();
-        return Ok(REFUSED);
-    }
     let ended = live(&tenancy, &claim, run, ttl, &attendant);
     let code = ended.as_ref().map_or(REFUSED, |code| *code);
-    attendant.pass(Stage::Leaving(code));
+    attendant.leave(code);
     tenancy.give_back();
     ended
 }
@@ -115,7 +109,10 @@ fn live(
     let terminal = Terminal::find();
     let gate = Gate::start(&run.command, &variables(tenancy, claim))?;
     let command = Pid::from_raw(gate.pid() as i32).ok_or_else(|| anyhow::anyhow!("a child without a pid"))?;
-    attendant.pass(Stage::Running(command));
+    if !attendant.begin(command) {
+        // A signal came at the very moment of the grant: the gate closes unopened.
+        return Ok(REFUSED);
+    }
     if let Err(failed) = tenancy.attach(gate.pid(), || is_there(command)) {
         // The gate closes unopened, and the child ends without having been anything.
         drop(gate);
