@@ -3,6 +3,13 @@
 use super::outcome::Failed;
 use bursar_interface::Fence;
 use bursar_wire::{AttachBody, Claim, ClaimAnswer, Client, Failure, FenceBody, RenewBody};
+use rustix::{
+    io::{Errno, read, retry_on_intr},
+    time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    },
+};
 use std::{
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -68,24 +75,24 @@ impl Tenancy {
     /// Renews three times in every `ttl`, until the lease is lost or `over`.
     pub fn keep(&self, ttl: Duration, over: impl Fn() -> bool) {
         let every = (ttl / 3).max(RENEW_MIN);
-        let mut due = Instant::now() + every;
-        thread::sleep(QUIET_MAX.min(every));
+        let quiet = QUIET_MAX.min(every);
+        rest(quiet);
         self.hang_up();
+        let mut wait = every - quiet;
         loop {
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+            rest(wait);
             let mut client = self.client();
             if over() {
                 return;
             }
-            due = Instant::now() + every;
-            match self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None }) {
-                Ok(_) => {}
+            wait = match self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None }) {
+                Ok(_) => every,
                 Err(Failure::Refused(error)) => {
                     eprintln!("bursar: the lease is lost: {error}");
                     return;
                 }
-                Err(_) => due = Instant::now() + RETRY.min(every),
-            }
+                Err(_) => RETRY.min(every),
+            };
             *client = Client::new(&self.socket);
         }
     }
@@ -168,4 +175,22 @@ impl Tenancy {
     fn hang_up(&self) {
         *self.client() = Client::new(&self.socket);
     }
+}
+
+/// Sleeps so long by the clock that leases run by: a suspended machine does not stop it, so after one the
+/// renewal that is overdue comes at once.
+fn rest(time: Duration) {
+    if boot_rest(time).is_err() {
+        thread::sleep(time);
+    }
+}
+
+fn boot_rest(time: Duration) -> rustix::io::Result<()> {
+    let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?;
+    let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Nothing at all would disarm it.
+    let time = Timespec::try_from(time.max(Duration::from_nanos(1))).map_err(|_| Errno::INVAL)?;
+    let once = Itimerspec { it_interval: never, it_value: time };
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
+    retry_on_intr(|| read(&timer, &mut [0_u8; 8])).map(drop)
 }
