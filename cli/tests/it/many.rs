@@ -78,7 +78,7 @@ fn two_thousand_short_commands_leave_nothing_behind() {
     let daemon = Daemon::plain();
     let run = || {
         let mut command = Command::new(program());
-        command.args(["run", "--cpu", "10m", "--memory", "16M", "--wait", "60s", "--", "true"]);
+        command.args(["run", "--cpu", "0.1", "--memory", "16M", "--wait", "60s", "--", "true"]);
         command.env("BURSAR_SOCKET", daemon.socket()).stdin(Stdio::null());
         assert!(command.status().expect("run").success());
     };
