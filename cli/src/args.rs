@@ -75,13 +75,6 @@ pub enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Become a command once the lease is true (started by `run` only)
-    #[command(hide = true)]
-    Inside {
-        /// The command
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<std::ffi::OsString>,
-    },
 }
 
 /// The daemon.
