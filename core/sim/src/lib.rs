@@ -4,9 +4,12 @@
 //! come as text.
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod fgd;
 mod law;
+mod machine;
 mod random;
+pub mod rlscheduler;
 mod supply;
 pub mod trace;
 pub mod world;
