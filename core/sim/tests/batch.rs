@@ -129,6 +129,7 @@ fn easy_is_as_the_paper_has_it() {
     assert_eq!(starts(&[(0, 100, 3, 100), (0, 100, 4, 100), (1, 9, 6, 9), (2, 500, 3, 500)]), [0, 0, 100, 2]);
     // Who outlives his estimate is expected to end now: nobody ends by then, and extra nodes are left.
     assert_eq!(starts(&[(0, 100, 6, 10), (20, 9, 8, 9), (30, 5, 3, 5), (40, 5, 2, 5)]), [0, 100, 109, 40]);
+    assert_eq!(starts(&[(0, 100, 6, 10), (0, 100, 3, 20), (30, 9, 7, 9), (40, 5, 1, 5)]), [0, 0, 100, 40]);
 }
 
 #[test]
