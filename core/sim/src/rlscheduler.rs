@@ -122,7 +122,7 @@ impl Desk<'_> {
             }
             let head = self.queue.remove(0).job;
             if !self.fits(&head) {
-                self.await_room(&head, backfill);
+                self.wait_for_room(&head, backfill);
             }
             self.start(head);
         }
@@ -136,7 +136,7 @@ impl Desk<'_> {
     }
 
     /// Lets time go on until the chosen job fits.
-    fn await_room(&mut self, head: &Job, backfill: bool) {
+    fn wait_for_room(&mut self, head: &Job, backfill: bool) {
         let earliest_s = self.earliest_start_s(head);
         while !self.fits(head) {
             if backfill {
