@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod fgd;
+pub mod history;
 mod law;
 mod machine;
 mod random;
