@@ -4,6 +4,7 @@ mod batch;
 mod daemon;
 mod disk;
 mod door;
+mod history;
 mod http;
 mod nested;
 mod plugins;
