@@ -335,7 +335,7 @@ pub enum StrategyVerb {
 /// Replay a trace.
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// The trace: for openb the list of pods
+    /// The trace, which may be compressed (.gz): for openb the list of pods, for swf the log
     #[arg(long, value_name = "F")]
     pub trace: PathBuf,
     /// Its format
@@ -347,9 +347,13 @@ pub struct Simulate {
     /// Who decides where
     #[arg(long, value_name = "NAME", default_value = "best-fit")]
     pub allocator: String,
-    /// Who decides who is first
+    /// Who decides who is first; for the protocol rlscheduler with +bf behind it to let others start
+    /// while the first one waits
     #[arg(long, value_name = "NAME", default_value = "class")]
     pub qos: String,
+    /// How a log is put through [default: all of it, in the engine's own queue]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub protocol: Option<Protocol>,
     /// The first seed
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
@@ -366,6 +370,15 @@ pub struct Simulate {
 pub enum Format {
     /// Pods and nodes of the FGD experiment (Alibaba, 2023)
     Openb,
+    /// A log of a batch system (Standard Workload Format)
+    Swf,
+}
+
+/// Protocols of experiments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// Ten sequences of 1,024 jobs, each on an idle machine (RLScheduler, SC'20)
+    Rlscheduler,
 }
 
 /// Say what works.

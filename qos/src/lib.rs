@@ -1,4 +1,5 @@
 //! Decides who is first.
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod class;

@@ -1,11 +1,13 @@
 //! `bursar simulate`: a trace through the same engine and the same plugins, in virtual time.
+mod batch;
+
 use super::{
     Context,
     outcome::{Failed, Outcome},
     show, state_dir,
 };
 use crate::{
-    args::{Output, Simulate},
+    args::{Format, Output, Simulate},
     serve::{self, Settings},
 };
 use bursar_engine::{Plugins, Seat};
@@ -16,7 +18,10 @@ use bursar_sim::{
     trace::openb,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path, time::Instant};
+
+/// Bytes of a trace, unpacked, at most.
+const TRACE_BYTES_MAX: u64 = 1 << 30;
 
 /// The arrived demand, in percent of the fleet, at which allocation is told.
 const PERCENTS: [usize; 2] = [100, 130];
@@ -40,6 +45,16 @@ struct Report {
 
 /// `bursar simulate`.
 pub fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
+    match simulate.format {
+        Format::Openb => openb(context, simulate),
+        Format::Swf => batch::simulate(context, simulate),
+    }
+}
+
+fn openb(context: &Context, simulate: &Simulate) -> Outcome {
+    if simulate.protocol.is_some() {
+        return Err(Failed::usage("a protocol is for logs of batch systems").hint("give --format swf"));
+    }
     let trace = read(&simulate.trace)?;
     let nodes_path = simulate
         .nodes
@@ -51,7 +66,7 @@ pub fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
     let mut runs = Vec::new();
     let (mut spent, mut home) = (0.0, "linked");
     for seed in simulate.seed..simulate.seed + simulate.seeds.max(1) {
-        let mut plugins = plugins(simulate, &scratch)?;
+        let mut plugins = plugins(simulate, &simulate.qos, &scratch)?;
         home = serve::home(plugins.allocator.decider.home);
         let experiment = Experiment::new(&nodes, &pods, seed, &mut plugins);
         let start = Instant::now();
@@ -66,8 +81,17 @@ pub fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
     Ok(())
 }
 
+/// The text of a trace, unpacked if its name ends in `.gz`.
 fn read(path: &Path) -> Result<String, Failed> {
-    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| match path.extension().is_some_and(|end| end == "gz") {
+        true => flate2::read::MultiGzDecoder::new(file).take(TRACE_BYTES_MAX).read_to_string(&mut text),
+        false => file.take(TRACE_BYTES_MAX).read_to_string(&mut text),
+    });
+    match read.map_err(|error| unreadable(path, &error))? as u64 {
+        TRACE_BYTES_MAX.. => Err(unreadable(path, &format!("is longer than {TRACE_BYTES_MAX} bytes"))),
+        _ => Ok(text),
+    }
 }
 
 fn unreadable(path: &Path, why: &impl ToString) -> Failed {
@@ -83,16 +107,15 @@ fn scratch(simulate: &Simulate) -> Result<std::path::PathBuf, Failed> {
 }
 
 /// The plugins that decide: loaded from the folders that were named, else linked in.
-fn plugins(simulate: &Simulate, scratch: &Path) -> Result<Plugins, Failed> {
+fn plugins(simulate: &Simulate, qos: &str, scratch: &Path) -> Result<Plugins, Failed> {
     if simulate.plugins.is_empty() {
         let linked = |home: &str| Decider { plugin: home.into(), home: Home::Linked };
         let unknown = |role: &str, id: &str| {
             Failed::usage(format!("there is no {role} {id:?}")).hint("see `bursar plugin list`")
         };
         let allocator = || serve::linked_allocator(&simulate.allocator);
-        let qos = || serve::linked_qos(&simulate.qos);
         let no_allocator = || unknown("allocator", &simulate.allocator);
-        let no_qos = || unknown("qos", &simulate.qos);
+        let no_qos = || unknown("qos", qos);
         return Ok(Plugins {
             allocator: Seat::new(
                 linked(&simulate.allocator),
@@ -101,16 +124,16 @@ fn plugins(simulate: &Simulate, scratch: &Path) -> Result<Plugins, Failed> {
                 allocator().ok_or_else(no_allocator)?,
             ),
             qos: Seat::new(
-                linked(&simulate.qos),
-                qos().ok_or_else(no_qos)?,
-                linked(&simulate.qos),
-                qos().ok_or_else(no_qos)?,
+                linked(qos),
+                serve::linked_qos(qos).ok_or_else(no_qos)?,
+                linked(qos),
+                serve::linked_qos(qos).ok_or_else(no_qos)?,
             ),
         });
     }
     let mut settings = Settings::default();
     settings.strategy.allocator = simulate.allocator.clone();
-    settings.strategy.qos = simulate.qos.clone();
+    settings.strategy.qos = qos.to_owned();
     // Virtual time waits for everybody.
     settings.plugins.deadline_ms = 1000;
     super::make_private(scratch)?;

@@ -1,8 +1,10 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
 mod bad;
+mod batch;
 mod daemon;
 mod disk;
 mod door;
+mod history;
 mod http;
 mod journal;
 mod many;

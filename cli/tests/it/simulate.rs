@@ -43,7 +43,7 @@ fn trace(folder: &Path) -> (PathBuf, PathBuf) {
     paths
 }
 
-fn simulate(home: &Path, args: &[&str]) -> Told {
+pub(crate) fn simulate(home: &Path, args: &[&str]) -> Told {
     let mut command = Command::new(program());
     command.arg("simulate").args(args).env("HOME", home).env_remove("XDG_STATE_HOME").stdin(Stdio::null());
     told(command)
@@ -86,22 +86,30 @@ fn traces_that_cannot_be_read_are_named() {
         (&["--trace", &pods, "--nodes", &nodes, "--allocator", "quickest"], "quickest"),
         (&["--trace", &pods, "--nodes", &nodes, "--qos", "whim"], "whim"),
         (&["--trace", &pods, "--nodes", &nodes, "--format", "tape"], "tape"),
+        (&["--trace", &pods, "--nodes", &nodes, "--protocol", "rlscheduler"], "--format swf"),
     ] {
         let told = simulate(scratch.path(), args);
         assert!(told.code == 2 && told.err.contains(what), "{what}: {told:?}");
     }
 }
 
-/// The published figures, where the trace is there: set BURSAR_TRACES to the folder that holds it.
+/// A file of the published traces: in the folder BURSAR_TRACES, else beside the repository.
+pub(crate) fn published(file: &str) -> Option<String> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces");
+    let path = std::env::var_os("BURSAR_TRACES").map_or_else(beside, PathBuf::from).join(file);
+    if !path.exists() {
+        eprintln!("skipped: no {}; set BURSAR_TRACES to the folder of the traces", path.display());
+        return None;
+    }
+    Some(path.display().to_string())
+}
+
+/// The published figures, where the trace is there.
 #[test]
 fn best_fit_allocates_what_the_paper_says() {
-    let Some(traces) = std::env::var_os("BURSAR_TRACES").map(PathBuf::from) else {
-        eprintln!("skipped: BURSAR_TRACES is not set");
-        return;
-    };
     let scratch = TempDir::new().expect("a folder");
-    let file = |name: &str| traces.join("openb-fgd").join(name).display().to_string();
-    let (pods, nodes) = (file("openb_pod_list_default.csv"), file("openb_node_list_gpu_node.csv"));
+    let Some(pods) = published("openb-fgd/openb_pod_list_default.csv") else { return };
+    let Some(nodes) = published("openb-fgd/openb_node_list_gpu_node.csv") else { return };
     let answer =
         simulate(scratch.path(), &["--trace", &pods, "--nodes", &nodes, "--seeds", "10", "-o", "json"])
             .json();

@@ -4,10 +4,14 @@
 //! come as text.
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod fgd;
+pub mod history;
 mod law;
+mod machine;
 mod random;
 mod spent;
+pub mod rlscheduler;
 mod supply;
 pub mod trace;
 pub mod world;

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 use alloc_fit as _;
 use metric_host as _;
+use qos_batch as _;
 use qos_class as _;
 use res_host as _;
 use res_lock as _;
@@ -33,6 +34,9 @@ mod tests {
             (Role::Driver, "host"),
             (Role::Driver, "port"),
             (Role::Qos, "class"),
+            (Role::Qos, "f1"),
+            (Role::Qos, "fcfs"),
+            (Role::Qos, "sjf"),
             (Role::Allocator, "best-fit"),
             (Role::Allocator, "first-fit"),
             (Role::Allocator, "worst-fit"),

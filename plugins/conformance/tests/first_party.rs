@@ -3,6 +3,7 @@ use alloc_fit as _;
 use bursar_conformance as kit;
 use bursar_sdk::{Config, Make};
 use metric_host as _;
+use qos_batch as _;
 use qos_class as _;
 use res_host as _;
 use res_lock as _;
@@ -24,5 +25,5 @@ fn every_shipped_plugin_passes() {
         assert_eq!(told, Ok(()), "{} {}", entry.make.role().name(), entry.id);
         tried += 1;
     }
-    assert_eq!(tried, 11);
+    assert_eq!(tried, 14);
 }

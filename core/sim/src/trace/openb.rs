@@ -1,6 +1,6 @@
 //! The openb trace: Alibaba's GPU cluster of 2023 (Weng et al., USENIX ATC'23), nodes and pods as CSV.
 //! Columns are found by their header, since the published lists differ in which they have.
-use std::fmt;
+use super::Malformed;
 
 /// A machine of the trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,16 +40,6 @@ impl Pod {
         self.gpus * self.gpu_milli
     }
 }
-
-/// What is wrong with a trace, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed(String);
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::error::Error for Malformed {}
 
 /// Rows whose cells are read by the name of their column.
 struct Sheet<'a> {
