@@ -1,12 +1,12 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
 mod bad;
-mod batch;
 mod daemon;
 mod disk;
 mod door;
 mod history;
 mod http;
 mod journal;
+mod logs;
 mod many;
 mod nested;
 mod plugins;
