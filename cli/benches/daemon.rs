@@ -169,7 +169,7 @@ struct Daemon {
 impl Daemon {
     fn start(folder: &Path) -> Daemon {
         let socket = folder.join("bursar.sock");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+        let mut command = Command::new(std::env::var("BIN").unwrap_or(env!("CARGO_BIN_EXE_bursar").into()));
         command.arg("serve").arg("--state").arg(folder.join("state")).arg("--socket").arg(&socket);
         if let Some(plugins) = std::env::var_os("BURSAR_PLUGINS") {
             command.arg("--plugins").arg(plugins);

@@ -1,7 +1,7 @@
 //! The daemon: puts the rooms together, opens the door, and ends in good order.
 //!
-//! Threads: one desk (engine and journal), one follower (state that is read), one enforcer, one per
-//! driver, one for metrics, and the runtime of the front door.
+//! Threads: the runtime of the front door; one desk (engine and journal) and one follower (state that is
+//! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
 mod clock;
 mod desk;
 mod enforcer;
@@ -15,6 +15,7 @@ mod seats;
 mod settings;
 mod supply;
 mod told;
+mod turn;
 mod workers;
 
 pub use host::host_findings;
@@ -35,7 +36,7 @@ use desk::Desk;
 use enforcer::{Enforcer, Note};
 use follower::{Committed, Follower};
 use host::Host;
-use mail::mailbox;
+use mail::{Inbox, Mailbox};
 use std::{
     collections::BTreeSet,
     future::Future,
@@ -118,20 +119,21 @@ pub fn run(options: Options) -> Result<()> {
     let now = boottime_ns();
     let clock = Clock::new(engine.now(&boot, now), now, boot.clone());
     let start = Command::Start { epoch, boot, boottime_ns: now };
-    let (ending, (mailbox, inbox)) = (Arc::new(AtomicBool::new(false)), mailbox());
+    let ending = Arc::new(AtomicBool::new(false));
     let (out, committed) = sync_channel(COMMITTED_MAX);
     let (tell, notes) = channel();
+    let checkpoint_batches = settings.journal.checkpoint_batches.max(1);
     let mut desk = Desk {
         follower: Arc::new(Follower::new(engine.clone().resume(), tell.clone())),
         engine,
         journal,
         plugins: strategies,
         clock: clock.clone(),
-        inbox,
+        inbox: Arc::new(Inbox::default()),
         out,
         full_since: None,
-        checkpoint_batches: settings.journal.checkpoint_batches.max(1),
-        ending: ending.clone(),
+        checkpoint_batches,
+        checkpoint_next: checkpoint_batches,
     };
     let first = [vec![start], told, deciders(&desk.plugins)].concat();
     let greeting = desk.begin(first)?;
@@ -141,7 +143,9 @@ pub fn run(options: Options) -> Result<()> {
     // Before the enforcer adopts: it may have more to tell than the inbox holds.
     let folding = follower.clone();
     let folder = thread("follower", move || fold(&folding, &committed))?;
-    let desk = thread("desk", move || desk.run())?;
+    let mailbox = Mailbox::new(desk, ending.clone());
+    let keeping = mailbox.clone();
+    let desk = thread("desk", move || keeping.keep())?;
 
     let workers = Workers::start(
         drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(),
