@@ -80,6 +80,8 @@ struct Waiting {
     letters: VecDeque<Letter>,
     /// In all letters.
     inputs: usize,
+    /// Who waits for room.
+    insisting: usize,
     rung: bool,
     closed: bool,
 }
@@ -108,7 +110,9 @@ impl Inbox {
         while !waiting.closed && waiting.inputs + letter.bodies.len() > INBOX_MAX {
             waiting.rung = true;
             self.bell.notify_one();
+            waiting.insisting += 1;
             waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.insisting -= 1;
         }
         if !waiting.closed {
             waiting.put(letter);
@@ -148,7 +152,9 @@ impl Inbox {
         let fit = fit.count().max(1).min(waiting.letters.len());
         let taken: Vec<Letter> = waiting.letters.drain(..fit).collect();
         waiting.inputs -= taken.iter().map(|letter| letter.bodies.len()).sum::<usize>();
-        self.room.notify_all();
+        if waiting.insisting > 0 {
+            self.room.notify_all();
+        }
         taken
     }
 

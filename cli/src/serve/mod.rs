@@ -58,6 +58,11 @@ const COMMITTED_MAX: usize = 64;
 /// How long a driver or a metric may take.
 const CALL_MAX: Duration = Duration::from_secs(2);
 
+/// Threads of the front door. A second one would be woken for every other request, only to find that the
+/// first has done it: that costs more than it brings, since the desk is one and works beside it when
+/// there is much to do.
+const DOOR_THREADS: usize = 1;
+
 /// What was said on the command line.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -269,7 +274,8 @@ fn door(
     idle: Option<Duration>,
     desk: &JoinHandle<Result<(), bursar_journal::Error>>,
 ) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(DOOR_THREADS).enable_all().build()?;
     runtime.block_on(async {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let closing = move || {
@@ -279,6 +285,8 @@ fn door(
                 let _ = stopped.wait_for(|stop| *stop).await;
             }
         };
+        let mailbox = host.mailbox.clone();
+        tokio::spawn(async move { mailbox.serve().await });
         let unix = tokio::spawn(bursar_api::serve_unix(listener, host.clone(), Limits::default(), closing()));
         let tcp = match http {
             Some(address) => Some(tokio::spawn(serve_tcp(host.clone(), address, closing())?)),

@@ -1,7 +1,7 @@
 //! Whose turn it is at the desk. A change of threads costs 30 to 50 µs on an idle machine, many times what
-//! a decision does, and a request used to change twice. So an asker who finds the desk free takes
-//! the turn itself, for all letters that wait; the desk's own thread takes those that nobody takes: when an
-//! asker found the desk taken, when there is much to do, and when time has come.
+//! a decision does, and a request used to change twice. So the front door takes turns at the desk itself,
+//! each for everything that was ready to be asked; the desk's own thread takes those that the front
+//! door leaves: when the desk is taken, when there is much to do, and when time has come.
 use super::{
     clock::Clock,
     desk::Desk,
@@ -10,17 +10,27 @@ use super::{
 use bursar_interface::{Command, Principal, Time};
 use bursar_journal::Error;
 use std::{
+    convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::{sync::oneshot, task::yield_now};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::yield_now,
+};
 
-/// Inputs that an asker serves itself at most: with more, the front door has better things to do, and the
-/// desk's thread works beside it.
-const OWN_TURN_MAX: usize = 64;
+/// Inputs that the front door serves itself at most: with more, it has better things to do, and the desk's
+/// thread works beside it.
+const OWN_TURN_MAX: usize = 128;
+/// A turn that takes longer, as on a slow disk, is left to the desk's thread, and so are all others until
+/// one is shorter: nobody who only wants to look has to wait for them.
+const OWN_TURN_LONG: Duration = Duration::from_millis(2);
+/// How often whoever else is ready goes before a turn. The first time lets those go who were ready, and
+/// finds out who became so; the second lets these go too. Each is one look at the sockets.
+const GO_BEFORE: usize = 2;
 
 /// The way to the desk. Cloned freely; all clones are one.
 #[derive(Clone)]
@@ -28,10 +38,14 @@ pub struct Mailbox(Arc<Turns>);
 
 struct Turns {
     inbox: Arc<Inbox>,
+    /// Something lies in the inbox that came through the front door.
+    asked: Notify,
     desk: Mutex<Seat>,
     clock: Clock,
     /// Engine time up to which the desk's thread sleeps.
     asleep_until: AtomicU64,
+    /// The last turn was long.
+    slow: AtomicBool,
     /// The daemon is to end; a ring wakes the desk's thread up to see it.
     ending: Arc<AtomicBool>,
 }
@@ -48,7 +62,8 @@ impl Mailbox {
     pub fn new(desk: Desk, ending: Arc<AtomicBool>) -> Mailbox {
         let (inbox, clock) = (desk.inbox.clone(), desk.clock.clone());
         let desk = Mutex::new(Seat { desk: Some(desk), failed: None });
-        Mailbox(Arc::new(Turns { inbox, desk, clock, asleep_until: AtomicU64::new(0), ending }))
+        let (asleep_until, slow) = (AtomicU64::new(0), AtomicBool::new(false));
+        Mailbox(Arc::new(Turns { inbox, asked: Notify::new(), desk, clock, asleep_until, slow, ending }))
     }
 
     /// Has inputs carried out, together where they fit into one batch; the answers are in their order.
@@ -65,10 +80,7 @@ impl Mailbox {
     ) -> Result<Vec<Answer>, bursar_interface::Refusal> {
         let (reply, answers) = oneshot::channel();
         self.0.inbox.post(Letter { by, bodies, enclosed, reply: Some(reply) })?;
-        let posted = Posted(&self.0);
-        // Whoever else is ready to ask gets to it first, and shares the batch.
-        yield_now().await;
-        drop(posted);
+        self.0.asked.notify_one();
         answers.await.map_err(|_| ending())
     }
 
@@ -76,6 +88,17 @@ impl Mailbox {
     pub fn tell(&self, body: Command) {
         let by = Principal { admin: true, ..Principal::default() };
         self.0.inbox.insist(Letter { by, bodies: vec![body], enclosed: None, reply: None });
+    }
+
+    /// The front door's turns: for as long as its runtime lives.
+    pub async fn serve(&self) -> Infallible {
+        loop {
+            self.0.asked.notified().await;
+            for _ in 0..GO_BEFORE {
+                yield_now().await;
+            }
+            self.0.own_turn();
+        }
     }
 
     /// Takes every turn that nobody else takes, until the daemon is to end; then the state is put where
@@ -93,33 +116,24 @@ impl Mailbox {
     }
 }
 
-/// A letter lies in the inbox and somebody must see to it: seen to when dropped, come what may.
-struct Posted<'a>(&'a Turns);
-
-impl Drop for Posted<'_> {
-    fn drop(&mut self) {
-        self.0.own_turn();
-    }
-}
-
 impl Turns {
-    /// The asker's own turn, if the desk is free and there is not too much to do.
+    /// The front door's own turn, if the desk is free and there is not too much to do.
     fn own_turn(&self) {
         match self.inbox.inputs() {
-            // Somebody else took the letter along.
+            // The desk's thread took the letters along.
             0 => return,
-            1..=OWN_TURN_MAX => {}
+            1..=OWN_TURN_MAX if !self.slow.load(Ordering::Relaxed) => {}
             _ => return self.inbox.ring(),
         }
         match self.desk.try_lock() {
             Ok(mut seat) => {
-                if seat.turn().is_none_or(|due| due.0 < self.asleep_until.load(Ordering::Acquire)) {
+                if self.turn(&mut seat).is_none_or(|due| due.0 < self.asleep_until.load(Ordering::Acquire)) {
                     self.inbox.ring();
                 }
             }
             // Whoever has the turn looks once more when it is over.
             Err(TryLockError::WouldBlock) => return,
-            // The desk's thread is to find out that an asker panicked there.
+            // The desk's thread is to find out that somebody panicked there.
             Err(TryLockError::Poisoned(_)) => return self.inbox.ring(),
         }
         if self.inbox.inputs() > 0 {
@@ -131,7 +145,7 @@ impl Turns {
         while !self.ending.load(Ordering::Acquire) {
             let due = {
                 let mut seat = self.seat();
-                seat.turn();
+                self.turn(&mut seat);
                 if let Some(error) = seat.failed.take() {
                     return Err(error);
                 }
@@ -143,6 +157,14 @@ impl Turns {
             self.inbox.wait(Duration::from_nanos(due.0.saturating_sub(self.clock.now().0)));
         }
         Ok(())
+    }
+
+    /// A turn, and how long it took.
+    fn turn(&self, seat: &mut Seat) -> Option<Time> {
+        let since = Instant::now();
+        let due = seat.turn();
+        self.slow.store(since.elapsed() > OWN_TURN_LONG, Ordering::Relaxed);
+        due
     }
 
     /// Waits for the seat. A turn that panicked is a bug, and ends the daemon.
