@@ -39,6 +39,10 @@ pub struct AskBody {
     /// Scope path of which no two claims share a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apart: Option<String>,
+    /// Makes it safe to ask again: the same key is the same claim. An `Idempotency-Key` header says the same,
+    /// and comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
@@ -89,7 +93,7 @@ impl TryFrom<AskBody> for Ask {
     fn try_from(body: AskBody) -> Result<Ask, Refusal> {
         let lines = body.lines.into_iter().map(LineAsk::try_from).collect::<Result<_, _>>()?;
         Ok(Ask {
-            key: None,
+            key: body.key,
             scope: body.scope,
             class: body.class,
             priority: body.priority,
@@ -180,7 +184,7 @@ pub struct SettleBody {
 }
 
 /// What was used of one kind.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsedBody {
     /// Name of the kind.
@@ -212,16 +216,16 @@ pub struct StrategyBody {
     pub plugin: String,
 }
 
-mod fence {
+pub(crate) mod fence {
     //! A fence as digits.
     use super::{Fence, text};
     use serde::{Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(fence: &Fence, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(fence: &Fence, to: S) -> Result<S::Ok, S::Error> {
         text::serialize(&fence.0, to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fence, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fence, D::Error> {
         text::deserialize(from).map(Fence)
     }
 }
