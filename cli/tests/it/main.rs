@@ -9,6 +9,7 @@ mod nested;
 mod plugins;
 mod restart;
 mod run;
+mod siege;
 mod simulate;
 mod tables;
 mod time;

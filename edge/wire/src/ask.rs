@@ -74,16 +74,32 @@ fn one() -> String {
 
 /// Digits, quoted or not.
 fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Number(serde_json::Number),
-        Text(String),
+    from.deserialize_any(Digits)
+}
+
+struct Digits;
+
+impl serde::de::Visitor<'_> for Digits {
+    type Value = String;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an amount as digits, as in \"1000\"")
     }
-    match Either::deserialize(from) {
-        Ok(Either::Number(number)) => Ok(number.to_string()),
-        Ok(Either::Text(text)) => Ok(text),
-        Err(_) => Err(serde::de::Error::custom("an amount is digits, as in \"1000\"")),
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Operations in one batch at most.
 pub const OPERATIONS_MAX: usize = bursar_interface::bound::BATCH_MAX;
 
-/// `POST /v1/batch`: operations that are carried out in their order.
+/// `POST /v1/batch`: operations that enter the engine in their order, at one moment where they fit into one of
+/// its batches: what they give back is there for what they ask for, wherever in the list it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchBody {
