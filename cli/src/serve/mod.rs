@@ -63,6 +63,9 @@ const CALL_MAX: Duration = Duration::from_secs(2);
 /// there is much to do.
 const DOOR_THREADS: usize = 1;
 
+/// Looks at what may be long, as all claims or many events, that are taken at once.
+const LENGTHY_MAX: usize = 4;
+
 /// What was said on the command line.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -275,7 +278,7 @@ fn door(
     desk: &JoinHandle<Result<(), bursar_journal::Error>>,
 ) -> Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(DOOR_THREADS).enable_all().build()?;
+    let runtime = runtime.worker_threads(DOOR_THREADS).max_blocking_threads(LENGTHY_MAX).enable_all().build()?;
     runtime.block_on(async {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let closing = move || {

@@ -66,8 +66,8 @@ fn cpu_ns(daemon: &Daemon) -> u64 {
 
 #[test]
 fn a_full_house_lets_those_look_in_who_administer() {
-    let daemon = Daemon::with(Setup { files: Some(120), ..Setup::default() });
-    let crowd: Vec<UnixStream> = (0..110).filter_map(|_| UnixStream::connect(daemon.socket()).ok()).collect();
+    let daemon = Daemon::with(Setup { files: Some(200), ..Setup::default() });
+    let crowd: Vec<UnixStream> = (0..150).filter_map(|_| UnixStream::connect(daemon.socket()).ok()).collect();
     watched(&daemon, || {
         let until = Instant::now() + SIEGE;
         // More keep coming, and say nothing.
