@@ -1,5 +1,6 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
 mod bad;
+mod batch;
 mod daemon;
 mod disk;
 mod door;
@@ -12,6 +13,7 @@ mod nested;
 mod plugins;
 mod restart;
 mod run;
+mod siege;
 mod signals;
 mod simulate;
 mod tables;
