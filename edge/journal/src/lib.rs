@@ -9,6 +9,8 @@
 //! | `answered` | how far answers were given, so that a journal that came back short is noticed |
 //! | `ballast` | room that is given up when the disk is full, so that releases can still be written |
 //! | `lock` | one daemon per directory |
+//! | `damaged-N`, `form-F-N`, `unread-N` | checkpoints that were put aside: not what was written, of another form, not read by the host |
+//! | `lost-N` | the rows as they were when an operator accepted that some are lost |
 //!
 //! [`Journal`] is the one writer; [`Follower`] reads beside it; [`verify`] looks without touching; [`backup`]
 //! copies the whole.

@@ -56,28 +56,9 @@ pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> 
     }
     let mut conn = schema::open_writer(place)?;
     let (base, mut passed_over) = newest(place)?;
-    let start = after(base.as_ref());
-    let (end, batches) = match schema::version(&conn, &place.database)? {
-        0 => (start, 0),
-        schema => {
-            sound(&conn, place)?;
-            begins(&conn, place, schema)?;
-            let verified = row::verify(&conn, &place.database, start);
-            // Without a checkpoint of another form the rows before it would not be missed.
-            let form = passed_over.iter().position(|why| matches!(why, Error::Form { .. }));
-            match (verified, form) {
-                (Err(Error::Damaged { .. }), Some(at)) if base.is_none() => {
-                    return Err(passed_over.swap_remove(at));
-                }
-                (verified, _) => verified?,
-            }
-        }
-    };
-    let gap = match (&base, schema::version(&conn, &place.database)?) {
-        (Some(base), schema @ 1..) => gap(&conn, place, base, schema)?,
-        _ => None,
-    };
-    let mark = prove(place, options, found, (gap.unwrap_or(end.next), start.next), &mut notes)?;
+    let (end, batches, gap) = rows(&conn, place, base.as_ref(), &mut passed_over)?;
+    let reached = after(base.as_ref()).next;
+    let mark = prove(place, options, found, (gap.unwrap_or(end.next), reached), &mut notes)?;
     passed_over.iter().try_for_each(|why| put_aside(place, why, &mut notes))?;
     schema::settle(&mut conn, place)?;
     if let (Some(_), Some(base)) = (gap, &base) {
@@ -94,6 +75,32 @@ pub(crate) fn recover(place: &Place, options: &Options) -> Result<Ready, Error> 
     let checkpoint = base.map(|base| base.checkpoint);
     let recovered = Recovered { checkpoint, next_seq: end.next, batches, epoch: mark.epoch, ballast, notes };
     Ok(Ready { conn, sidecar, end, recovered })
+}
+
+/// Verifies the rows after a checkpoint: where they end, how many they are, and where those before it end if they
+/// do not go up to it.
+fn rows(
+    conn: &Connection,
+    place: &Place,
+    base: Option<&Sealed>,
+    passed_over: &mut Vec<Error>,
+) -> Result<(Chain, u64, Option<u64>), Error> {
+    let start = after(base);
+    let schema = schema::version(conn, &place.database)?;
+    if schema == 0 {
+        return Ok((start, 0, (start.next > 0).then_some(0)));
+    }
+    sound(conn, place)?;
+    begins(conn, place, schema)?;
+    let verified = row::verify(conn, &place.database, start);
+    // Without a checkpoint of another form the rows before it would not be missed.
+    let form = passed_over.iter().position(|why| matches!(why, Error::Form { .. }));
+    let (end, batches) = match (verified, form) {
+        (Err(Error::Damaged { .. }), Some(at)) if base.is_none() => return Err(passed_over.swap_remove(at)),
+        (verified, _) => verified?,
+    };
+    let gap = base.map_or(Ok(None), |base| gap(conn, place, base, schema))?;
+    Ok((end, batches, gap))
 }
 
 /// Where the rows go on after a checkpoint, or begin without one.

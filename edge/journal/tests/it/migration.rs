@@ -166,6 +166,23 @@ fn rows_that_are_lost_before_a_checkpoint_are_missed_though_the_state_is_whole()
     assert!(verify(dir.path()).expect("a look").sound());
 }
 
+#[test]
+fn a_database_that_is_gone_is_missed_though_the_state_is_whole() {
+    let dir = tempdir().expect("a folder");
+    let (mut journal, _) = open(dir.path());
+    fill(&mut journal, 9);
+    assert!(journal.checkpoint(9, Time(9), "state").expect("begun"));
+    journal.close().expect("closed");
+    fs::remove_file(dir.path().join("journal.sqlite")).expect("lost");
+    let opened = Journal::open(dir.path(), options()).map(drop).expect_err("missed");
+    assert!(matches!(opened, Error::Truncated { recovered: 0, answered: 9, .. }), "{opened}");
+    let accept = Options { accept_loss: true, ..options() };
+    let (mut journal, _) = Journal::open(dir.path(), accept).expect("accepted");
+    fill(&mut journal, 11);
+    drop(journal);
+    assert_eq!(replayed(&open(dir.path()).0, 0), [9, 10]);
+}
+
 /// Says of the last row that it is in another form, with a checksum that is right.
 fn reform(dir: &Path, kind: u32) {
     let conn = Connection::open(dir.join("journal.sqlite")).expect("a database");
