@@ -183,12 +183,9 @@ fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>) {
     if stopped(command.as_raw_pid().unsigned_abs()) {
         stop();
     }
-    if group != getpgrp() {
-        if let Some(terminal) =
-            terminal.filter(|its| had == Some(group) && its.foreground() == Some(getpgrp()))
-        {
-            terminal.give(group);
-        }
+    let has_back = |its: &&Terminal| had == Some(group) && its.foreground() == Some(getpgrp());
+    if let Some(terminal) = terminal.filter(has_back).filter(|_| group != getpgrp()) {
+        terminal.give(group);
     }
     // Its whole group was stopped; one that goes on already is not disturbed.
     if stopped(command.as_raw_pid().unsigned_abs()) {
