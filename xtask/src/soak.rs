@@ -78,13 +78,13 @@ pub fn run(minutes: f64) -> Result<()> {
         runs.load(Ordering::Relaxed)
     );
     daemon.stop()?;
-    let enough = (minutes * CYCLES_PER_MINUTE_MIN) as u64;
-    let done = cycles.load(Ordering::Relaxed);
-    ensure!(minutes < JUDGED_MINUTES || done >= enough, "{done} cycles are too few to judge by, of {enough}");
     ensure!(last.rss_kib <= first.rss_kib + first.rss_kib * GROWTH.0 / 100 + GROWTH.1, "memory grows");
     ensure!(last.files <= first.files + MORE, "files grow");
     ensure!(last.threads <= first.threads + MORE, "threads grow");
     ensure!(last.cells <= first.cells + MORE, "cells grow");
+    let enough = (minutes * CYCLES_PER_MINUTE_MIN) as u64;
+    let done = cycles.load(Ordering::Relaxed);
+    ensure!(minutes < JUDGED_MINUTES || done >= enough, "{done} cycles are too few to judge by, of {enough}");
     Ok(())
 }
 
