@@ -4,16 +4,19 @@
 //! Signals are taken from a descriptor. No arrangement is made that a child could inherit, so one that
 //! is ignored here, as under `nohup`, is ignored by the command too.
 use super::run::REFUSED;
-use nix::sys::{
-    signal::{SigSet, SigmaskHow, Signal},
-    signalfd::SignalFd,
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{SigSet, SigmaskHow, Signal},
+        signalfd::SignalFd,
+    },
 };
 use rustix::process::{Pid, Signal as Sent, getpgid, getpgrp, getpid, kill_process};
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Signals that are heard.
@@ -36,6 +39,9 @@ const FROM_KERNEL: i32 = 0x80;
 /// How long a grant that is on its way already is waited for before this command leaves: one that is
 /// missed is held for nobody until it runs out.
 const ON_ITS_WAY: Duration = Duration::from_millis(50);
+/// A signal so soon after the command's end is the one that ended the command; a later one is for us, and
+/// we leave before everything is given back: the daemon goes on with that.
+const SAME_KEY: Duration = Duration::from_millis(500);
 
 /// How far `bursar run` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +52,8 @@ pub enum Stage {
     Withdrawn,
     /// The command is there, at its gate or past it.
     Running(Pid),
-    /// The command ended, and everything is being given back.
-    Leaving(u8),
+    /// The command ended with this code, and everything is being given back since then.
+    Leaving(u8, Instant),
 }
 
 /// The stage, shared with the thread that hears signals.
@@ -86,7 +92,7 @@ impl Attendant {
 
     /// The command has ended, or will never be.
     pub fn leave(&self, code: u8) {
-        *self.lock() = Stage::Leaving(code);
+        *self.lock() = Stage::Leaving(code, Instant::now());
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
@@ -95,10 +101,16 @@ impl Attendant {
 
     fn attend(&self, signals: &SignalFd) {
         loop {
-            // A broken descriptor would mean that nothing is heard any more; nothing else breaks.
-            let Ok(Some(info)) = signals.read_signal() else { continue };
-            let Ok(signal) = Signal::try_from(info.ssi_signo as i32) else { continue };
-            self.answer(signal, info.ssi_code == FROM_KERNEL);
+            match signals.read_signal() {
+                Ok(Some(info)) => {
+                    if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
+                        self.answer(signal, info.ssi_code == FROM_KERNEL);
+                    }
+                }
+                Ok(None) | Err(Errno::EINTR) => {}
+                // Nothing will be heard any more, and nothing else breaks.
+                Err(_) => return,
+            }
         }
     }
 
@@ -111,8 +123,10 @@ impl Attendant {
                 // It was granted since.
                 false => self.answer(signal, from_kernel),
             },
-            Stage::Leaving(code) if ends(signal) => std::process::exit(code.into()),
-            Stage::Waiting | Stage::Leaving(_) | Stage::Withdrawn => {}
+            Stage::Leaving(code, since) if ends(signal) && since.elapsed() > SAME_KEY => {
+                std::process::exit(code.into())
+            }
+            Stage::Waiting | Stage::Leaving(..) | Stage::Withdrawn => {}
         }
     }
 

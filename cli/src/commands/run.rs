@@ -178,23 +178,20 @@ fn follow(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>) -> IoRes
 fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>) {
     let group = getpgid(Some(command)).unwrap_or(getpgrp());
     let had = terminal.and_then(Terminal::foreground);
-    tenancy.pause();
-    // It may have been told to go on meanwhile.
-    if stopped(command.as_raw_pid().unsigned_abs()) {
-        stop();
-    }
-    if group != getpgrp() {
-        if let Some(terminal) =
-            terminal.filter(|its| had == Some(group) && its.foreground() == Some(getpgrp()))
-        {
+    tenancy.pause(|| {
+        // It may have been told to go on meanwhile.
+        if stopped(command.as_raw_pid().unsigned_abs()) {
+            stop();
+        }
+        let has_back = |its: &&Terminal| had == Some(group) && its.foreground() == Some(getpgrp());
+        if let Some(terminal) = terminal.filter(has_back).filter(|_| group != getpgrp()) {
             terminal.give(group);
         }
-    }
-    // Its whole group was stopped; one that goes on already is not disturbed.
-    if stopped(command.as_raw_pid().unsigned_abs()) {
-        let _ = kill_process_group(group, Signal::CONT);
-    }
-    tenancy.resume();
+        // Its whole group was stopped; one that goes on already is not disturbed.
+        if stopped(command.as_raw_pid().unsigned_abs()) {
+            let _ = kill_process_group(group, Signal::CONT);
+        }
+    });
 }
 
 fn exit_code(status: WaitStatus) -> u8 {

@@ -97,18 +97,18 @@ impl Tenancy {
         }
     }
 
-    /// The command was stopped, and this one is about to be. What cannot be told now cannot be helped.
-    pub fn pause(&self) {
-        self.hang_up();
+    /// Keeps the lease of a command that was stopped, as by Ctrl-Z, while this process stops as well:
+    /// `stopped` returns when both go on. What cannot be told now cannot be helped.
+    pub fn pause(&self, stopped: impl FnOnce()) {
+        // No renewal that is due in this moment makes it short again.
+        let mut client = self.client();
+        *client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
         let ttl = Some(STOPPED_TTL.into());
-        let mut client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
         let _ = self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl });
-    }
-
-    /// The command goes on.
-    pub fn resume(&self) {
-        let mut client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
+        *client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
+        stopped();
         let _ = self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None });
+        *client = Client::new(&self.socket);
     }
 
     /// Gives everything back and waits until it is, as far as that goes.

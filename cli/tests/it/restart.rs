@@ -17,7 +17,7 @@ fn after_a_kill_the_work_goes_on_under_the_same_lease() {
         .stdout(std::process::Stdio::piped())
         .spawn();
     daemon.eventually("it runs", || daemon.claim("1")["pids"][0].is_number());
-    let before = daemon.claim("1");
+    let before = daemon.await_phase("1", "held");
     daemon.kill();
     assert!(runs(before["pids"][0].as_u64().expect("a pid") as u32), "the work goes on");
     daemon.start();

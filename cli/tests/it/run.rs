@@ -160,8 +160,8 @@ fn a_daemon_is_started_for_whoever_needs_one_and_leaves() {
     assert!(forbidden.code == 125 && forbidden.err.contains("Unreachable"), "{forbidden:?}");
     assert_eq!(told(command(&["claim", "--no-autostart", "--cpu", "1"])).code, 5);
     assert_eq!(told(command(&["get", "claims"])).code, 5);
-    // Two starters at once: one daemon.
-    let starters: Vec<_> = (0..2)
+    // Starters at once: one daemon.
+    let starters: Vec<_> = (0..8)
         .map(|_| command(&["run", "--cpu", "0.1", "--", "true"]).stderr(Stdio::piped()).spawn().expect("run"))
         .collect();
     let outputs: Vec<_> = starters.into_iter().map(|run| run.wait_with_output().expect("ended")).collect();

@@ -154,21 +154,21 @@ fn ctrl_z_stops_the_command_and_gives_the_shell_back() {
     let daemon = Daemon::plain();
     let file = daemon.scratch.path().join("pid");
     let mut screen = Screen::shell(&daemon);
-    let run = "$B run --cpu 0.2 --ttl 1s -- sh -c";
+    let run = "$B run --cpu 0.2 --ttl 3s -- sh -c";
     screen.type_in(&format!("{run} 'echo $$ > {}; exec sleep 1000'\n", file.display()));
     let command = number_in(&file);
-    for round in 0..2 {
+    for (round, longer) in [Duration::from_millis(4500), Duration::ZERO].into_iter().enumerate() {
         screen.type_in(CTRL_Z);
         screen.type_in(&format!("echo prompt-$((1+{round}))\n"));
         screen.expect(&format!("prompt-{}", 1 + round));
         daemon.eventually("the command is stopped", || state(command) == 'T');
         // Longer than the lease lasts without renewal, and nobody renews.
-        sleep(Duration::from_millis(1800));
+        sleep(longer);
         assert_eq!(daemon.claim("1")["phase"], "held", "round {round}");
         screen.type_in("fg\n");
         daemon.eventually("the command goes on", || "SR".contains(state(command)));
         // It renews again.
-        sleep(Duration::from_millis(1800));
+        sleep(longer);
         assert_eq!(daemon.claim("1")["phase"], "held", "round {round}");
     }
     screen.type_in(CTRL_C);

@@ -18,7 +18,7 @@ fn a_disk_that_takes_seconds_delays_answers_and_nothing_else() {
 }
 
 #[test]
-#[ignore = "slow: takes a minute and a half"]
+#[ignore = "slow: takes half a minute"]
 fn a_disk_that_takes_half_a_minute_delays_answers_and_nothing_else() {
     a_slow_disk(Duration::from_secs(30));
 }

@@ -1,6 +1,7 @@
 //! Real processes in real control groups, and the same without any where there are none.
 mod gate;
 mod grouped;
+mod warmth;
 mod weak;
 
 use bursar_enforce::{Cell, Hierarchy, Progress, Reclaim, identify};
