@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use std::{fmt::Write, fs, path::PathBuf, process::Stdio};
 
 /// Packages whose libraries are shipped.
-pub const SHIPPED: [&str; 7] =
-    ["alloc-fit", "qos-batch", "qos-class", "metric-host", "res-host", "res-lock", "res-port"];
+pub const SHIPPED: [&str; 8] =
+    ["alloc-fit", "qos-batch", "qos-class", "metric-host", "res-host", "res-lock", "res-meter", "res-port"];
 /// Badly behaved plugins, for tests only.
 const CHAOS: &str = "chaos";
 /// The list of trusted libraries, as the loader reads it.

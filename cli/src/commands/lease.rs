@@ -23,8 +23,10 @@ pub fn settle(context: &Context, settle: &Settle) -> Outcome {
             Failed::usage(format!("{text:?} has no amount"))
                 .hint("write it as KIND=AMOUNT, as in memory=512M")
         })?;
+        let (resource, pool) =
+            resource.split_once(':').map_or((resource, None), |(kind, pool)| (kind, Some(pool.to_owned())));
         let amount = quantity(resource, amount).map_err(Failed::usage)?.to_string();
-        Ok(UsedBody { resource: resource.into(), pool: None, amount })
+        Ok(UsedBody { resource: resource.into(), pool, amount })
     });
     let used = used.collect::<Result<Vec<_>, Failed>>()?;
     post(context, &format!("/v1/claims/{id}/settle"), &SettleBody { fence, used })

@@ -61,7 +61,13 @@ impl Desk {
         self.journal.answered(batch.next_seq())?;
         for event in &batch.events {
             if let What::Refused(refusal) = &event.what {
-                tracing::error!(%refusal, "something that was set is refused");
+                let told = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
+                anyhow::ensure!(
+                    !told.is_some_and(|input| of_the_config(&input.body)),
+                    "config: {refusal}; {}",
+                    refusal.hint
+                );
+                tracing::error!(%refusal, "something that was found is refused");
             }
         }
         Ok(Committed { replies: Vec::new(), batch })
@@ -212,6 +218,15 @@ fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
         Reply { inputs: bodies.len(), to: reply }.refuse(&storage_full());
     }
     kept
+}
+
+/// Whether an operator said so, and not what was found on the host.
+fn of_the_config(body: &Command) -> bool {
+    match body {
+        Command::SetPool(pool) => pool.node.is_none(),
+        Command::SetQuota(_) | Command::SetScope(_) => true,
+        _ => false,
+    }
 }
 
 fn grows(body: &Command) -> bool {

@@ -124,14 +124,17 @@ impl Host {
 fn never_granted(closed: &Closed) -> Refusal {
     let (claim, waited_ms) = (closed.claim, closed.closed_at.0.saturating_sub(closed.asked_at.0) / 1_000_000);
     let why = closed.reason.unwrap_or(Reason::InsufficientCapacity);
+    let retry_ns = closed.retry_at.0.checked_sub(closed.closed_at.0);
     match closed.ending {
         Ending::WaitExpired if waited_ms == 0 => {
             Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
                 .hint("wait for it with --wait 30s, or see `bursar get pools`")
+                .after(retry_ns)
         }
         Ending::WaitExpired => {
             Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
                 .hint("wait longer, ask for less, or see `bursar get claims` for who holds it")
+                .after(retry_ns)
         }
         other => Refusal::new(
             Reason::LeaseExpired,

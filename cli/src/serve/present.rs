@@ -221,6 +221,8 @@ impl Present<'_> {
             reserved: view.pools.reserved[p],
             held: view.pools.held[p],
             quarantined: view.pools.quarantined[p],
+            spent: view.pools.spent[p],
+            period_ms: period_ms(view.pools.period[p]),
         })
         .collect()
     }
@@ -260,17 +262,25 @@ impl Present<'_> {
     /// Bounds, as far as the principal may see them.
     pub fn quotas(&self, by: &Principal) -> Vec<wire::Quota> {
         let (books, view) = (self.engine.books(), self.engine.view());
-        let rows = (0..view.quotas.len()).filter(|&q| view.quotas.id[q] != 0);
+        let bounded = |limit: u64| Some(limit).filter(|limit| *limit != u64::MAX);
+        let rows = (0..view.quotas.len()).filter(|&q| view.quotas.set[q] != 0);
         rows.map(|q| wire::Quota {
             scope: books.scope_path(view.quotas.scope[q]).to_string(),
             resource: books.spec(view.quotas.resource[q]).name.clone(),
             guaranteed: view.quotas.guaranteed[q],
-            limit: Some(view.quotas.limit[q]).filter(|limit| *limit != u64::MAX),
-            charged: view.quotas.charged[q],
+            limit: bounded(view.quotas.limit[q]),
+            charged: books.level(q as Row),
+            borrow_limit: bounded(view.quotas.borrow_limit[q]),
+            lend_limit: bounded(view.quotas.lend_limit[q]),
+            period_ms: period_ms(view.quotas.period[q]),
         })
         .filter(|quota| may_see(by, &quota.scope))
         .collect()
     }
+}
+
+fn period_ms(period_ns: u64) -> Option<u64> {
+    (period_ns > 0).then_some(period_ns / 1_000_000)
 }
 
 fn shape_name(shape: Shape) -> &'static str {

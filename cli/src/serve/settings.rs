@@ -19,6 +19,10 @@ pub struct Settings {
     pub strategy: Strategy,
     /// Where plugins come from and what they may.
     pub plugins: Plugins,
+    /// Supplies that no driver finds: rates, budgets, licences.
+    pub pool: Vec<Pool>,
+    /// Weights of scopes.
+    pub scope: Vec<Scope>,
     /// Bounds of scopes.
     pub quota: Vec<Quota>,
     /// How leases are enforced.
@@ -77,6 +81,30 @@ impl Default for Plugins {
     }
 }
 
+/// A supply that is not on any node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pool {
+    /// Kind.
+    pub resource: String,
+    /// Its name, as in `tokens:NAME`.
+    pub name: String,
+    /// How much there is, as `8`, or how much comes back in which time, as `50k/m`.
+    pub capacity: String,
+    /// Of a rate: how much may be spent at once; what comes back in a whole period if left out.
+    pub burst: Option<String>,
+}
+
+/// A scope's share.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scope {
+    /// Its path.
+    pub path: String,
+    /// Share of its parent relative to its siblings, from 1.
+    pub weight: u32,
+}
+
 /// A bound of a scope.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -85,8 +113,14 @@ pub struct Quota {
     pub scope: String,
     /// Kind.
     pub resource: String,
-    /// What the scope and its children may hold together, as `4` or `8G`.
+    /// What the scope and its children may hold together, as `4` or `8G`, or spend in a time, as `5usd/d`.
     pub limit: Option<String>,
+    /// Of a rate: how much may be spent at once.
+    pub burst: Option<String>,
+    /// What may be borrowed above the guarantee.
+    pub borrow_limit: Option<String>,
+    /// What of the guarantee may be lent to siblings while it is free.
+    pub lend_limit: Option<String>,
     /// What the scope can always have.
     pub guaranteed: Option<String>,
 }

@@ -2,7 +2,11 @@
 use super::settings::Settings;
 use anyhow::{Result, anyhow};
 use bursar_engine::Engine;
-use bursar_interface::{Command, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, ResourceSpec, Row, Supply};
+use bursar_interface::{
+    Amount, Command, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ResourceSpec, Row, ScopeSpec,
+    Supply,
+};
+use bursar_wire::{per_time, quantity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of this node.
@@ -28,23 +32,53 @@ pub fn commands(
     let supplies = corrected(settings, supplies, &known)?;
     commands.extend(gone(engine, &node, &supplies));
     commands.extend(supplies.into_iter().map(|supply| pool(&node, supply)).map(Command::SetPool));
-    for quota in &settings.quota {
-        let read = |text: &Option<String>| match text {
-            Some(text) => bursar_wire::quantity(&quota.resource, text).map(Some),
-            None => Ok(None),
-        };
-        let bad = |why: String| anyhow!("config: quota of {:?}: {why}", quota.scope);
-        commands.push(Command::SetQuota(QuotaSpec {
-            scope: quota.scope.clone(),
-            resource: quota.resource.clone(),
-            guaranteed: read(&quota.guaranteed).map_err(bad)?.unwrap_or(0),
-            limit: read(&quota.limit).map_err(bad)?,
-            borrow_limit: None,
-            lend_limit: None,
-            ..QuotaSpec::default()
-        }));
+    for set in &settings.pool {
+        let floating =
+            floating(set).map_err(|why| anyhow!("config: pool {}:{}: {why}", set.resource, set.name))?;
+        commands.push(Command::SetPool(floating));
+    }
+    commands.extend(
+        settings
+            .scope
+            .iter()
+            .map(|scope| Command::SetScope(ScopeSpec { path: scope.path.clone(), weight: scope.weight })),
+    );
+    for set in &settings.quota {
+        let bound = bound(set).map_err(|why| anyhow!("config: quota of {:?}: {why}", set.scope))?;
+        commands.push(Command::SetQuota(bound));
     }
     Ok(commands)
+}
+
+/// A pool of the config, which is on no node.
+fn floating(set: &super::settings::Pool) -> Result<PoolSpec, String> {
+    let (capacity, period_ns) = per_time(&set.resource, &set.capacity)?;
+    let burst = amount(&set.resource, &set.burst)?.unwrap_or(0);
+    let (resource, name) = (set.resource.clone(), set.name.clone());
+    let refill = Refill { period_ns, burst, ..Refill::default() };
+    Ok(PoolSpec { resource, name, capacity, refill, ..PoolSpec::default() })
+}
+
+/// A quota of the config.
+fn bound(set: &super::settings::Quota) -> Result<QuotaSpec, String> {
+    let limit = set.limit.as_ref().map(|text| per_time(&set.resource, text)).transpose()?;
+    Ok(QuotaSpec {
+        scope: set.scope.clone(),
+        resource: set.resource.clone(),
+        guaranteed: amount(&set.resource, &set.guaranteed)?.unwrap_or(0),
+        limit: limit.map(|(limit, _)| limit),
+        borrow_limit: amount(&set.resource, &set.borrow_limit)?,
+        lend_limit: amount(&set.resource, &set.lend_limit)?,
+        refill: Refill {
+            period_ns: limit.map_or(0, |(_, period_ns)| period_ns),
+            burst: amount(&set.resource, &set.burst)?.unwrap_or(0),
+            ..Refill::default()
+        },
+    })
+}
+
+fn amount(resource: &str, text: &Option<String>) -> Result<Option<Amount>, String> {
+    text.as_ref().map(|text| quantity(resource, text)).transpose()
 }
 
 fn pool(node: &str, supply: Supply) -> PoolSpec {

@@ -88,6 +88,15 @@ fn places_and_configs_that_cannot_be_used() {
     says(&serve(scratch.path(), &["--config", &path("mana.toml"), "--state", &path("s")]), 1, "mana");
     fs::write(path("amount.toml"), "[node.capacity]\ncpu = \"lots\"\n").expect("written");
     says(&serve(scratch.path(), &["--config", &path("amount.toml"), "--state", &path("s")]), 1, "lots");
+    let pool = "[[pool]]\nresource = \"tokens\"\nname = \"acct\"\ncapacity = ";
+    fs::write(path("rate.toml"), format!("{pool}\"50k\"\n")).expect("written");
+    says(&serve(scratch.path(), &["--config", &path("rate.toml"), "--state", &path("s")]), 1, "50k/m");
+    fs::write(path("year.toml"), format!("{pool}\"50k/y\"\n")).expect("written");
+    says(
+        &serve(scratch.path(), &["--config", &path("year.toml"), "--state", &path("s")]),
+        1,
+        "s, m, h, d or w",
+    );
     says(
         &serve(scratch.path(), &["--plugins", &path("nowhere"), "--state", &path("s")]),
         1,

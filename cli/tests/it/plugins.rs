@@ -59,6 +59,8 @@ fn shipped_libraries_run_inline_and_strangers_in_a_child() {
             ("qos", "class", "qos-class"),
             ("metric", "host", "metric-host"),
             ("resource", "lock", "res-lock"),
+            ("resource", "tokens", "res-meter"),
+            ("resource", "usd", "res-meter"),
             ("resource", "port", "res-port"),
             ("driver", "port", "res-port"),
         ] {
@@ -213,8 +215,16 @@ fn verify(library: &Path) -> crate::daemon::Told {
 
 #[test]
 fn libraries_are_verified_plugin_by_plugin() {
-    for library in ["alloc_fit", "qos_batch", "qos_class", "res_host", "res_lock", "res_port", "metric_host"]
-    {
+    for library in [
+        "alloc_fit",
+        "qos_batch",
+        "qos_class",
+        "res_host",
+        "res_lock",
+        "res_meter",
+        "res_port",
+        "metric_host",
+    ] {
         let told = verify(&first_party().join(format!("lib{library}.so")));
         assert_eq!(told.code, 0, "{library}: {told:?}");
         assert!(told.json()["plugins"].as_array().is_some_and(|all| !all.is_empty()));

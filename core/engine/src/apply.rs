@@ -199,6 +199,7 @@ impl Engine {
             priority: tables.claims.priority[c],
             ending,
             reason: Reason::of(tables.claims.reason[c]),
+            retry_at: Time(tables.claims.retry_at[c]),
             asked_at: Time(tables.claims.asked_at[c]),
             closed_at: self.books.at(),
             lines: Vec::new(),

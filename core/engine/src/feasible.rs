@@ -1,7 +1,7 @@
 //! Whether a claim could ever fit: tried once per shape on an idle fleet, and remembered until the
 //! supply changes, so that no ask scans the nodes twice.
 use crate::shape::Shape;
-use bursar_interface::{Amount, NONE, Row, View};
+use bursar_interface::{Amount, NONE, Row, Shape as Counted, View};
 use bursar_pool::{Books, Spread, Wanted};
 use std::{collections::HashMap, hash::BuildHasherDefault};
 
@@ -66,9 +66,11 @@ fn on(view: &View<'_>, lines: &[Wanted], node: Row) -> bool {
     lines.iter().all(|line| {
         let here = pools(view, line, node).find(|&pool| {
             let taken: Amount = used.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
-            let labels = view.pools.labels[pool as usize];
-            view.pools.capacity[pool as usize] >= taken + line.amount
-                && (line.models == 0 || labels & line.models != 0)
+            let (p, labels) = (pool as usize, view.pools.labels[pool as usize]);
+            // Of a rate no more than so much is ever there at once.
+            let rate = view.resources.shape[line.resource as usize] == Counted::Rate as u32;
+            let most = if rate { view.pools.offered[p] } else { view.pools.capacity[p] };
+            most >= taken + line.amount && (line.models == 0 || labels & line.models != 0)
         });
         here.is_some_and(|pool| {
             used.push((pool, line.amount));

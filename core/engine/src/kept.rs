@@ -39,6 +39,8 @@ pub struct Closed {
     pub ending: Ending,
     /// Why it was waiting, if it never got anything.
     pub reason: Option<Reason>,
+    /// When what it waited for would have come back by itself; [`Time`] 0 where that cannot be told.
+    pub retry_at: Time,
     /// When it was asked.
     pub asked_at: Time,
     /// When it went.

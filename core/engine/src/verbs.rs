@@ -5,9 +5,12 @@ use crate::{
     engine::Tape,
 };
 use bursar_interface::{
-    ClaimId, Command, Ending, Fence, NodeSpec, Phase, PoolSpec, Principal, QuotaSpec, Reason, Refusal,
-    ResourceSpec, Row, What,
-    bound::{AMOUNT_MAX, LABELS_MAX, NAME_BYTES_MAX, NODES_MAX, POOLS_MAX, RESOURCES_MAX, TTL_NS_MAX},
+    ClaimId, Command, Ending, Fence, NodeSpec, Phase, PoolSpec, Principal, QuotaSpec, Reason, Refill,
+    Refusal, ResourceSpec, Row, Shape, What,
+    bound::{
+        AMOUNT_MAX, LABELS_MAX, NAME_BYTES_MAX, NODES_MAX, PERIOD_NS_MAX, POOLS_MAX, RESOURCES_MAX,
+        TTL_NS_MAX,
+    },
 };
 
 /// Processes attached to one lease at most.
@@ -27,6 +30,12 @@ impl Engine {
             Command::Renew { claim, fence, ttl_ns } => self.renew(cause, tape, by, (*claim, *fence), *ttl_ns),
             Command::Settle { claim, fence, used } => {
                 self.fenced(by, *claim, *fence)?;
+                if let Some(much) = used.iter().find(|used| used.amount > AMOUNT_MAX) {
+                    return bad(
+                        &format!("{} of {} cannot be counted", much.amount, much.resource),
+                        &format!("at most {AMOUNT_MAX}"),
+                    );
+                }
                 if let Some(unknown) = used.iter().find(|used| self.books.resource(&used.resource).is_none())
                 {
                     return Err(Refusal::new(
@@ -257,6 +266,7 @@ impl Engine {
         if let Some(node) = spec.node.as_ref().filter(|node| self.books.node(node).is_none()) {
             return bad(&format!("there is no node {node:?}"), "set the node first");
         }
+        self.check_refill(&spec.resource, &spec.refill)?;
         if spec.capacity > AMOUNT_MAX {
             return bad(
                 &format!("{} is beyond any capacity", spec.capacity),
@@ -278,11 +288,32 @@ impl Engine {
     ) -> Result<(), Refusal> {
         check_path(&spec.scope)?;
         self.check_kind(&spec.resource)?;
+        if spec.limit.is_some() {
+            self.check_refill(&spec.resource, &spec.refill)?;
+        }
         if spec.limit.is_some_and(|limit| limit < spec.guaranteed) {
             return bad("the limit is below the guarantee", "raise the limit or lower the guarantee");
         }
         self.emit(tape, cause, What::QuotaSet);
         Ok(())
+    }
+
+    /// Rates come back in some time, and what is held comes back from its holders.
+    fn check_refill(&self, resource: &str, refill: &Refill) -> Result<(), Refusal> {
+        let Some(row) = self.books.resource(resource) else { return Ok(()) };
+        match (self.books.spec(row).shape, refill.period_ns) {
+            (Shape::Rate, 0) => {
+                bad(&format!("{resource} flows back, and nothing says in which time"), "write it as 50k/m")
+            }
+            (Shape::Capacity | Shape::Unit, 1..) => bad(
+                &format!("{resource} is held and given back, and comes back by no time"),
+                "leave the time out",
+            ),
+            (_, period) if period > PERIOD_NS_MAX => {
+                bad("the time to come back in is too long", "at most a year")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_kind(&self, name: &str) -> Result<(), Refusal> {

@@ -40,3 +40,5 @@ pub const TTL_NS_DEFAULT: u64 = 3_600 * 1_000_000_000;
 pub const RESERVE_AFTER_NS: u64 = 30 * 1_000_000_000;
 /// How long a claim waits before it goes before all others of its tier, in nanoseconds (10 minutes).
 pub const STARVED_NS: u64 = 600 * 1_000_000_000;
+/// The longest time in which what is spent comes back, in nanoseconds (a year).
+pub const PERIOD_NS_MAX: u64 = 366 * 86_400 * 1_000_000_000;

@@ -85,12 +85,20 @@ pub struct Refusal {
     pub message: String,
     /// What would be right; empty where nothing helps.
     pub hint: String,
+    /// After which it can be granted if nobody else asks, in nanoseconds; `None` where that cannot be told.
+    pub retry_ns: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal with a message and no hint.
     pub fn new(reason: Reason, message: impl Into<String>) -> Refusal {
-        Refusal { reason, message: message.into(), hint: String::new() }
+        Refusal { reason, message: message.into(), hint: String::new(), retry_ns: None }
+    }
+
+    /// Adds after which time (ns) it is worth to ask again.
+    pub fn after(mut self, retry_ns: Option<u64>) -> Refusal {
+        self.retry_ns = retry_ns;
+        self
     }
 
     /// Adds what would be right.

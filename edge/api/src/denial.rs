@@ -101,7 +101,7 @@ impl Denial {
                 reason: self.reason.name().into(),
                 message: self.message.clone(),
                 hint: self.hint.clone(),
-                retry_after_ms: self.retry_after.map(|after| after.as_millis() as u64),
+                retry_after_ms: self.retry_after.map(in_ms),
             },
         }
     }
@@ -144,8 +144,9 @@ impl Denial {
 
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Denial {
-        let Refusal { reason, message, hint } = refusal;
+        let Refusal { reason, message, hint, retry_ns } = refusal;
         let retry_after = match reason {
+            _ if retry_ns.is_some() => retry_ns.map(Duration::from_nanos),
             Reason::QueueFull | Reason::RateLimited => Some(spread(SOON)),
             Reason::StorageFull => Some(spread(LATER)),
             _ => None,
@@ -171,6 +172,11 @@ impl IntoResponse for Denial {
         }
         response
     }
+}
+
+/// Whole milliseconds, never too early.
+fn in_ms(after: Duration) -> u64 {
+    after.as_nanos().div_ceil(1_000_000) as u64
 }
 
 /// Between one and two times as long, so that those who were sent away together do not come back

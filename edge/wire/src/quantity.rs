@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Kinds whose base unit is a thousandth of what people say: `--cpu 1.5` is 1500 millicores.
 const MILLI: [&str; 2] = ["cpu", "gpu"];
+/// Kinds whose base unit is a millionth of what people say: `usd=1.50` is 1,500,000 micro-dollars.
+const MICRO: [&str; 1] = ["usd"];
 /// Kinds counted in bytes, whose suffixes go by 1024.
 const BYTES: [&str; 2] = ["memory", "disk"];
 /// Decimals that are read; more than that is finer than any base unit.
@@ -31,6 +33,29 @@ pub fn quantity(resource: &str, text: &str) -> Result<Amount, String> {
         0 => bounded(resource, text, value / (scale * denominator)),
         _ => Err(format!("{text:?} is finer than what {resource} is counted in ({})", unit(resource))),
     }
+}
+
+/// An amount per time as people write it, in base units and nanoseconds: `50k/m`, `5usd/d`, `8G` (which
+/// never comes back by itself: 0).
+///
+/// # Errors
+/// Says what is wrong with the text and what would be right.
+pub fn per_time(resource: &str, text: &str) -> Result<(Amount, u64), String> {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let Some((amount, time)) = text.split_once('/') else { return Ok((quantity(resource, text)?, 0)) };
+    let seconds = match time {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => {
+            return Err(format!(
+                "{text:?} has no time to come back in; write it as 50k/m, with s, m, h, d or w"
+            ));
+        }
+    };
+    Ok((quantity(resource, amount)?, seconds * SECOND_NS))
 }
 
 /// An amount in base units as it stands in JSON: digits only.
@@ -61,7 +86,12 @@ fn too_much(resource: &str, text: &str) -> String {
 
 /// Numerator and denominator that turn the written number into base units.
 fn factor(resource: &str, suffix: &str) -> Option<(u128, u128)> {
-    let base = if MILLI.contains(&resource) { 1000 } else { 1 };
+    let base = match resource {
+        _ if MILLI.contains(&resource) => 1000,
+        _ if MICRO.contains(&resource) => 1_000_000,
+        _ => 1,
+    };
+    let suffix = if suffix == resource { "" } else { suffix };
     let bytes = BYTES.contains(&resource);
     let suffix = if bytes { suffix.trim_end_matches("iB").trim_end_matches(['B', 'i']) } else { suffix };
     let step: u128 = if bytes { 1024 } else { 1000 };
@@ -82,6 +112,7 @@ fn unit(resource: &str) -> &'static str {
         "cpu" => "millicores",
         "gpu" => "thousandths of a device",
         "memory" | "disk" => "bytes",
+        "usd" => "micro-dollars",
         _ => "pieces",
     }
 }
@@ -90,17 +121,24 @@ fn example(resource: &str) -> &'static str {
     match resource {
         "cpu" | "gpu" => "2, 1.5 or 250m",
         "memory" | "disk" => "512M, 1.5G or plain bytes",
+        "usd" => "5, 0.25 or 5usd",
         _ => "1, 20k or 3M",
     }
 }
 
 /// An amount of `resource` in base units as people like to read it.
 pub fn show(resource: &str, amount: Amount) -> String {
-    if MILLI.contains(&resource) {
-        let (whole, part) = (amount / 1000, amount % 1000);
+    let decimals = match resource {
+        _ if MILLI.contains(&resource) => 3,
+        _ if MICRO.contains(&resource) => 6,
+        _ => 0,
+    };
+    if decimals > 0 {
+        let unit = 10_u64.pow(decimals);
+        let (whole, part, width) = (amount / unit, amount % unit, decimals as usize);
         return match part {
             0 => whole.to_string(),
-            _ => format!("{whole}.{part:03}").trim_end_matches('0').to_owned(),
+            _ => format!("{whole}.{part:0width$}").trim_end_matches('0').to_owned(),
         };
     }
     if !BYTES.contains(&resource) || amount < 1024 {
@@ -144,6 +182,9 @@ mod tests {
             ("memory", "1000", 1000),
             ("pids", "20k", 20_000),
             ("port", "3", 3),
+            ("usd", "1.50", 1_500_000),
+            ("usd", "5usd", 5_000_000),
+            ("tokens", "20k", 20_000),
         ] {
             assert_eq!(quantity(resource, text), Ok(expected), "{resource} {text}");
         }
@@ -178,6 +219,16 @@ mod tests {
         assert_eq!(show("memory", (512 << 20) + 1), "512.0M");
         assert_eq!(show("memory", 12), "12");
         assert_eq!(show("pids", 20_000), "20000");
+        assert_eq!((show("usd", 1_500_000), show("usd", 13)), ("1.5".into(), "0.000013".into()));
+    }
+
+    #[test]
+    fn amounts_per_time_say_in_which() {
+        assert_eq!(per_time("tokens", "50k/m"), Ok((50_000, 60_000_000_000)));
+        assert_eq!(per_time("usd", "5usd/d"), Ok((5_000_000, 86_400_000_000_000)));
+        assert_eq!(per_time("memory", "8G"), Ok((8 << 30, 0)));
+        assert!(per_time("tokens", "50k/y").expect_err("no time").contains("s, m, h, d or w"));
+        assert!(per_time("tokens", "/m").expect_err("no amount").contains("no amount"));
     }
 
     #[test]

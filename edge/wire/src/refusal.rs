@@ -67,8 +67,9 @@ impl ErrorBody {
 }
 
 impl From<Refusal> for ErrorBody {
-    fn from(Refusal { reason, message, hint }: Refusal) -> ErrorBody {
-        ErrorBody { reason: reason.name().into(), message, hint, retry_after_ms: None }
+    fn from(Refusal { reason, message, hint, retry_ns }: Refusal) -> ErrorBody {
+        let retry_after_ms = retry_ns.map(|after| after.div_ceil(1_000_000));
+        ErrorBody { reason: reason.name().into(), message, hint, retry_after_ms }
     }
 }
 

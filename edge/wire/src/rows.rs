@@ -85,6 +85,11 @@ pub struct Pool {
     /// What came back without proof.
     #[serde(with = "text")]
     pub quarantined: u64,
+    /// What is spent and not yet back, of a rate or a budget.
+    #[serde(with = "text", default)]
+    pub spent: u64,
+    /// In which all of it comes back, in milliseconds; null for what never does by itself.
+    pub period_ms: Option<u64>,
 }
 
 /// A machine.
@@ -122,9 +127,17 @@ pub struct Quota {
     /// What the scope and its children may hold together; null for no limit.
     #[serde(with = "text::option")]
     pub limit: Option<u64>,
-    /// What they hold.
+    /// What they hold, and what they spent and is not yet back.
     #[serde(with = "text")]
     pub charged: u64,
+    /// What may be borrowed above the guarantee; null for no limit.
+    #[serde(with = "text::option", default)]
+    pub borrow_limit: Option<u64>,
+    /// What of the guarantee may be lent to siblings; null for all of it.
+    #[serde(with = "text::option", default)]
+    pub lend_limit: Option<u64>,
+    /// In which the limit comes back, in milliseconds; null for what never does by itself.
+    pub period_ms: Option<u64>,
 }
 
 /// A plugin that was found, used or not.

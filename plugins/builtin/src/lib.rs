@@ -8,6 +8,7 @@ use qos_batch as _;
 use qos_class as _;
 use res_host as _;
 use res_lock as _;
+use res_meter as _;
 use res_port as _;
 
 /// Every plugin that is linked in; calling it keeps the linker from leaving them out.
@@ -31,6 +32,9 @@ mod tests {
             (Role::Resource, "memory"),
             (Role::Resource, "pids"),
             (Role::Resource, "port"),
+            (Role::Resource, "requests"),
+            (Role::Resource, "tokens"),
+            (Role::Resource, "usd"),
             (Role::Driver, "host"),
             (Role::Driver, "port"),
             (Role::Qos, "class"),

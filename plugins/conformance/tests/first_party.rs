@@ -7,6 +7,7 @@ use qos_batch as _;
 use qos_class as _;
 use res_host as _;
 use res_lock as _;
+use res_meter as _;
 use res_port as _;
 
 #[test]
