@@ -24,7 +24,8 @@ pub(crate) fn round<F: FnMut() + Send>(clients: usize, make: impl Fn() -> F) -> 
     all.iter_mut().for_each(|client| client());
     let start = Instant::now();
     let mut took: Vec<Duration> = std::thread::scope(|scope| {
-        let running: Vec<_> = all.iter_mut().map(|client| scope.spawn(move || calls(start, client))).collect();
+        let running: Vec<_> =
+            all.iter_mut().map(|client| scope.spawn(move || calls(start, client))).collect();
         running.into_iter().flat_map(|client| client.join().expect("a client")).collect()
     });
     let rate = took.len() as f64 / start.elapsed().as_secs_f64();

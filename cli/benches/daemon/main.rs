@@ -58,7 +58,10 @@ fn daemon(folder: &Path) -> Daemon {
 }
 
 /// Rounds of the one and the other, in turn.
-fn interleaved(mut ours: impl FnMut() -> Round, mut theirs: impl FnMut() -> Round) -> (Vec<Round>, Vec<Round>) {
+fn interleaved(
+    mut ours: impl FnMut() -> Round,
+    mut theirs: impl FnMut() -> Round,
+) -> (Vec<Round>, Vec<Round>) {
     (0..ROUNDS).map(|_| (ours(), theirs())).unzip()
 }
 
@@ -163,7 +166,8 @@ fn idle(folder: &Path) {
 fn durable(echo: &Path, folder: &Path) {
     let daemon = daemon(folder);
     let (mut ours, mut echoes, mut sync) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut ours_100, mut echoes_100, mut batches, mut sync_p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ours_100, mut echoes_100, mut batches, mut sync_p99) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let took = syncs(folder, load::SPAN);
         sync.push(took.len() as f64 / took.iter().sum::<f64>());
@@ -175,7 +179,8 @@ fn durable(echo: &Path, folder: &Path) {
         batches.push(round(4, || batch_client(&daemon.socket, 256)).rate * 256.0 / 2.0);
     }
     let (sync, sync_p99) = (Figure::of(sync), Figure::of(sync_p99));
-    let (one, many, echo_one, echo_many) = (rates(&ours), rates(&ours_100), rates(&echoes), rates(&echoes_100));
+    let (one, many, echo_one, echo_many) =
+        (rates(&ours), rates(&ours_100), rates(&echoes), rates(&echoes_100));
     let limit = 1.0 / (1.0 / sync.median + 1.0 / echo_one.median);
     println!("  1 client,  append and sync             {sync} /s");
     println!("  1 client,  ask or release, durable     {one} requests/s");
@@ -184,7 +189,11 @@ fn durable(echo: &Path, folder: &Path) {
     println!("100 clients, ask or release, durable  {many} requests/s");
     goal(8, "durable, 100 clients", 100.0 * many.median / echo_many.median, "% of the echo", true, 80.0);
     let bound = 2.0 * sync_p99.median + p99(&echoes_100).median;
-    println!("a sync's p99 is {:.2} ms, the echo's at 100 clients {:.2} ms", sync_p99.median, p99(&echoes_100).median);
+    println!(
+        "a sync's p99 is {:.2} ms, the echo's at 100 clients {:.2} ms",
+        sync_p99.median,
+        p99(&echoes_100).median
+    );
     let most = (bound * 100.0).round() / 100.0;
     goal(8, "p99 of 100 clients (two syncs and the echo's queue)", p99(&ours_100).median, "ms", false, most);
     let batches = Figure::of(batches);

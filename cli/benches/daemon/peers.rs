@@ -131,7 +131,8 @@ struct Postgres {
 
 impl Postgres {
     fn start(folder: &Path) -> Option<Postgres> {
-        let mut bins: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|dir| dir.path()).collect();
+        let mut bins: Vec<PathBuf> =
+            std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|dir| dir.path()).collect();
         bins.sort();
         let bin = bins.pop()?.join("bin");
         let user = std::fs::read_to_string("/etc/passwd").ok()?;
@@ -156,7 +157,12 @@ impl Postgres {
         let data = dir.join("data");
         let made = as_user("initdb").args(["-A", "trust", "-U", POSTGRES, "-D"]).arg(&data).status().ok()?;
         let mut command = as_user("postgres");
-        command.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-c", "listen_addresses=", "-c", "max_connections=200"]);
+        command.arg("-D").arg(&data).arg("-k").arg(&dir).args([
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=200",
+        ]);
         let server = Server(made.success().then(|| command.spawn().ok())??);
         let socket = dir.join(".s.PGSQL.5432");
         if !listens(&socket) {

@@ -278,7 +278,8 @@ fn door(
     desk: &JoinHandle<Result<(), bursar_journal::Error>>,
 ) -> Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(DOOR_THREADS).max_blocking_threads(LENGTHY_MAX).enable_all().build()?;
+    let runtime =
+        runtime.worker_threads(DOOR_THREADS).max_blocking_threads(LENGTHY_MAX).enable_all().build()?;
     runtime.block_on(async {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let closing = move || {

@@ -91,7 +91,8 @@ fn the_same_key_is_the_same_claim_within_a_batch_and_after_it() {
     assert_eq!(id(&first, 0), id(&first, 2));
     assert_eq!(id(&first, 0), id(&again, 0));
     assert_ne!(id(&first, 1), id(&again, 1), "without a key it is another");
-    let header = daemon.keyed("POST", "/v1/claims", &keyed["ask"].to_string(), &[("Idempotency-Key", "other")]);
+    let header =
+        daemon.keyed("POST", "/v1/claims", &keyed["ask"].to_string(), &[("Idempotency-Key", "other")]);
     assert_ne!(header.1["claim"]["id"], id(&first, 0).to_string(), "a header comes first");
 }
 
@@ -111,9 +112,13 @@ fn what_cannot_be_read_carries_nothing_out() {
         (&format!("{good},{{\"release\":{{\"id\":\"1\",\"id\":\"2\",\"fence\":\"1\"}}}}"), "twice"),
         (&format!("{good},7"), "operations[1]"),
     ] {
-        let (status, answer) = daemon.http("POST", "/v1/batch", &format!("{{\"operations\":[{operations}]}}"));
+        let (status, answer) =
+            daemon.http("POST", "/v1/batch", &format!("{{\"operations\":[{operations}]}}"));
         assert_eq!(status, 400, "{told}: {answer}");
-        assert!(answer["error"]["message"].as_str().is_some_and(|why| why.contains(told)), "{told}: {answer}");
+        assert!(
+            answer["error"]["message"].as_str().is_some_and(|why| why.contains(told)),
+            "{told}: {answer}"
+        );
     }
     assert_eq!(daemon.http("GET", "/v1/batch", "").0, 405);
     assert_eq!(daemon.ask(&["get", "claims"])["claims"], json!([]));

@@ -40,7 +40,11 @@ pub(crate) fn watched<T>(daemon: &Daemon, attack: impl FnOnce() -> T) -> T {
     });
     took.sort();
     let (many, late) = (took.len(), took.last().copied().unwrap_or_default());
-    eprintln!("{many} looks: median {:?}, three of four in {:?}, at most {late:?}", took[many / 2], took[many * 3 / 4]);
+    eprintln!(
+        "{many} looks: median {:?}, three of four in {:?}, at most {late:?}",
+        took[many / 2],
+        took[many * 3 / 4]
+    );
     assert!(took[many * 3 / 4] <= SOON, "{:?} of {many}", took[many * 3 / 4]);
     came
 }
@@ -176,10 +180,14 @@ fn shout(daemon: &Daemon, head: &str, body: &mut dyn Iterator<Item = Vec<u8>>) -
 fn bodies_that_are_deep_or_many_cost_less_than_a_hundred_times_their_size() {
     let daemon = Daemon::plain();
     let head = |length: usize| {
-        format!("POST /v1/claims HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n")
+        format!(
+            "POST /v1/claims HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        )
     };
     let of = |whole: String| (head(whole.len()), vec![whole.into_bytes()]);
-    let keys = |many: usize| format!("{{{}}}", (0..many).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","));
+    let keys = |many: usize| {
+        format!("{{{}}}", (0..many).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","))
+    };
     let honest = json!({ "lines": [{ "resource": "cpu", "amount": "9999999999" }] }).to_string();
     let endless = "POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunk = format!("400\r\n{}\r\n", " ".repeat(1024)).into_bytes();
@@ -209,7 +217,9 @@ fn bodies_that_are_deep_or_many_cost_less_than_a_hundred_times_their_size() {
             });
             let grown = status(&daemon, "VmRSS").saturating_sub(before) * 1024;
             let cost = cost(shape, 20);
-            eprintln!("{what}: {bytes} bytes, {grown} more in memory; {cost:.1} ns a byte, usually {usual:.1}");
+            eprintln!(
+                "{what}: {bytes} bytes, {grown} more in memory; {cost:.1} ns a byte, usually {usual:.1}"
+            );
             assert!(grown < 100 * bytes, "{what}: {grown} bytes of memory for {bytes}");
             assert!(cost < 100.0 * usual, "{what}: {cost} ns a byte, usually {usual}");
         }

@@ -208,11 +208,7 @@ impl<H: House> Porch<H> {
     }
 
     /// Whoever administers the house can see what fills it and make room, though it is full.
-    fn seat_briefly(
-        &mut self,
-        caller: Caller,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) {
+    fn seat_briefly(&mut self, caller: Caller, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         if self.brief.len() >= BRIEF_MAX
             && let Some(first) = self.brief.pop_front()
         {

@@ -244,7 +244,9 @@ mod tests {
     #[test]
     fn only_lists_at_the_top_may_be_longer() {
         let list = |n: usize| format!("[{}0]", "0,".repeat(n - 1));
-        let sound = |text: String| parse::<Value>(text.as_bytes(), 1000).map(drop).map_err(|d| d.message().to_owned());
+        let sound = |text: String| {
+            parse::<Value>(text.as_bytes(), 1000).map(drop).map_err(|d| d.message().to_owned())
+        };
         assert_eq!(sound(format!("{{\"a\":{}}}", list(1000))), Ok(()));
         assert!(sound(format!("{{\"a\":{}}}", list(1001))).is_err_and(|why| why.contains("more than 1000")));
         let deeper = format!("{{\"a\":[{}]}}", list(ITEMS_MAX + 1));

@@ -49,10 +49,8 @@ pub(crate) async fn claims<H: House>(
     State(hall): State<Arc<Hall<H>>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Denial> {
-    at_length(move || {
-        fresh(StatusCode::OK, wire::Claims { claims: hall.house.claims(&caller.principal) })
-    })
-    .await
+    at_length(move || fresh(StatusCode::OK, wire::Claims { claims: hall.house.claims(&caller.principal) }))
+        .await
 }
 
 lists! {

@@ -85,8 +85,9 @@ impl TryFrom<Operation> for Command {
     fn try_from(operation: Operation) -> Result<Command, Refusal> {
         Ok(match operation {
             Operation::Ask(body) if body.wait.is_some() && !body.detach => {
-                return Err(Refusal::new(Reason::BadRequest, "an ask in a batch does not wait")
-                    .hint("add \"detach\": true and look with GET /v1/claims/ID?wait=30s, or ask by itself"));
+                return Err(Refusal::new(Reason::BadRequest, "an ask in a batch does not wait").hint(
+                    "add \"detach\": true and look with GET /v1/claims/ID?wait=30s, or ask by itself",
+                ));
             }
             Operation::Ask(body) => Command::Ask(body.try_into()?),
             Operation::Renew { id, fence, ttl } => {
