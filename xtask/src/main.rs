@@ -56,7 +56,11 @@ enum Task {
         seed: u64,
     },
     /// Benchmarks, each beside its limit or peer in the same run
-    Bench,
+    Bench {
+        /// Beside Redis and PostgreSQL, installed if they can be
+        #[arg(long)]
+        peers: bool,
+    },
     /// Instructions of a pair of ask and release, and whether they are too many
     Instructions {
         /// Agree on them as they are now
@@ -93,7 +97,7 @@ fn main() -> ExitCode {
         Task::Layers => layers::run(),
         Task::Plugins { dev } => plugins::build(dev).map(drop),
         Task::Demo { jobs, seed } => demo::run(jobs, seed),
-        Task::Bench => bench::run(),
+        Task::Bench { peers } => bench::run(peers),
         Task::Instructions { update } => instructions::run(update),
         Task::Cover => cover::run(),
         Task::Sim { seed, seeds } => sim::run(seed, seeds),

@@ -3,6 +3,7 @@
 mod figure;
 mod load;
 mod part;
+mod peers;
 
 use bursar_wire::Client;
 use figure::{Figure, goal};
@@ -30,6 +31,9 @@ fn main() {
         return echo(Path::new(&args[at + 1]));
     }
     let scratch = TempDir::new().expect("a folder");
+    if args.iter().any(|arg| arg == "--peers") {
+        return peers::run(scratch.path());
+    }
     let echoing = Echo::start(scratch.path());
     let echo = &echoing.socket;
     // A state directory in memory syncs for nothing: the daemon without its durability.

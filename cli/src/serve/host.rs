@@ -346,9 +346,7 @@ impl House for Host {
     fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal> {
         let mut page: Vec<wire::EventRow> = Vec::new();
         for (batch, wall_ms) in self.batches(since)? {
-            let rows = told::rows(&batch, wall_ms);
-            let mine = rows.into_iter().filter(|row| row.seq > since && self.concerns(by, row));
-            for row in mine {
+            for row in told::rows(&batch, wall_ms, since).filter(|row| self.concerns(by, row)) {
                 if page.len() >= max && page.last().is_some_and(|last| last.seq != row.seq) {
                     return Ok(page);
                 }

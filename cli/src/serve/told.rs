@@ -7,10 +7,12 @@ use bursar_interface::{Batch, Command, Decider, Event, Home, Input, Role, What};
 use bursar_wire::EventRow;
 use serde_json::{Value, json};
 
-/// The events of a batch in the order of their sequences.
-pub fn rows(batch: &Batch, wall_ms: i64) -> Vec<EventRow> {
+/// The events of a batch above a sequence, in the order of their sequences.
+pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = EventRow> {
     let last = batch.next_seq().saturating_sub(1);
-    let row = |event: &Event| {
+    // What time caused belongs to the end of the batch, where its events stand.
+    let seq = move |event: &Event| event.cause.map_or(last, |cause| batch.first_seq + u64::from(cause));
+    let row = move |event: &Event| {
         let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
         let (kind, detail) = match (&event.what, input.map(|Input { body, .. }| body)) {
             (What::Swapped, Some(Command::Swap { role, to })) => ("swapped", swapped(*role, to)),
@@ -20,17 +22,16 @@ pub fn rows(batch: &Batch, wall_ms: i64) -> Vec<EventRow> {
             (what, _) => told(what),
         };
         EventRow {
-            // What time caused belongs to the end of the batch, where its events stand.
-            seq: event.cause.map_or(last, |cause| batch.first_seq + u64::from(cause)),
+            seq: seq(event),
             at: rfc3339(wall_ms),
             kind: kind.into(),
             claim: claim_of(&event.what).map(|claim| claim.0),
             detail,
         }
     };
-    let mut rows: Vec<EventRow> = batch.events.iter().map(row).collect();
-    rows.sort_by_key(|row| row.seq);
-    rows
+    let mut events: Vec<&Event> = batch.events.iter().filter(|event| seq(event) > since).collect();
+    events.sort_by_key(|event| seq(event));
+    events.into_iter().map(row)
 }
 
 fn swapped(role: Role, to: &Decider) -> Value {

@@ -10,6 +10,8 @@ use std::{
 
 /// How soon whoever administers is answered.
 const SOON: Duration = Duration::from_millis(100);
+/// How often whoever administers knocks for one look.
+const KNOCKS: usize = 5;
 /// How long an attack lasts.
 const SIEGE: Duration = Duration::from_secs(3);
 
@@ -22,7 +24,9 @@ pub(crate) fn watched<T>(daemon: &Daemon, attack: impl FnOnce() -> T) -> T {
             let mut took = Vec::new();
             while !over.load(Ordering::Acquire) {
                 let since = Instant::now();
-                let answer = daemon.client().request("GET", "/v1/pools", None, &[]);
+                // Whoever was pushed aside in the crowd knocks again; that counts as time.
+                let look = || daemon.client().request("GET", "/v1/pools", None, &[]);
+                let answer = (1..KNOCKS).find_map(|_| look().ok()).map_or_else(look, Ok);
                 let status = answer.map(|answer| answer.status);
                 assert!(matches!(status, Ok(200)), "{status:?}\n{}", daemon.log());
                 took.push(since.elapsed());
@@ -129,6 +133,8 @@ fn readers_who_never_read_are_cut_off_and_cost_little() {
         assert_eq!(daemon.http("POST", "/v1/batch", &json!({ "operations": operations }).to_string()).0, 200);
     }
     let before = status(&daemon, "VmRSS");
+    let files = || std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("it lives").count();
+    let files_before = files();
     let ask = b"GET /v1/events?since=0 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
     let deaf: Vec<UnixStream> = (0..100)
         .map(|_| {
@@ -141,7 +147,8 @@ fn readers_who_never_read_are_cut_off_and_cost_little() {
     let grown = status(&daemon, "VmRSS").saturating_sub(before);
     assert!(grown < 100 * 256, "{grown} kB for a hundred who do not read");
     // What still comes is what lay in the sockets: then it ends, though there was more to tell.
-    std::thread::sleep(Duration::from_secs(33));
+    daemon.eventually("some are cut off", || files() < files_before + 100);
+    daemon.eventually("all of them are", || files() <= files_before);
     for mut stream in deaf {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);

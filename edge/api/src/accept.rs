@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinSet, yield_now},
     time::{sleep, timeout},
 };
 
@@ -164,6 +164,12 @@ impl<H: House> Porch<H> {
                     Ok(stream) => {
                         pause = PAUSES.0;
                         self.admit(door, stream);
+                        if self.brief.len() >= BRIEF_MAX {
+                            // Whoever has something to say says it, and whoever was shut out is gone,
+                            // before the next comes in.
+                            yield_now().await;
+                            self.brief.retain(|visit| !visit.is_finished());
+                        }
                     }
                     Err(error) if passing(&error) => {}
                     Err(error) => {
@@ -203,7 +209,6 @@ impl<H: House> Porch<H> {
 
     /// Whoever administers the house can see what fills it and make room, though it is full.
     fn seat_briefly(&mut self, caller: Caller, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        self.brief.retain(|visit| !visit.is_finished());
         if self.brief.len() >= BRIEF_MAX
             && let Some(first) = self.brief.pop_front()
         {

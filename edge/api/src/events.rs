@@ -26,6 +26,8 @@ use tokio::time::timeout;
 
 /// Events in a page when nobody says.
 const PAGE_DEFAULT: usize = 200;
+/// Events in a page of a stream: as many as are waiting for a reader who does not read.
+const PAGE_STREAMED: usize = 50;
 /// Pages of a stream that may wait for their reader; the next one is not made before there is room.
 const PAGES_AHEAD: usize = 1;
 /// A sign of life.
@@ -109,7 +111,7 @@ async fn next<H: House>(
 ) -> Result<(u64, Option<Bytes>), Denial> {
     let (hall, by) = (hall.clone(), caller.principal.clone());
     at_length(move || {
-        let rows = hall.house.events(&by, since, PAGE_DEFAULT)?;
+        let rows = hall.house.events(&by, since, PAGE_STREAMED)?;
         Ok((rows.last().map_or(since, |row| row.seq), (!rows.is_empty()).then(|| page(&rows))))
     })
     .await?
