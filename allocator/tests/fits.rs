@@ -30,7 +30,7 @@ fn books(nodes: u64) -> Books {
 fn set(books: &mut Books, resource: &str, node: Option<&str>, capacity: u64) {
     let (resource, name, node) = (resource.to_owned(), resource.into(), node.map(str::to_owned));
     books.begin_change();
-    books.set_pool(&PoolSpec { resource, node, name, capacity, labels: Vec::new() });
+    books.set_pool(&PoolSpec { resource, node, name, capacity, labels: Vec::new(), ..PoolSpec::default() });
 }
 
 fn open(books: &mut Books, id: u64, lines: Vec<LineAsk>) -> Row {

@@ -96,6 +96,7 @@ fn world(home: Home) -> World {
                 name: name.into(),
                 capacity: 1 << 30,
                 labels: Vec::new(),
+                ..PoolSpec::default()
             })
         }));
     }

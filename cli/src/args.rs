@@ -75,13 +75,6 @@ pub enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Become a command once the lease is true (started by `run` only)
-    #[command(hide = true)]
-    Inside {
-        /// The command
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<std::ffi::OsString>,
-    },
 }
 
 /// The daemon.
@@ -391,7 +384,7 @@ pub enum Protocol {
 /// Say what works.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Look at the journal in this state directory instead, which no daemon may have open
+    /// Look at the journal in this state directory instead, with a daemon on it or without; ends with 1 if it is not sound
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
 }

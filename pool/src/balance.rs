@@ -28,18 +28,29 @@ impl Books {
                 (Phase::Reserved, _) => 0,
                 _ => 1,
             };
-            sums[lines.pool[l] as usize][account] += lines.amount[l];
+            sums[lines.pool[l] as usize][account] += self.holds(l as Row);
         }
         let pools = &self.tables.pools;
         sums.iter().enumerate().all(|(p, sum)| {
-            let free = pools.offered[p].saturating_sub(sum.iter().sum());
+            let used = sum.iter().sum::<Amount>().saturating_add(pools.spent[p]);
+            let free = pools.offered[p].saturating_sub(used);
             *sum == [pools.reserved[p], pools.held[p], pools.quarantined[p]] && free == pools.free[p]
         })
     }
 
     fn quotas_add_up(&self) -> bool {
         let quotas = &self.tables.quotas;
-        (0..quotas.len()).all(|q| quotas.charged[q] == self.held_below(quotas.scope[q], quotas.resource[q]))
+        (0..quotas.len()).filter(|&q| quotas.id[q] != 0).all(|q| {
+            let (scope, resource) = (quotas.scope[q], quotas.resource[q]);
+            let children = (0..quotas.len()).filter(|&other| {
+                quotas.id[other] != 0
+                    && quotas.resource[other] == resource
+                    && self.tables.scopes.parent[quotas.scope[other] as usize] == scope
+            });
+            quotas.charged[q] == self.held_below(scope, resource)
+                && quotas.direct[q] == self.held_by(scope, resource)
+                && quotas.kept_back[q] == children.map(|child| self.kept_back(child as Row)).sum::<Amount>()
+        })
     }
 
     fn kinds_add_up(&self) -> bool {

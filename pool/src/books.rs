@@ -45,6 +45,7 @@ pub struct Books {
     pub(crate) counters: [u32; 4],
     pub(crate) free_pools: Slots,
     pub(crate) free_scopes: Slots,
+    pub(crate) free_quotas: Slots,
     pub(crate) free_claims: Slots,
     pub(crate) free_lines: Runs,
     pub(crate) free_occupants: Slots,
@@ -53,6 +54,8 @@ pub struct Books {
     pub(crate) quota_rows: BTreeMap<(Row, Row), Row>,
     /// Live claims that name a pool, by pool row: a sprung pool goes with the last of them.
     pub(crate) wanted: BTreeMap<Row, u32>,
+    /// Pools of which what is spent comes back.
+    pub(crate) metered: Vec<Row>,
     /// Live claims, waiting ones included.
     pub(crate) live: u32,
 }
@@ -82,9 +85,14 @@ impl Books {
         self.at
     }
 
-    /// Moves now forward; it never moves back.
-    pub fn advance(&mut self, at: Time) {
+    /// Moves now forward; it never moves back. What was spent comes back meanwhile; `freed` hears of the
+    /// kinds of which more is free since.
+    pub fn advance(&mut self, at: Time, freed: impl FnMut(Row)) {
         self.at = self.at.max(at);
+        if !self.metered.is_empty() {
+            self.begin_change();
+            self.refill(freed);
+        }
     }
 
     /// Begins a new change: everything touched from here on is newer than any view handed out so far.

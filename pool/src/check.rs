@@ -124,23 +124,6 @@ impl Books {
         Ok(())
     }
 
-    /// The first quota along the chain that the whole claim would pass, and by how much.
-    pub fn quota_short(&self, claim: Row) -> Option<(Row, Amount)> {
-        if self.tables.quotas.is_empty() {
-            return None;
-        }
-        let scope = self.tables.claims.scope[claim as usize];
-        self.tables.claims.line_rows(claim).find_map(|line| {
-            let resource = self.tables.lines.resource[line as usize];
-            let together = self.asked(claim, resource);
-            self.quotas_of(scope, resource).find_map(|quota| {
-                let q = quota as usize;
-                let after = self.tables.quotas.charged[q].saturating_add(together);
-                (after > self.tables.quotas.limit[q]).then(|| (quota, after - self.tables.quotas.limit[q]))
-            })
-        })
-    }
-
     /// What a claim asks of a kind over all of its lines.
     pub fn asked(&self, claim: Row, resource: Row) -> Amount {
         let lines = self.tables.claims.line_rows(claim);

@@ -1,6 +1,6 @@
-//! Who demands: the scope tree, its quotas, and the claims that enter it.
+//! Who demands: the scope tree, and the claims that enter it.
 use crate::{Books, Wanted, names::put};
-use bursar_interface::{Amount, Ask, ClaimId, NONE, Phase, QuotaSpec, Row, ScopeId, ScopeSpec};
+use bursar_interface::{Amount, Ask, ClaimId, NONE, Phase, Row, ScopeId, ScopeSpec};
 use std::sync::Arc;
 
 impl Books {
@@ -38,78 +38,6 @@ impl Books {
         self.tables.scopes.weight[row as usize] = spec.weight.max(1);
         self.tables.scopes.touch(row, self.epoch);
         row
-    }
-
-    /// Makes a quota, or changes it. What is held already stays held. Unknown kinds are ignored.
-    pub fn set_quota(&mut self, spec: &QuotaSpec) -> Option<Row> {
-        let resource = self.resource(&spec.resource)?;
-        let scope = self.ensure_scope(&spec.scope);
-        let row = match self.quota_rows.get(&(scope, resource)) {
-            Some(&row) => row,
-            None => self.new_quota(scope, resource),
-        };
-        let (quotas, q) = (&mut self.tables.quotas, row as usize);
-        quotas.guaranteed[q] = spec.guaranteed;
-        quotas.limit[q] = spec.limit.unwrap_or(Amount::MAX);
-        quotas.borrow_limit[q] = spec.borrow_limit.unwrap_or(Amount::MAX);
-        quotas.lend_limit[q] = spec.lend_limit.unwrap_or(Amount::MAX);
-        quotas.touch(row, self.epoch);
-        Some(row)
-    }
-
-    fn new_quota(&mut self, scope: Row, resource: Row) -> Row {
-        let row = self.tables.quotas.push();
-        self.counters[3] += 1;
-        let charged = self.held_below(scope, resource);
-        let (quotas, q) = (&mut self.tables.quotas, row as usize);
-        quotas.id[q] = self.counters[3];
-        quotas.scope[q] = scope;
-        quotas.resource[q] = resource;
-        quotas.charged[q] = charged;
-        quotas.next[q] = self.tables.scopes.first_quota[scope as usize];
-        self.tables.scopes.first_quota[scope as usize] = row;
-        self.tables.scopes.touch(scope, self.epoch);
-        self.quota_rows.insert((scope, resource), row);
-        row
-    }
-
-    /// What the claims of a scope and its children hold of a kind, added up: for a new quota.
-    pub(crate) fn held_below(&self, scope: Row, resource: Row) -> Amount {
-        let lines = &self.tables.lines;
-        (0..lines.len())
-            .filter(|&l| lines.claim[l] != NONE && lines.pool[l] != NONE && lines.resource[l] == resource)
-            .filter(|&l| self.chain(self.tables.claims.scope[lines.claim[l] as usize]).any(|up| up == scope))
-            .map(|l| lines.amount[l])
-            .sum()
-    }
-
-    /// The quotas on a kind of a scope and those above it.
-    pub fn quotas_of(&self, scope: Row, resource: Row) -> impl Iterator<Item = Row> + '_ {
-        let quotas = &self.tables.quotas;
-        self.chain(scope).flat_map(move |scope| {
-            let first = self.tables.scopes.first_quota[scope as usize];
-            std::iter::successors((first != NONE).then_some(first), |&row| {
-                Some(quotas.next[row as usize]).filter(|&next| next != NONE)
-            })
-            .filter(move |&row| quotas.resource[row as usize] == resource)
-        })
-    }
-
-    /// Adds to (or takes from) what a scope and those above it are charged for.
-    #[inline]
-    pub(crate) fn charge(&mut self, scope: Row, resource: Row, amount: Amount, back: bool) {
-        if !self.tables.quotas.is_empty() {
-            self.charge_chain(scope, resource, amount, back);
-        }
-    }
-
-    fn charge_chain(&mut self, scope: Row, resource: Row, amount: Amount, back: bool) {
-        let rows: Vec<Row> = self.quotas_of(scope, resource).collect();
-        for row in rows {
-            let charged = &mut self.tables.quotas.charged[row as usize];
-            *charged = if back { *charged - amount } else { *charged + amount };
-            self.tables.quotas.touch(row, self.epoch);
-        }
     }
 
     /// Enters a waiting claim that has passed admission; returns its row.
@@ -154,6 +82,8 @@ impl Books {
         claims.bar[c] = bar;
         claims.apart[c] = apart;
         claims.bodied[c] = 0;
+        claims.retry_at[c] = 0;
+        claims.granted_at[c] = 0;
         claims.touch(row, self.epoch);
         for scope in [scope, apart].into_iter().filter(|&scope| scope != NONE) {
             self.tables.scopes.claims[scope as usize] += 1;
@@ -195,14 +125,13 @@ impl Books {
     pub(crate) fn prune_scope(&mut self, scope: Row) {
         let s = scope as usize;
         let scopes = &self.tables.scopes;
-        let idle = scopes.claims[s] == 0
-            && scopes.children[s] == 0
-            && scopes.first_quota[s] == NONE
-            && scopes.weight[s] == 1;
+        let idle =
+            scopes.claims[s] == 0 && scopes.children[s] == 0 && scopes.weight[s] == 1 && !self.bounded(scope);
         let parent = scopes.parent[s];
         if !idle || parent == NONE {
             return;
         }
+        self.drop_ledgers(scope);
         self.names.scope_rows.remove(&self.names.scopes[s]);
         self.names.scopes[s] = "".into();
         self.tables.scopes.clear(scope);

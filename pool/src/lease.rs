@@ -1,7 +1,7 @@
 //! The life of a claim after it is granted: amounts move from free to reserved to held, and back
 //! only with proof.
 use crate::{Books, Placement};
-use bursar_interface::{Amount, ClaimId, Fence, NONE, Phase, PoolTable, Reason, Row, Time};
+use bursar_interface::{Amount, ClaimId, Fence, NONE, Phase, PoolTable, Reason, Row, Shape, Time, Used};
 
 /// Where a claim's amounts stand in its pools.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,26 +45,28 @@ impl Books {
         let account = if driven { Account::Reserved } else { Account::Held };
         let scope = self.tables.claims.scope[claim as usize];
         for (line, &pool) in self.tables.claims.line_rows(claim).zip(&placement.pools) {
-            let amount = self.tables.lines.amount[line as usize];
+            // A ledger that begins here counts what is held so far, so the line is written after it.
+            self.begin_line(line, pool, scope, account);
             self.tables.lines.pool[line as usize] = pool;
             self.tables.lines.touch(line, self.epoch);
-            self.enter(pool, account, amount);
-            self.charge(scope, self.tables.lines.resource[line as usize], amount, false);
         }
-        let (claims, c) = (&mut self.tables.claims, claim as usize);
+        let (claims, c, at) = (&mut self.tables.claims, claim as usize, self.at);
         claims.fence[c] = fence.0;
         claims.node[c] = placement.node;
         claims.reason[c] = 0;
         claims.lease_until[c] = lease_until.0;
+        claims.granted_at[c] = at.0;
+        claims.retry_at[c] = 0;
         claims.phase[c] = if driven { Phase::Reserved } else { Phase::Held } as u32;
         claims.bodied[c] = if driven { BECOMING } else { BODILESS };
         claims.touch(claim, self.epoch);
         self.occupy(claim, true);
     }
 
-    /// Why a claim waits now.
-    pub fn set_reason(&mut self, claim: Row, reason: Reason) {
+    /// Why a claim waits now, and when what is short will have come back.
+    pub fn set_reason(&mut self, claim: Row, reason: Reason, retry_at: Time) {
         self.tables.claims.reason[claim as usize] = reason as u32 + 1;
+        self.tables.claims.retry_at[claim as usize] = retry_at.0;
         self.tables.claims.touch(claim, self.epoch);
     }
 
@@ -90,13 +92,22 @@ impl Books {
         self.tables.claims.touch(claim, self.epoch);
     }
 
-    /// What was used of a kind; kept on the first line of that kind.
-    pub fn settle(&mut self, claim: Row, resource: &str, used: Amount) {
-        let Some(resource) = self.resource(resource) else { return };
-        let mut lines = self.tables.claims.line_rows(claim);
-        if let Some(line) = lines.find(|&line| self.tables.lines.resource[line as usize] == resource) {
-            self.tables.lines.used[line as usize] = used;
-            self.tables.lines.touch(line, self.epoch);
+    /// What was used of a kind; kept on the first line of that kind (and pool, where one is named). The
+    /// other lines of a kind that is spent were not used then.
+    pub fn settle(&mut self, claim: Row, used: &Used) {
+        let (Some(resource), Some(account)) = (self.resource(&used.resource), self.account(claim)) else {
+            return;
+        };
+        let scope = self.tables.claims.scope[claim as usize];
+        let spent = matches!(self.shape(resource), Shape::Rate | Shape::Budget);
+        let mut left = Some(used.amount);
+        for line in self.tables.claims.line_rows(claim) {
+            let (kind, pool) =
+                (self.tables.lines.resource[line as usize], self.tables.lines.pool[line as usize]);
+            let named = used.pool.as_ref().is_none_or(|name| self.pool_name(pool) == name);
+            if kind == resource && named && (spent || left.is_some()) {
+                self.settle_line(line, scope, account, left.take().unwrap_or(0));
+            }
         }
     }
 
@@ -146,11 +157,9 @@ impl Books {
 
     fn close_line(&mut self, line: Row, scope: Row, account: Option<Account>) {
         let l = line as usize;
-        let (pool, want, amount) =
-            (self.tables.lines.pool[l], self.tables.lines.want[l], self.tables.lines.amount[l]);
+        let (pool, want) = (self.tables.lines.pool[l], self.tables.lines.want[l]);
         if let (Some(account), true) = (account, pool != NONE) {
-            self.leave(pool, account, amount);
-            self.charge(scope, self.tables.lines.resource[l], amount, true);
+            self.end_line(line, pool, scope, account);
         }
         // Whoever opens the row again writes all of it.
         self.tables.lines.claim[l] = NONE;
@@ -195,8 +204,7 @@ impl Books {
 
     fn transfer(&mut self, claim: Row, from: Account, to: Account) {
         for line in self.tables.claims.line_rows(claim) {
-            let (pool, amount) =
-                (self.tables.lines.pool[line as usize], self.tables.lines.amount[line as usize]);
+            let (pool, amount) = (self.tables.lines.pool[line as usize], self.holds(line));
             self.leave(pool, from, amount);
             self.enter(pool, to, amount);
         }

@@ -22,8 +22,11 @@ mod check;
 mod demand;
 mod digest;
 mod lease;
+mod meter;
 mod names;
+mod quota;
 mod slots;
+mod spend;
 mod supply;
 mod wanted;
 

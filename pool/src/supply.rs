@@ -1,6 +1,6 @@
 //! What exists: kinds, nodes and pools, and the links that lead from a node to its pools.
 use crate::{Books, lease::Account, names::put};
-use bursar_interface::{Amount, NONE, NodeSpec, PoolId, PoolSpec, ResourceSpec, Row};
+use bursar_interface::{Amount, NONE, NodeSpec, PoolId, PoolSpec, ResourceSpec, Row, Shape};
 
 impl Books {
     /// Adds a kind, or changes its bounds; its row never changes.
@@ -53,10 +53,20 @@ impl Books {
         let labels =
             spec.labels.iter().filter_map(|term| self.names.label(term)).fold(0, |bits, bit| bits | bit);
         self.tables.pools.labels[row as usize] = labels;
+        self.set_pool_refill(row, &spec.refill);
+        let offered = match self.shape(resource) {
+            Shape::Rate if spec.refill.burst > 0 => spec.refill.burst,
+            _ => spec.capacity,
+        };
+        let before = self.tables.pools.capacity[row as usize];
         self.change_pool(row, |pools, p| {
             pools.capacity[p] = spec.capacity;
-            pools.offered[p] = spec.capacity;
+            pools.offered[p] = offered;
         });
+        if self.spec(resource).springs == 0 {
+            let all = &mut self.tables.resources.capacity[resource as usize];
+            *all = *all - before + spec.capacity;
+        }
         self.measure_largest(resource, node);
         Some(row)
     }
@@ -190,16 +200,28 @@ impl Books {
         }
     }
 
+    /// Keeps some of what is free of a pool from whoever asks until [`Books::restore`]: for a round, never
+    /// for longer.
+    pub fn withhold(&mut self, pool: Row, amount: Amount) {
+        self.set_free(pool, self.tables.pools.free(pool).saturating_sub(amount));
+    }
+
+    /// Gives back what was withheld of a pool.
+    pub fn restore(&mut self, pool: Row) {
+        self.count_free(pool);
+    }
+
     /// Changes what a pool has or may promise.
     fn change_pool(&mut self, row: Row, change: impl FnOnce(&mut bursar_interface::PoolTable, usize)) {
         change(&mut self.tables.pools, row as usize);
         self.count_free(row);
     }
 
-    fn count_free(&mut self, row: Row) {
+    pub(crate) fn count_free(&mut self, row: Row) {
         let (pools, p) = (&self.tables.pools, row as usize);
         let used = pools.reserved[p] + pools.held[p] + pools.quarantined[p];
-        self.set_free(row, pools.offered[p].saturating_sub(used));
+        let left = pools.offered[p].saturating_sub(used.saturating_add(pools.spent[p]));
+        self.set_free(row, left);
     }
 
     /// Keeps what is free of a pool, and of its kind.

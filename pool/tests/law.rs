@@ -34,6 +34,7 @@ fn pool(resource: &str, node: &str, name: &str, capacity: u64, labels: &[&str]) 
         name: name.into(),
         capacity,
         labels: labels.iter().map(|&label| label.into()).collect(),
+        ..PoolSpec::default()
     }
 }
 

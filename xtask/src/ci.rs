@@ -7,7 +7,7 @@ use std::time::Instant;
 /// Packages whose tests need the real system: processes, sockets, control groups, libraries.
 const SYSTEM: [&str; 5] = ["bursar", "bursar-enforce", "bursar-journal", "bursar-loader", "bursar-api"];
 /// Worlds that each change is tried in.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 2000;
 
 /// A part of `cargo xtask ci`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

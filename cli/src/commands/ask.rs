@@ -72,6 +72,7 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         need: ask.label.clone(),
         bar: ask.not_label.clone(),
         apart: None,
+        key: None,
         detach: false,
     })
 }

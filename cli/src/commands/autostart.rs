@@ -1,5 +1,5 @@
 //! A daemon for this user, started by whoever first needs one; it leaves when it is idle.
-use super::{Context, make_private, outcome::Failed, state_dir};
+use super::{Context, attendant::unmasked, make_private, outcome::Failed, state_dir};
 use bursar_wire::{Client, Failure};
 use rustix::fs::{FlockOperation, flock};
 use std::{
@@ -77,7 +77,7 @@ fn start(context: &Context, path: &Path) -> Result<(), Failed> {
     command.env_remove(bursar_enforce::MARK);
     // It outlives this command, and a Ctrl-C here is not for it.
     command.process_group(0);
-    command.spawn()?;
+    unmasked(|| command.spawn())?;
     Ok(())
 }
 

@@ -21,15 +21,26 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
         None => state_dir()?,
     };
     let socket = context.socket.path.clone();
-    Ok(serve::run(Options {
+    let done = serve::run(Options {
         settings,
-        state,
+        state: state.clone(),
         socket,
         http: serve.http.clone(),
         plugins: serve.plugins.clone(),
         accept_loss: serve.accept_loss,
         idle,
-    })?)
+    });
+    done.map_err(|error| {
+        let journal = error.is::<bursar_journal::Error>();
+        let failed = Failed::from(error);
+        match journal {
+            true => failed.hint(format!(
+                "`bursar doctor --journal {}` looks at the whole of it and changes nothing",
+                state.display()
+            )),
+            false => failed,
+        }
+    })
 }
 
 /// Logs to standard error, as much as `BURSAR_LOG` says.
@@ -39,5 +50,7 @@ fn log() {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // What cannot be logged would be said on standard error, and a full disk there would end the thread.
+        .log_internal_errors(false)
         .init();
 }

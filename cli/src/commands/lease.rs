@@ -24,7 +24,7 @@ pub fn settle(context: &Context, settle: &Settle) -> Outcome {
                 .hint("write it as KIND=AMOUNT, as in memory=512M")
         })?;
         let amount = quantity(resource, amount).map_err(Failed::usage)?.to_string();
-        Ok(UsedBody { resource: resource.into(), amount })
+        Ok(UsedBody { resource: resource.into(), pool: None, amount })
     });
     let used = used.collect::<Result<Vec<_>, Failed>>()?;
     post(context, &format!("/v1/claims/{id}/settle"), &SettleBody { fence, used })

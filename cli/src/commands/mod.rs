@@ -1,17 +1,19 @@
 //! The commands: each says something to the daemon, and shows what it answers.
 mod ask;
+mod attendant;
 mod autostart;
 mod backup;
 mod daemon;
 mod doctor;
 mod get;
-mod inside;
 mod lease;
 mod outcome;
 mod run;
 mod show;
 mod simulate;
 mod strategy;
+mod tenancy;
+mod terminal;
 mod verify;
 
 use crate::args::{Cli, PluginVerb, Verb, What};
@@ -59,7 +61,6 @@ pub fn carry_out(cli: Cli) -> ExitCode {
             Ok(())
         }
         Verb::PluginHost { args } => return bursar_loader::child_main(&args),
-        Verb::Inside { command } => return inside::inside(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

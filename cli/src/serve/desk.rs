@@ -1,22 +1,17 @@
-//! The engine's thread: takes inputs in batches, steps, makes the batch durable, and hands it on.
-//! Nothing is answered or enforced before it is durable.
+//! The one writer: takes inputs in batches, steps the engine, makes the batch durable, and hands it on.
+//! Nothing is answered or enforced before it is durable. Whose thread that happens on, see [`super::turn`].
 use super::{
     clock::Clock,
     follower::{Committed, Follower},
-    mail::{Answer, Chosen, Inbox, Letter},
+    mail::{Chosen, Inbox, Letter, Reply},
 };
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::{Command, Decider, Input, Reason, Refusal, Time, What, bound::BATCH_MAX};
 use bursar_journal::{Error, Journal};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::SyncSender,
-    },
+    sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
 
 /// How long the desk sleeps at most when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
@@ -34,7 +29,7 @@ pub struct Desk {
     /// Engine time.
     pub clock: Clock,
     /// What comes in.
-    pub inbox: Inbox,
+    pub inbox: Arc<Inbox>,
     /// Where committed batches go.
     pub out: SyncSender<Committed>,
     /// Holds the last committed state, to go back to.
@@ -43,8 +38,8 @@ pub struct Desk {
     pub full_since: Option<Instant>,
     /// Batches after which a checkpoint is written.
     pub checkpoint_batches: u64,
-    /// The daemon is to end; a letter wakes the desk up to see it.
-    pub ending: Arc<AtomicBool>,
+    /// How many there must be for the next attempt.
+    pub checkpoint_next: u64,
 }
 
 impl Desk {
@@ -55,7 +50,14 @@ impl Desk {
     pub fn begin(&mut self, told: Vec<Command>) -> anyhow::Result<Committed> {
         let inputs: Vec<Input> = told.into_iter().map(super::own).collect();
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
-        self.journal.append(&batch, self.clock.wall_ms(batch.at), &self.clock.boot)?;
+        let wall_ms = self.clock.wall_ms(batch.at);
+        match self.journal.append(&batch, wall_ms, &self.clock.boot) {
+            Err(Error::Full { .. }) => {
+                self.full();
+                self.journal.append(&batch, wall_ms, &self.clock.boot)?;
+            }
+            other => other?,
+        }
         self.journal.answered(batch.next_seq())?;
         for event in &batch.events {
             if let What::Refused(refusal) = &event.what {
@@ -65,24 +67,48 @@ impl Desk {
         Ok(Committed { replies: Vec::new(), batch })
     }
 
-    /// Serves until the daemon is to end; then the state is put where the next start finds it at once.
+    /// Serves what waits, up to a batch of it, and what is due.
     ///
     /// # Errors
     /// When the journal cannot be trusted any more: the daemon has to end, and nothing was answered that
     /// is not on the disk.
-    pub fn run(mut self) -> Result<(), Error> {
-        while !self.ending.load(Ordering::Acquire) {
-            let patience = self.patience();
-            let Some(letters) = self.inbox.take(patience, BATCH_MAX) else { break };
-            let due = self.engine.wake_at().is_some_and(|at| at <= self.clock.now());
-            if !letters.is_empty() || due {
-                self.serve(letters)?;
-            }
-            self.retry_full();
-            if self.journal.since_checkpoint() >= self.checkpoint_batches {
-                self.checkpoint();
-            }
+    pub fn turn(&mut self) -> Result<(), Error> {
+        let letters = self.inbox.take(BATCH_MAX);
+        if !letters.is_empty() || self.engine.wake_at().is_some_and(|at| at <= self.clock.now()) {
+            self.serve(letters)?;
         }
+        Ok(())
+    }
+
+    /// When the next turn is due, whether letters come or not.
+    pub fn due(&mut self) -> Time {
+        let most = if self.full_since.is_some() { FULL_RETRY } else { IDLE };
+        let latest = self.clock.now().after(most.as_nanos() as u64);
+        self.engine.wake_at().map_or(latest, |at| at.min(latest))
+    }
+
+    /// Whether there is something for [`Desk::tidy`] to do.
+    pub fn untidy(&self) -> bool {
+        self.full_since.is_some() || self.journal.since_checkpoint() >= self.checkpoint_next
+    }
+
+    /// Sees to a full disk and to checkpoints. May take long.
+    pub fn tidy(&mut self) {
+        self.retry_full();
+        if self.journal.since_checkpoint() < self.checkpoint_batches {
+            self.checkpoint_next = self.checkpoint_batches;
+        } else if self.journal.since_checkpoint() >= self.checkpoint_next {
+            self.checkpoint();
+            // Those that were counted count until it is written; it is not to be begun again for them.
+            self.checkpoint_next = self.journal.since_checkpoint() + self.checkpoint_batches;
+        }
+    }
+
+    /// Puts the state where the next start finds it at once.
+    ///
+    /// # Errors
+    /// Those of [`Journal::close`].
+    pub fn close(mut self) -> Result<(), Error> {
         self.checkpoint();
         self.journal.close()
     }
@@ -99,28 +125,19 @@ impl Desk {
         }
     }
 
-    fn patience(&mut self) -> Duration {
-        let now = self.clock.now();
-        let due =
-            self.engine.wake_at().map_or(IDLE, |at: Time| Duration::from_nanos(at.0.saturating_sub(now.0)));
-        let due = due.min(IDLE);
-        if self.full_since.is_some() { due.min(FULL_RETRY) } else { due }
-    }
-
     fn serve(&mut self, letters: Vec<Letter>) -> Result<(), Error> {
         let letters = if self.full_since.is_some() { refuse_growth(letters) } else { letters };
         let mut inputs = Vec::with_capacity(letters.len().max(1));
-        let mut replies = Vec::with_capacity(letters.len().max(1));
-        for Letter { by, body, enclosed, reply } in letters {
-            if let (Command::Swap { to, .. }, Some(chosen)) = (&body, enclosed) {
+        let mut replies = Vec::with_capacity(letters.len());
+        for Letter { by, bodies, enclosed, reply } in letters {
+            if let (Some(Command::Swap { to, .. }), Some(chosen)) = (bodies.first(), enclosed) {
                 self.swap(to.clone(), chosen);
             }
-            inputs.push(Input { by, body });
-            replies.push(reply);
+            replies.push(Reply { inputs: bodies.len(), to: reply });
+            inputs.extend(bodies.into_iter().map(|body| Input { by: by.clone(), body }));
         }
         if inputs.is_empty() {
             inputs.push(super::own(Command::Tick));
-            replies.push(None);
         }
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
         match self.journal.append(&batch, self.clock.wall_ms(batch.at), &self.clock.boot) {
@@ -148,19 +165,21 @@ impl Desk {
         }
     }
 
-    /// The disk is full: the step did not happen. The state is the last committed one again, and the
-    /// ballast makes room for what gives back.
-    fn step_back(&mut self, replies: Vec<Option<oneshot::Sender<Answer>>>) {
-        tracing::error!("the journal's disk is full: only what gives back is accepted until there is room");
+    /// The disk is full: the step did not happen. The state is the last committed one again.
+    fn step_back(&mut self, replies: Vec<Reply>) {
+        self.full();
         self.settle_follower();
         self.engine = self.follower.read(Clone::clone).resume();
-        if let Err(error) = self.journal.free_ballast() {
+        replies.into_iter().for_each(|reply| reply.refuse(&storage_full()));
+    }
+
+    /// The disk is full: the ballast makes room for what gives back.
+    fn full(&mut self) {
+        tracing::error!("the journal's disk is full: only what gives back is accepted until there is room");
+        if let Err(error) = self.journal.make_room() {
             tracing::error!(%error, "the ballast could not be freed");
         }
         self.full_since = Some(Instant::now());
-        replies.into_iter().flatten().for_each(|reply| {
-            let _ = reply.send(Err(storage_full()));
-        });
     }
 
     /// Waits until the follower has folded all that was committed.
@@ -185,24 +204,27 @@ impl Desk {
 }
 
 /// Answers what would grow the state and keeps what gives back: release, expiry and settling go on
-/// while the disk is full.
+/// while the disk is full. A letter of which one input would grow it is refused as a whole.
 fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
-    let (kept, refused): (Vec<Letter>, Vec<Letter>) = letters.into_iter().partition(|letter| {
-        !matches!(
-            letter.body,
-            Command::Ask(_)
-                | Command::Attach { .. }
-                | Command::SetNode(_)
-                | Command::SetPool(_)
-                | Command::SetQuota(_)
-                | Command::SetScope(_)
-                | Command::SetResource(_)
-        )
-    });
-    refused.into_iter().filter_map(|letter| letter.reply).for_each(|reply| {
-        let _ = reply.send(Err(storage_full()));
-    });
+    let (refused, kept): (Vec<Letter>, Vec<Letter>) =
+        letters.into_iter().partition(|letter| letter.bodies.iter().any(grows));
+    for Letter { bodies, reply, .. } in refused {
+        Reply { inputs: bodies.len(), to: reply }.refuse(&storage_full());
+    }
     kept
+}
+
+fn grows(body: &Command) -> bool {
+    matches!(
+        body,
+        Command::Ask(_)
+            | Command::Attach { .. }
+            | Command::SetNode(_)
+            | Command::SetPool(_)
+            | Command::SetQuota(_)
+            | Command::SetScope(_)
+            | Command::SetResource(_)
+    )
 }
 
 fn storage_full() -> Refusal {

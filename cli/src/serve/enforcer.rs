@@ -6,8 +6,8 @@ use super::{
     mail::Mailbox,
     workers::{Done, Workers},
 };
-use bursar_enforce::{Hierarchy, Progress, Reclaim};
-use bursar_interface::{Batch, ClaimId, Command, Lease, Phase, Proof, Row, What};
+use bursar_enforce::{Hierarchy, Progress, Reclaim, STIR_EVERY, Warmth};
+use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row, What};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -46,6 +46,8 @@ pub struct Enforcer {
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
     looked: Instant,
+    /// Keeps the next process from waiting for the kernel.
+    warmth: Warmth,
 }
 
 impl Enforcer {
@@ -59,8 +61,9 @@ impl Enforcer {
         grace: Duration,
     ) -> Enforcer {
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
+        let warmth = Warmth::new(hierarchy.clone());
         let mut enforcer =
-            Enforcer { hierarchy, follower, mailbox, workers, inbox, grace, leases, strays, looked };
+            Enforcer { hierarchy, follower, mailbox, workers, inbox, grace, leases, strays, looked, warmth };
         enforcer.adopt();
         enforcer
     }
@@ -76,6 +79,7 @@ impl Enforcer {
             }
             self.advance();
             self.look();
+            self.warmth.stir();
         }
     }
 
@@ -83,10 +87,11 @@ impl Enforcer {
     fn next(&self) -> Result<Note, RecvTimeoutError> {
         let reclaiming = !self.strays.is_empty() || self.leases.values().any(|held| held.reclaim.is_some());
         let watching = self.leases.values().any(|held| !held.watches.is_empty() || held.again.is_some());
-        match (reclaiming, watching) {
-            (true, _) => self.inbox.recv_timeout(STEP),
-            (false, true) => self.inbox.recv_timeout(LOOK),
-            (false, false) => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        match (self.warmth.is_warm(), reclaiming, watching) {
+            (true, ..) => self.inbox.recv_timeout(STIR_EVERY),
+            (false, true, _) => self.inbox.recv_timeout(STEP),
+            (false, false, true) => self.inbox.recv_timeout(LOOK),
+            (false, false, false) => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
@@ -127,6 +132,7 @@ impl Enforcer {
         let Some(limits) = limits else { return };
         let held = self.held(claim);
         let joined = held.take_in(limits, &bodies);
+        self.warmth.attached();
         match joined {
             Ok(()) => self.tell_enforced(claim),
             Err(error) => self.mailbox.tell(Command::EnforceFailed { claim, message: error.to_string() }),
@@ -180,23 +186,32 @@ impl Enforcer {
         if self.leases.get(&claim).is_some_and(|held| held.leaving) {
             return;
         }
-        self.settle(claim);
+        let used = self.used(claim);
         let grace = self.grace;
         let held = self.held(claim);
+        held.used = used;
         held.leaving = true;
         held.outstanding = 0;
         held.watches.clear();
+        // Groups are about to go, and with them the count.
+        held.over_limit |= held.cell.oom_kills().is_some_and(|kills| kills > 0);
         held.reclaim = Some(Reclaim::begin(held.cell.clone(), grace));
     }
 
-    fn settle(&mut self, claim: ClaimId) {
-        let Some(held) = self.leases.get(&claim).filter(|held| held.is_bodied()) else { return };
-        let used = self.follower.read(|engine| {
+    /// What a lease that had processes used, as the command that says so.
+    fn used(&self, claim: ClaimId) -> Option<Command> {
+        let held = self.leases.get(&claim).filter(|held| held.is_bodied())?;
+        let (fence, used) = self.follower.read(|engine| {
             let row = engine.books().claim(claim)?;
             Some((engine.view().claims.fence[row as usize], measured(engine.books(), row, held)))
-        });
-        if let Some((fence, used)) = used.filter(|(_, used)| !used.is_empty()) {
-            self.mailbox.tell(Command::Settle { claim, fence: bursar_interface::Fence(fence), used });
+        })?;
+        (!used.is_empty()).then_some(Command::Settle { claim, fence: Fence(fence), used })
+    }
+
+    /// Tells what was used: together with the return, if that is at once, so that one sync does for both.
+    fn settle(&mut self, claim: ClaimId) {
+        if let Some(used) = self.leases.get_mut(&claim).and_then(|held| held.used.take()) {
+            self.mailbox.tell(used);
         }
     }
 
@@ -218,15 +233,19 @@ impl Enforcer {
     fn advance_one(&mut self, claim: ClaimId) {
         let Some(held) = self.leases.get_mut(&claim) else { return };
         // Groups are about to go, and with them the count.
-        held.over_limit |= held.cell.usage().oom_kills.is_some_and(|kills| kills > 0);
+        held.over_limit |= held.cell.oom_kills().is_some_and(|kills| kills > 0);
         match held.reclaim.as_mut().map(Reclaim::advance) {
             Some(Progress::Proved(proof)) => {
                 held.reclaim = None;
                 held.evidence.extend(Some(proof.evidence).filter(|_| held.is_bodied()));
                 self.release_driven(claim);
             }
-            Some(Progress::Stuck(why)) => self.stuck(claim, why),
-            Some(Progress::Pending) | None => {}
+            Some(Progress::Stuck(why)) => {
+                self.settle(claim);
+                self.stuck(claim, why);
+            }
+            Some(Progress::Pending) => self.settle(claim),
+            None => {}
         }
     }
 
@@ -238,12 +257,14 @@ impl Enforcer {
         for (driver, lease) in held.driven.clone() {
             self.workers.release(&driver, lease);
         }
-        if self.leases.get(&claim).is_some_and(|held| held.outstanding == 0) {
-            self.tell_reclaimed(claim);
+        match self.leases.get(&claim).is_some_and(|held| held.outstanding == 0) {
+            true => self.tell_reclaimed(claim),
+            false => self.settle(claim),
         }
     }
 
     fn tell_reclaimed(&mut self, claim: ClaimId) {
+        self.settle(claim);
         let Some(held) = self.leases.get(&claim) else { return };
         let proof = Proof { evidence: held.evidence.join("; ") };
         self.mailbox.tell(Command::Reclaimed { claim, proof, over_limit: held.over_limit });

@@ -2,7 +2,7 @@
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
 use super::{
     enforcer::Note,
-    mail::{Answer, Done},
+    mail::{Answer, Done, Reply},
 };
 use bursar_engine::Engine;
 use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
@@ -13,12 +13,15 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc::Sender,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 /// Batches kept in memory for those who follow events.
 const TAIL_MAX: usize = 1024;
+/// How long a reader is waited for before the follower's thread has to: somewhat longer than a look at one
+/// claim takes, and no longer than a change of threads.
+const READING: Duration = Duration::from_micros(30);
 
 /// A folded state, and bells for those who wait for a claim.
 pub struct Follower {
@@ -45,8 +48,8 @@ struct Seen {
 pub struct Committed {
     /// What was done.
     pub batch: Arc<Batch>,
-    /// Where the answers go, by input.
-    pub replies: Vec<Option<oneshot::Sender<Answer>>>,
+    /// Where the answers go, by letter.
+    pub replies: Vec<Reply>,
 }
 
 impl Follower {
@@ -64,15 +67,23 @@ impl Follower {
         }
     }
 
-    /// Folds a committed batch where it was made, if nobody reads at this moment and none is on its way:
-    /// that saves its asker a change of threads. Gives it back otherwise.
+    /// Folds a committed batch where it was made, if none is on its way and nobody reads for long: that
+    /// saves its asker a change of threads. Gives it back otherwise.
     pub fn fold_here(&self, committed: Committed) -> Option<Committed> {
         if self.behind.load(Ordering::Acquire) > 0 {
             return Some(committed);
         }
-        let Ok(engine) = self.engine.try_write() else { return Some(committed) };
-        self.fold(engine, committed);
-        None
+        let since = Instant::now();
+        loop {
+            if let Ok(engine) = self.engine.try_write() {
+                self.fold(engine, committed);
+                return None;
+            }
+            if since.elapsed() > READING {
+                return Some(committed);
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// A batch is on its way to the follower's thread.
@@ -100,12 +111,8 @@ impl Follower {
                 tail.pop_front();
             }
         }
-        for (reply, answer) in replies.into_iter().zip(answers(&batch)) {
-            if let Some(reply) = reply {
-                // A caller who left needs no answer.
-                let _ = reply.send(answer);
-            }
-        }
+        let mut answers = answers(&batch).into_iter();
+        replies.into_iter().for_each(|reply| reply.send(&mut answers));
         self.ring(&batch);
         self.folded.send_replace(batch.next_seq());
         if concerns_edges {
@@ -141,6 +148,10 @@ impl Follower {
         until: Option<Duration>,
         look: impl Fn(&Engine) -> bool,
     ) -> bool {
+        // Most are answered at once, and need no bell.
+        if self.read(&look) {
+            return true;
+        }
         let bell =
             self.bells.lock().unwrap_or_else(PoisonError::into_inner).entry(claim).or_default().clone();
         let wait = async {

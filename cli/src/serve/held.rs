@@ -1,6 +1,6 @@
 //! One lease at the edge: its cell, its processes, its drivers' lines, and how far its return has come.
 use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
-use bursar_interface::{ClaimId, Fence, Lease, LeaseLine, Process, Row, Used};
+use bursar_interface::{ClaimId, Command, Fence, Lease, LeaseLine, Process, Row, Used};
 use bursar_pool::Books;
 use std::{collections::BTreeMap, io, time::Instant};
 
@@ -28,6 +28,8 @@ pub struct Held {
     pub evidence: Vec<String>,
     /// The kernel killed in it because it passed its memory.
     pub over_limit: bool,
+    /// What it used, measured and not told yet.
+    pub used: Option<Command>,
     /// It was told that it cannot be taken back.
     pub told_stuck: bool,
     /// It was told that its processes are gone.
@@ -49,6 +51,7 @@ impl Held {
             again: None,
             evidence: Vec::new(),
             over_limit: false,
+            used: None,
             told_stuck: false,
             told_gone: false,
         }
@@ -131,5 +134,7 @@ pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
     let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
     let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked(row, kind) > 0);
     let known = measured.into_iter().filter(|(name, _)| asked(name));
-    known.filter_map(|(name, amount)| Some(Used { resource: name.into(), amount: amount? })).collect()
+    known
+        .filter_map(|(name, amount)| Some(Used { resource: name.into(), pool: None, amount: amount? }))
+        .collect()
 }

@@ -2,7 +2,7 @@
 use super::{
     clock::Clock,
     follower::Follower,
-    mail::{Chosen, Mailbox},
+    mail::{self, Chosen, Mailbox, ending},
     present::{Present, may_see},
     seats::config_of,
     settings::Settings,
@@ -170,7 +170,18 @@ impl House for Host {
 
     async fn submit(&self, by: Principal, body: Command) -> Result<Done, Refusal> {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
-        self.mailbox.ask(by, body, None).await.map(|done| Done { claim: done.claim })
+        let answers = self.mailbox.ask(by, vec![body], None).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(done)
+    }
+
+    async fn submit_all(
+        &self,
+        by: Principal,
+        bodies: Vec<Command>,
+    ) -> Result<Vec<Result<Done, Refusal>>, Refusal> {
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let answers = self.mailbox.ask(by, bodies, None).await?;
+        Ok(answers.into_iter().map(|answer| answer.map(done)).collect())
     }
 
     async fn decided(&self, claim: ClaimId) -> Result<(), Refusal> {
@@ -217,7 +228,9 @@ impl House for Host {
             ));
         }
         let (to, chosen) = tokio::task::block_in_place(|| self.choose(role, &plugin))?;
-        self.mailbox.ask(by, Command::Swap { role, to }, Some(chosen)).await.map(drop)
+        let swap = vec![Command::Swap { role, to }];
+        let answers = self.mailbox.ask(by, swap, Some(chosen)).await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
     fn ready(&self) -> bool {
@@ -349,6 +362,10 @@ impl Host {
         let scope = || self.present(|present| present.scope_of_claim(ClaimId(row.claim?)));
         by.root.is_empty() || scope().is_some_and(|scope| may_see(by, &scope))
     }
+}
+
+fn done(done: mail::Done) -> Done {
+    Done { claim: done.claim }
 }
 
 /// What can be enforced on a host.

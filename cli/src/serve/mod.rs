@@ -1,7 +1,7 @@
 //! The daemon: puts the rooms together, opens the door, and ends in good order.
 //!
-//! Threads: one desk (engine and journal), one follower (state that is read), one enforcer, one per
-//! driver, one for metrics, and the runtime of the front door.
+//! Threads: the runtime of the front door; one desk (engine and journal) and one follower (state that is
+//! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
 mod clock;
 mod desk;
 mod enforcer;
@@ -15,6 +15,7 @@ mod seats;
 mod settings;
 mod supply;
 mod told;
+mod turn;
 mod workers;
 
 pub use host::host_findings;
@@ -27,7 +28,7 @@ use bursar_api::{Guard, Limits, Peer};
 use bursar_enforce::Hierarchy;
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::{Command, Input, Principal, Role};
-use bursar_journal::{Journal, Options as JournalOptions};
+use bursar_journal::Journal;
 use bursar_loader::{INLINE_MAX, Loader, Settings as LoaderSettings};
 use bursar_monitor::Rings;
 use clock::{Clock, boottime_ns};
@@ -35,7 +36,7 @@ use desk::Desk;
 use enforcer::{Enforcer, Note};
 use follower::{Committed, Follower};
 use host::Host;
-use mail::mailbox;
+use mail::{Inbox, Mailbox};
 use std::{
     collections::BTreeSet,
     future::Future,
@@ -56,6 +57,14 @@ use workers::Workers;
 const COMMITTED_MAX: usize = 64;
 /// How long a driver or a metric may take.
 const CALL_MAX: Duration = Duration::from_secs(2);
+
+/// Threads of the front door. A second one would be woken for every other request, only to find that the
+/// first has done it: that costs more than it brings, since the desk is one and works beside it when
+/// there is much to do.
+const DOOR_THREADS: usize = 1;
+
+/// Looks at what may be long, as all claims or many events, that are taken at once.
+const LENGTHY_MAX: usize = 4;
 
 /// What was said on the command line.
 #[derive(Clone, Debug)]
@@ -83,12 +92,17 @@ pub struct Options {
 pub fn run(options: Options) -> Result<()> {
     let Options { settings, state, socket, http, plugins, accept_loss, idle } = options;
     raise_files();
-    let ballast_bytes = settings.journal.ballast_bytes;
-    let journal_options = JournalOptions { ballast_bytes, accept_loss, ..JournalOptions::default() };
-    let (journal, recovered) = Journal::open(&state, journal_options)?;
+    let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
     let epoch = recovered.epoch;
-    let engine = recover(&journal, recovered)?;
+    // Without the ballast the little room that there is belongs to what gives back.
+    let full_since = (!recovered.ballast).then(std::time::Instant::now);
+    if full_since.is_some() {
+        tracing::error!(
+            "the journal's disk is nearly full: only what gives back is accepted until there is room"
+        );
+    }
+    let engine = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
     let listener = bursar_api::bind_unix(&socket, None)?;
@@ -118,20 +132,21 @@ pub fn run(options: Options) -> Result<()> {
     let now = boottime_ns();
     let clock = Clock::new(engine.now(&boot, now), now, boot.clone());
     let start = Command::Start { epoch, boot, boottime_ns: now };
-    let (ending, (mailbox, inbox)) = (Arc::new(AtomicBool::new(false)), mailbox());
+    let ending = Arc::new(AtomicBool::new(false));
     let (out, committed) = sync_channel(COMMITTED_MAX);
     let (tell, notes) = channel();
+    let checkpoint_batches = settings.journal.checkpoint_batches.max(1);
     let mut desk = Desk {
         follower: Arc::new(Follower::new(engine.clone().resume(), tell.clone())),
         engine,
         journal,
         plugins: strategies,
         clock: clock.clone(),
-        inbox,
+        inbox: Arc::new(Inbox::default()),
         out,
-        full_since: None,
-        checkpoint_batches: settings.journal.checkpoint_batches.max(1),
-        ending: ending.clone(),
+        full_since,
+        checkpoint_batches,
+        checkpoint_next: checkpoint_batches,
     };
     let first = [vec![start], told, deciders(&desk.plugins)].concat();
     let greeting = desk.begin(first)?;
@@ -141,7 +156,9 @@ pub fn run(options: Options) -> Result<()> {
     // Before the enforcer adopts: it may have more to tell than the inbox holds.
     let folding = follower.clone();
     let folder = thread("follower", move || fold(&folding, &committed))?;
-    let desk = thread("desk", move || desk.run())?;
+    let mailbox = Mailbox::new(desk, ending.clone());
+    let keeping = mailbox.clone();
+    let desk = thread("desk", move || keeping.keep())?;
 
     let workers = Workers::start(
         drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(),
@@ -196,15 +213,19 @@ fn raise_files() {
     }
 }
 
-/// The state that the journal tells.
-fn recover(journal: &Journal, recovered: bursar_journal::Recovered) -> Result<Engine> {
-    let (mut engine, from) = match recovered.checkpoint {
-        Some(checkpoint) => {
-            let engine: Engine =
-                postcard::from_bytes(&checkpoint.blob).context("the checkpoint cannot be read")?;
-            (engine.resume(), checkpoint.next_seq)
+/// The state that the journal tells. A checkpoint that cannot be read costs only the time of a replay, as long as
+/// the rows for that are kept.
+fn recover(journal: &mut Journal, recovered: bursar_journal::Recovered) -> Result<Engine> {
+    let mut checkpoint = recovered.checkpoint;
+    let (mut engine, from) = loop {
+        let Some(found) = checkpoint else { break (Engine::new(), 0) };
+        match postcard::from_bytes::<Engine>(&found.blob) {
+            Ok(engine) => break (engine.resume(), found.next_seq),
+            Err(error) => {
+                tracing::warn!(%error, sequence = found.next_seq, "the checkpoint cannot be read, so it is put aside");
+                checkpoint = journal.fall_back()?;
+            }
         }
-        None => (Engine::new(), 0),
     };
     journal.replay(from, &mut |batch| engine.fold(&batch))?;
     tracing::info!(sequence = engine.next_seq(), claims = engine.books().live(), "recovered");
@@ -265,7 +286,9 @@ fn door(
     idle: Option<Duration>,
     desk: &JoinHandle<Result<(), bursar_journal::Error>>,
 ) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime =
+        runtime.worker_threads(DOOR_THREADS).max_blocking_threads(LENGTHY_MAX).enable_all().build()?;
     runtime.block_on(async {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let closing = move || {
@@ -275,6 +298,8 @@ fn door(
                 let _ = stopped.wait_for(|stop| *stop).await;
             }
         };
+        let mailbox = host.mailbox.clone();
+        tokio::spawn(async move { mailbox.serve().await });
         let unix = tokio::spawn(bursar_api::serve_unix(listener, host.clone(), Limits::default(), closing()));
         let tcp = match http {
             Some(address) => Some(tokio::spawn(serve_tcp(host.clone(), address, closing())?)),
@@ -301,6 +326,8 @@ async fn until_end(
     desk: &JoinHandle<Result<(), bursar_journal::Error>>,
 ) -> Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Heard and not acted on: a write beyond the limit on the size of files fails then, and does not end us.
+    let _beyond = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     loop {
         let look = idle.map_or(Duration::from_secs(1), |idle| {
             (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+const HOUR_MS: u64 = 3_600_000;
+
 /// The config file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -113,11 +115,37 @@ pub struct Journal {
     pub ballast_bytes: u64,
     /// Batches after which a checkpoint is written.
     pub checkpoint_batches: u64,
+    /// Batches that are kept to be read by `get events`, beyond those that a restart needs.
+    pub retain_batches: u64,
+    /// Bytes of them.
+    pub retain_bytes: u64,
+    /// How much older than the newest they may be, in hours.
+    pub retain_hours: u64,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Journal { ballast_bytes: 16 << 20, checkpoint_batches: 20_000 }
+        let kept = bursar_journal::Options::default();
+        Journal {
+            ballast_bytes: kept.ballast_bytes,
+            checkpoint_batches: 20_000,
+            retain_batches: kept.retain_batches,
+            retain_bytes: kept.retain_bytes,
+            retain_hours: kept.retain_ms / HOUR_MS,
+        }
+    }
+}
+
+impl Journal {
+    /// How the journal is to be kept.
+    pub fn options(&self, accept_loss: bool) -> bursar_journal::Options {
+        bursar_journal::Options {
+            ballast_bytes: self.ballast_bytes,
+            retain_batches: self.retain_batches,
+            retain_bytes: self.retain_bytes,
+            retain_ms: self.retain_hours.saturating_mul(HOUR_MS),
+            accept_loss,
+        }
     }
 }
 

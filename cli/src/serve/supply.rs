@@ -41,6 +41,7 @@ pub fn commands(
             limit: read(&quota.limit).map_err(bad)?,
             borrow_limit: None,
             lend_limit: None,
+            ..QuotaSpec::default()
         }));
     }
     Ok(commands)
@@ -48,7 +49,7 @@ pub fn commands(
 
 fn pool(node: &str, supply: Supply) -> PoolSpec {
     let Supply { resource, pool, capacity, labels } = supply;
-    PoolSpec { resource, node: Some(node.into()), name: pool, capacity, labels }
+    PoolSpec { resource, node: Some(node.into()), name: pool, capacity, labels, ..PoolSpec::default() }
 }
 
 /// The supplies with the capacities that the config sets instead.
@@ -97,6 +98,7 @@ fn gone(engine: &Engine, node: &str, supplies: &[Supply]) -> Vec<Command> {
             name: name.into(),
             capacity: 0,
             labels: Vec::new(),
+            ..PoolSpec::default()
         })
     });
     specs.map(Command::SetPool).collect()

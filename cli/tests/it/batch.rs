@@ -1,138 +1,145 @@
-//! `bursar simulate` on logs of batch systems: the published figures, and a log whose figures are plain.
-use crate::simulate::{published, simulate};
-use bursar_conformance::first_party;
-use serde_json::Value;
-use std::{
-    fmt::Write as _,
-    fs::{self, File},
-    io::Write as _,
-    path::Path,
-};
-use tempfile::TempDir;
+//! Many operations in one request.
+use crate::daemon::Daemon;
+use bursar_wire::{Claim, Operation, Outcome};
+use serde_json::{Value, json};
 
-/// Jobs in pairs, each job as wide as the machine: the second of a pair waits for the first, and nobody
-/// else waits. All run for 100 s.
-fn pairs(jobs: usize, header: &str) -> String {
-    let mut log = format!("; Version: 2.2\n{header}\n");
-    for job in 0..jobs {
-        let submit = 1000 + job / 2 * 1000;
-        writeln!(log, "{} {submit} -1 100 8 -1 -1 8 120 -1 1 1 1 1 1 1 -1 -1", job + 1).expect("text");
-    }
-    log
+fn operations(operations: Value) -> Vec<Operation> {
+    serde_json::from_value(operations).expect("operations")
 }
 
-fn written(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    match name.ends_with(".gz") {
-        false => fs::write(&path, text).expect("written"),
-        true => {
-            let file = File::create(&path).expect("a file");
-            let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-            packer.write_all(text.as_bytes()).and_then(|()| packer.finish().map(drop)).expect("written");
-        }
-    }
-    path.display().to_string()
+fn ask(milli: u64) -> Value {
+    json!({ "ask": { "lines": [{ "resource": "cpu", "amount": milli.to_string() }] } })
 }
 
-fn slowdown(answer: &Value) -> f64 {
-    answer["bounded_slowdown"].as_f64().unwrap_or_else(|| panic!("a figure: {answer}"))
+fn done(outcome: &Outcome) -> &Claim {
+    match outcome {
+        Outcome::Done(answer) => &answer.claim,
+        Outcome::Refused(problem) => panic!("{}", problem.error),
+    }
+}
+
+fn refused(outcome: &Outcome) -> (&str, &str) {
+    match outcome {
+        Outcome::Refused(problem) => (&problem.error.reason, &problem.error.message),
+        Outcome::Done(answer) => panic!("{:?}", answer.claim),
+    }
 }
 
 #[test]
-fn a_log_whose_figures_are_plain_comes_out_so_linked_and_loaded_alike() {
-    let scratch = TempDir::new().expect("a folder");
-    let log = written(scratch.path(), "pairs.swf.gz", &pairs(10_000, "; MaxProcs: 8"));
-    let folder = first_party().display().to_string();
-    let base = ["--format", "swf", "--trace", &log, "-o", "json"];
-    let protocol = [&base[..], &["--protocol", "rlscheduler"]].concat();
-    // Pairs have slowdowns 1 and 2. Five sequences begin with the second of a pair and end with the first
-    // of one: no second of these waits.
-    let (even, odd) = (1.5, 1535.0 / 1024.0);
-    for qos in ["fcfs", "sjf", "f1", "fcfs+bf", "sjf+bf", "f1+bf"] {
-        let args = [&protocol[..], &["--qos", qos]].concat();
-        let linked = simulate(scratch.path(), &args).json();
-        let sequences = linked["sequences"].as_array().expect("sequences");
-        assert_eq!((sequences.len(), &linked["claims"], &linked["refused"]), (10, &10_240.into(), &0.into()));
-        for sequence in sequences {
-            let first: u64 = sequence["first_job"].as_str().and_then(|id| id.parse().ok()).expect("digits");
-            let expected = if first % 2 == 1 { even } else { odd };
-            assert!((slowdown(sequence) - expected).abs() < 1e-12, "{qos}: {sequence}");
-        }
-        let mean = sequences.iter().map(slowdown).sum::<f64>() / 10.0;
-        assert!((slowdown(&linked) - mean).abs() < 1e-12);
-        if qos == "f1+bf" {
-            let loaded = simulate(scratch.path(), &[&args[..], &["--plugins", &folder]].concat()).json();
-            assert_eq!((&linked["home"], &loaded["home"]), (&"linked".into(), &"inline".into()));
-            for key in ["claims", "granted", "refused", "faults", "bounded_slowdown", "sequences"] {
-                assert_eq!(linked[key], loaded[key], "{key}");
-            }
-        }
-    }
-    let whole = simulate(scratch.path(), &[&base[..], &["--qos", "fcfs"]].concat()).json();
-    assert_eq!((&whole["granted"], &whole["faults"]), (&10_000.into(), &0.into()));
-    assert_eq!((slowdown(&whole), &whole["wait_ms"]), (1.5, &serde_json::json!({"p50": 0, "p99": 100_000})));
-    let table = simulate(scratch.path(), &protocol[..protocol.len() - 4]);
-    assert!(table.code == 0 && table.out.contains("BOUNDED SLOWDOWN"), "{table:?}");
+fn answers_come_in_order_and_what_is_refused_holds_up_nobody() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"4\"\n");
+    let mut client = daemon.client();
+    let first = client.batch(&operations(json!([ask(1000), ask(500)]))).expect("answers");
+    let (one, two) = (done(&first[0]).clone(), done(&first[1]).clone());
+    assert_eq!((one.id, two.id, one.phase.as_str()), (1, 2, "held"));
+    let (fence, other) = (one.fence.expect("held"), two.fence.expect("held"));
+    let mixed = operations(json!([
+        { "settle": { "id": "1", "fence": fence.to_string(), "used": [{ "resource": "cpu", "amount": "7" }] } },
+        { "release": { "id": "2", "fence": "1" } },
+        { "ask": { "lines": [{ "resource": "cpu", "amount": "-1" }] } },
+        { "ask": { "lines": [{ "resource": "mana", "amount": "1" }] } },
+        { "ask": { "lines": [{ "resource": "cpu", "amount": "4000" }] } },
+        { "ask": { "lines": [{ "resource": "cpu", "amount": "100" }], "wait": "1s" } },
+        { "ask": { "lines": [{ "resource": "cpu", "amount": "3000" }], "wait": "1h", "detach": true } },
+        { "renew": { "id": "1", "fence": fence.to_string(), "ttl": "2h" } },
+        { "cancel": { "id": "99" } },
+        { "release": { "id": "2", "fence": other.to_string() } },
+        { "release": { "id": "2", "fence": other.to_string() } },
+    ]));
+    let answers = client.batch(&mixed).expect("answers");
+    assert_eq!(answers.len(), mixed.len());
+    assert_eq!(done(&answers[0]).lines[0].used, Some(7));
+    assert_eq!(refused(&answers[1]).0, "StaleFence");
+    assert!(refused(&answers[2]).1.contains("-1"));
+    assert_eq!(refused(&answers[3]).0, "UnknownResource");
+    assert_eq!(refused(&answers[4]).0, "InsufficientCapacity");
+    assert!(refused(&answers[5]).1.contains("does not wait"));
+    assert_eq!(done(&answers[7]).id, 1);
+    assert_eq!(refused(&answers[8]).0, "UnknownClaim");
+    assert_eq!(done(&answers[9]).ending.as_deref(), Some("released"));
+    assert_ne!(refused(&answers[10]).0, "", "given back twice");
+    assert_eq!(done(&answers[6]).phase, "held", "a batch is one moment: what it gives back is there for it");
+    assert_eq!(daemon.taken(), 4000);
 }
 
 #[test]
-fn logs_that_cannot_be_replayed_are_named_with_what_would_be_right() {
-    let scratch = TempDir::new().expect("a folder");
-    let write = |name: &str, text: &str| written(scratch.path(), name, text);
-    let good = write("good.swf", &pairs(10_000, "; MaxProcs: 8"));
-    let short = write("short.swf", &pairs(100, "; MaxProcs: 8"));
-    let narrow = write("narrow.swf", &pairs(10_000, "; MaxProcs: 7"));
-    let nothing = write("nothing.swf", &pairs(10, "; Note: none"));
-    let torn = write("torn.swf", "; MaxProcs: 8\n1 2 3\n");
-    let packed = write("packed.swf.gz", "; MaxProcs: 8\n1 2 3\n");
-    let fake = write("fake.swf", "");
-    fs::rename(&fake, scratch.path().join("fake.gz")).expect("renamed");
-    let fake = scratch.path().join("fake.gz").display().to_string();
-    fs::write(&fake, "not packed").expect("written");
-    for (args, what) in [
-        (&["--trace", &short, "--protocol", "rlscheduler", "--qos", "f1"][..], "takes 9874"),
-        (&["--trace", &narrow, "--protocol", "rlscheduler", "--qos", "f1"], "needs 8 processors"),
-        (&["--trace", &narrow, "--qos", "f1"], "needs 8 processors"),
-        (&["--trace", &nothing, "--qos", "f1"], "MaxProcs"),
-        (&["--trace", &torn, "--qos", "f1"], "line 2: a job has 18 fields"),
-        (&["--trace", &packed, "--qos", "f1"], "line 2: a job has 18 fields"),
-        (&["--trace", &fake, "--qos", "f1"], "fake.gz"),
-        (&["--trace", &good, "--qos", "f1+bf"], "--protocol rlscheduler"),
-        (&["--trace", &good, "--qos", "whim", "--protocol", "rlscheduler"], "whim"),
-        (&["--trace", &good, "--qos", "whim+bf", "--protocol", "rlscheduler"], "whim"),
-        (&["--trace", &good, "--qos", "f1", "--nodes", &good], "--nodes"),
-        (&["--trace", &good, "--qos", "f1", "--protocol", "dice"], "dice"),
+fn a_full_batch_is_one_step() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"64\"\n");
+    let all: Vec<Value> = (0..bursar_wire::OPERATIONS_MAX).map(|_| ask(10)).collect();
+    let answers = daemon.client().batch(&operations(all.into())).expect("answers");
+    assert_eq!(answers.len(), bursar_wire::OPERATIONS_MAX);
+    let ids: Vec<u64> = answers.iter().map(|answer| done(answer).id).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "in order, each its own");
+    // Times are reckoned back from when they are shown, so they may be off by a millisecond.
+    let asked = answers.iter().map(|answer| {
+        let at: jiff::Timestamp = done(answer).asked_at.as_deref().expect("a time").parse().expect("a time");
+        at.as_millisecond()
+    });
+    let asked: Vec<i64> = asked.collect();
+    let (first, last) = (asked.iter().min().expect("many"), asked.iter().max().expect("many"));
+    assert!(last - first <= 2, "one step is one moment: {first} to {last}");
+}
+
+#[test]
+fn the_same_key_is_the_same_claim_within_a_batch_and_after_it() {
+    let daemon = Daemon::plain();
+    let keyed = json!({ "ask": { "key": "once", "lines": [{ "resource": "cpu", "amount": "10" }] } });
+    let batch = operations(json!([keyed, ask(10), keyed]));
+    let first = daemon.client().batch(&batch).expect("answers");
+    let again = daemon.client().batch(&batch).expect("answers");
+    let id = |answers: &[Outcome], n: usize| done(&answers[n]).id;
+    assert_eq!(id(&first, 0), id(&first, 2));
+    assert_eq!(id(&first, 0), id(&again, 0));
+    assert_ne!(id(&first, 1), id(&again, 1), "without a key it is another");
+    let header =
+        daemon.keyed("POST", "/v1/claims", &keyed["ask"].to_string(), &[("Idempotency-Key", "other")]);
+    assert_ne!(header.1["claim"]["id"], id(&first, 0).to_string(), "a header comes first");
+}
+
+#[test]
+fn what_cannot_be_read_carries_nothing_out() {
+    let daemon = Daemon::plain();
+    let good = ask(10).to_string();
+    let many = vec![good.as_str(); bursar_wire::OPERATIONS_MAX + 1].join(",");
+    let nested = format!("{{\"ask\":{{\"lines\":{}{}}}}}", "[".repeat(400), "]".repeat(400));
+    for (operations, told) in [
+        (many.as_str(), "more than 1024"),
+        ("", "nothing to do"),
+        (&format!("{good},{{\"steal\":{{}}}}"), "steal"),
+        (&format!("{good},{{\"batch\":{{\"operations\":[{good}]}}}}"), "batch"),
+        (&format!("{good},{nested}"), "deeper"),
+        (&format!("{good},{{\"release\":{{\"id\":\"1\"}}}}"), "fence"),
+        (&format!("{good},{{\"release\":{{\"id\":\"1\",\"id\":\"2\",\"fence\":\"1\"}}}}"), "twice"),
+        (&format!("{good},7"), "operations[1]"),
     ] {
-        let told = simulate(scratch.path(), &[&["--format", "swf"], args].concat());
-        assert!(told.code == 2 && told.err.contains(what), "{what}: {told:?}");
+        let (status, answer) =
+            daemon.http("POST", "/v1/batch", &format!("{{\"operations\":[{operations}]}}"));
+        assert_eq!(status, 400, "{told}: {answer}");
+        assert!(
+            answer["error"]["message"].as_str().is_some_and(|why| why.contains(told)),
+            "{told}: {answer}"
+        );
     }
-}
-
-/// The six orders on a published log, to two decimals.
-fn comes_out(log: &str, figures: [&str; 6]) {
-    let Some(trace) = published(log) else { return };
-    let scratch = TempDir::new().expect("a folder");
-    for (qos, figure) in ["fcfs", "sjf", "f1", "fcfs+bf", "sjf+bf", "f1+bf"].into_iter().zip(figures) {
-        let args = ["--format", "swf", "--trace", &trace, "--protocol", "rlscheduler", "--qos", qos];
-        let answer = simulate(scratch.path(), &[&args[..], &["-o", "json"]].concat()).json();
-        assert_eq!(format!("{:.2}", slowdown(&answer)), figure, "{log} {qos}");
-        assert_eq!((&answer["refused"], &answer["faults"]), (&0.into(), &0.into()));
-    }
-}
-
-/// As the README of RLScheduler (SC'20) has them.
-#[test]
-fn the_orders_slow_jobs_down_as_published_for_lublin_1() {
-    comes_out(
-        "lublin-rlscheduler/lublin_256.swf",
-        ["7273.77", "277.35", "258.37", "235.82", "73.31", "75.07"],
-    );
+    assert_eq!(daemon.http("GET", "/v1/batch", "").0, 405);
+    assert_eq!(daemon.ask(&["get", "claims"])["claims"], json!([]));
 }
 
 #[test]
-fn the_orders_slow_jobs_down_as_published_for_sdsc_sp2() {
-    comes_out(
-        "sdsc-sp2/SDSC-SP2-1998-4.2-cln.swf.gz",
-        ["1727.54", "2680.55", "1232.06", "1595.12", "2167.84", "1098.22"],
-    );
+fn a_batch_whose_asker_has_left_is_kept_or_withdrawn_as_one() {
+    use std::io::Write;
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"64\"\n");
+    // It is gone before, or while, or after its batch is carried out.
+    for _ in 0..20 {
+        let body = json!({ "operations": vec![ask(1); 200] }).to_string();
+        let mut leaver = std::os::unix::net::UnixStream::connect(daemon.socket()).expect("connected");
+        write!(leaver, "POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("sent");
+    }
+    // Whoever had an answer on the way to it has it, and its claims with it; all or none of a batch.
+    let settled = || daemon.ask(&["get", "pools"]).to_string();
+    daemon.eventually("it comes to rest", || {
+        let before = settled();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        before == settled()
+    });
+    assert_eq!(daemon.taken() % 200, 0, "a batch is kept or withdrawn as one");
 }

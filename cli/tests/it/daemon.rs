@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) args: Vec<String>,
     /// How many files it may have open.
     pub(crate) files: Option<u64>,
+    /// Words that stand before the program: something that becomes it, in another world.
+    pub(crate) within: Vec<String>,
 }
 
 /// A daemon that is up; killed when dropped.
@@ -175,6 +177,12 @@ impl Daemon {
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
+    /// Starts it again on the same state, in another world.
+    pub(crate) fn start_within(&mut self, within: &[&str]) {
+        self.setup.within = within.iter().map(|word| (*word).to_owned()).collect();
+        self.start();
+    }
+
     /// Starts it again on the same state.
     pub(crate) fn start(&mut self) {
         self.child = spawn(self.scratch.path(), &self.setup);
@@ -225,6 +233,10 @@ fn spawn(scratch: &Path, setup: &Setup) -> Child {
     if let Some(files) = setup.files {
         command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")]).arg(program());
+    }
+    if let [first, words @ ..] = setup.within.as_slice() {
+        command = Command::new(first);
+        command.args(words).arg(program());
     }
     command.arg("serve").arg("--config").arg(config);
     command.arg("--state").arg(scratch.join("state")).arg("--socket").arg(scratch.join("sock"));

@@ -1,38 +1,72 @@
 //! A full disk under a running daemon: what grows is refused, what gives back goes on.
-use crate::daemon::Daemon;
-use std::{fs, path::Path, process::Command};
+use crate::daemon::{Daemon, Told, number_in, runs};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-/// A small file system under the state directory; `None` where mounting is not allowed.
-fn mount(path: &Path) -> Option<()> {
-    fs::create_dir_all(path).expect("made");
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]).arg(path).output();
-    let mounted = mounted.is_ok_and(|output| output.status.success());
-    if !mounted {
-        eprintln!("skipped: mounting is not allowed here");
+/// A small file system; taken away when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where mounting is not allowed.
+    fn mount(path: &Path) -> Option<Small> {
+        fs::create_dir_all(path).expect("made");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"])
+            .arg(path)
+            .output();
+        let mounted = mounted.is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("skipped: mounting is not allowed here");
+        }
+        mounted.then(|| Small(path.into()))
     }
-    mounted.then_some(())
+
+    /// Takes everything that is left.
+    fn fill(&self) -> PathBuf {
+        let filler = self.0.join("filler");
+        let into = format!("of={}", filler.display());
+        let _ = Command::new("dd").args(["if=/dev/zero", "bs=4096"]).arg(into).output();
+        filler
+    }
 }
 
-#[test]
-fn a_full_disk_is_survived() {
-    let mut daemon = Daemon::configured("[journal]\nballast-bytes = 1000000\n");
-    daemon.stop();
-    fs::remove_dir_all(daemon.state()).expect("removed");
-    let Some(()) = mount(&daemon.state()) else { return };
-    daemon.start();
-    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
-    let fence = daemon.claim("1")["fence"].as_str().expect("a fence").to_owned();
-    let filler = daemon.state().join("filler");
-    // Everything that is left.
-    let _ =
-        Command::new("dd").args(["if=/dev/zero", "bs=4096"]).arg(format!("of={}", filler.display())).output();
-    let mut refused = crate::daemon::Told { code: 0, out: String::new(), err: String::new() };
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+const BALLAST: &str = "[journal]\nballast-bytes = 1000000\n";
+
+/// Asks until one is refused, and sees that it is for the disk.
+fn until_full(daemon: &Daemon) {
+    let mut refused = Told { code: 0, out: String::new(), err: String::new() };
     daemon.eventually("the disk is full", || {
         refused = daemon.tell(&["claim", "--cpu", "0.01", "--scope", &"x".repeat(100)]);
         refused.code != 0
     });
     assert!(refused.code == 4 && refused.err.contains("StorageFull"), "{refused:?}");
+}
+
+fn fence(daemon: &Daemon, id: &str) -> String {
+    daemon.claim(id)["fence"].as_str().expect("a fence").to_owned()
+}
+
+#[test]
+fn a_full_disk_is_survived() {
+    let mut daemon = Daemon::configured(BALLAST);
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    let Some(small) = Small::mount(&daemon.state()) else { return };
+    daemon.start();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    let fence = fence(&daemon, "1");
+    let filler = small.fill();
+    until_full(&daemon);
     let listed = daemon.ask(&["get", "claims"]);
     let before = listed["claims"].as_array().map(Vec::len);
     assert_eq!(
@@ -60,5 +94,128 @@ fn a_full_disk_is_survived() {
     };
     assert_eq!(ids(&live), ids(&daemon.ask(&["get", "claims"])));
     daemon.stop();
-    let _ = Command::new("umount").arg("-l").arg(daemon.state()).status();
+}
+
+#[test]
+fn on_a_full_disk_leases_run_out_and_work_is_ended_and_a_kill_loses_nothing() {
+    let mut daemon = Daemon::configured(BALLAST);
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    let Some(small) = Small::mount(&daemon.state()) else { return };
+    daemon.start();
+    let file = daemon.scratch.path().join("pid");
+    let script = format!("echo $$ > {}; exec sleep 300", file.display());
+    let mut run = daemon.command(&["run", "--cpu", "0.1", "--", "sh", "-c", &script]).spawn().expect("run");
+    let pid = number_in(&file);
+    for _ in 0..4 {
+        assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    }
+    let filler = small.fill();
+    until_full(&daemon);
+    // Expiry, for a lease that ends while there is no room.
+    let told = daemon.tell(&["renew", "2", "--fence", &fence(&daemon, "2"), "--ttl", "300ms"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert_eq!(daemon.await_phase("2", "closed")["ending"], "lease_expired");
+    // The end of what runs.
+    assert_eq!(daemon.tell(&["cancel", "1"]).code, 0);
+    assert_eq!(daemon.await_phase("1", "closed")["ending"], "cancelled");
+    assert!(!runs(pid));
+    run.wait().expect("ended");
+    // Release, and no more than that.
+    assert_eq!(daemon.tell(&["release", "3", "--fence", &fence(&daemon, "3")]).code, 0);
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 4);
+    // Nothing that was answered is lost by a crash, and the next daemon is as careful.
+    let kept = fence(&daemon, "4");
+    daemon.kill();
+    daemon.start();
+    for (id, phase) in [("1", "closed"), ("2", "closed"), ("3", "closed"), ("4", "held"), ("5", "held")] {
+        assert_eq!(daemon.claim(id)["phase"], phase, "{id}\n{}", daemon.log());
+    }
+    assert_eq!(fence(&daemon, "4"), kept);
+    let told = daemon.tell(&["claim", "--cpu", "0.01"]);
+    assert!(told.code == 4 && told.err.contains("StorageFull"), "{told:?}");
+    assert_eq!(daemon.tell(&["release", "4", "--fence", &kept]).code, 0);
+    fs::remove_file(&filler).expect("removed");
+    daemon.eventually("there is room again", || daemon.tell(&["claim", "--cpu", "0.01"]).code == 0);
+    daemon.kill();
+    daemon.start();
+    assert_eq!(
+        (&daemon.claim("4")["phase"], &daemon.claim("5")["phase"]),
+        (&"closed".into(), &"held".into())
+    );
+    assert_eq!(daemon.tell(&["doctor", "--journal", &daemon.state().display().to_string()]).code, 0);
+}
+
+#[test]
+fn a_daemon_starts_on_a_disk_that_is_full() {
+    let mut daemon = Daemon::configured(BALLAST);
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    let Some(small) = Small::mount(&daemon.state()) else { return };
+    daemon.start();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    daemon.kill();
+    let filler = small.fill();
+    assert!(daemon.state().join("ballast").exists());
+    daemon.start();
+    for _ in 0..3 {
+        small.fill();
+        let told = daemon.tell(&["claim", "--cpu", "0.01", "--scope", &"x".repeat(100)]);
+        assert!(told.code == 4 && told.err.contains("StorageFull"), "{told:?}\n{}", daemon.log());
+    }
+    assert_eq!(daemon.claim("1")["phase"], "held");
+    fs::remove_file(&filler).expect("removed");
+    daemon.eventually("there is room again", || daemon.tell(&["claim", "--cpu", "0.01"]).code == 0);
+    daemon.stop();
+}
+
+#[test]
+fn a_log_on_the_full_disk_does_not_end_the_daemon() {
+    let mut daemon = Daemon::configured(BALLAST);
+    daemon.stop();
+    // State, log and socket.
+    let Some(small) = Small::mount(daemon.scratch.path()) else { return };
+    daemon.start();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    let filler = small.fill();
+    // The last page of the log too.
+    let stuff = || {
+        let mut log =
+            fs::File::options().append(true).open(daemon.scratch.path().join("log")).expect("a log");
+        while std::io::Write::write_all(&mut log, b"-\n").is_ok() {}
+    };
+    stuff();
+    until_full(&daemon);
+    for _ in 0..3 {
+        small.fill();
+        stuff();
+        assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 4);
+    }
+    assert!(daemon.ended().is_none());
+    fs::remove_file(&filler).expect("removed");
+    daemon.eventually("there is room again", || daemon.tell(&["claim", "--cpu", "0.01"]).code == 0);
+    daemon.stop();
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk() {
+    let mut daemon = Daemon::configured(BALLAST);
+    for _ in 0..20 {
+        assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 0);
+    }
+    let freed = fence(&daemon, "1");
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let log = fs::metadata(daemon.state().join("journal.sqlite-wal")).expect("a log").len();
+    let pid = Pid::from_raw(daemon.pid() as i32);
+    prlimit(pid, Resource::Fsize, Rlimit { current: Some(log + 100), maximum }).expect("limited");
+    until_full(&daemon);
+    // The log begins again at its beginning, so there is room for what gives back.
+    assert_eq!(daemon.tell(&["release", "1", "--fence", &freed]).code, 0, "{}", daemon.log());
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 4);
+    prlimit(pid, Resource::Fsize, Rlimit { current: maximum, maximum }).expect("limited");
+    daemon.eventually("there is room again", || daemon.tell(&["claim", "--cpu", "0.01"]).code == 0);
+    daemon.kill();
+    daemon.start();
+    assert_eq!(daemon.claim("1")["phase"], "closed");
+    assert_eq!(daemon.claim("20")["phase"], "held");
 }

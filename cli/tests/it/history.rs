@@ -174,7 +174,11 @@ impl<'a> Actor<'a> {
         if self.random.chance(1, 3) {
             self.verb(Kind::Settle, lease, &format!("{path}/settle"), |mark| SettleBody {
                 fence: bursar_interface::Fence(fence),
-                used: vec![UsedBody { resource: KINDS[resource as usize].into(), amount: mark.to_string() }],
+                used: vec![UsedBody {
+                    resource: KINDS[resource as usize].into(),
+                    pool: None,
+                    amount: mark.to_string(),
+                }],
             });
         }
         self.look();

@@ -62,7 +62,14 @@ fn fleet() -> Vec<Command> {
             driven: false,
         };
         let (resource, node) = (name.into(), Some("n".into()));
-        let pool = PoolSpec { resource, node, name: name.into(), capacity: 1 << 40, labels: Vec::new() };
+        let pool = PoolSpec {
+            resource,
+            node,
+            name: name.into(),
+            capacity: 1 << 40,
+            labels: Vec::new(),
+            ..PoolSpec::default()
+        };
         commands.extend([Command::SetResource(kind), Command::SetPool(pool)]);
     }
     commands.push(Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 });

@@ -230,7 +230,7 @@ impl Engine {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
             for quota in self.books.quotas_of(scope, line.resource) {
-                let limit = quotas.limit[quota as usize];
+                let limit = self.books.cap(quota);
                 if asked > limit {
                     let spec = self.books.spec(line.resource);
                     let name = self.books.scope_path(quotas.scope[quota as usize]);

@@ -1,7 +1,7 @@
 //! The fold: how each event moves the state. Total, and it asks nobody.
 use crate::{Closed, ClosedLine, Engine, engine::Resolved, queue::ANYTHING};
 use bursar_interface::{
-    Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, NONE, Phase, PoolId, Reason, Row, Time, What,
+    Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Time, What,
 };
 use std::borrow::Cow;
 
@@ -13,8 +13,8 @@ impl Engine {
         match &event.what {
             What::Refused(_) | What::Repeated(_) | What::PluginFault { .. } => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
-            What::Waiting { claim, reason } => {
-                self.with(*claim, |engine, row| engine.books.set_reason(row, *reason))
+            What::Waiting { claim, reason, retry_at } => {
+                self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))
             }
             What::Granted { claim, fence, pools, lease_until, .. } => {
                 self.granted(*claim, *fence, pools, *lease_until)
@@ -71,7 +71,8 @@ impl Engine {
                 }
             }
             Command::Settle { claim, used, .. } => self.with(*claim, |engine, row| {
-                used.iter().for_each(|used| engine.books.settle(row, &used.resource, used.amount));
+                used.iter().for_each(|used| engine.books.settle(row, used));
+                engine.wake_after(row);
             }),
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
@@ -129,6 +130,7 @@ impl Engine {
         self.books.grant(row, fence, &placement, lease_until);
         self.fences = self.fences.max(fence.0 & ((1 << 40) - 1));
         self.leave_queue(claim);
+        self.restand_chain(self.books.tables().claims.scope[row as usize]);
         self.deadlines.set(claim, lease_until);
     }
 
@@ -145,21 +147,39 @@ impl Engine {
     fn close(&mut self, claim: ClaimId, ending: Ending) {
         let Some(row) = self.books.claim(claim) else { return };
         self.remember(row, ending);
+        let scope = self.books.tables().claims.scope[row as usize];
         if self.books.phase(row) == Phase::Pending {
             self.leave_queue(claim);
         } else {
             self.wake_after(row);
         }
         self.books.close(row);
+        self.restand_chain(scope);
         self.bodies.remove(&claim);
         self.endings.remove(&claim);
     }
 
-    /// What a claim gives back may help those who wait for such kinds, or to be apart from it.
+    /// A scope holds more or less than before: it and those above it stand elsewhere in line.
+    fn restand_chain(&mut self, scope: Row) {
+        let mut at = scope;
+        while !self.queue.is_empty() && self.queue.stands(at) {
+            self.restand(at);
+            at = self.books.tables().scopes.parent[at as usize];
+        }
+    }
+
+    /// What a claim gives back may help those who wait for such kinds, for room in the ledgers above it,
+    /// or to be apart from it.
     fn wake_after(&mut self, row: Row) {
+        if self.queue.is_empty() {
+            return;
+        }
         let tables = self.books.tables();
         for line in tables.claims.line_rows(row) {
-            self.queue.wake(tables.lines.resource[line as usize]);
+            let resource = tables.lines.resource[line as usize];
+            self.queue.wake(resource);
+            let ledgers = self.books.quotas_of(tables.claims.scope[row as usize], resource);
+            ledgers.for_each(|quota| self.queue.wake_ledger(quota));
         }
         self.queue.wake(ANYTHING);
     }
@@ -190,6 +210,11 @@ impl Engine {
         if !self.queue.remove(claim) {
             self.fresh.leave();
         }
+        if self.reserved == Some(claim) {
+            // What was kept for it is anybody's now.
+            self.reserved = None;
+            self.queue.wake_all();
+        }
     }
 }
 
@@ -200,17 +225,4 @@ pub(crate) fn join<'a>(root: &'a str, path: &'a str) -> Cow<'a, str> {
         (_, true) => root.into(),
         _ => format!("{root}/{path}").into(),
     }
-}
-
-/// What can help a waiting claim: its kinds, and anything at all if it is kept apart from others.
-pub(crate) fn hints(engine: &Engine, row: Row) -> Vec<u32> {
-    let view = engine.books.view();
-    let mut hints: Vec<u32> =
-        view.claims.line_rows(row).map(|line| view.lines.resource[line as usize]).collect();
-    hints.sort_unstable();
-    hints.dedup();
-    if view.claims.apart[row as usize] != NONE {
-        hints.push(ANYTHING);
-    }
-    hints
 }

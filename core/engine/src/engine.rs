@@ -61,6 +61,9 @@ pub struct Engine {
     pub(crate) resolved: Resolved,
     #[serde(skip)]
     pub(crate) impatient: Vec<ClaimId>,
+    /// The waiting claim for which something is kept, as of the last round.
+    #[serde(skip)]
+    pub(crate) reserved: Option<ClaimId>,
     #[serde(skip)]
     pub(crate) bench: Workbench,
 }
@@ -104,7 +107,8 @@ impl Engine {
     /// As [`Engine::step`], with the inputs of `batch` and into its events: whoever uses a batch again
     /// steps without allocating.
     pub fn advance(&mut self, at: Time, batch: &mut Batch, plugins: &mut Plugins) {
-        self.books.advance(at);
+        let queue = &mut self.queue;
+        self.books.advance(at, |kind| queue.wake(kind));
         let mut events = std::mem::take(&mut batch.events);
         events.clear();
         let mut tape = Tape { inputs: &batch.inputs, events };
@@ -121,7 +125,7 @@ impl Engine {
 
     /// Folds a recorded batch: state moves exactly as it did then, and no plugin is asked.
     pub fn fold(&mut self, batch: &Batch) {
-        self.books.advance(batch.at);
+        self.books.advance(batch.at, |_| ());
         for event in &batch.events {
             self.apply(&batch.inputs, event);
         }
@@ -151,7 +155,8 @@ impl Engine {
         let mut deadlines = std::mem::take(&mut self.deadlines);
         let first = deadlines.first(|claim| self.deadline(claim));
         self.deadlines = deadlines;
-        first.map(|(at, _)| at)
+        let first = first.map(|(at, _)| at);
+        self.queue.first_due().into_iter().chain(first).min()
     }
 
     /// One number for the whole state; equal after `step` and after folding what `step` gave.
@@ -351,6 +356,7 @@ mod tests {
             name: "cpu".into(),
             capacity: 8,
             labels: vec![],
+            ..PoolSpec::default()
         };
         let node = NodeSpec { name: "n".into(), ..NodeSpec::default() };
         step(&mut engine, vec![Command::SetResource(kind), Command::SetNode(node), Command::SetPool(pool)]);

@@ -1,6 +1,6 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
 use crate::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, NodeState, Phase, Reason, Row};
+use bursar_interface::{Amount, ClaimId, NONE, NodeState, Phase, Reason, Row, Shape, Time};
 
 /// Holders named in one explanation at most.
 const HOLDERS_MAX: usize = 16;
@@ -23,38 +23,54 @@ pub struct Why {
     pub reason: Reason,
     /// Which kinds bind.
     pub short: Vec<Short>,
+    /// When all of what is short will have come back by itself; `None` where that cannot be told.
+    pub retry_at: Option<Time>,
 }
 
 impl Engine {
     /// Why the waiting claim in `row` could not be granted as things stand.
     pub(crate) fn why(&self, row: Row) -> Why {
-        let view = self.books.view();
         if let Some((quota, by)) = self.books.quota_short(row) {
-            let resource = view.quotas.resource[quota as usize];
+            let resource = self.books.tables().quotas.resource[quota as usize];
             return Why {
-                reason: Reason::InsufficientQuota,
+                reason: self.spent(resource).unwrap_or(Reason::InsufficientQuota),
                 short: vec![Short { resource, by, holders: Vec::new() }],
+                retry_at: self.books.quota_ready(quota, by),
             };
         }
         let mut short: Vec<Short> = Vec::new();
-        let mut named = false;
-        for line in view.claims.line_rows(row).map(|line| line as usize) {
-            let (resource, want) = (view.lines.resource[line], view.lines.want[line]);
+        let (mut reason, mut retry_at) = (None, Some(self.books.at()));
+        let tables = self.books.tables();
+        for line in tables.claims.line_rows(row).map(|line| line as usize) {
+            let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
             let asked = self.books.asked(row, resource);
-            let free =
-                if want == NONE { view.resources.free[resource as usize] } else { view.pools.free(want) };
+            let free = match want {
+                NONE => tables.resources.free[resource as usize],
+                pool => tables.pools.free(pool),
+            };
             if asked > free && short.iter().all(|other| other.resource != resource) {
-                named |= want != NONE;
+                let held = if want == NONE { Reason::InsufficientCapacity } else { Reason::HeldByOther };
+                // What others hold weighs more than what comes back by itself.
+                reason = Some(self.spent(resource).unwrap_or(held)).max(reason);
+                let ready = self.books.ready(resource, want, asked - free);
+                retry_at = retry_at.zip(ready).map(|(known, ready)| known.max(ready));
                 short.push(Short { resource, by: asked - free, holders: Vec::new() });
             }
         }
-        let reason = match short.is_empty() {
-            false if named => Reason::HeldByOther,
-            false => Reason::InsufficientCapacity,
-            true if self.cordoned() => Reason::Cordoned,
-            true => Reason::Fragmented,
-        };
-        Why { reason, short }
+        match reason {
+            Some(reason) => Why { reason, short, retry_at },
+            None if self.cordoned() => Why { reason: Reason::Cordoned, short, retry_at: None },
+            None => Why { reason: Reason::Fragmented, short, retry_at: None },
+        }
+    }
+
+    /// The word for a kind that is spent and not held.
+    fn spent(&self, resource: Row) -> Option<Reason> {
+        match self.books.spec(resource).shape {
+            Shape::Rate => Some(Reason::RateLimited),
+            Shape::Budget => Some(Reason::BudgetExhausted),
+            Shape::Capacity | Shape::Unit => None,
+        }
     }
 
     /// Why a waiting claim waits, with the holders of what it is short of; `None` if it does not
@@ -62,6 +78,12 @@ impl Engine {
     pub fn explain(&self, claim: ClaimId) -> Option<Why> {
         let row = self.books.claim(claim).filter(|&row| self.books.phase(row) == Phase::Pending)?;
         let mut why = self.why(row);
+        if let (true, Some(told)) =
+            (why.short.is_empty(), Reason::of(self.books.tables().claims.reason[row as usize]))
+        {
+            // Enough is there, and kept for somebody who came before.
+            why.reason = told;
+        }
         for short in &mut why.short {
             short.holders = self.holders(row, short.resource);
         }

@@ -14,11 +14,15 @@ mod explain;
 mod feasible;
 mod fresh;
 mod kept;
+mod line;
+mod promised;
 mod queue;
 mod restart;
 mod round;
 mod seat;
+mod serve;
 mod shape;
+mod sticky;
 mod verbs;
 
 pub use engine::Engine;

@@ -1,20 +1,17 @@
 //! One round: rank who came, offer them to the allocator in order, check what it proposes, grant.
-use crate::{Engine, Plugins, apply::hints, engine::Tape, shape::Shape};
+use crate::{Engine, Plugins, engine::Tape, promised::Promised, queue::Candidate, serve::Tried};
 use bursar_interface::{
-    ClaimId, Decider, Fault, FaultKind, Overlay, Phase, Plan, PoolId, Rank, Reason, Role, Row, Take, View,
-    What, bound::ROUND_MAX,
+    ClaimId, Decider, Fault, FaultKind, Overlay, Phase, Plan, PoolId, Rank, Role, Row, Take, View, What,
+    bound::ROUND_MAX,
 };
-use bursar_pool::Refused;
+use bursar_pool::{Books, Refused};
 use std::sync::Arc;
-
-/// Passes over the queue in one step at most; what is left is tried in the next step.
-const PASSES_MAX: usize = 64;
 
 /// A claim that is offered to the allocator.
 #[derive(Clone, Copy, Debug)]
-struct Offer {
-    claim: ClaimId,
-    row: Row,
+pub(crate) struct Offer {
+    pub(crate) claim: ClaimId,
+    pub(crate) row: Row,
 }
 
 /// What a round writes on: kept between rounds so that none of it is allocated again.
@@ -23,33 +20,40 @@ pub(crate) struct Workbench {
     rows: Vec<Row>,
     ranks: Vec<Rank>,
     ranked: Vec<(Rank, Offer)>,
-    offers: Vec<Offer>,
+    pub(crate) offers: Vec<Offer>,
     takes: Vec<Take>,
     overlay: Overlay,
+    pub(crate) picked: Vec<Candidate>,
+    pub(crate) tried: Vec<Tried>,
+    pub(crate) promised: Promised,
+}
+
+impl Workbench {
+    /// Whether those who just came are all of one scope: then nobody's share decides.
+    fn alike(&self, books: &Books) -> bool {
+        let scope = |row: Row| books.tables().claims.scope[row as usize];
+        self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
+    }
 }
 
 impl Engine {
     /// Grants what can be granted now.
     pub(crate) fn round(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins) {
         let mut bench = std::mem::take(&mut self.bench);
+        self.queue.wake_due(self.books.at());
         self.rank(tape, plugins, &mut bench);
-        if self.queue.has_ripe() {
-            bench.ranked.iter().for_each(|&(rank, offer)| self.line_up(rank, offer, false));
-        } else {
+        if self.queue.is_empty() && bench.alike(&self.books) {
             self.try_fresh(tape, plugins, &mut bench);
+        } else {
+            bench.ranked.iter().for_each(|&(rank, offer)| self.line_up(rank, offer));
         }
-        let mut width = 1;
-        for _ in 0..PASSES_MAX {
-            if !self.queue.has_ripe() {
-                break;
+        if self.queue.has_ripe() {
+            self.serve_line(tape, plugins, &mut bench);
+        }
+        for (_, offer) in &bench.ranked {
+            if self.still_waits(offer) && self.books.tables().claims.reason[offer.row as usize] == 0 {
+                self.tell_why(tape, offer);
             }
-            let offers = self.offers(width);
-            if offers.is_empty() {
-                break;
-            }
-            self.place(tape, plugins, &offers, &mut bench);
-            self.park_waiting(tape, &offers);
-            width = (width * 2).min(ROUND_MAX);
         }
         self.bench = bench;
     }
@@ -83,67 +87,40 @@ impl Engine {
         ranked.sort_unstable_by_key(|(rank, offer)| (*rank, offer.claim));
     }
 
-    /// Tries claims that came when nobody ripe was ahead of them, without lining them up first.
+    /// Tries claims of one scope that came when nobody was ahead of them, without lining them up first.
     fn try_fresh(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, bench: &mut Workbench) {
         let (ranked, mut offers) = (std::mem::take(&mut bench.ranked), std::mem::take(&mut bench.offers));
-        for chunk in ranked.chunks(ROUND_MAX) {
+        let mut chunks = ranked.chunks(ROUND_MAX);
+        for chunk in chunks.by_ref() {
             offers.clear();
-            let able = chunk.iter().map(|(_, offer)| *offer);
-            offers.extend(
-                able.filter(|offer| self.queue.is_empty() || !self.queue.is_parked(self.shape(offer))),
-            );
-            if !offers.is_empty() {
-                self.place(tape, plugins, &offers, bench);
-            }
-            for &(rank, offer) in chunk {
-                if self.still_waits(&offer) {
-                    self.line_up(rank, offer, true);
-                    self.tell_why(tape, &offer);
+            offers.extend(chunk.iter().map(|(_, offer)| *offer));
+            self.place(tape, plugins, &offers, bench);
+            if offers.iter().any(|offer| self.still_waits(offer)) {
+                for &(rank, offer) in chunk {
+                    if self.still_waits(&offer) {
+                        self.line_up(rank, offer);
+                    }
                 }
+                break;
             }
         }
+        chunks.flatten().for_each(|&(rank, offer)| self.line_up(rank, offer));
         (bench.ranked, bench.offers) = (ranked, offers);
     }
 
     /// Whether an offer was not granted; its row is its own as long as the step lasts.
-    fn still_waits(&self, offer: &Offer) -> bool {
+    pub(crate) fn still_waits(&self, offer: &Offer) -> bool {
         self.books.phase(offer.row) == Phase::Pending
     }
 
-    fn shape(&self, offer: &Offer) -> Shape {
-        Shape::of(self.books.tables(), offer.row)
-    }
-
-    fn line_up(&mut self, rank: Rank, offer: Offer, parked: bool) {
-        let (hints, shape) = (hints(self, offer.row), self.shape(&offer));
-        self.queue.insert((rank, offer.claim), shape, &hints, parked);
-    }
-
-    fn offers(&self, width: usize) -> Vec<Offer> {
-        let candidates = self.queue.candidates(width, ROUND_MAX).into_iter();
-        candidates.filter_map(|(claim, _)| Some(Offer { claim, row: self.books.claim(claim)? })).collect()
-    }
-
-    /// Those who were offered and still wait: their shapes are parked, and they are told why.
-    fn park_waiting(&mut self, tape: &mut Tape<'_>, offers: &[Offer]) {
-        for offer in offers {
-            if self.still_waits(offer) {
-                self.queue.park(offer.claim);
-                self.tell_why(tape, offer);
-            }
-        }
-    }
-
-    fn tell_why(&mut self, tape: &mut Tape<'_>, offer: &Offer) {
-        let reason = self.why(offer.row).reason;
-        let told = Reason::of(self.books.tables().claims.reason[offer.row as usize]);
-        if told != Some(reason) {
-            self.emit(tape, None, What::Waiting { claim: offer.claim, reason });
-        }
-    }
-
     /// Asks the allocator, and its fallback for what a fault left undone.
-    fn place(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, offers: &[Offer], bench: &mut Workbench) {
+    pub(crate) fn place(
+        &mut self,
+        tape: &mut Tape<'_>,
+        plugins: &mut Plugins,
+        offers: &[Offer],
+        bench: &mut Workbench,
+    ) {
         let seat = &mut plugins.allocator;
         let Err(fault) = self.decide(tape, offers, bench, &seat.decider, |view, queue, plan| {
             seat.active.place(view, queue, plan)

@@ -19,10 +19,17 @@ impl Shape {
         Shape(a ^ a >> 29, b ^ b >> 31)
     }
 
-    /// The shape of a waiting claim, its scope included because of quotas.
+    /// The shape of a waiting claim, its scope included because of quotas, and its class and estimate
+    /// because of what is kept for others.
     pub(crate) fn of(tables: &Tables, claim: Row) -> Shape {
         let (c, claims) = (claim as usize, &tables.claims);
-        let whole = [u64::from(claims.scope[c]), u64::from(claims.apart[c]), claims.need[c], claims.bar[c]];
+        let whole = [
+            u64::from(claims.scope[c]),
+            u64::from(claims.apart[c]) | u64::from(claims.class[c]) << 32,
+            claims.expect[c],
+            claims.need[c],
+            claims.bar[c],
+        ];
         let shape = whole.into_iter().fold(Shape::new(), Shape::with);
         claims.line_rows(claim).map(|line| line as usize).fold(shape, |shape, l| {
             let lines = &tables.lines;

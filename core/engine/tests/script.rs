@@ -163,7 +163,8 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
                 node,
                 name,
                 capacity: word().parse().unwrap(),
-                labels: list(words.next().unwrap_or("")),
+                labels: list(words.clone().next().filter(|word| !word.contains('=')).unwrap_or("")),
+                refill: refill(words),
             })
         }
         "scope" => Command::SetScope(ScopeSpec { path: word().into(), weight: word().parse().unwrap() }),
@@ -172,7 +173,9 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             resource: word().into(),
             limit: word().parse().ok(),
             guaranteed: word().parse().unwrap_or(0),
-            ..QuotaSpec::default()
+            borrow_limit: option(words.clone(), "borrow="),
+            lend_limit: option(words.clone(), "lend="),
+            refill: refill(words),
         }),
         "ask" => Command::Ask(ask(words)),
         "swapped" => {
@@ -215,10 +218,26 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             Command::Settle {
                 claim,
                 fence,
-                used: used.map(|(r, n)| Used { resource: r.into(), amount: n.parse().unwrap() }).collect(),
+                used: used
+                    .map(|(r, n)| Used { resource: r.into(), pool: None, amount: n.parse().unwrap() })
+                    .collect(),
             }
         }
         _ => panic!("no verb {verb}"),
+    }
+}
+
+fn option(mut words: Words<'_>, key: &str) -> Option<u64> {
+    words.find_map(|word| word.strip_prefix(key)).map(|number| number.parse().unwrap())
+}
+
+/// `every=SECONDS burst=AMOUNT due=SECONDS`, each where it is wanted.
+fn refill(words: Words<'_>) -> Refill {
+    let seconds = |key: &str| option(words.clone(), key).unwrap_or(0) * 1_000_000_000;
+    Refill {
+        period_ns: seconds("every="),
+        burst: option(words.clone(), "burst=").unwrap_or(0),
+        due: Time(seconds("due=")),
     }
 }
 
@@ -228,7 +247,12 @@ fn resource(name: &str, shape: &str, words: Words<'_>) -> Command {
         |key: &str| words.iter().find_map(|word| word.strip_prefix(key)).map_or(0, |n| n.parse().unwrap());
     Command::SetResource(ResourceSpec {
         name: name.into(),
-        shape: if shape == "unit" { Shape::Unit } else { Shape::Capacity },
+        shape: match shape {
+            "unit" => Shape::Unit,
+            "rate" => Shape::Rate,
+            "budget" => Shape::Budget,
+            _ => Shape::Capacity,
+        },
         unit: "pieces".into(),
         min: number("min=").max(if words.contains(&"nomin") { 0 } else { 1 }),
         step: number("step="),
@@ -245,6 +269,7 @@ fn ask(words: Words<'_>) -> Ask {
         let seconds = || value.parse::<u64>().unwrap() * 1_000_000_000;
         match key {
             "wait" => ask.wait_ns = seconds(),
+            "expect" => ask.expect_ns = seconds(),
             "ttl" => ask.ttl_ns = seconds(),
             "scope" => ask.scope = value.into(),
             "key" => ask.key = Some(value.into()),
@@ -303,7 +328,10 @@ fn tell(event: &Event) -> String {
             )
         }
         What::Queued { claim, scope } => format!("queued {claim} in scope {scope}"),
-        What::Waiting { claim, reason } => format!("waiting {claim} {reason}"),
+        What::Waiting { claim, reason, retry_at: Time(0) } => format!("waiting {claim} {reason}"),
+        What::Waiting { claim, reason, retry_at } => {
+            format!("waiting {claim} {reason} until {}ms", retry_at.0 / 1_000_000)
+        }
         What::Renewed { claim, lease_until } => {
             format!("renewed {claim} until {}s", lease_until.0 / 1_000_000_000)
         }
@@ -333,18 +361,19 @@ fn show(engine: &Engine) -> String {
             pools.held[p],
             pools.quarantined[p]
         );
+        if pools.period[p] > 0 {
+            text += &format!("      spent {}\n", pools.spent[p]);
+        }
     }
     for c in (0..view.claims.len()).filter(|&c| view.claims.id[c] != 0) {
         let id = ClaimId(view.claims.id[c]);
         let why = engine.explain(id).map_or(String::new(), |why| format!(" {} {:?}", why.reason, why.short));
         text += &format!("   claim {id} {:?}{why}\n", engine.books().phase(c as Row));
     }
-    for q in 0..view.quotas.len() {
-        text += &format!(
-            "   quota {} charged {}\n",
-            engine.books().scope_path(view.quotas.scope[q]),
-            view.quotas.charged[q]
-        );
+    for q in (0..view.quotas.len()).filter(|&q| view.quotas.set[q] != 0) {
+        let (scope, level) =
+            (engine.books().scope_path(view.quotas.scope[q]), engine.books().level(q as Row));
+        text += &format!("   quota {scope} charged {level}\n");
     }
     text
 }

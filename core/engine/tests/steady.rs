@@ -35,7 +35,14 @@ fn fleet() -> Vec<Command> {
         let (min, step, piece, springs, driven) = (1, 1, 0, 0, false);
         let kind = ResourceSpec { name: name.into(), shape, unit, min, step, piece, springs, driven };
         let (resource, node) = (name.into(), Some("n".into()));
-        let pool = PoolSpec { resource, node, name: name.into(), capacity: 1 << 40, labels: Vec::new() };
+        let pool = PoolSpec {
+            resource,
+            node,
+            name: name.into(),
+            capacity: 1 << 40,
+            labels: Vec::new(),
+            ..PoolSpec::default()
+        };
         commands.extend([Command::SetResource(kind), Command::SetPool(pool)]);
     }
     commands

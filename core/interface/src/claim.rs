@@ -142,6 +142,8 @@ pub struct Ask {
 pub struct Used {
     /// Name of the kind.
     pub resource: String,
+    /// Only what was taken from the pool of this name.
+    pub pool: Option<String>,
     /// How much, in base units of that kind (bytes: the peak; millicores: the mean).
     pub amount: Amount,
 }

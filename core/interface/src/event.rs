@@ -59,6 +59,8 @@ pub enum What {
         claim: ClaimId,
         /// Why.
         reason: Reason,
+        /// When what is short will have come back; [`Time`] 0 where that cannot be told.
+        retry_at: Time,
     },
     /// A claim was granted.
     Granted {

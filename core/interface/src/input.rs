@@ -41,6 +41,17 @@ pub struct NodeSpec {
     pub state: NodeState,
 }
 
+/// How a supply or a bound that is spent comes back: rates all the time, budgets when the period ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refill {
+    /// In which the whole capacity (or limit) comes back, in nanoseconds; 0 for never.
+    pub period_ns: u64,
+    /// Rates: what may be spent at once; 0 for a whole period's.
+    pub burst: Amount,
+    /// Budgets: when the first period ends; [`Time`] 0 for one period from now.
+    pub due: Time,
+}
+
 /// A supply as it is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolSpec {
@@ -54,6 +65,8 @@ pub struct PoolSpec {
     pub capacity: Amount,
     /// Label terms, as a device's model.
     pub labels: Vec<String>,
+    /// For kinds that are spent: how they come back.
+    pub refill: Refill,
 }
 
 /// A scope as it is set.
@@ -80,6 +93,8 @@ pub struct QuotaSpec {
     pub borrow_limit: Option<Amount>,
     /// What may be lent to siblings.
     pub lend_limit: Option<Amount>,
+    /// For kinds that are spent: how the limit comes back.
+    pub refill: Refill,
 }
 
 /// One thing that the engine is told.

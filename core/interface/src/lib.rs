@@ -39,13 +39,13 @@ pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Used};
 pub use event::{Event, Places, What};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
-pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, ScopeSpec};
+pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
 pub use metric::{Metric, Sample};
 pub use plan::{Overlay, Plan, Take};
 pub use reason::{Reason, Refusal};
 pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shape, Supply};
 pub use role::{Decider, Home, Manifest, Role};
-pub use strategy::{Allocator, Qos, Rank};
+pub use strategy::{Allocator, Backfill, Discipline, Qos, Rank};
 pub use table::{CHUNK, Column, changed};
 pub use tables::{
     ClaimTable, Claims, LineTable, Lines, NodeTable, Nodes, OccupantTable, Occupants, PoolTable, Pools,

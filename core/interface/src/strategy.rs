@@ -1,5 +1,5 @@
 //! The strategy interfaces: pure functions of a view, asked on the engine's thread.
-use crate::{Fault, Plan, Row, View};
+use crate::{Fault, Plan, Row, View, bound::RESERVE_AFTER_NS};
 
 /// Who is first. Smaller ranks are served first; equal ones in the order in which they were asked.
 #[repr(C)]
@@ -11,8 +11,41 @@ pub struct Rank {
     pub share: u64,
 }
 
+/// What may start before a claim at the head that does not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backfill {
+    /// Nothing of its tier or below.
+    Nothing,
+    /// What ends before the head can start, by its own estimate, or leaves what the head will need (EASY:
+    /// Lifka 1995; Mu'alem and Feitelson, TPDS 2001).
+    #[default]
+    Harmless,
+    /// Whatever fits.
+    Anything,
+}
+
+/// How a line of waiting claims moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discipline {
+    /// How long the oldest claim waits before what is freed accrues to it, in nanoseconds.
+    pub reserve_after_ns: u64,
+    /// What may start before it from then on.
+    pub backfill: Backfill,
+}
+
+impl Default for Discipline {
+    fn default() -> Self {
+        Discipline { reserve_after_ns: RESERVE_AFTER_NS, backfill: Backfill::default() }
+    }
+}
+
 /// Decides who is first.
 pub trait Qos: Send {
+    /// How the line moves while its head waits.
+    fn discipline(&self) -> Discipline {
+        Discipline::default()
+    }
+
     /// Gives `ranks[i]` for the waiting claim `pending[i]`. Asked once when a claim starts to wait.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ table! {
         free: u64,
         /// [`tag`] of the name, by which a strategy knows a kind that it treats specially.
         tag: u64,
+        /// Sum of the capacities of all pools, but for those that spring from a name.
+        capacity: u64,
     }
 }
 
@@ -80,8 +82,16 @@ table! {
         pressure: u32,
         /// Price in micro-dollars per base unit and hour; 0 where none is set.
         price: u64,
-        /// What can still be taken: offered less reserved, held and quarantined, or nothing.
+        /// What can still be taken: offered less reserved, held, quarantined and spent, or nothing.
         free: u64,
+        /// What is spent and not yet back, of kinds that are spent.
+        spent: u64,
+        /// In which the whole capacity comes back, in nanoseconds; 0 for never.
+        period: u64,
+        /// Rates: the time up to which coming back was counted. Budgets: when the period ends.
+        due: u64,
+        /// Rates: what came back beyond whole amounts, in amounts times nanoseconds.
+        rest: u64,
     }
 }
 
@@ -124,6 +134,22 @@ table! {
         lend_limit: u64,
         /// What the scope and its children hold.
         charged: u64,
+        /// What they spent as of `due`, of kinds that are spent.
+        spent: u64,
+        /// What may be spent at once of a rate.
+        burst: u64,
+        /// In which the whole limit comes back, in nanoseconds; 0 for never.
+        period: u64,
+        /// Rates: the time up to which coming back was counted. Budgets: when the period ends.
+        due: u64,
+        /// Rates: what came back beyond whole amounts, in amounts times nanoseconds.
+        rest: u64,
+        /// 1 = an operator set it; 0 = it only keeps what the scope holds.
+        set: u32,
+        /// What the claims of the scope itself hold.
+        direct: u64,
+        /// What its children have free of their guarantees and do not lend.
+        kept_back: u64,
     }
 }
 
@@ -168,6 +194,10 @@ table! {
         apart: u32,
         /// 1 = an edge must prove the return (a process was attached, or a driver enforced it).
         bodied: u32,
+        /// When what it waits for will have come back; 0 where that cannot be told.
+        retry_at: u64,
+        /// When it was granted; 0 while it waits.
+        granted_at: u64,
     }
 }
 

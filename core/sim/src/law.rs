@@ -1,5 +1,8 @@
 //! The laws: what must be true after every step, whatever the world does.
-use crate::world::Report;
+use crate::{
+    spent::{self, Opinion},
+    world::Report,
+};
 use bursar_engine::Engine;
 use bursar_interface::{Batch, ClaimId, Command, Event, Phase, What};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +22,8 @@ pub(crate) struct Witness {
     used: BTreeMap<u32, u64>,
     /// What each quota was charged after the last step.
     charged: BTreeMap<u32, u64>,
+    /// A second opinion on what is spent.
+    opinion: Opinion,
 }
 
 impl Witness {
@@ -26,8 +31,10 @@ impl Witness {
     pub(crate) fn hear(&mut self, batch: &Batch) -> Result<(), String> {
         self.report.events += batch.events.len() as u64;
         self.every_input_is_answered(batch)?;
+        self.opinion.at(batch.at.0);
         for event in &batch.events {
             self.hear_one(batch, event)?;
+            self.opinion.hear(batch, event)?;
         }
         Ok(())
     }
@@ -110,6 +117,7 @@ impl Witness {
             return Err("the books do not add up".into());
         }
         self.nothing_is_promised_twice(engine)?;
+        self.nothing_is_spent_twice(engine)?;
         self.nobody_outstays(engine)?;
         self.bounds_hold(engine)
     }
@@ -128,6 +136,13 @@ impl Witness {
         }
         self.used = used;
         Ok(())
+    }
+
+    fn nothing_is_spent_twice(&self, engine: &Engine) -> Result<(), String> {
+        let books = engine.books();
+        let kind = books.resource(spent::BUDGET).ok_or("the budget is gone")?;
+        let (free, left) = (engine.view().resources.free[kind as usize], self.opinion.budget_left());
+        if free == left { Ok(()) } else { Err(format!("{free} of the budget is free, and should be {left}")) }
     }
 
     fn nobody_outstays(&self, engine: &Engine) -> Result<(), String> {

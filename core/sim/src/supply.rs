@@ -31,7 +31,7 @@ pub(crate) fn kinds() -> Vec<Command> {
 pub(crate) fn node(name: &str, cpu_milli: u64, memory: u64, gpus: u64, model: &str) -> Vec<Command> {
     let pool = |resource: &str, pool: String, capacity, labels: Vec<String>| {
         let (resource, node) = (resource.into(), Some(name.into()));
-        Command::SetPool(PoolSpec { resource, node, name: pool, capacity, labels })
+        Command::SetPool(PoolSpec { resource, node, name: pool, capacity, labels, ..PoolSpec::default() })
     };
     let labels: Vec<String> =
         Some(model).filter(|model| !model.is_empty()).map(str::to_owned).into_iter().collect();

@@ -4,13 +4,14 @@
 use crate::{
     Random,
     law::Witness,
+    spent,
     supply::{kinds, node, told},
 };
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
     Allocator, Ask, Batch, ClaimId, Class, Command, Decider, Fault, FaultKind, Fence, Home, Input, LineAsk,
     NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos, QuotaSpec, Rank,
-    ResourceSpec, Row, Shape, Time, Used, View,
+    ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View,
 };
 
 /// Steps of the phase in which anything may happen.
@@ -67,7 +68,7 @@ impl World {
     /// The world of a seed.
     ///
     /// # Panics
-    /// When there is no allocator or no qos.
+    /// When there is no allocator or no qos, or the fleet cannot be set up.
     pub fn new(seed: u64, strategies: Strategies) -> World {
         let mut random = Random::new(seed);
         let mut world = World {
@@ -84,11 +85,11 @@ impl World {
         let fleet = NODES.iter().flat_map(|name| node(name, 4000, 16_384, 2, "T4"));
         let mut first: Vec<Command> = kinds();
         first.extend([unit("lock", 1 << 20, false), unit("port", 1, true)]);
+        first.extend(spent::kinds());
         first.extend(fleet.collect::<Vec<_>>());
         first.push(world.start());
         let inputs = first.into_iter().map(told).collect();
-        let batch = world.engine.step(Time(world.at), inputs, &mut world.plugins);
-        world.copy.fold(&batch);
+        world.step(inputs).expect("the laws hold before anything happens");
         world
     }
 
@@ -103,7 +104,7 @@ impl World {
             let inputs: Vec<Input> = (0..self.random.below(BURST)).map(|_| self.anything()).collect();
             self.step(inputs).map_err(|law| format!("step {step}: {law}"))?;
             if self.random.chance(1, 40) {
-                self.restart();
+                self.restart().map_err(|law| format!("restart after step {step}: {law}"))?;
             }
         }
         self.settle()?;
@@ -135,13 +136,12 @@ impl World {
     }
 
     /// The daemon dies and comes back from what was folded, sometimes on a machine that was restarted.
-    fn restart(&mut self) {
+    fn restart(&mut self) -> Result<(), String> {
         self.engine = self.copy.clone().resume();
         self.boots += self.random.below(2);
         self.witness.report.restarts += 1;
         let start = told(self.start());
-        let batch = self.engine.step(Time(self.at), vec![start], &mut self.plugins);
-        self.copy.fold(&batch);
+        self.step(vec![start])
     }
 
     /// Nobody asks any more and every edge works: everything must come back.
@@ -187,16 +187,18 @@ impl World {
             9 => Command::Renew { claim, fence, ttl_ns: self.random.below(20 * SECOND) },
             10 | 11 => Command::Release { claim, fence },
             12 => Command::Cancel { claim },
-            13 => Command::Settle {
-                claim,
-                fence,
-                used: vec![Used { resource: "memory".into(), amount: self.random.word() >> 30 }],
-            },
+            13 => Command::Settle { claim, fence, used: vec![self.used()] },
             14 | 15 => Command::Attach { claim, fence, process: self.process() },
             16..22 => return told(self.edge(claim, phase)),
             _ => return told(self.operator()),
         };
         Input { by: self.somebody(), body }
+    }
+
+    fn used(&mut self) -> Used {
+        let (resource, most) =
+            *self.random.pick(&[("memory", 1 << 34), (spent::RATE, 60), (spent::BUDGET, 60)]);
+        Used { resource: resource.into(), pool: None, amount: self.random.below(most) }
     }
 
     fn somebody(&mut self) -> Principal {
@@ -223,6 +225,12 @@ impl World {
                 });
             }
         }
+        for resource in [spent::RATE, spent::BUDGET] {
+            if self.random.chance(1, 6) {
+                let amount = 1 + self.random.below(40);
+                lines.push(LineAsk { resource: resource.into(), amount, ..LineAsk::default() });
+            }
+        }
         if self.random.chance(1, 4) {
             let (pool, whole) = (Some(format!("lock-{}", self.random.below(3))), self.random.chance(1, 2));
             lines.push(LineAsk { resource: "lock".into(), amount: 1, pool, whole, ..LineAsk::default() });
@@ -239,7 +247,7 @@ impl World {
             priority: self.random.below(3) as u32,
             wait_ns: self.random.below(2) * self.random.below(20 * SECOND),
             ttl_ns: 1 + self.random.below(30 * SECOND),
-            expect_ns: 0,
+            expect_ns: self.random.below(2) * self.random.below(30 * SECOND),
             lines,
             need: Vec::new(),
             bar: Vec::new(),
@@ -262,7 +270,7 @@ impl World {
     /// What an operator changes: supplies shrink and grow, nodes close and open, bounds move.
     fn operator(&mut self) -> Command {
         let name = (*self.random.pick(&NODES)).to_owned();
-        match self.random.below(4) {
+        match self.random.below(6) {
             0 => Command::SetNode(NodeSpec {
                 name,
                 labels: Vec::new(),
@@ -274,6 +282,7 @@ impl World {
                 name: "cpu".into(),
                 capacity: self.random.below(6000),
                 labels: Vec::new(),
+                ..PoolSpec::default()
             }),
             2 => Command::SetQuota(QuotaSpec {
                 scope: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),
@@ -281,6 +290,22 @@ impl World {
                 guaranteed: 0,
                 limit: self.random.chance(2, 3).then(|| self.random.below(8000)),
                 ..QuotaSpec::default()
+            }),
+            3 => {
+                let guaranteed = self.random.below(3000);
+                Command::SetQuota(QuotaSpec {
+                    scope: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),
+                    resource: "cpu".into(),
+                    guaranteed,
+                    limit: None,
+                    borrow_limit: self.random.chance(1, 2).then(|| self.random.below(5000)),
+                    lend_limit: self.random.chance(1, 2).then(|| self.random.below(3000)),
+                    ..QuotaSpec::default()
+                })
+            }
+            4 => Command::SetScope(ScopeSpec {
+                path: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),
+                weight: 1 + self.random.below(4) as u32,
             }),
             _ => Command::Tick,
         }

@@ -2,27 +2,32 @@
 //! politely when the house is full.
 use crate::{
     Error, House, Limits, Peer,
-    connection::converse,
+    connection::{Visit, converse},
     denial::Denial,
     guard::Guard,
-    hall::Hall,
+    hall::{Caller, Hall},
     routes::router,
     seats::{Seat, Seats},
 };
 use axum::Router;
-use std::{convert::Infallible, fs::File, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, convert::Infallible, fs::File, future::Future, io, sync::Arc, time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
 
 /// First and longest pause after an accept that failed for want of files or memory.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 /// People who are being turned away at once; one more is shut out without a word.
 const TURNED_AWAY_MAX: usize = 16;
+/// Administrators who are let in for one request though the house is full. One more takes the place of the
+/// one who came first: who has something to say has said it by then.
+const BRIEF_MAX: usize = 16;
 /// How long one who is turned away may take to say what was wanted.
 const TURN_AWAY: Duration = Duration::from_secs(1);
 
@@ -115,6 +120,7 @@ async fn serve<D: Door, H: House>(
         router: router(hall.clone()),
         hall,
         visits: JoinSet::new(),
+        brief: VecDeque::new(),
         spare: spare(),
     };
     tokio::select! {
@@ -143,6 +149,8 @@ struct Porch<H: House> {
     hall: Arc<Hall<H>>,
     router: Router,
     visits: JoinSet<()>,
+    /// Those who are in for one request, the first of them in front.
+    brief: VecDeque<AbortHandle>,
     spare: Option<File>,
 }
 
@@ -172,18 +180,41 @@ impl<H: House> Porch<H> {
     fn admit<D: Door>(&mut self, door: &D, stream: D::Stream) {
         // A peer that left before we looked needs no answer.
         let Ok(peer) = door.peer(&stream) else { return };
+        let caller = Caller { peer, principal: self.hall.house.principal(&peer) };
         match self.seats.take(peer.uid) {
-            Some(seat) => self.seat(peer, stream, seat),
+            Some(seat) => self.seat(caller, stream, seat),
+            None if caller.principal.admin => self.seat_briefly(caller, stream),
             None => self.turn_away(peer, stream),
         }
     }
 
-    fn seat(&mut self, peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seat: Seat) {
+    fn seat(
+        &mut self,
+        caller: Caller,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        seat: Seat,
+    ) {
         let (hall, router) = (self.hall.clone(), self.router.clone());
         self.visits.spawn(async move {
-            converse(hall, router, peer, stream).await;
+            converse(hall, router, caller, stream, Visit::Seated).await;
             drop(seat);
         });
+    }
+
+    /// Whoever administers the house can see what fills it and make room, though it is full.
+    fn seat_briefly(&mut self, caller: Caller, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        self.brief.retain(|visit| !visit.is_finished());
+        if self.brief.len() >= BRIEF_MAX
+            && let Some(first) = self.brief.pop_front()
+        {
+            first.abort();
+        }
+        let (hall, router) = (self.hall.clone(), self.router.clone());
+        let visit = self.visits.spawn(async move {
+            // One who says nothing is shut out.
+            let _ = timeout(TURN_AWAY, converse(hall, router, caller, stream, Visit::Brief)).await;
+        });
+        self.brief.push_back(visit);
     }
 
     fn turn_away(&mut self, peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
@@ -203,7 +234,7 @@ impl<H: House> Porch<H> {
         if self.spare.take().is_some()
             && let Ok(Ok(stream)) = timeout(PAUSES.0, door.knock()).await
         {
-            let _ = timeout(TURN_AWAY, say_full(stream)).await;
+            let _ = timeout(PAUSES.1, say_full(stream)).await;
         }
         self.spare = spare();
     }

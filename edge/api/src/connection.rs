@@ -1,7 +1,7 @@
 //! One connection from its first byte to its last: HTTP/1.1 under a clock, with a net under each
 //! request.
 use crate::{
-    House, Peer,
+    House,
     denial::Denial,
     hall::{Caller, Hall},
     limits,
@@ -13,8 +13,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper::{
-    Request,
+    Method, Request,
     body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
+    header::{CONNECTION, HeaderValue},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -32,16 +33,29 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+/// How a peer is received.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// It may stay, and ask for anything.
+    Seated,
+    /// The house is full: one request, to see what fills it or to make room.
+    Brief,
+}
+
 /// Serves a connection until the peer leaves, a deadline passes, or the hall closes.
-pub(crate) async fn converse<H, S>(hall: Arc<Hall<H>>, router: Router, peer: Peer, stream: S)
-where
+pub(crate) async fn converse<H, S>(
+    hall: Arc<Hall<H>>,
+    router: Router,
+    caller: Caller,
+    stream: S,
+    visit: Visit,
+) where
     H: House,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let pulse = Pulse::new(hall.limits.clone());
-    let caller = Caller { peer, principal: hall.house.principal(&peer) };
     let stream = TokioIo::new(Metered::new(stream, pulse.clone()));
-    let service = service_fn(|request| answer(&hall, &router, &caller, pulse.busy(), request));
+    let service = service_fn(|request| answer(&hall, &router, &caller, visit, pulse.busy(), request));
     let mut connection = pin!(
         http1::Builder::new()
             .max_headers(limits::HEADERS_MAX)
@@ -73,7 +87,7 @@ where
         let Some(deadline) = pulse.deadline() else { return Poll::Pending };
         alarm.as_mut().reset(deadline);
         ready!(alarm.as_mut().poll(cx));
-        tracing::debug!(uid = peer.uid, "a connection was cut: its peer took too long");
+        tracing::debug!(uid = caller.peer.uid, "a connection was cut: its peer took too long");
         Poll::Ready(())
     })
     .await;
@@ -83,11 +97,13 @@ async fn answer<H: House>(
     hall: &Hall<H>,
     router: &Router,
     caller: &Caller,
+    visit: Visit,
     answering: Answering,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let admitted = hall.guard.as_ref().map_or(Ok(()), |guard| guard.admit(request.headers()));
-    let response = match admitted {
+    let mut response = match admitted {
+        Ok(()) if visit == Visit::Brief && !relieves(&request) => Denial::full_house().into_response(),
         Ok(()) => {
             request.extensions_mut().insert(caller.clone());
             let router = TowerToHyperService::new(router.clone());
@@ -99,7 +115,20 @@ async fn answer<H: House>(
         }
         Err(denial) => denial.into_response(),
     };
+    if visit == Visit::Brief {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| Answer { body, _answering: answering }))
+}
+
+/// Whether a request looks at the house or makes room in it.
+fn relieves(request: &Request<Incoming>) -> bool {
+    let path = request.uri().path();
+    match *request.method() {
+        Method::GET => path.starts_with("/v1/"),
+        Method::POST => path.ends_with("/cancel") || path.ends_with("/release"),
+        _ => false,
+    }
 }
 
 /// The outcome of a future, or `None` if it panicked: that costs one request, not the daemon.

@@ -95,7 +95,7 @@ impl Denial {
     }
 
     /// What of it is ours.
-    fn problem(&self) -> wire::Problem {
+    pub(crate) fn problem(&self) -> wire::Problem {
         wire::Problem {
             error: wire::ErrorBody {
                 reason: self.reason.name().into(),

@@ -5,7 +5,7 @@ use crate::{
     hall::{Caller, Hall},
     limits::EVENTS_PAGE_MAX,
     query,
-    reads::fresh,
+    reads::{at_length, fresh},
 };
 use axum::{
     Extension,
@@ -55,8 +55,11 @@ pub(crate) async fn events<H: House>(
         return Ok(stream(hall, caller, since));
     }
     let limit = limit.unwrap_or(PAGE_DEFAULT).clamp(1, EVENTS_PAGE_MAX);
-    let events = hall.house.events(&caller.principal, since.unwrap_or(0), limit)?;
-    Ok(fresh(StatusCode::OK, wire::Events { events }))
+    at_length(move || {
+        let events = hall.house.events(&caller.principal, since.unwrap_or(0), limit)?;
+        Ok(fresh(StatusCode::OK, wire::Events { events }))
+    })
+    .await?
 }
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Denial> {
@@ -75,8 +78,8 @@ fn stream<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64) -> Response 
 /// Feeds a reader until it leaves, the hall closes, or events are gone that it has not seen.
 async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, mut since: u64, mut reader: Sender<Bytes>) {
     loop {
-        let (chunk, last) = match hall.house.events(&caller.principal, since, PAGE_DEFAULT) {
-            Ok(rows) if rows.is_empty() => {
+        let (chunk, last) = match next(&hall, &caller, since).await {
+            Ok((_, None)) => {
                 tokio::select! {
                     moved = timeout(hall.limits.heartbeat, hall.house.moved(since)) => match moved {
                         Ok(()) => continue,
@@ -85,19 +88,31 @@ async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, mut since: u64, mut 
                     () = hall.closing() => return,
                 }
             }
-            Ok(rows) => {
-                since = rows.last().map_or(since, |row| row.seq);
-                (page(&rows), false)
+            Ok((seq, Some(page))) => {
+                since = seq;
+                (page, false)
             }
-            Err(refusal) => {
-                (Bytes::from(format!("event: error\ndata: {}\n\n", Denial::from(refusal).json())), true)
-            }
+            Err(denial) => (Bytes::from(format!("event: error\ndata: {}\n\n", denial.json())), true),
         };
         // A reader who left, or whom the connection's clock cut off.
         if reader.send_data(chunk).await.is_err() || last {
             return;
         }
     }
+}
+
+/// The next page of a stream, if there is one, and the sequence that it goes up to.
+async fn next<H: House>(
+    hall: &Arc<Hall<H>>,
+    caller: &Caller,
+    since: u64,
+) -> Result<(u64, Option<Bytes>), Denial> {
+    let (hall, by) = (hall.clone(), caller.principal.clone());
+    at_length(move || {
+        let rows = hall.house.events(&by, since, PAGE_DEFAULT)?;
+        Ok((rows.last().map_or(since, |row| row.seq), (!rows.is_empty()).then(|| page(&rows))))
+    })
+    .await?
 }
 
 /// Rows as a stream has them. Only the last row of a sequence carries its id: a reader who was cut off

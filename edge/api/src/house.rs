@@ -33,6 +33,17 @@ pub trait House: Send + Sync + 'static {
     /// What the engine refuses; `QueueFull` when too much waits for it.
     fn submit(&self, by: Principal, body: Command) -> impl Future<Output = Result<Done, Refusal>> + Send;
 
+    /// Hands commands in that stay together; resolves when the outcome of all of them is durable, in their
+    /// order. One that is refused holds up none of the others. Goes on though the future is dropped.
+    ///
+    /// # Errors
+    /// `QueueFull` when too much waits: then nothing was carried out.
+    fn submit_all(
+        &self,
+        by: Principal,
+        bodies: Vec<Command>,
+    ) -> impl Future<Output = Result<Vec<Result<Done, Refusal>>, Refusal>> + Send;
+
     /// Resolves when a claim does not wait any more: granted, now or earlier.
     ///
     /// # Errors

@@ -11,17 +11,29 @@ use hyper::{
     body::{Body as _, Bytes},
     header::{CONTENT_TYPE, HeaderMap},
 };
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use std::{collections::BTreeSet, fmt, time::Duration};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor},
+};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// How much of an offending key is told back, in characters.
 const TOLD_MAX: usize = 64;
 
 /// The request's body as `T`.
 pub(crate) async fn body<T: DeserializeOwned>(request: Request, patience: Duration) -> Result<T, Denial> {
+    body_of(request, patience, ITEMS_MAX).await
+}
+
+/// The request's body as `T`, of which the lists that stand in it at the top may have `items` elements.
+pub(crate) async fn body_of<T: DeserializeOwned>(
+    request: Request,
+    patience: Duration,
+    items: usize,
+) -> Result<T, Denial> {
     check_type(request.headers())?;
     let bytes = bytes(request.into_body(), patience).await?;
-    parse(&bytes)
+    parse(&bytes, items)
 }
 
 /// Makes sure that a request says nothing, or an empty object.
@@ -71,10 +83,14 @@ fn too_large() -> Denial {
     Denial::of(StatusCode::PAYLOAD_TOO_LARGE, message).closing()
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denial> {
+fn parse<T: DeserializeOwned>(bytes: &[u8], items: usize) -> Result<T, Denial> {
     let mut strict = serde_json::Deserializer::from_slice(bytes);
-    let sound = Strict { depth: 0 }.deserialize(&mut strict).and_then(|()| strict.end());
+    let sound = Strict { depth: 0, items }.deserialize(&mut strict).and_then(|()| strict.end());
     sound.map_err(|error| Denial::bad(format!("the body is not the JSON that is read here: {error}")))?;
+    // To know the place of what is wrong costs as much as reading does, so it is found out when it is.
+    if let Ok(read) = serde_json::from_slice(bytes) {
+        return Ok(read);
+    }
     let mut lenient = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut lenient).map_err(|error| {
         let place = error.path().to_string();
@@ -91,12 +107,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denial> {
 #[derive(Clone, Copy)]
 struct Strict {
     depth: usize,
+    /// Elements that a list right below the top may have.
+    items: usize,
 }
 
 impl Strict {
     fn below<E: Error>(self) -> Result<Strict, E> {
         match self.depth < DEPTH_MAX {
-            true => Ok(Strict { depth: self.depth + 1 }),
+            true => Ok(Strict { depth: self.depth + 1, ..self }),
             false => Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels"))),
         }
     }
@@ -150,11 +168,12 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let below = self.below()?;
+        let most = if self.depth == 1 { self.items } else { ITEMS_MAX };
         let mut items = 0;
         while seq.next_element_seed(below)?.is_some() {
             items += 1;
-            if items > ITEMS_MAX {
-                return Err(A::Error::custom(format_args!("a list has more than {ITEMS_MAX} elements")));
+            if items > most {
+                return Err(A::Error::custom(format_args!("a list has more than {most} elements")));
             }
         }
         Ok(())
@@ -162,13 +181,15 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let below = self.below()?;
-        let mut keys = BTreeSet::new();
-        while let Some(key) = map.next_key::<String>()? {
+        // Few enough to be looked through one by one, and most of them lie in the body.
+        let mut keys: Vec<Cow<'de, str>> = Vec::new();
+        while let Some(Key(key)) = map.next_key()? {
             check_text(&key)?;
-            let told: String = key.chars().take(TOLD_MAX).collect();
-            if !keys.insert(key) {
+            if keys.contains(&key) {
+                let told: String = key.chars().take(TOLD_MAX).collect();
                 return Err(A::Error::custom(format_args!("the key {told:?} stands twice in one object")));
             }
+            keys.push(key);
             if keys.len() > ITEMS_MAX {
                 return Err(A::Error::custom(format_args!("an object has more than {ITEMS_MAX} keys")));
             }
@@ -178,26 +199,30 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
+/// A key, where it stands if it can.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::Value;
 
     fn refused(text: &str) -> String {
-        parse::<Value>(text.as_bytes()).expect_err("not sound").message().to_owned()
+        parse::<Value>(text.as_bytes(), ITEMS_MAX).expect_err("not sound").message().to_owned()
     }
 
     #[test]
     fn every_kind_of_value_is_read() {
         let text = r#"{"a":[null,true,-1,1,1.5,"x",{"b":{}}]}"#;
-        let value: Value = parse(text.as_bytes()).expect("sound JSON");
+        let value: Value = parse(text.as_bytes(), ITEMS_MAX).expect("sound JSON");
         assert_eq!(value["a"][5], "x");
     }
 
     #[test]
     fn depth_is_bounded() {
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
-        assert!(parse::<Value>(nested(DEPTH_MAX).as_bytes()).is_ok());
+        assert!(parse::<Value>(nested(DEPTH_MAX).as_bytes(), ITEMS_MAX).is_ok());
         assert!(refused(&nested(DEPTH_MAX + 1)).contains("deeper than 32"));
         assert!(refused(&"[".repeat(200_000)).contains("deeper than 32"));
     }
@@ -208,12 +233,24 @@ mod tests {
             let keys: Vec<String> = (0..n).map(|i| format!("\"k{i}\":0")).collect();
             format!("{{{}}}", keys.join(","))
         };
-        assert!(parse::<Value>(keys(ITEMS_MAX).as_bytes()).is_ok());
+        assert!(parse::<Value>(keys(ITEMS_MAX).as_bytes(), ITEMS_MAX).is_ok());
         assert!(refused(&keys(ITEMS_MAX + 1)).contains("more than 64 keys"));
         assert!(refused(&format!("[{}0]", "0,".repeat(ITEMS_MAX))).contains("more than 64 elements"));
         let text = "x".repeat(STRING_BYTES_MAX + 1);
         assert!(refused(&format!("[\"{text}\"]")).contains("longer than 4096"));
         assert!(refused(&format!("{{\"{text}\":0}}")).contains("longer than 4096"));
+    }
+
+    #[test]
+    fn only_lists_at_the_top_may_be_longer() {
+        let list = |n: usize| format!("[{}0]", "0,".repeat(n - 1));
+        let sound = |text: String| {
+            parse::<Value>(text.as_bytes(), 1000).map(drop).map_err(|d| d.message().to_owned())
+        };
+        assert_eq!(sound(format!("{{\"a\":{}}}", list(1000))), Ok(()));
+        assert!(sound(format!("{{\"a\":{}}}", list(1001))).is_err_and(|why| why.contains("more than 1000")));
+        let deeper = format!("{{\"a\":[{}]}}", list(ITEMS_MAX + 1));
+        assert!(sound(deeper).is_err_and(|why| why.contains("more than 64")));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod batch;
 mod claims;
 mod connection;
 mod denial;

@@ -37,9 +37,23 @@ macro_rules! lists {
     )*};
 }
 
+/// Looks at what may be long where that keeps nobody else waiting: the front door's own thread goes on.
+pub(crate) async fn at_length<T: Send + 'static>(
+    look: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Denial> {
+    tokio::task::spawn_blocking(look).await.map_err(|_| Denial::bug())
+}
+
+/// Every claim, alive or remembered.
+pub(crate) async fn claims<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Denial> {
+    at_length(move || fresh(StatusCode::OK, wire::Claims { claims: hall.house.claims(&caller.principal) }))
+        .await
+}
+
 lists! {
-    /// Every claim, alive or remembered.
-    claims: Claims;
     /// Supplies.
     pools: Pools;
     /// Machines.
@@ -69,8 +83,8 @@ pub(crate) async fn explain<H: House>(
 pub(crate) async fn doctor<H: House>(
     State(hall): State<Arc<Hall<H>>>,
     Extension(caller): Extension<Caller>,
-) -> Response {
-    fresh(StatusCode::OK, hall.house.doctor(&caller.principal))
+) -> Result<Response, Denial> {
+    at_length(move || fresh(StatusCode::OK, hall.house.doctor(&caller.principal))).await
 }
 
 /// The process lives.

@@ -1,12 +1,15 @@
 //! Remembers who waits for a claim: one whose last asker has left is cancelled.
-use crate::House;
+use crate::{Done, House};
 use bursar_interface::{Ask, ClaimId, Command, Principal, Reason, Refusal};
 use std::{
     collections::BTreeMap,
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
-use tokio::{runtime::Handle, sync::oneshot, time::sleep};
+use tokio::{runtime::Handle, time::sleep};
 
 /// Every claim that somebody waits for.
 pub(crate) struct Waiters<H> {
@@ -35,6 +38,14 @@ pub(crate) struct Waiter<H: House> {
     answered: bool,
 }
 
+/// What one command of many came to.
+pub(crate) struct Answered<H: House> {
+    /// The claim that it was about or that it made.
+    pub(crate) claim: ClaimId,
+    /// The asker, where it made one.
+    pub(crate) waiter: Option<Waiter<H>>,
+}
+
 impl<H: House> Waiters<H> {
     pub(crate) fn new(house: Arc<H>, rejoin: Duration) -> Arc<Waiters<H>> {
         Arc::new(Waiters { house, rejoin, waiting: Mutex::default() })
@@ -43,16 +54,36 @@ impl<H: House> Waiters<H> {
     /// Asks, and puts the asker on the line. The asking goes on though this future is dropped: a claim
     /// that nobody is left to be told of is cancelled as soon as it is known.
     pub(crate) async fn ask(self: &Arc<Self>, by: Principal, ask: Ask) -> Result<Waiter<H>, Refusal> {
-        let (tell, told) = oneshot::channel();
+        let (waiters, keyed) = (self.clone(), ask.key.is_some());
+        let asking = async move {
+            let done = waiters.house.submit(by.clone(), Command::Ask(ask)).await?;
+            done.claim.map(|claim| waiters.join(by, keyed, claim)).ok_or_else(no_claim)
+        };
+        to_the_end(asking).await
+    }
+
+    /// Hands commands in together; who asks is put on the line, as by [`Waiters::ask`].
+    pub(crate) async fn submit_all(
+        self: &Arc<Self>,
+        by: Principal,
+        bodies: Vec<Command>,
+    ) -> Result<Vec<Result<Answered<H>, Refusal>>, Refusal> {
         let waiters = self.clone();
-        tokio::spawn(async move {
-            let keyed = ask.key.is_some();
-            let done = waiters.house.submit(by.clone(), Command::Ask(ask)).await;
-            let outcome = done.and_then(|done| done.claim.ok_or_else(no_claim));
-            // If the asker has left, the waiter comes back and is dropped here.
-            let _ = tell.send(outcome.map(|claim| waiters.join(by, keyed, claim)));
+        let asks = bodies.iter().map(|body| match body {
+            Command::Ask(ask) => Some(ask.key.is_some()),
+            _ => None,
         });
-        told.await.unwrap_or_else(|_| Err(no_claim()))
+        let asks: Vec<Option<bool>> = asks.collect();
+        let asking = async move {
+            let done = waiters.house.submit_all(by.clone(), bodies).await?;
+            let answered = |(done, ask): (Result<Done, Refusal>, Option<bool>)| {
+                let claim = done?.claim.ok_or_else(no_claim)?;
+                let waiter = ask.map(|keyed| waiters.join(by.clone(), keyed, claim));
+                Ok(Answered { claim, waiter })
+            };
+            Ok(done.into_iter().zip(asks).map(answered).collect())
+        };
+        to_the_end(asking).await
     }
 
     fn join(self: &Arc<Self>, by: Principal, keyed: bool, claim: ClaimId) -> Waiter<H> {
@@ -119,6 +150,36 @@ impl<H: House> Drop for Waiter<H> {
             sleep(patience).await;
             waiters.cancel(by, claim, came).await;
         });
+    }
+}
+
+/// A future that goes on in a task of its own when it is dropped before its end. A task from the start
+/// would cost every request a change of threads.
+struct ToTheEnd<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+fn to_the_end<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> ToTheEnd<T> {
+    ToTheEnd(Some(Box::pin(future)))
+}
+
+impl<T: Send + 'static> Future for ToTheEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let polled = future.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for ToTheEnd<T> {
+    fn drop(&mut self) {
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            // What comes of it is dropped there, with all that this entails.
+            runtime.spawn(async move { drop(future.await) });
+        }
     }
 }
 

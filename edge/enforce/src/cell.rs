@@ -77,7 +77,7 @@ impl Cell {
     /// Names the group or file that could not be written.
     pub fn build(&mut self, limits: Limits) -> io::Result<()> {
         self.limits = limits;
-        self.groups().try_for_each(Group::make)?;
+        self.needed().try_for_each(Group::make)?;
         let v1 =
             |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
         let v2 = |name: &str| self.v2.as_ref().filter(|_| self.v2_controllers.iter().any(|has| has == name));
@@ -110,7 +110,7 @@ impl Cell {
 
     /// Whether its groups are there.
     pub fn is_built(&self) -> bool {
-        self.groups().next().is_some() && self.groups().all(Group::is_there)
+        self.needed().next().is_some() && self.needed().all(Group::is_there)
     }
 
     /// Puts a process in, with what it starts from then on.
@@ -122,7 +122,7 @@ impl Cell {
         if !same(process) {
             return Err(gone());
         }
-        self.groups().try_for_each(|group| group.write("cgroup.procs", process.pid))?;
+        self.needed().try_for_each(|group| group.write("cgroup.procs", process.pid))?;
         // The pid may have passed on between the first look and the write.
         if !same(process) {
             return Err(gone());
@@ -159,14 +159,24 @@ impl Cell {
         let cpu_v2 = || v2.and_then(|group| group.keyed("cpu.stat", "usage_usec")).map(|us| us * 1000);
         let peak_v1 = v1("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
         let peak_v2 = || v2.and_then(|group| group.number("memory.peak"));
-        let oom_v1 = v1("memory").and_then(|group| group.keyed("memory.oom_control", "oom_kill"));
-        let oom_v2 = || v2.and_then(|group| group.keyed("memory.events", "oom_kill"));
         Usage {
             cpu_ns: cpu_v1.or_else(cpu_v2),
             memory_peak: peak_v1.or_else(peak_v2).or(self.sampled_peak),
-            pids: Some(self.members().len() as u64),
-            oom_kills: oom_v1.or_else(oom_v2).or((!self.grouped).then_some(self.sampled_kills)),
+            pids: Some(match self.needed().last() {
+                Some(group) => group.members().len() as u64,
+                None => self.members().len() as u64,
+            }),
+            oom_kills: self.oom_kills(),
         }
+    }
+
+    /// Processes that were killed because the lease passed its memory; `None` where it could not be
+    /// measured.
+    pub fn oom_kills(&self) -> Option<u64> {
+        let v1 = self.v1.iter().find(|(controller, _)| *controller == "memory");
+        let kills_v1 = v1.and_then(|(_, group)| group.keyed("memory.oom_control", "oom_kill"));
+        let kills_v2 = || self.v2.as_ref().and_then(|group| group.keyed("memory.events", "oom_kill"));
+        kills_v1.or_else(kills_v2).or((!self.grouped).then_some(self.sampled_kills))
     }
 
     /// Asks everything in it to end.
@@ -195,10 +205,16 @@ impl Cell {
     /// # Errors
     /// Names the group that could not be taken away.
     pub fn remove(&self) -> io::Result<bool> {
-        if !self.members().is_empty() {
-            return Ok(false);
+        if !self.grouped {
+            return Ok(self.members().is_empty());
         }
-        self.groups().try_fold(true, |empty, group| Ok(group.remove()? && empty))
+        // Whoever lives in one lives in all: as long as the first stays, so do the others.
+        for group in self.groups() {
+            if !group.remove()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Where there are no groups: measures, and kills what passed a limit; says whether it did. To be
@@ -222,6 +238,21 @@ impl Cell {
             self.kill();
         }
         over
+    }
+
+    /// Every move into a group holds up all forks of the machine for a moment, so a process joins only
+    /// those that limit or measure what was asked for, and the one of v2, which knows it and kills.
+    fn needed(&self) -> impl Iterator<Item = &Group> {
+        let Limits { cpu_milli, memory_bytes, pids } = self.limits;
+        let needs = move |controller: &str| match controller {
+            "cpu" | "cpuacct" => cpu_milli.is_some(),
+            "memory" => memory_bytes.is_some(),
+            "pids" => pids.is_some(),
+            _ => false,
+        };
+        let all = self.v2.is_none();
+        let v1 = self.v1.iter().filter(move |(controller, _)| all || needs(controller));
+        v1.map(|(_, group)| group).chain(&self.v2)
     }
 
     fn groups(&self) -> impl Iterator<Item = &Group> {

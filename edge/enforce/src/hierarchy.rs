@@ -200,6 +200,18 @@ impl Hierarchy {
             .try_for_each(|above| Group(above.into()).write("cgroup.procs", own))
     }
 
+    /// The file that this process is in already, to be written again and again: see [`crate::Warmth`].
+    pub(crate) fn own_procs(&self) -> Option<std::fs::File> {
+        let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
+        let mut files = folders.filter_map(|group| Some(group.0.parent()?.join("cgroup.procs")));
+        let own = std::process::id().to_string();
+        let stands_in = |file: &std::path::PathBuf| {
+            std::fs::read_to_string(file).is_ok_and(|pids| pids.lines().any(|pid| pid == own))
+        };
+        let file = files.find(stands_in)?;
+        std::fs::OpenOptions::new().write(true).open(file).ok()
+    }
+
     /// Takes our folders away; cells that are left keep theirs.
     pub fn remove(&self) {
         for group in self.v1.iter().map(|(_, group)| group).chain(&self.v2) {

@@ -4,9 +4,10 @@
 //! that counts; without rights to any, it is the lease's processes as far as they can be found, sampled
 //! and killed above their limits. What each ability comes down to here is told by [`Hierarchy::strength`].
 //! No runtime, no threads: the host decides when to look.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cell;
+mod gate;
 mod groups;
 mod hierarchy;
 mod marks;
@@ -15,11 +16,14 @@ mod port;
 mod process;
 mod readings;
 mod reclaim;
+mod warmth;
 
 pub use cell::{Cell, Limits, Usage};
+pub use gate::{Gate, Opened};
 pub use hierarchy::{Ability, Hierarchy, Strength};
 pub use marks::{MARK, mark};
 pub use port::{Hold, hold_port, prove_port};
-pub use process::{Watch, boot_id, identify, same};
+pub use process::{Watch, boot_id, identify, same, stopped};
 pub use readings::{Readings, cpus_milli, gpus, memory_bytes, pids};
 pub use reclaim::{Progress, Reclaim};
+pub use warmth::{STIR_EVERY, Warmth};

@@ -4,14 +4,20 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
-use std::{io, os::fd::OwnedFd};
+use std::{io, os::fd::OwnedFd, sync::OnceLock};
 
 /// This boot of the machine, as the kernel names it.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    // No process lives to see another one.
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(boot.clone());
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    Ok(BOOT.get_or_init(|| boot).clone())
 }
 
 /// A running process by identity; `None` if there is none, or it is a zombie.
@@ -27,6 +33,12 @@ pub fn identify(pid: u32) -> io::Result<Option<Process>> {
 pub fn same(process: &Process) -> bool {
     started(process.pid).ok().flatten() == Some(process.started)
         && boot_id().is_ok_and(|boot| boot == process.boot)
+}
+
+/// Whether a process is stopped, as by Ctrl-Z.
+pub fn stopped(pid: u32) -> bool {
+    let stat = i32::try_from(pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok()?.stat().ok());
+    stat.is_some_and(|stat| stat.state == 'T')
 }
 
 /// When a process started, in clock ticks since boot; `None` if it is gone or a zombie.

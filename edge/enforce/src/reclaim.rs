@@ -30,13 +30,18 @@ pub struct Reclaim {
 }
 
 impl Reclaim {
-    /// Asks everything in the cell to end; after `grace` it is killed.
+    /// Asks everything in the cell to end; after `grace` it is killed. An empty one is gone at once, and
+    /// with it what the kernel counted of it.
     pub fn begin(cell: Cell, grace: Duration) -> Reclaim {
+        let since = Instant::now();
+        if matches!(cell.remove(), Ok(true)) {
+            return Reclaim { cell, since, grace, found: 0, killed: false };
+        }
         let found = cell.members().len();
         if found > 0 && grace > Duration::ZERO {
             cell.term();
         }
-        Reclaim { cell, since: Instant::now(), grace, found, killed: false }
+        Reclaim { cell, since, grace, found, killed: false }
     }
 
     /// Goes one step on.

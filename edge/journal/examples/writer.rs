@@ -1,7 +1,8 @@
 //! Appends batches and says after each one how far it has answered: something to kill, or to starve.
 //!
-//! `writer DIR [BATCHES [CHECKPOINT]]`: without a number it goes on for ever; every so many batches a
-//! checkpoint is written. A batch that finds the disk full is refused and said so; any other failure ends it.
+//! `writer DIR [BATCHES [CHECKPOINT [ask]]]`: without a number it goes on for ever; every so many batches a
+//! checkpoint is written. A batch that finds the disk full is refused and said so; any other failure ends it. With
+//! `ask` each batch waits for a line on standard input.
 use bursar_interface::{Batch, Command, Input, Principal, Time};
 use bursar_journal::{Error, Journal, Options};
 use std::{io::Write, process::ExitCode};
@@ -12,7 +13,7 @@ const STOPPED: u8 = 3;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let number = |at: usize, otherwise| args.get(at).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
-    match write(args[1].as_ref(), number(2, u64::MAX), number(3, 50)) {
+    match write(args[1].as_ref(), number(2, u64::MAX), number(3, 50), args.len() > 4) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -21,9 +22,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn write(dir: &std::path::Path, batches: u64, checkpoint: u64) -> Result<(), Error> {
+fn write(dir: &std::path::Path, batches: u64, checkpoint: u64, asks: bool) -> Result<(), Error> {
     let (mut journal, _) = Journal::open(dir, Options { ballast_bytes: 0, ..Options::default() })?;
     for turn in 0..batches {
+        if asks {
+            let _ = std::io::stdin().lines().next();
+        }
         let inputs = vec![Input { by: Principal::default(), body: Command::Tick }; 1 + turn as usize % 5];
         let batch = Batch { first_seq: journal.next_seq(), at: Time(turn), inputs, ..Batch::default() };
         match journal.append(&batch, 0, "boot").and_then(|()| journal.answered(batch.next_seq())) {

@@ -2,7 +2,7 @@
 use crate::{
     Error, Report, checkpoint,
     place::{self, Place},
-    schema,
+    recover, schema,
     sidecar::{self, Mark, Sidecar},
     verify,
 };
@@ -12,35 +12,62 @@ use std::path::Path;
 /// until it is replaced by the copy.
 const EPOCHS_AHEAD: u64 = 4096;
 
+/// How often a copy is begun at most: a daemon beside it takes checkpoints away, and rows that only they needed.
+const TRIES_MAX: u32 = 5;
+
 /// Copies the journal in `from` to `to`, which must not be there or be empty, and verifies the copy. What
 /// is committed while it runs may or may not be in it.
 ///
 /// # Errors
-/// [`Error::Unfit`] when `to` is in use; [`Error::Damaged`] when what was copied is not sound;
+/// [`Error::Unfit`] when `to` is in use; [`Error::Truncated`] and [`Error::Unproved`] for a journal that is refused
+/// itself: a copy would hide that; [`Error::Damaged`] when what was copied is not sound;
 /// [`Error::Full`] and [`Error::Io`].
 pub fn backup(from: &Path, to: &Path) -> Result<Report, Error> {
     let source = Place::of(from);
-    let found = sidecar::read(&source.answered)?;
-    let checkpoints = checkpoint::list(&source)?;
-    let (conn, _) = schema::open_reader(&source)?;
+    drop(schema::open_reader(&source)?);
     let target = empty(to)?;
-    for (next, path) in checkpoints {
-        copy(&path, &target, &format!("{}{next:020}", checkpoint::PREFIX))?;
+    let mut report = Report::default();
+    for _ in 0..TRIES_MAX {
+        report = copy(&source, &target)?;
+        if report.sound() {
+            return Ok(report);
+        }
+        clear(&target)?;
     }
+    let why = report.problems.first().cloned().unwrap_or_default();
+    Err(Error::Damaged { path: from.into(), seq: None, why })
+}
+
+/// One try: checkpoints first, then the rows, which are therefore as new at least.
+fn copy(source: &Place, target: &Place) -> Result<Report, Error> {
+    let found = sidecar::read(&source.answered)?;
+    let checkpoints = checkpoint::list(source)?;
+    for (next, path) in checkpoints {
+        copy_file(&path, target, &format!("{}{next:020}", checkpoint::PREFIX))?;
+    }
+    let (conn, _) = schema::open_reader(source)?;
     // SQLite writes into a file that is there if it is empty: this one has the right mode.
     drop(place::open_file(&target.database)?);
     let into = target.database.to_string_lossy();
     conn.execute("VACUUM INTO ?1", [into.as_ref()]).map_err(|e| Error::sqlite(&target.database, e))?;
     place::open_file(&target.database)?.sync_all().map_err(|e| Error::io(&target.database, e))?;
-    let next = verify(to)?.next_seq;
+    let next = verify(&target.dir)?.next_seq;
+    recover::proved(source, found, next)?;
     let mark = Mark { turn: 0, answered: next, epoch: found.mark().epoch + EPOCHS_AHEAD };
     Sidecar::start(&target.answered, mark)?;
     target.sync()?;
-    let report = verify(to)?;
-    match report.problems.first() {
-        None => Ok(report),
-        Some(problem) => Err(Error::Damaged { path: to.into(), seq: None, why: problem.clone() }),
+    verify(&target.dir)
+}
+
+/// Takes away what a try has copied.
+fn clear(target: &Place) -> Result<(), Error> {
+    for (_, path) in checkpoint::list(target)? {
+        place::remove_file(&path)?;
     }
+    let shm = target.dir.join("journal.sqlite-shm");
+    [&target.database, &target.wal, &shm, &target.answered]
+        .into_iter()
+        .try_for_each(|path| place::remove_file(path).map(drop))
 }
 
 /// The place of a copy: a directory with nothing in it.
@@ -57,7 +84,7 @@ fn empty(to: &Path) -> Result<Place, Error> {
     }
 }
 
-fn copy(path: &Path, target: &Place, name: &str) -> Result<(), Error> {
+fn copy_file(path: &Path, target: &Place, name: &str) -> Result<(), Error> {
     let to = target.dir.join(name);
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,

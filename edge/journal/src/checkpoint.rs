@@ -3,7 +3,7 @@
 //! They are files of their own, not rows: SQLite has one write lock for the whole database, so some
 //! megabytes of state written there would hold up the batches behind them.
 use crate::{
-    CHECKPOINT_BYTES_MAX, Error,
+    CHECKPOINT_BYTES_MAX, Error, form,
     place::{self, Place},
 };
 use bursar_interface::Time;
@@ -16,7 +16,11 @@ use std::{
 
 /// Checkpoints kept: the newest, and one to fall back on.
 const KEPT: usize = 2;
-const MAGIC: [u8; 8] = *b"bursarC1";
+/// What a checkpoint begins with; one more byte tells its form, as a digit.
+const MAGIC: [u8; 7] = *b"bursarC";
+const _: () = assert!(form::WRITTEN < 10, "one digit");
+/// The present form.
+const DIGIT: u8 = b'0' + form::WRITTEN as u8;
 const HEADER_BYTES: usize = 32;
 pub(crate) const PREFIX: &str = "checkpoint-";
 
@@ -68,11 +72,17 @@ pub(crate) fn list(place: &Place) -> Result<Vec<(u64, PathBuf)>, Error> {
 }
 
 /// Reads and verifies the checkpoint up to `next` at `path`.
+///
+/// # Errors
+/// [`Error::Damaged`] and [`Error::Form`] for one to be passed over.
 pub(crate) fn load(next: u64, path: &Path) -> Result<Sealed, Error> {
     place::own_file(path)?;
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let why = "the checkpoint is not what was written".into();
-    decode(next, &bytes).ok_or(Error::Damaged { path: path.into(), seq: Some(next), why })
+    let (sealed, digit) =
+        decode(next, &bytes).ok_or(Error::Damaged { path: path.into(), seq: Some(next), why })?;
+    form::known(path, next, u32::from(digit.wrapping_sub(b'0')))?;
+    Ok(sealed)
 }
 
 /// Refuses a state that is too large to be kept.
@@ -85,16 +95,17 @@ pub(crate) fn fit(place: &Place, bytes: usize) -> Result<(), Error> {
 
 fn write(path: &Path, sealed: &Sealed) -> std::io::Result<()> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(&header(sealed))?;
+    file.write_all(&header(sealed, DIGIT))?;
     file.write_all(&sealed.checkpoint.blob)?;
     file.sync_all()
 }
 
-/// Magic, next sequence, time, link, and a checksum over these and the state.
-fn header(sealed: &Sealed) -> [u8; HEADER_BYTES] {
+/// Magic, form, next sequence, time, link, and a checksum over these and the state.
+fn header(sealed: &Sealed, digit: u8) -> [u8; HEADER_BYTES] {
     let Sealed { checkpoint: Checkpoint { next_seq, at, blob }, link } = sealed;
     let mut header = [0; HEADER_BYTES];
-    header[..8].copy_from_slice(&MAGIC);
+    header[..7].copy_from_slice(&MAGIC);
+    header[7] = digit;
     header[8..16].copy_from_slice(&next_seq.to_le_bytes());
     header[16..24].copy_from_slice(&at.0.to_le_bytes());
     header[24..28].copy_from_slice(&link.to_le_bytes());
@@ -103,11 +114,12 @@ fn header(sealed: &Sealed) -> [u8; HEADER_BYTES] {
     header
 }
 
-fn decode(next: u64, bytes: &[u8]) -> Option<Sealed> {
+/// A checkpoint and the digit of its form, whichever that is.
+fn decode(next: u64, bytes: &[u8]) -> Option<(Sealed, u8)> {
     let (found, blob) = bytes.split_at_checked(HEADER_BYTES)?;
     let word = |at: usize| Some(u64::from_le_bytes(found[at..at + 8].try_into().ok()?));
     let link = u32::from_le_bytes(found[24..28].try_into().ok()?);
     let checkpoint = Checkpoint { next_seq: word(8)?, at: Time(word(16)?), blob: blob.into() };
     let sealed = Sealed { checkpoint, link };
-    (sealed.checkpoint.next_seq == next && header(&sealed) == found).then_some(sealed)
+    (sealed.checkpoint.next_seq == next && header(&sealed, found[7]) == found).then_some((sealed, found[7]))
 }

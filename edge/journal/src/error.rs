@@ -39,8 +39,23 @@ pub enum Error {
         /// The newest one known here.
         known: i64,
     },
+    /// A row or a checkpoint is in a form that is not read here: it would be taken for something else.
+    #[error("{}: sequence {seq} is written in form {found}, and only form {known} is read here; nothing was \
+        changed: start the version that wrote it again, or end what still runs under its leases, move the state \
+        directory away and start anew", path.display())]
+    Form {
+        /// The database or checkpoint.
+        path: PathBuf,
+        /// Where.
+        seq: u64,
+        /// Its form.
+        found: u32,
+        /// The form that is read here.
+        known: u32,
+    },
     /// It is not a journal.
-    #[error("{}: {why}; move it away, or use another state directory", path.display())]
+    #[error("{}: {why}; nothing was changed: restore the state directory from a copy, move it away, or use \
+        another one", path.display())]
     Foreign {
         /// What was looked at.
         path: PathBuf,
@@ -85,19 +100,22 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// The disk is full. What was being written is not there; the journal can be used on.
-    #[error("{}: the disk is full", path.display())]
+    /// The disk is full, a quota used up, or a limit on the size of files reached. What was being written is not there; the journal can be used on.
+    #[error("{}: the disk is full, or a limit on it is reached", path.display())]
     Full {
         /// What was written to.
         path: PathBuf,
     },
     /// The disk failed, so what is on it is unknown: stop at once and recover from it.
-    #[error("{}: the disk failed: {why}", path.display())]
+    #[error("{}: the disk failed: {why} (SQLite's code {code}); nothing was answered that is not on it: look after the disk, then start \
+        again, or restore the state directory from a copy", path.display())]
     Broken {
         /// What was read or written.
         path: PathBuf,
         /// In SQLite's words.
         why: String,
+        /// In SQLite's extended codes.
+        code: i32,
     },
     /// A sequence does not follow what is there, or a batch has no input.
     #[error("{}: sequences {first}..{next} do not follow: the journal ends at {end}", path.display())]
@@ -143,7 +161,10 @@ impl Error {
     /// An answer of the operating system about `path`.
     pub(crate) fn io(path: &Path, source: io::Error) -> Error {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { path: path.into() },
+            // The last one: no file may be larger (RLIMIT_FSIZE, or what the file system can do).
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Error::Full { path: path.into() }
+            }
             _ => Error::Io { path: path.into(), source },
         }
     }
@@ -151,20 +172,33 @@ impl Error {
     /// An answer of SQLite about `path`. A failed sync is final: the kernel may have dropped the
     /// pages it could not write (PostgreSQL's "fsyncgate").
     pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Error {
-        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+            SqlInputError,
+        };
         let (path, why) = (path.to_path_buf(), source.to_string());
-        let odd_cell = matches!(
+        // The statements are always the same: one that does not fit met another table than ours.
+        let odd = matches!(
             source,
-            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)
+            FromSqlConversionFailure(..)
+                | IntegralValueOutOfRange(..)
+                | InvalidColumnType(..)
+                | QueryReturnedNoRows
+                | SqlInputError { .. }
         );
         match source.sqlite_error().map(|error| (error.code, error.extended_code)) {
             Some((ErrorCode::DiskFull, _)) => Error::Full { path },
             // SQLite says so when the shared index cannot grow, which it does on a full disk.
             Some((_, rusqlite::ffi::SQLITE_IOERR_SHMSIZE)) => Error::Full { path },
-            Some((ErrorCode::SystemIoFailure, _)) => Error::Broken { path, why },
+            // A page is not there: the file was cut off, and the disk is not to blame.
+            Some((_, rusqlite::ffi::SQLITE_IOERR_SHORT_READ)) => Error::Damaged { path, seq: None, why },
+            Some((ErrorCode::SystemIoFailure, code)) => Error::Broken { path, why, code },
             Some((ErrorCode::DatabaseCorrupt, _)) => Error::Damaged { path, seq: None, why },
+            Some((ErrorCode::Unknown, rusqlite::ffi::SQLITE_ERROR)) => {
+                Error::Damaged { path, seq: None, why }
+            }
             Some((ErrorCode::NotADatabase, _)) => Error::Foreign { path, why: "no SQLite database".into() },
-            _ if odd_cell => Error::Damaged { path, seq: None, why },
+            _ if odd => Error::Damaged { path, seq: None, why },
             _ => Error::Sqlite { path, source },
         }
     }

@@ -2,10 +2,12 @@
 use crate::{
     BATCH_BYTES_MAX, Checkpoint, Error, Recovered, ballast,
     checkpoint::{self, Sealed},
+    form,
     lock::Lock,
     place::Place,
     prune,
     recover::{self, Ready},
+    room,
     row::{self, Chain, Row},
     sidecar::Sidecar,
 };
@@ -86,8 +88,9 @@ impl Journal {
     pub fn open(dir: &Path, options: Options) -> Result<(Journal, Recovered), Error> {
         let place = Place::claim(dir)?;
         let lock = Lock::take(&place.lock)?;
-        let ready = match recover::recover(&place, &options) {
-            Err(Error::Full { .. }) if ballast::free(&place)? => recover::recover(&place, &options),
+        let recover = || recover::recover(&place, &options).map_err(|error| room::wanted(&place, error));
+        let ready = match recover() {
+            Err(Error::Full { .. }) if ballast::free(&place)? => recover(),
             other => other,
         };
         let Ready { conn, sidecar, end, recovered } = ready?;
@@ -129,18 +132,15 @@ impl Journal {
     pub fn append(&mut self, batch: &Batch, wall_ms: i64, boot: &str) -> Result<(), Error> {
         self.follows(batch)?;
         self.poll(false);
-        let mut blob = std::mem::take(&mut self.blob);
-        blob.clear();
-        // Postcard fails on sequences of unknown length, and a batch has none.
-        self.blob = postcard::to_extend(batch, blob).expect("a batch can be encoded");
+        self.blob = form::encode(batch, std::mem::take(&mut self.blob));
         if self.blob.len() > BATCH_BYTES_MAX {
             let path = self.place.database.clone();
             return Err(Error::TooLarge { path, bytes: self.blob.len(), most: BATCH_BYTES_MAX });
         }
         let row = Row::seal(batch, &self.blob, wall_ms, boot, self.end.link.unwrap_or(row::GENESIS));
         self.cutoff = commit(&mut self.conn, &row, self.cutoff).map_err(|e| {
-            let error = Error::sqlite(&self.place.database, e);
-            self.broken = matches!(error, Error::Broken { .. });
+            let error = room::wanted(&self.place, Error::sqlite(&self.place.database, e));
+            self.broken = !matches!(error, Error::Full { .. });
             error
         })?;
         self.end = Chain { next: row.next, link: Some(row.crc) };
@@ -159,6 +159,18 @@ impl Journal {
             true => Err(self.out_of_order(next_seq, next_seq)),
             false => self.sidecar.answered(next_seq),
         }
+    }
+
+    /// The newest checkpoint is whole, but its state cannot be read: puts it aside as `unread-N` and returns the
+    /// one before it, or `None` to replay from 0.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Form`] if the rows after that are not all there, or are not read here: then
+    /// nothing was changed.
+    pub fn fall_back(&mut self) -> Result<Option<Checkpoint>, Error> {
+        let (checkpoint, batches) = recover::fall_back(&self.conn, &self.place)?;
+        self.since_checkpoint = batches;
+        Ok(checkpoint)
     }
 
     /// Reads back, in order, every batch that holds sequence `from` or a later one.
@@ -220,12 +232,16 @@ impl Journal {
         self.written.take().transpose().map(drop)
     }
 
-    /// Gives the ballast up, so that there is room to write down what gives back.
+    /// Makes what room there is for writing down what gives back: gives the ballast up, and folds the log into
+    /// the database, so that the log is written from its beginning again.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be taken away.
-    pub fn free_ballast(&mut self) -> Result<(), Error> {
-        ballast::free(&self.place).map(drop)
+    /// [`Error::Io`] if the ballast cannot be taken away.
+    pub fn make_room(&mut self) -> Result<(), Error> {
+        ballast::free(&self.place)?;
+        // As at any other time: what cannot be folded stays in the log, and nothing is lost.
+        let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        Ok(())
     }
 
     /// Puts the ballast back.
@@ -239,7 +255,7 @@ impl Journal {
     fn follows(&self, batch: &Batch) -> Result<(), Error> {
         if self.broken {
             let why = "it failed before; recover from what is on it".into();
-            return Err(Error::Broken { path: self.place.database.clone(), why });
+            return Err(Error::Broken { path: self.place.database.clone(), why, code: 0 });
         }
         let fits = batch.first_seq >= self.end.next && !batch.inputs.is_empty();
         match fits && batch.next_seq() <= i64::MAX as u64 {

@@ -38,17 +38,22 @@ impl Place {
     /// written to it.
     pub(crate) fn claim(dir: &Path) -> Result<Place, Error> {
         make(dir)?;
+        Place::of(dir).own()
+    }
+
+    /// Refuses a directory that others may have written to; changes nothing.
+    pub(crate) fn own(self) -> Result<Place, Error> {
+        let dir = &self.dir;
         let found = std::fs::metadata(dir).map_err(|e| Error::io(dir, e))?;
         if !found.is_dir() {
             return Err(unfit(dir, "is no directory".into(), "a directory of mode 0700"));
         }
         own(dir, &found, "0700")?;
-        let place = Place::of(dir);
         let shm = dir.join("journal.sqlite-shm");
-        for path in [&place.database, &place.wal, &shm, &place.answered, &place.ballast, &place.lock] {
+        for path in [&self.database, &self.wal, &shm, &self.answered, &self.ballast, &self.lock] {
             own_file(path)?;
         }
-        Ok(place)
+        Ok(self)
     }
 
     /// Makes what was created, renamed or taken away in the directory durable.

@@ -28,9 +28,14 @@ fn count(conn: &Connection, needed: u64, options: &Options) -> rusqlite::Result<
     Ok(0)
 }
 
-/// Takes some of the rows before `cutoff` away; tells whether there may be more.
+/// Takes some of the rows before `cutoff` away and writes down where the others begin; tells whether there may
+/// be more.
 pub(crate) fn some(conn: &Connection, cutoff: u64) -> rusqlite::Result<bool> {
     let sql = "DELETE FROM batch WHERE seq IN (SELECT seq FROM batch WHERE seq < ?1 ORDER BY seq LIMIT ?2)";
     let gone = conn.prepare_cached(sql)?.execute([cutoff as i64, PRUNE_ROWS_MAX as i64])?;
+    if gone > 0 {
+        let sql = "UPDATE kept SET (first, link) = (SELECT seq, prev FROM batch ORDER BY seq LIMIT 1)";
+        conn.prepare_cached(sql)?.execute([])?;
+    }
     Ok(gone == PRUNE_ROWS_MAX)
 }

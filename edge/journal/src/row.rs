@@ -2,13 +2,11 @@
 //!
 //! The checksums form a chain, so a row that is gone or was swapped for an old one is noticed even
 //! though the pages of the database have no checksums of their own.
-use crate::Error;
+use crate::{Error, form, schema};
 use bursar_interface::{Batch, Time};
 use rusqlite::{Connection, params};
 use std::{ops::ControlFlow, path::Path};
 
-/// The form in which blobs are written: postcard of [`Batch`].
-const POSTCARD: u32 = 1;
 /// The link before the first row ever.
 pub(crate) const GENESIS: u32 = 0;
 
@@ -32,7 +30,7 @@ impl<'a> Row<'a> {
     /// The row of a batch whose encoding is `blob`, to stand after the row that `prev` seals.
     pub(crate) fn seal(batch: &Batch, blob: &'a [u8], wall: i64, boot: &'a str, prev: u32) -> Row<'a> {
         let (seq, next, at) = (batch.first_seq, batch.next_seq(), batch.at.0);
-        let mut row = Row { seq, next, at, wall, kind: POSTCARD, prev, crc: 0, boot, blob };
+        let mut row = Row { seq, next, at, wall, kind: form::WRITTEN, prev, crc: 0, boot, blob };
         row.crc = row.sum();
         row
     }
@@ -68,13 +66,16 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The batch in the row; in words what is wrong with it otherwise.
-    pub(crate) fn batch(&self) -> Result<Batch, String> {
-        let batch: Batch =
-            postcard::from_bytes(self.blob).map_err(|e| format!("the batch cannot be read: {e}"))?;
+    /// The batch in the row.
+    ///
+    /// # Errors
+    /// [`Error::Form`] for one that is not read here, [`Error::Damaged`] for one that is not what the row is for.
+    pub(crate) fn batch(&self, path: &Path) -> Result<Batch, Error> {
+        form::known(path, self.seq, self.kind)?;
+        let batch = form::decode(self.blob).map_err(|why| damaged(path, self.seq, why))?;
         match (batch.first_seq, batch.next_seq(), batch.at) == (self.seq, self.next, Time(self.at)) {
             true => Ok(batch),
-            false => Err("the batch is not the one that the row is for".into()),
+            false => Err(damaged(path, self.seq, "the batch is not the one that the row is for")),
         }
     }
 
@@ -98,18 +99,32 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Goes on to `row`; in words why it cannot be the next one otherwise.
-    pub(crate) fn follow(&mut self, row: &Row<'_>) -> Result<(), &'static str> {
-        let step = match () {
-            _ if row.sum() != row.crc => Err("the checksum is wrong"),
-            _ if self.link.is_some_and(|link| link != row.prev) => Err("the row before it is missing"),
-            _ if row.seq < self.next || row.next <= row.seq => Err("the sequences overlap"),
-            _ if row.kind != POSTCARD => Err("the form of the batch is unknown here"),
-            _ => Ok(()),
+    /// Goes on to `row`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it cannot be the next one.
+    pub(crate) fn follow(&mut self, path: &Path, row: &Row<'_>) -> Result<(), Error> {
+        let why = match () {
+            _ if row.sum() != row.crc => Some("the checksum is wrong"),
+            _ if self.link.is_some_and(|link| link != row.prev) => Some("the row before it is missing"),
+            _ if row.seq < self.next || row.next <= row.seq => Some("the sequences overlap"),
+            _ => None,
         };
         *self = Chain { next: row.next.max(self.next), link: Some(row.crc) };
-        step
+        why.map_or(Ok(()), |why| Err(damaged(path, row.seq, why)))
     }
+}
+
+/// Where the rows begin that were not taken away: the first one follows this. Before the table for it was
+/// there (schema 1) a row that got lost looked like one that was taken away.
+pub(crate) fn beginning(conn: &Connection, path: &Path, schema: i64) -> Result<Chain, Error> {
+    if schema < schema::WITH_KEPT {
+        return Ok(Chain::default());
+    }
+    let read = conn.query_row("SELECT first, link FROM kept", [], |row| {
+        Ok(Chain { next: row.get::<_, i64>(0)? as u64, link: Some(row.get(1)?) })
+    });
+    read.map_err(|e| Error::sqlite(path, e))
 }
 
 /// Shows `visit` the rows from sequence `from` on, in order, unverified.
@@ -135,7 +150,8 @@ pub(crate) fn walk(
 pub(crate) fn verify(conn: &Connection, path: &Path, mut chain: Chain) -> Result<(Chain, u64), Error> {
     let mut rows = 0;
     walk(conn, path, chain.next, &mut |row| {
-        chain.follow(row).map_err(|why| damaged(path, row.seq, why))?;
+        chain.follow(path, row)?;
+        form::known(path, row.seq, row.kind)?;
         rows += 1;
         Ok(ControlFlow::Continue(()))
     })?;
@@ -149,14 +165,17 @@ pub(crate) fn replay(
     from: u64,
     visit: &mut dyn FnMut(&Row<'_>, Batch) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let mut chain = Chain::default();
-    let start = last_before(conn, from.saturating_add(1)).map_err(|e| Error::sqlite(path, e))?;
-    walk(conn, path, start.map_or(0, |(seq, ..)| seq), &mut |row| {
-        chain.follow(row).map_err(|why| damaged(path, row.seq, why))?;
+    let before = last_before(conn, from.saturating_add(1)).map_err(|e| Error::sqlite(path, e))?;
+    let (start, mut chain) = match before {
+        Some((seq, ..)) => (seq, Chain::default()),
+        None => (0, beginning(conn, path, schema::version(conn, path)?)?),
+    };
+    walk(conn, path, start, &mut |row| {
+        chain.follow(path, row)?;
         if row.next <= from {
             return Ok(ControlFlow::Continue(()));
         }
-        Ok(visit(row, row.batch().map_err(|why| damaged(path, row.seq, why))?))
+        Ok(visit(row, row.batch(path)?))
     })
 }
 

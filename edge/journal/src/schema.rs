@@ -4,12 +4,13 @@ use crate::{
     place::{self, Place},
 };
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use std::path::Path;
+use std::{io::Read, path::Path};
 
 /// `BURS`: tells our databases from others.
 const APPLICATION_ID: i64 = 0x4255_5253;
 /// Each step takes the schema from the version that is its index to the next.
-const STEPS: &[&str] = &["CREATE TABLE batch (
+const STEPS: &[&str] = &[
+    "CREATE TABLE batch (
     seq INTEGER PRIMARY KEY, -- of the first input
     next INTEGER NOT NULL,   -- of the first input after the batch
     at INTEGER NOT NULL,     -- engine time in nanoseconds
@@ -19,7 +20,15 @@ const STEPS: &[&str] = &["CREATE TABLE batch (
     crc INTEGER NOT NULL,    -- crc32c of everything else in the row
     boot TEXT NOT NULL,      -- /proc/sys/kernel/random/boot_id
     blob BLOB NOT NULL
-) STRICT;"];
+) STRICT;",
+    "CREATE TABLE kept ( -- one row: where the rows begin that were not taken away
+    first INTEGER NOT NULL, -- everything from this sequence on is there
+    link INTEGER NOT NULL   -- crc of the row before that; 0 if there never was one
+) STRICT;
+INSERT INTO kept SELECT coalesce(min(seq), 0), coalesce((SELECT prev FROM batch ORDER BY seq LIMIT 1), 0) FROM batch;",
+];
+/// The first schema that tells where its rows begin.
+pub(crate) const WITH_KEPT: i64 = 2;
 /// The newest schema known here.
 pub(crate) const KNOWN: i64 = STEPS.len() as i64;
 /// What the write-ahead log is cut to after it had to grow, in bytes.
@@ -70,13 +79,43 @@ pub(crate) fn version(conn: &Connection, path: &Path) -> Result<i64, Error> {
     }
 }
 
+/// Lets SQLite look at all of its pages, at some gigabytes a second; in words what is wrong with them. Rows have
+/// checksums, but what lies between them decides where the next ones go: a flipped bit in the list of free
+/// pages has later rows written over earlier ones.
+pub(crate) fn pages(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    conn.pragma_query(None, "quick_check", |row| {
+        let line: String = row.get(0)?;
+        wrong.extend((line != "ok").then_some(line));
+        Ok(())
+    })?;
+    Ok(wrong)
+}
+
+/// The version of SQLite's format that a writer has to know, which is told in one byte of the first page.
+const WRITE_VERSION_AT: usize = 18;
+const WRITE_VERSION_MAX: u8 = 2;
+pub(crate) const READ_ONLY: &str = "it says of itself that it is not to be written to";
+
+/// Whether the database lets itself be written, to go by its first page as it lies in the file; in words why not.
+/// A writer's connection knows it better: it sees the page in the log too, but opens only what it may change.
+pub(crate) fn writable(place: &Place) -> Result<(), &'static str> {
+    let mut page = [0; WRITE_VERSION_AT + 1];
+    let read = std::fs::File::open(&place.database).and_then(|mut file| file.read_exact(&mut page));
+    match read.is_ok() && page[WRITE_VERSION_AT] > WRITE_VERSION_MAX {
+        true => Err(READ_ONLY),
+        false => Ok(()),
+    }
+}
+
 /// Makes the database ours to write: the present schema, a write-ahead log, a sync per commit.
-pub(crate) fn settle(conn: &mut Connection, path: &Path) -> Result<(), Error> {
+pub(crate) fn settle(conn: &mut Connection, place: &Place) -> Result<(), Error> {
+    let path = &place.database;
     let from = version(conn, path)?;
     let mode = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
     if mode.map_err(|e| Error::sqlite(path, e))? != "wal" {
         let why = "its file system cannot share a write-ahead log between processes".into();
-        return Err(Error::Unfit { path: path.into(), why, right: "a local file system".into() });
+        return Err(Error::Unfit { path: path.clone(), why, right: "a local file system".into() });
     }
     let ready = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).and_then(|_| {
         conn.pragma_update(None, "synchronous", "FULL")?;

@@ -2,6 +2,7 @@
 use crate::{
     Error, PROBLEMS_MAX, checkpoint,
     place::{self, Place},
+    recover::{GONE, HINT, UNREADABLE},
     row::{self, Chain, GENESIS},
     schema,
     sidecar::{self, Found},
@@ -22,6 +23,8 @@ pub struct Report {
     pub first_seq: Option<u64>,
     /// First sequence that is not there.
     pub next_seq: u64,
+    /// Where the rows end; before `next_seq` if they do not go up to the newest checkpoint.
+    pub rows_end: u64,
     /// First sequence that was not answered yet; `None` if the sidecar does not say.
     pub answered: Option<u64>,
     /// Starts so far; `None` if the sidecar does not say.
@@ -43,12 +46,13 @@ pub fn verify(dir: &Path) -> Result<Report, Error> {
     let found = sidecar::read(&place.answered)?;
     let (conn, schema) = schema::open_reader(&place)?;
     let mut report = Report { schema, ..Report::default() };
+    report.problems.extend(place.clone().own().err().map(|problem| problem.to_string()));
     report.bytes = place::length(&place.database) + place::length(&place.wal);
     let base = report.checkpoints(&place)?;
     report.rows(&conn, &place);
     report.recovery(&conn, &place, base);
-    report.sidecar(found);
-    report.pages(&conn);
+    report.sidecar(found, &place);
+    report.pages(&conn, &place);
     report.problems.truncate(PROBLEMS_MAX);
     Ok(report)
 }
@@ -78,12 +82,18 @@ impl Report {
 
     /// Reads every row, those included that recovery does not need.
     fn rows(&mut self, conn: &Connection, place: &Place) {
-        let mut chain = Chain::default();
-        let walked = row::walk(conn, &place.database, 0, &mut |row| {
+        let path = &place.database;
+        let mut chain = row::beginning(conn, path, self.schema).unwrap_or_else(|problem| {
+            self.problems.push(problem.to_string());
+            Chain::default()
+        });
+        self.rows_end = chain.next;
+        let walked = row::walk(conn, path, 0, &mut |row| {
             self.batches += 1;
+            self.rows_end = row.next;
             self.first_seq = self.first_seq.or(Some(row.seq));
-            let wrong = chain.follow(row).map_err(String::from).and_then(|()| row.batch().map(drop)).err();
-            self.problems.extend(wrong.map(|why| format!("sequence {}: {why}", row.seq)));
+            let wrong = chain.follow(path, row).and_then(|()| row.batch(path).map(drop)).err();
+            self.problems.extend(wrong.map(|problem| problem.to_string()));
             Ok(match self.problems.len() < PROBLEMS_MAX {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
@@ -97,34 +107,43 @@ impl Report {
         self.next_seq = base.next;
         match row::verify(conn, &place.database, base) {
             Ok((end, _)) => self.next_seq = end.next,
-            Err(problem) => self.problems.push(format!("recovery stops: {problem}")),
+            Err(problem) => self.problems.push(format!("a start stops at this: {problem}")),
         }
     }
 
-    fn sidecar(&mut self, found: Found) {
+    fn sidecar(&mut self, found: Found, place: &Place) {
         match found {
             Found::Whole(mark, spoilt) => {
                 (self.answered, self.epoch) = (Some(mark.answered), Some(mark.epoch));
                 if spoilt {
-                    self.problems.push("answered: one of its two slots is torn".into());
+                    let path = place.answered.display();
+                    self.problems
+                        .push(format!("{path}: one of its two slots is torn; the next start mends it"));
                 }
-                if mark.answered > self.next_seq {
-                    let (next, answered) = (self.next_seq, mark.answered);
-                    self.problems.push(format!("answers were given up to {answered}, rows end at {next}"));
+                let reached = self.checkpoints.first().copied().unwrap_or(0);
+                if mark.answered.max(reached) > self.rows_end {
+                    let (recovered, answered) = (self.rows_end, mark.answered.max(reached));
+                    let path = place.database.clone();
+                    self.problems
+                        .push(Error::Truncated { path, recovered, answered, hint: HINT }.to_string());
                 }
             }
-            Found::Absent => self.problems.push("answered: the sidecar is gone".into()),
-            Found::Unreadable => self.problems.push("answered: the sidecar cannot be read".into()),
+            Found::Absent => self.unproved(place, GONE),
+            Found::Unreadable => self.unproved(place, UNREADABLE),
         }
     }
 
+    fn unproved(&mut self, place: &Place, why: &'static str) {
+        let (path, recovered) = (place.answered.clone(), self.next_seq);
+        self.problems.push(Error::Unproved { path, recovered, why, hint: HINT }.to_string());
+    }
+
     /// Lets SQLite look at its own pages.
-    fn pages(&mut self, conn: &Connection) {
-        let checked = conn.pragma_query(None, "quick_check", |row| {
-            let line: String = row.get(0)?;
-            self.problems.extend((line != "ok").then(|| format!("SQLite: {line}")));
-            Ok(())
-        });
-        self.problems.extend(checked.err().map(|problem| format!("SQLite: {problem}")));
+    fn pages(&mut self, conn: &Connection, place: &Place) {
+        match schema::pages(conn) {
+            Ok(wrong) => self.problems.extend(wrong.iter().map(|line| format!("SQLite: {line}"))),
+            Err(problem) => self.problems.push(format!("SQLite: {problem}")),
+        }
+        self.problems.extend(schema::writable(place).err().map(|why| format!("SQLite: {why}")));
     }
 }

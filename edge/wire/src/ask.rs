@@ -39,6 +39,10 @@ pub struct AskBody {
     /// Scope path of which no two claims share a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apart: Option<String>,
+    /// Makes it safe to ask again: the same key is the same claim. An `Idempotency-Key` header says the same,
+    /// and comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
@@ -70,16 +74,32 @@ fn one() -> String {
 
 /// Digits, quoted or not.
 fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Number(serde_json::Number),
-        Text(String),
+    from.deserialize_any(Digits)
+}
+
+struct Digits;
+
+impl serde::de::Visitor<'_> for Digits {
+    type Value = String;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an amount as digits, as in \"1000\"")
     }
-    match Either::deserialize(from) {
-        Ok(Either::Number(number)) => Ok(number.to_string()),
-        Ok(Either::Text(text)) => Ok(text),
-        Err(_) => Err(serde::de::Error::custom("an amount is digits, as in \"1000\"")),
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 }
 
@@ -89,7 +109,7 @@ impl TryFrom<AskBody> for Ask {
     fn try_from(body: AskBody) -> Result<Ask, Refusal> {
         let lines = body.lines.into_iter().map(LineAsk::try_from).collect::<Result<_, _>>()?;
         Ok(Ask {
-            key: None,
+            key: body.key,
             scope: body.scope,
             class: body.class,
             priority: body.priority,
@@ -180,11 +200,14 @@ pub struct SettleBody {
 }
 
 /// What was used of one kind.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsedBody {
     /// Name of the kind.
     pub resource: String,
+    /// Only what was taken from the pool of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// How much, in base units, as digits.
     #[serde(deserialize_with = "digits")]
     pub amount: String,
@@ -197,7 +220,7 @@ impl SettleBody {
     /// `BadRequest` for what is no amount.
     pub fn used(&self) -> Result<Vec<Used>, Refusal> {
         let used = |body: &UsedBody| match amount(&body.resource, &body.amount) {
-            Ok(amount) => Ok(Used { resource: body.resource.clone(), amount }),
+            Ok(amount) => Ok(Used { resource: body.resource.clone(), pool: body.pool.clone(), amount }),
             Err(why) => Err(Refusal::new(Reason::BadRequest, why)),
         };
         self.used.iter().map(used).collect()
@@ -212,16 +235,16 @@ pub struct StrategyBody {
     pub plugin: String,
 }
 
-mod fence {
+pub(crate) mod fence {
     //! A fence as digits.
     use super::{Fence, text};
     use serde::{Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(fence: &Fence, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(fence: &Fence, to: S) -> Result<S::Ok, S::Error> {
         text::serialize(&fence.0, to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fence, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fence, D::Error> {
         text::deserialize(from).map(Fence)
     }
 }

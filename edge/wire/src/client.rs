@@ -1,5 +1,5 @@
 //! A blocking client over a unix socket: one request after the other on one connection, no runtime.
-use crate::{ErrorBody, Problem};
+use crate::{BatchAnswer, ErrorBody, Operation, Outcome, Problem};
 use bursar_interface::Reason;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -135,6 +135,17 @@ impl Client {
         let headers: Vec<(&str, &str)> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
         let answer = self.request(method, path, Some(&body), &headers)?;
         self.read(answer)
+    }
+
+    /// Has operations carried out in their order, at most [`crate::OPERATIONS_MAX`] of them; one that is
+    /// refused holds up none of the others. What keys make safe to send again stands in the asks.
+    ///
+    /// # Errors
+    /// [`Failure`] where the batch as a whole got no answer or was refused: too many at once, or a document
+    /// that cannot be read.
+    pub fn batch(&mut self, operations: &[Operation]) -> Result<Vec<Outcome>, Failure> {
+        let body = serde_json::json!({ "operations": operations });
+        self.send::<BatchAnswer>("POST", "/v1/batch", &body, None).map(|answer| answer.answers)
     }
 
     /// Follows the events above `since` until the daemon ends the stream.

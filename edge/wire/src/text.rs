@@ -1,11 +1,26 @@
 //! Whole numbers that may pass 2^53 stand in JSON as strings; read back, a number is taken as well.
-use serde::{Deserialize, Deserializer, Serializer, de::Error};
+use serde::{
+    Deserializer, Serializer,
+    de::{Error, Visitor},
+};
+use std::fmt;
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Either {
-    Number(u64),
-    Text(String),
+struct Whole;
+
+impl Visitor<'_> for Whole {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number from 0 to 2^64 - 1, best as a string")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
+        Ok(number)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        text.parse().map_err(|_| not_whole(text))
+    }
 }
 
 /// Writes a number as a string.
@@ -15,11 +30,7 @@ pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::E
 
 /// Reads a number, as a string or as it is.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    match Either::deserialize(from) {
-        Ok(Either::Number(number)) => Ok(number),
-        Ok(Either::Text(text)) => text.parse().map_err(|_| not_whole(&text)),
-        Err(_) => Err(D::Error::custom("a whole number from 0 to 2^64 - 1 is expected, best as a string")),
-    }
+    from.deserialize_any(Whole)
 }
 
 fn not_whole<E: Error>(text: &str) -> E {

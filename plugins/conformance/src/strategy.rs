@@ -107,7 +107,14 @@ fn fleet() -> Books {
         books.set_node(&NodeSpec { name: name.into(), ..NodeSpec::default() });
         let mut pool = |resource: &str, pool: String, capacity| {
             let (resource, node) = (resource.into(), Some(name.into()));
-            books.set_pool(&PoolSpec { resource, node, name: pool, capacity, labels: Vec::new() });
+            books.set_pool(&PoolSpec {
+                resource,
+                node,
+                name: pool,
+                capacity,
+                labels: Vec::new(),
+                ..PoolSpec::default()
+            });
         };
         pool("cpu", "cpu".into(), cpu);
         pool("memory", "memory".into(), memory);

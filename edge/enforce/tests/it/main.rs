@@ -1,4 +1,5 @@
 //! Real processes in real control groups, and the same without any where there are none.
+mod gate;
 mod grouped;
 mod weak;
 

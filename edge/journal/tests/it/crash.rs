@@ -1,10 +1,9 @@
 //! `kill -9` at any moment: what was answered is there.
-use crate::{batch, fill, open, options, replayed};
+use crate::{batch, fill, open, options, replayed, syscalls::writer};
 use bursar_interface::Time;
 use bursar_journal::{Error, Follower, Journal, Options, verify};
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -39,12 +38,6 @@ fn nothing_that_was_answered_is_lost_by_a_kill() {
     }
     assert!(answered > 100, "it got somewhere: {answered}");
     assert!(verify(&state).expect("a look").sound());
-}
-
-/// The program that is killed: built beside this test.
-fn writer() -> PathBuf {
-    let test = std::env::current_exe().expect("this test");
-    test.ancestors().nth(2).expect("a target folder").join("examples/writer")
 }
 
 #[test]

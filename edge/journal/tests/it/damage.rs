@@ -1,5 +1,5 @@
 //! Flipped bits, cut logs, lost files: recovered exactly, or refused with what to do.
-use crate::{fill, open, options, replayed};
+use crate::{copy, fill, open, options, replayed};
 use bursar_interface::Time;
 use bursar_journal::{Error, Follower, Journal, Options, verify};
 use std::{
@@ -20,16 +20,6 @@ fn killed() -> (TempDir, PathBuf) {
     }
     copy(&live, &dead);
     (dir, dead)
-}
-
-fn copy(from: &Path, to: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::create_dir(to).expect("made");
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("set");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("copied");
-    }
 }
 
 /// Opens it, or says why not; whatever happens, `verify` must not touch anything.
@@ -127,4 +117,19 @@ fn a_damaged_checkpoint_is_put_aside() {
     assert!(recovered.notes.iter().any(|note| note.contains("put aside")), "{:?}", recovered.notes);
     assert_eq!(replayed(&journal, 0).len(), 60);
     assert!(dead.join("damaged-00000000000000000030").exists());
+}
+
+#[test]
+fn a_copy_does_not_hide_what_is_missing() {
+    let (dir, dead) = killed();
+    let to = dir.path().join("copy");
+    let wal = dead.join("journal.sqlite-wal");
+    let bytes = fs::read(&wal).expect("a log");
+    fs::write(&wal, &bytes[..bytes.len() / 2]).expect("cut");
+    let copied = bursar_journal::backup(&dead, &to);
+    assert!(matches!(&copied, Err(Error::Truncated { answered: 60, .. })), "{copied:?}");
+    fs::remove_dir_all(&to).expect("removed");
+    fs::write(&wal, &bytes).expect("mended");
+    fs::remove_file(dead.join("answered")).expect("lost");
+    assert!(matches!(bursar_journal::backup(&dead, &to), Err(Error::Unproved { recovered: 60, .. })));
 }

@@ -56,7 +56,7 @@ fn a_full_disk_refuses_and_the_ballast_lets_what_gives_back_through() {
     assert!(matches!(full, Error::Full { .. }), "{full}");
     let before = journal.next_seq();
     assert!(before > 5 && matches!(journal.restore_ballast(), Err(Error::Full { .. }) | Ok(())));
-    journal.free_ballast().expect("freed");
+    journal.make_room().expect("freed");
     fill(&mut journal, before + 3);
     drop(journal);
     // A start on a disk that is nearly full works too.

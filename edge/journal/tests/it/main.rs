@@ -1,13 +1,16 @@
 //! A journal that is killed, cut, flipped, filled, mistaken and shared.
 mod crash;
 mod damage;
+mod flips;
 mod full;
+mod migration;
 mod place;
+mod short;
 mod syscalls;
 
 use bursar_interface::{Batch, Command, Input, Principal, Time};
 use bursar_journal::{Journal, Options};
-use std::path::Path;
+use std::{fs, path::Path};
 
 /// No ballast, so that small file systems are enough.
 fn options() -> Options {
@@ -38,4 +41,15 @@ fn replayed(journal: &Journal, from: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     journal.replay(from, &mut |batch| seen.push(batch.first_seq)).expect("read back");
     seen
+}
+
+/// Copies a state directory, as it lies there.
+fn copy(from: &Path, to: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir(to).expect("made");
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("set");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("copied");
+    }
 }

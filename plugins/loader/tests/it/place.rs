@@ -22,7 +22,14 @@ pub(crate) fn books() -> (Books, Vec<Row>) {
     for (node, capacity) in [("small", 2000), ("large", 8000)] {
         books.set_node(&NodeSpec { name: node.into(), ..NodeSpec::default() });
         let (resource, name, node) = ("cpu".into(), "cpu".into(), Some(node.into()));
-        books.set_pool(&PoolSpec { resource, node, name, capacity, labels: Vec::new() });
+        books.set_pool(&PoolSpec {
+            resource,
+            node,
+            name,
+            capacity,
+            labels: Vec::new(),
+            ..PoolSpec::default()
+        });
     }
     let open = |id: u64| {
         let line = LineAsk { resource: "cpu".into(), amount: 500 * id, ..LineAsk::default() };

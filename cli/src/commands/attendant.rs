@@ -1,0 +1,181 @@
+//! Who hears the signals that `bursar run` gets, and does with each what the command's own parent should:
+//! while it waits they end the waiting, while the command runs they are the command's.
+//!
+//! Signals are taken from a descriptor. No arrangement is made that a child could inherit, so one that
+//! is ignored here, as under `nohup`, is ignored by the command too.
+use super::run::REFUSED;
+use nix::sys::{
+    signal::{SigSet, SigmaskHow, Signal},
+    signalfd::SignalFd,
+};
+use rustix::process::{Pid, Signal as Sent, getpgid, getpgrp, getpid, kill_process};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// Signals that are heard.
+const HEARD: [Signal; 12] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGALRM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+    Signal::SIGCONT,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+];
+/// `si_code` of a signal that the kernel sent by itself, as a terminal does.
+const FROM_KERNEL: i32 = 0x80;
+/// How long a grant that is on its way already is waited for before this command leaves: one that is
+/// missed is held for nobody until it runs out.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
+
+/// How far `bursar run` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits to be granted what it asked for.
+    Waiting,
+    /// It was told to end before that.
+    Withdrawn,
+    /// The command is there, at its gate or past it.
+    Running(Pid),
+    /// The command ended, and everything is being given back.
+    Leaving(u8),
+}
+
+/// The stage, shared with the thread that hears signals.
+#[derive(Clone, Debug)]
+pub struct Attendant(Arc<Mutex<Stage>>);
+
+impl Attendant {
+    /// Hears signals from now on. To be called before any other thread is started.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start() -> io::Result<Attendant> {
+        let mut heard = SigSet::empty();
+        HEARD.into_iter().for_each(|signal| heard.add(signal));
+        heard.thread_block()?;
+        let (signals, attendant) = (SignalFd::new(&heard)?, Attendant(Arc::new(Mutex::new(Stage::Waiting))));
+        let own = attendant.clone();
+        thread::Builder::new().name("signals".into()).spawn(move || own.attend(&signals))?;
+        Ok(attendant)
+    }
+
+    /// How far it is.
+    pub fn stage(&self) -> Stage {
+        *self.lock()
+    }
+
+    /// The command is there; `false` when it was told to end before that.
+    pub fn begin(&self, command: Pid) -> bool {
+        let mut stage = self.lock();
+        let waited = *stage == Stage::Waiting;
+        if waited {
+            *stage = Stage::Running(command);
+        }
+        waited
+    }
+
+    /// The command has ended, or will never be.
+    pub fn leave(&self, code: u8) {
+        *self.lock() = Stage::Leaving(code);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attend(&self, signals: &SignalFd) {
+        loop {
+            // A broken descriptor would mean that nothing is heard any more; nothing else breaks.
+            let Ok(Some(info)) = signals.read_signal() else { continue };
+            let Ok(signal) = Signal::try_from(info.ssi_signo as i32) else { continue };
+            self.answer(signal, info.ssi_code == FROM_KERNEL);
+        }
+    }
+
+    fn answer(&self, signal: Signal, from_kernel: bool) {
+        match self.stage() {
+            Stage::Running(command) => pass_on(signal, from_kernel, command),
+            _ if stops(signal) => stop(),
+            Stage::Waiting if ends(signal) => match self.withdraw() {
+                true => leave_withdrawn(self, signal),
+                // It was granted since.
+                false => self.answer(signal, from_kernel),
+            },
+            Stage::Leaving(code) if ends(signal) => std::process::exit(code.into()),
+            Stage::Waiting | Stage::Leaving(_) | Stage::Withdrawn => {}
+        }
+    }
+
+    /// Tells to end before the command is there; `false` when it is there.
+    fn withdraw(&self) -> bool {
+        let mut stage = self.lock();
+        let waited = *stage == Stage::Waiting;
+        if waited {
+            *stage = Stage::Withdrawn;
+        }
+        waited
+    }
+}
+
+/// The claim goes with its last asker, so it is enough to leave.
+fn leave_withdrawn(attendant: &Attendant, signal: Signal) {
+    eprintln!("bursar: {signal} while waiting: the claim is withdrawn");
+    thread::sleep(ON_ITS_WAY);
+    // Else it was granted at this very moment, and is being given back.
+    if attendant.stage() == Stage::Withdrawn {
+        std::process::exit(REFUSED.into());
+    }
+}
+
+/// Starts something that is to hear its signals itself: a mask is inherited.
+///
+/// # Errors
+/// Those of what is done, and of the system.
+pub fn unmasked<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let masked = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let started = start();
+    masked.thread_set_mask()?;
+    started
+}
+
+/// Stops this process, as a terminal or a shell wants it: it goes on when it is told to.
+pub fn stop() {
+    // It can always be sent to oneself.
+    let _ = kill_process(getpid(), Sent::STOP);
+}
+
+/// Passes a signal on to the command, unless it got it already: a terminal sends to the whole group.
+fn pass_on(signal: Signal, from_kernel: bool, command: Pid) {
+    let by_terminal = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGWINCH].contains(&signal) || stops(signal);
+    let got_it = from_kernel && by_terminal && getpgid(Some(command)).is_ok_and(|group| group == getpgrp());
+    let needless = signal == Signal::SIGCONT && !bursar_enforce::stopped(command.as_raw_pid().unsigned_abs());
+    if let Some(signal) = Sent::from_named_raw(signal as i32).filter(|_| !got_it && !needless) {
+        // It may have ended meanwhile.
+        let _ = kill_process(command, signal);
+    }
+}
+
+fn stops(signal: Signal) -> bool {
+    [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].contains(&signal)
+}
+
+/// Whether a signal ends a program that has made no arrangements, and is not ignored here.
+fn ends(signal: Signal) -> bool {
+    let ignored = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        mask >> (signal as i32 - 1) & 1 == 1
+    };
+    ![Signal::SIGWINCH, Signal::SIGCONT].contains(&signal) && !ignored()
+}

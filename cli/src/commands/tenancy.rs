@@ -1,0 +1,196 @@
+//! The lease that a command of `bursar run` lives in: attached, kept, and given back. While the daemon is
+//! away the command goes on, and the lease is taken up again when it is back.
+use super::outcome::Failed;
+use bursar_interface::Fence;
+use bursar_wire::{AttachBody, Claim, ClaimAnswer, Client, Failure, FenceBody, RenewBody};
+use rustix::{
+    io::{Errno, read, retry_on_intr},
+    time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    },
+};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a daemon that went away is waited for, where its answer is needed to go on.
+pub const AWAY_MAX: Duration = Duration::from_secs(30);
+/// Between two tries to reach it.
+pub const RETRY: Duration = Duration::from_millis(200);
+/// How long everything that was held may take to come back before this command leaves.
+const RETURN_MAX: &str = "15s";
+/// How long the connection of a lease is kept open without a request: short commands need only one, and
+/// long ones take up none.
+const QUIET_MAX: Duration = Duration::from_secs(1);
+/// Between two renewals at least.
+const RENEW_MIN: Duration = Duration::from_millis(100);
+/// How long a command that was stopped, as by Ctrl-Z, keeps its lease: nobody renews meanwhile.
+const STOPPED_TTL: &str = "24h";
+/// How long it may take to say so before the command is stopped all the same.
+const STOPPED_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A lease, and the connection that it is spoken of on.
+pub struct Tenancy {
+    /// Where the daemon is.
+    pub socket: PathBuf,
+    /// The claim.
+    pub id: u64,
+    /// Its token.
+    pub fence: Fence,
+    client: Mutex<Client>,
+}
+
+impl Tenancy {
+    /// The lease of a claim that was granted over `client`.
+    pub fn new(claim: &Claim, client: Client) -> Tenancy {
+        let (socket, fence) = (client.path().to_owned(), Fence(claim.fence.unwrap_or(0)));
+        Tenancy { socket, id: claim.id, fence, client: Mutex::new(client) }
+    }
+
+    /// Puts a process in, for as long as that process is there; tries until the daemon answers.
+    ///
+    /// # Errors
+    /// When the lease cannot be made true.
+    pub fn attach(&self, pid: u32, is_there: impl Fn() -> bool) -> Result<(), Failed> {
+        let claim = match self.insist("attach", &AttachBody { fence: self.fence, pid }, is_there) {
+            Ok(claim) => claim,
+            // It has ended already, and knows why.
+            Err(failure @ Failure::Refused(_)) => self.look().map_err(|_| failure)?,
+            Err(failure) => return Err(failure.into()),
+        };
+        match claim.phase.as_str() {
+            "held" => Ok(()),
+            phase => {
+                let ending = claim.ending.map(|ending| format!(": {ending}")).unwrap_or_default();
+                let told = anyhow::anyhow!("the lease could not be made true; it is {phase}{ending}");
+                Err(Failed::from(told).hint("`bursar get events` says more"))
+            }
+        }
+    }
+
+    /// Renews three times in every `ttl`, until the lease is lost or `over`.
+    pub fn keep(&self, ttl: Duration, over: impl Fn() -> bool) {
+        let every = (ttl / 3).max(RENEW_MIN);
+        let quiet = QUIET_MAX.min(every);
+        rest(quiet);
+        self.hang_up();
+        let mut wait = every - quiet;
+        loop {
+            rest(wait);
+            let mut client = self.client();
+            if over() {
+                return;
+            }
+            wait = match self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None }) {
+                Ok(_) => every,
+                Err(Failure::Refused(error)) => {
+                    eprintln!("bursar: the lease is lost: {error}");
+                    return;
+                }
+                Err(_) => RETRY.min(every),
+            };
+            *client = Client::new(&self.socket);
+        }
+    }
+
+    /// The command was stopped, and this one is about to be. What cannot be told now cannot be helped.
+    pub fn pause(&self) {
+        self.hang_up();
+        let ttl = Some(STOPPED_TTL.into());
+        let mut client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
+        let _ = self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl });
+    }
+
+    /// The command goes on.
+    pub fn resume(&self) {
+        let mut client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
+        let _ = self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None });
+    }
+
+    /// Gives everything back and waits until it is, as far as that goes.
+    pub fn give_back(&self) {
+        let verb = format!("release?wait={RETURN_MAX}");
+        match self.insist(&verb, &FenceBody { fence: self.fence }, || true) {
+            Ok(claim) => self.say_ending(&claim),
+            // It was taken back before it was given.
+            Err(Failure::Refused(_)) => {
+                if let Ok(claim) = self.look() {
+                    self.say_ending(&claim);
+                }
+            }
+            Err(failure) => eprintln!("bursar: {failure}; the lease ends by itself"),
+        }
+    }
+
+    fn say_ending(&self, claim: &Claim) {
+        match claim.ending.as_deref() {
+            Some("over_limit") => eprintln!("bursar: killed for passing its own limit (claim {})", self.id),
+            Some("lease_expired") => eprintln!("bursar: the lease ran out (claim {})", self.id),
+            Some("cancelled") => eprintln!("bursar: the lease was cancelled (claim {})", self.id),
+            _ => {}
+        }
+        if claim.quarantined {
+            eprintln!("bursar: what claim {} held is not proved free yet", self.id);
+        }
+    }
+
+    /// Tries until the daemon answers, for as long as one that restarts may take and `go_on` says so.
+    fn insist(
+        &self,
+        verb: &str,
+        body: &impl serde::Serialize,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Claim, Failure> {
+        let since = Instant::now();
+        loop {
+            let answer = self.post(&mut self.client(), verb, body);
+            match answer {
+                Err(Failure::Unreachable { .. } | Failure::Broken { .. })
+                    if go_on() && since.elapsed() <= AWAY_MAX =>
+                {
+                    thread::sleep(RETRY);
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    fn post(&self, client: &mut Client, verb: &str, body: &impl serde::Serialize) -> Result<Claim, Failure> {
+        let path = format!("/v1/claims/{}/{verb}", self.id);
+        client.send::<ClaimAnswer>("POST", &path, body, None).map(|answer| answer.claim)
+    }
+
+    fn look(&self) -> Result<Claim, Failure> {
+        self.client().get::<ClaimAnswer>(&format!("/v1/claims/{}", self.id)).map(|answer| answer.claim)
+    }
+
+    fn client(&self) -> MutexGuard<'_, Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hang_up(&self) {
+        *self.client() = Client::new(&self.socket);
+    }
+}
+
+/// Sleeps so long by the clock that leases run by: a suspended machine does not stop it, so after one the
+/// renewal that is overdue comes at once.
+fn rest(time: Duration) {
+    if boot_rest(time).is_err() {
+        thread::sleep(time);
+    }
+}
+
+fn boot_rest(time: Duration) -> rustix::io::Result<()> {
+    let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?;
+    let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Nothing at all would disarm it.
+    let time = Timespec::try_from(time.max(Duration::from_nanos(1))).map_err(|_| Errno::INVAL)?;
+    let once = Itimerspec { it_interval: never, it_value: time };
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
+    retry_on_intr(|| read(&timer, &mut [0_u8; 8])).map(drop)
+}

@@ -1,0 +1,287 @@
+//! Serving the line: who is offered to the allocator next, together with whom, and who is not tried again
+//! until something changes.
+use crate::{
+    Engine, Plugins,
+    engine::Tape,
+    line::Place,
+    promised::{Promised, hints, stand},
+    queue::{Candidate, Lack},
+    round::{Offer, Workbench},
+    shape::Shape,
+    sticky::Reservation,
+};
+use bursar_interface::{
+    Amount, Backfill, ClaimId, Discipline, NONE, Rank, Reason, Row, Time, What,
+    bound::{ROUND_MAX, STARVED_NS},
+};
+
+/// Passes over the line in one step at most; what is left is tried in the next step.
+const PASSES_MAX: usize = 64;
+
+/// A group that was tried in this round, by the claim that stood for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tried {
+    claim: ClaimId,
+    shape: Shape,
+    lack: Lack,
+    due: Option<Time>,
+    /// Whether the claim was told why it waits, while what is kept for the head was kept from it.
+    told: bool,
+}
+
+impl Engine {
+    /// A claim that has just got its rank stands in line.
+    pub(crate) fn line_up(&mut self, rank: Rank, offer: Offer) {
+        self.stand_in_line(Place::new(rank, offer.claim), offer.row);
+    }
+
+    fn stand_in_line(&mut self, place: Place, row: Row) {
+        let shape = Shape::of(self.books.tables(), row);
+        let scope = self.books.tables().claims.scope[row as usize];
+        let (books, queue) = (&self.books, &mut self.queue);
+        let chain = books.chain(scope).map(|at| (at, stand(books, at)));
+        queue.insert(place, shape, chain, &hints(books, row));
+    }
+
+    /// Offers those who wait to the allocator, in order, for as long as somebody may fit.
+    pub(crate) fn serve_line(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, bench: &mut Workbench) {
+        let discipline = plugins.qos.active.discipline();
+        self.mark_starved();
+        let mut head = self.reservation(&discipline);
+        self.reserved = head.as_ref().map(|head| head.claim);
+        let mut width = if self.queue.all_ripe() { ROUND_MAX } else { 1 };
+        for _ in 0..PASSES_MAX {
+            let kept = self.pick(bench, width, &discipline, head.as_ref());
+            if bench.picked.is_empty() {
+                break;
+            }
+            bench.offers.clear();
+            let rows = bench.picked.iter().filter_map(|picked| {
+                let claim = picked.place.claim;
+                Some(Offer { claim, row: self.books.claim(claim)? })
+            });
+            bench.offers.extend(rows);
+            let offers = std::mem::take(&mut bench.offers);
+            self.withhold(kept, head.as_ref());
+            self.place(tape, plugins, &offers, bench);
+            let all = self.put_back(tape, &offers, bench);
+            self.restore(kept, head.as_ref());
+            bench.offers = offers;
+            width = if all { (width * 2).min(ROUND_MAX) } else { 1 };
+            head = self.reservation(&discipline);
+            self.reserved = head.as_ref().map(|head| head.claim);
+        }
+        self.park_tried(tape, bench);
+    }
+
+    /// What is kept for the oldest claim, if it has waited long enough.
+    fn reservation(&self, discipline: &Discipline) -> Option<Reservation> {
+        match discipline.backfill {
+            Backfill::Anything => None,
+            _ => self.head(discipline.reserve_after_ns).and_then(|(claim, row)| self.reserve(claim, row)),
+        }
+    }
+
+    /// Takes the next claims out of the line that may go together, at most `width`; says whether what is
+    /// kept for the head must be kept from them.
+    fn pick(
+        &mut self,
+        bench: &mut Workbench,
+        width: usize,
+        discipline: &Discipline,
+        head: Option<&Reservation>,
+    ) -> bool {
+        bench.picked.clear();
+        bench.promised.clear();
+        let mut kept = false;
+        while bench.picked.len() < width {
+            let Some(next) = self.next_in_line(&bench.promised, head) else { break };
+            let claim = next.place.claim;
+            let Some(row) = self.books.claim(claim) else { break };
+            let bound = head.is_some_and(|head| !self.may_pass(head, &next.place, row));
+            let alone = head.is_some_and(|head| head.claim == claim);
+            if !bench.picked.is_empty() && (bound != kept || alone) {
+                break;
+            }
+            kept = bound;
+            let barred = bound && discipline.backfill == Backfill::Nothing;
+            let (lack, due) = if barred { (Lack::Together, None) } else { self.lack(row) };
+            if barred || lack != Lack::Nothing {
+                self.queue.park(next.shape, Lack::Tried, None);
+                bench.tried.push(Tried { claim, shape: next.shape, lack, due, told: false });
+                continue;
+            }
+            if !self.fits_beside(&bench.promised, row) {
+                // Whether it fits shows once the others are granted: nobody behind it goes before that.
+                break;
+            }
+            self.promise(bench, row);
+            self.queue.remove(claim);
+            bench.picked.push(next);
+            if alone {
+                break;
+            }
+        }
+        self.stand_again(&bench.promised);
+        kept
+    }
+
+    /// Who is first; a head that can start now goes before others of its tier.
+    fn next_in_line(&mut self, promised: &Promised, head: Option<&Reservation>) -> Option<Candidate> {
+        let first = self.first_in_line(promised);
+        let due = head.filter(|head| head.start <= self.books.at());
+        let head = due.and_then(|head| self.queue.candidate(head.claim));
+        match (first, head) {
+            (Some(first), Some(head)) if first.place.tier < head.place.tier => Some(first),
+            (first, head) => head.or(first),
+        }
+    }
+
+    fn first_in_line(&mut self, promised: &Promised) -> Option<Candidate> {
+        let books = &self.books;
+        self.queue.first(!promised.is_empty(), |lack| match lack {
+            Lack::Kind(kind, _) => {
+                books.tables().resources.free[kind as usize].saturating_sub(promised.of_kind(kind))
+            }
+            Lack::Ledger(quota, _) => books.cap(quota).saturating_sub(books.level(quota)),
+            _ => Amount::MAX,
+        })
+    }
+
+    /// Whether a claim may take what is kept for the head: the head itself, who stands above its tier, and
+    /// who will be gone before it starts.
+    fn may_pass(&self, head: &Reservation, place: &Place, row: Row) -> bool {
+        let expect = self.books.tables().claims.expect[row as usize];
+        place.claim == head.claim
+            || place.tier < head.tier
+            || expect > 0 && self.books.at().after(expect) <= head.start
+    }
+
+    fn withhold(&mut self, kept: bool, head: Option<&Reservation>) {
+        if let (true, Some(head)) = (kept, head) {
+            self.books.begin_change();
+            head.keep.iter().for_each(|&(pool, amount)| self.books.withhold(pool, amount));
+        }
+    }
+
+    fn restore(&mut self, kept: bool, head: Option<&Reservation>) {
+        if let (true, Some(head)) = (kept, head) {
+            self.books.begin_change();
+            head.keep.iter().for_each(|&(pool, _)| self.books.restore(pool));
+        }
+    }
+
+    /// Those who were picked and still wait stand in line again; says whether there were none.
+    fn put_back(&mut self, tape: &mut Tape<'_>, offers: &[Offer], bench: &mut Workbench) -> bool {
+        let picked = std::mem::take(&mut bench.picked);
+        let mut all = true;
+        for (picked, offer) in picked.iter().zip(offers) {
+            if !self.still_waits(offer) {
+                continue;
+            }
+            all = false;
+            self.stand_in_line(picked.place, offer.row);
+            self.tell_why(tape, offer);
+            let (lack, due) = self.lack(offer.row);
+            let lack = if lack == Lack::Nothing { Lack::Together } else { lack };
+            self.queue.park(picked.shape, Lack::Tried, None);
+            bench.tried.push(Tried { claim: offer.claim, shape: picked.shape, lack, due, told: true });
+        }
+        bench.picked = picked;
+        all
+    }
+
+    /// Parks the groups that were tried, by what they lack.
+    fn park_tried(&mut self, tape: &mut Tape<'_>, bench: &mut Workbench) {
+        for Tried { claim, shape, lack, due, told } in bench.tried.drain(..) {
+            self.queue.park_tried(shape, lack, due);
+            if let (false, Some(row)) = (told, self.books.claim(claim)) {
+                self.tell_why(tape, &Offer { claim, row });
+            }
+        }
+    }
+
+    /// What a claim lacks that can be told without trying, and when that will have come back by itself.
+    fn lack(&self, row: Row) -> (Lack, Option<Time>) {
+        let tables = self.books.tables();
+        if let Some((quota, by)) = self.books.quota_short(row) {
+            let asked = self.books.asked(row, tables.quotas.resource[quota as usize]);
+            return (Lack::ledger(quota, asked), self.books.quota_ready(quota, by));
+        }
+        for line in tables.claims.line_rows(row).map(|line| line as usize) {
+            let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
+            let asked = self.books.asked(row, resource);
+            let free = tables.resources.free[resource as usize];
+            if want == NONE && asked > free {
+                return (Lack::kind(resource, asked), self.books.ready(resource, want, asked - free));
+            }
+            if want != NONE && tables.lines.amount[line] > tables.pools.free(want) {
+                let by = tables.lines.amount[line] - tables.pools.free(want);
+                return (Lack::Together, self.books.ready(resource, want, by));
+            }
+        }
+        (Lack::Nothing, None)
+    }
+
+    pub(crate) fn tell_why(&mut self, tape: &mut Tape<'_>, offer: &Offer) {
+        let why = self.why(offer.row);
+        let retry_at = why.retry_at.unwrap_or_default();
+        let claims = &self.books.tables().claims;
+        let told = (Reason::of(claims.reason[offer.row as usize]), Time(claims.retry_at[offer.row as usize]));
+        if told != (Some(why.reason), retry_at) {
+            self.emit(tape, None, What::Waiting { claim: offer.claim, reason: why.reason, retry_at });
+        }
+    }
+
+    /// Claims that have waited too long go before others of their tier.
+    fn mark_starved(&mut self) {
+        let now = self.books.at();
+        let asked_at = |claim: ClaimId| {
+            let row = self.books.claim(claim)?;
+            Some(Time(self.books.tables().claims.asked_at[row as usize]))
+        };
+        let starved: Vec<ClaimId> = self
+            .queue
+            .patient()
+            .take_while(|&claim| asked_at(claim).is_none_or(|at| at.after(STARVED_NS) <= now))
+            .collect();
+        starved.into_iter().for_each(|claim| self.queue.starve(claim));
+    }
+
+    /// Whether there is enough of every kind beside what this pass has promised.
+    fn fits_beside(&self, promised: &Promised, row: Row) -> bool {
+        let tables = self.books.tables();
+        let mut lines = tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]);
+        promised.is_empty()
+            || lines.all(|kind| {
+                let free = tables.resources.free[kind as usize];
+                self.books.asked(row, kind) <= free.saturating_sub(promised.of_kind(kind))
+            })
+    }
+
+    /// A claim is picked: its scopes stand as if it had been granted.
+    fn promise(&mut self, bench: &mut Workbench, row: Row) {
+        let tables = self.books.tables();
+        let scope = tables.claims.scope[row as usize];
+        for line in tables.claims.line_rows(row).map(|line| line as usize) {
+            bench.promised.add(
+                tables.lines.resource[line],
+                tables.lines.amount[line],
+                self.books.chain(scope),
+            );
+        }
+        for at in self.books.chain(scope) {
+            if self.queue.stands(at) {
+                let stand = bench.promised.stand(&self.books, at);
+                self.queue.set_stand(at, stand);
+            }
+        }
+    }
+
+    /// Scopes that were promised something stand where the books say again.
+    fn stand_again(&mut self, promised: &Promised) {
+        for scope in promised.scopes() {
+            self.restand(scope);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Many operations in one request. They enter the engine together, and are answered in their order.
+use crate::{
+    House,
+    claims::seen,
+    denial::Denial,
+    hall::{Caller, Hall},
+    json,
+    reads::fresh,
+    waiters::Answered,
+};
+use axum::{
+    Extension,
+    extract::{Request, State},
+    response::Response,
+};
+use bursar_interface::{ClaimId, Command};
+use bursar_wire as wire;
+use hyper::StatusCode;
+use std::sync::Arc;
+
+/// Carries operations out. What cannot be read refuses all of them, before any is carried out; what is
+/// refused by itself is answered by itself.
+pub(crate) async fn batch<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Denial> {
+    let body: wire::BatchBody = json::body_of(request, hall.limits.body, wire::OPERATIONS_MAX).await?;
+    if body.operations.is_empty() {
+        return Err(Denial::bad("operations: there is nothing to do".into()));
+    }
+    let (mut bodies, mut read) = (Vec::with_capacity(body.operations.len()), Vec::new());
+    for operation in body.operations {
+        let detached = matches!(&operation, wire::Operation::Ask(ask) if ask.detach);
+        read.push(Command::try_from(operation).map(|body| {
+            bodies.push(body);
+            detached
+        }));
+    }
+    let done = match bodies.is_empty() {
+        true => Vec::new(),
+        false => hall.waiters.submit_all(caller.principal.clone(), bodies).await?,
+    };
+    // There is an answer to each that was handed in.
+    let mut done = done.into_iter();
+    let (mut answers, mut waiters) = (Vec::with_capacity(read.len()), Vec::new());
+    for read in read {
+        let answer = match read.map(|detached| (detached, done.next())) {
+            Ok((detached, Some(Ok(Answered { claim, waiter })))) => {
+                let asked = waiter.is_some() && !detached;
+                waiters.extend(waiter);
+                outcome(&hall, &caller, claim, asked).await
+            }
+            Ok((_, Some(Err(refusal)))) | Err(refusal) => Err(Denial::from(refusal)),
+            Ok((_, None)) => Err(Denial::bug()),
+        };
+        answers.push(answer.unwrap_or_else(|denial| wire::Outcome::Refused(denial.problem())));
+    }
+    waiters.into_iter().for_each(|waiter| waiter.answered());
+    Ok(fresh(StatusCode::OK, wire::BatchAnswer { answers }))
+}
+
+/// What a claim came to. One that was `asked` for without a wait is decided by now, and may be refused.
+async fn outcome<H: House>(
+    hall: &Hall<H>,
+    caller: &Caller,
+    claim: ClaimId,
+    asked: bool,
+) -> Result<wire::Outcome, Denial> {
+    if asked {
+        hall.house.decided(claim).await?;
+    }
+    let claim = seen(hall, &caller.principal, claim)?;
+    Ok(wire::Outcome::Done(Box::new(wire::ClaimAnswer { claim })))
+}

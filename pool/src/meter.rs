@@ -1,0 +1,120 @@
+//! What is spent and comes back: rates flow back all the time, budgets at the end of their period.
+//!
+//! A rate is the generic cell rate algorithm (ITU-T I.371) written as a bucket: with whole amounts and an
+//! exact remainder, `spent + n <= burst` holds exactly when the algorithm would let `n` cells pass.
+use bursar_interface::{Amount, Shape};
+
+/// What was spent, and how far its coming back was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meter {
+    /// Spent and not yet back.
+    pub(crate) spent: Amount,
+    /// Rates: the time up to which the flow was counted. Budgets: when the period ends. Nanoseconds.
+    pub(crate) due: u64,
+    /// Rates: what has flowed beyond whole amounts, in amounts times nanoseconds, below one period.
+    pub(crate) rest: u64,
+}
+
+/// How it comes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flow {
+    /// Rates and budgets only; all else never comes back by itself.
+    pub(crate) shape: Shape,
+    /// Amount per period.
+    pub(crate) capacity: Amount,
+    /// Nanoseconds; 0 for never.
+    pub(crate) period: u64,
+}
+
+impl Meter {
+    /// The meter at a later time (ns).
+    pub(crate) fn at(self, flow: Flow, now: u64) -> Meter {
+        match flow.shape {
+            _ if flow.period == 0 => self,
+            Shape::Rate => self.flowed(flow, now),
+            Shape::Budget if now >= self.due => {
+                let periods = (now - self.due) / flow.period + 1;
+                Meter { spent: 0, due: self.due.saturating_add(periods.saturating_mul(flow.period)), rest: 0 }
+            }
+            _ => self,
+        }
+    }
+
+    fn flowed(self, flow: Flow, now: u64) -> Meter {
+        let past = u128::from(now.saturating_sub(self.due));
+        let flowed = past * u128::from(flow.capacity) + u128::from(self.rest);
+        let whole = flowed / u128::from(flow.period);
+        match Amount::try_from(whole).ok().filter(|&whole| whole < self.spent) {
+            // A full bucket does not overflow.
+            None => Meter { spent: 0, due: now.max(self.due), rest: 0 },
+            Some(whole) => Meter {
+                spent: self.spent - whole,
+                due: now.max(self.due),
+                rest: (flowed % u128::from(flow.period)) as u64,
+            },
+        }
+    }
+
+    /// What was counted as `before` was `now`.
+    pub(crate) fn recount(self, before: Amount, now: Amount) -> Meter {
+        let left = self.spent.saturating_sub(before);
+        // What has flowed into an empty bucket is gone.
+        let rest = if left == 0 { 0 } else { self.rest };
+        Meter { spent: left.saturating_add(now), rest, ..self }
+    }
+
+    /// When `missing` more will have come back, in nanoseconds; `None` for never.
+    pub(crate) fn ready(self, flow: Flow, missing: Amount) -> Option<u64> {
+        match flow.shape {
+            _ if flow.period == 0 || missing > self.spent => None,
+            Shape::Budget => Some(self.due),
+            Shape::Rate if flow.capacity > 0 => {
+                let needed = (u128::from(missing) * u128::from(flow.period)).saturating_sub(self.rest.into());
+                let wait = needed.div_ceil(u128::from(flow.capacity));
+                Some(self.due.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX)))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Flow = Flow { shape: Shape::Rate, capacity: 7, period: 60_000_000_000 };
+
+    #[test]
+    fn what_flows_back_is_exact_however_often_one_looks() {
+        let spent = Meter { spent: 1000, due: 5, rest: 0 };
+        let once = spent.at(MINUTE, 5 + 123_456_789_012);
+        let mut often = spent;
+        for step in 1..=1000u64 {
+            often = often.at(MINUTE, 5 + 123_456_789_012 * step / 1000);
+        }
+        assert_eq!(once, often);
+        assert_eq!(once.spent, 1000 - 123_456_789_012 * 7 / 60_000_000_000);
+    }
+
+    #[test]
+    fn ready_is_the_first_moment_at_which_it_is_back() {
+        let spent = Meter { spent: 20, due: 1, rest: 17 };
+        for missing in 1..=20 {
+            let at = spent.ready(MINUTE, missing).expect("it comes back");
+            assert!(spent.at(MINUTE, at).spent <= 20 - missing);
+            assert!(spent.at(MINUTE, at - 1).spent > 20 - missing);
+        }
+        assert_eq!(spent.ready(MINUTE, 21), None, "more than was ever spent");
+        assert_eq!(spent.ready(Flow { period: 0, ..MINUTE }, 1), None);
+    }
+
+    #[test]
+    fn a_budget_comes_back_at_once_when_its_period_ends() {
+        let day = Flow { shape: Shape::Budget, capacity: 100, period: 10 };
+        let spent = Meter { spent: 60, due: 25, rest: 0 };
+        assert_eq!(spent.at(day, 24), spent);
+        assert_eq!(spent.at(day, 25), Meter { spent: 0, due: 35, rest: 0 });
+        assert_eq!(spent.at(day, 59), Meter { spent: 0, due: 65, rest: 0 });
+        assert_eq!(spent.ready(day, 1), Some(25));
+    }
+}

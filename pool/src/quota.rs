@@ -1,0 +1,243 @@
+//! The ledger of each scope and kind: what it holds, what it may hold, what it keeps from its siblings.
+//!
+//! A scope may hold its guarantee, and above it what others do not need: at most `borrow_limit`, never
+//! beyond `limit`, and never what a sibling does not lend (Kueue, KEP-79 and KEP-1224). Whatever a scope
+//! holds, those above it hold too, so children stay within their parent's slice at every instant.
+use crate::Books;
+use bursar_interface::{Amount, NONE, QuotaSpec, Row, Shape};
+
+/// The row of the scope tree's root.
+const ROOT: Row = 0;
+/// Fractional bits of a share.
+const SHARE_BITS: u32 = 24;
+
+impl Books {
+    /// Makes a quota, or changes it. What is held already stays held. Unknown kinds are ignored.
+    pub fn set_quota(&mut self, spec: &QuotaSpec) -> Option<Row> {
+        let resource = self.resource(&spec.resource)?;
+        let scope = self.ensure_scope(&spec.scope);
+        let row = self.ledger(scope, resource);
+        if scope != ROOT && spec.lend_limit.is_some() {
+            self.ledger(self.tables.scopes.parent[scope as usize], resource);
+        }
+        let before = self.kept_back(row);
+        let (quotas, q) = (&mut self.tables.quotas, row as usize);
+        quotas.set[q] = 1;
+        quotas.guaranteed[q] = spec.guaranteed;
+        quotas.limit[q] = spec.limit.unwrap_or(Amount::MAX);
+        quotas.borrow_limit[q] = spec.borrow_limit.unwrap_or(Amount::MAX);
+        quotas.lend_limit[q] = spec.lend_limit.unwrap_or(Amount::MAX);
+        self.set_quota_refill(row, &spec.refill);
+        self.tell_parent(row, before);
+        self.tables.quotas.touch(row, self.epoch);
+        Some(row)
+    }
+
+    /// The row of a scope's ledger for a kind, made on first use.
+    fn ledger(&mut self, scope: Row, resource: Row) -> Row {
+        if let Some(&row) = self.quota_rows.get(&(scope, resource)) {
+            return row;
+        }
+        // Every other scope has had its ledgers since it first held anything.
+        let charged = if scope == ROOT { self.held_below(scope, resource) } else { 0 };
+        let direct = if scope == ROOT { self.held_by(scope, resource) } else { 0 };
+        let row = self.free_quotas.take(|| self.tables.quotas.push());
+        self.counters[3] += 1;
+        let (quotas, q) = (&mut self.tables.quotas, row as usize);
+        quotas.clear(row);
+        quotas.id[q] = self.counters[3];
+        quotas.scope[q] = scope;
+        quotas.resource[q] = resource;
+        (quotas.limit[q], quotas.borrow_limit[q], quotas.lend_limit[q]) =
+            (Amount::MAX, Amount::MAX, Amount::MAX);
+        (quotas.charged[q], quotas.direct[q]) = (charged, direct);
+        quotas.next[q] = self.tables.scopes.first_quota[scope as usize];
+        quotas.touch(row, self.epoch);
+        self.tables.scopes.first_quota[scope as usize] = row;
+        self.tables.scopes.touch(scope, self.epoch);
+        self.quota_rows.insert((scope, resource), row);
+        row
+    }
+
+    /// Whether an operator bounds the scope.
+    pub(crate) fn bounded(&self, scope: Row) -> bool {
+        self.ledgers(scope).any(|row| self.tables.quotas.set[row as usize] != 0)
+    }
+
+    /// Forgets what a scope that goes had: nothing, and no bounds.
+    pub(crate) fn drop_ledgers(&mut self, scope: Row) {
+        let rows: Vec<Row> = self.ledgers(scope).collect();
+        for row in rows {
+            self.quota_rows.remove(&(scope, self.tables.quotas.resource[row as usize]));
+            self.tables.quotas.clear(row);
+            self.tables.quotas.touch(row, self.epoch);
+            self.free_quotas.give(row);
+        }
+        self.tables.scopes.first_quota[scope as usize] = NONE;
+    }
+
+    /// The ledgers of one scope.
+    fn ledgers(&self, scope: Row) -> impl Iterator<Item = Row> + '_ {
+        let first = self.tables.scopes.first_quota[scope as usize];
+        std::iter::successors((first != NONE).then_some(first), |&row| {
+            Some(self.tables.quotas.next[row as usize]).filter(|&next| next != NONE)
+        })
+    }
+
+    /// What the claims of a scope and those below it hold of a kind, added up from the lines.
+    pub(crate) fn held_below(&self, scope: Row, resource: Row) -> Amount {
+        self.held_where(resource, |holder| self.chain(holder).any(|up| up == scope))
+    }
+
+    /// What the claims of the scope itself hold of a kind, added up from the lines.
+    pub(crate) fn held_by(&self, scope: Row, resource: Row) -> Amount {
+        self.held_where(resource, |holder| holder == scope)
+    }
+
+    fn held_where(&self, resource: Row, counts: impl Fn(Row) -> bool) -> Amount {
+        let lines = &self.tables.lines;
+        (0..lines.len())
+            .filter(|&l| lines.claim[l] != NONE && lines.pool[l] != NONE && lines.resource[l] == resource)
+            .filter(|&l| counts(self.tables.claims.scope[lines.claim[l] as usize]))
+            .map(|l| self.holds(l as Row))
+            .sum()
+    }
+
+    /// The ledgers on a kind of a scope and those above it, from below.
+    pub fn quotas_of(&self, scope: Row, resource: Row) -> impl Iterator<Item = Row> + '_ {
+        self.chain(scope).filter_map(move |scope| {
+            self.ledgers(scope).find(|&row| self.tables.quotas.resource[row as usize] == resource)
+        })
+    }
+
+    /// Adds to (or takes from) what a scope and those above it hold. While nobody but the root holds
+    /// anything there is nothing to keep.
+    #[inline]
+    pub(crate) fn charge(&mut self, scope: Row, resource: Row, amount: Amount, back: bool) {
+        if scope != ROOT || !self.tables.quotas.is_empty() {
+            self.charge_chain(scope, resource, amount, back);
+        }
+    }
+
+    fn charge_chain(&mut self, scope: Row, resource: Row, amount: Amount, back: bool) {
+        let mut at = scope;
+        while at != NONE {
+            let row = self.ledger(at, resource);
+            let before = self.kept_back(row);
+            let (quotas, q) = (&mut self.tables.quotas, row as usize);
+            let change = |cell: &mut Amount| *cell = if back { *cell - amount } else { *cell + amount };
+            change(&mut quotas.charged[q]);
+            if at == scope {
+                change(&mut quotas.direct[q]);
+            }
+            quotas.touch(row, self.epoch);
+            self.tell_parent(row, before);
+            at = self.tables.scopes.parent[at as usize];
+        }
+    }
+
+    /// What a scope has free of its guarantee and does not lend.
+    pub(crate) fn kept_back(&self, quota: Row) -> Amount {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        match self.shape(quotas.resource[q]) {
+            Shape::Capacity | Shape::Unit => {
+                quotas.guaranteed[q].saturating_sub(quotas.lend_limit[q]).saturating_sub(quotas.charged[q])
+            }
+            Shape::Rate | Shape::Budget => 0,
+        }
+    }
+
+    /// Keeps the parent's sum of what its children keep back.
+    fn tell_parent(&mut self, quota: Row, before: Amount) {
+        let now = self.kept_back(quota);
+        if now == before {
+            return;
+        }
+        let (scope, resource) =
+            (self.tables.quotas.scope[quota as usize], self.tables.quotas.resource[quota as usize]);
+        let parent = self.tables.scopes.parent[scope as usize];
+        if parent != NONE {
+            let row = self.ledger(parent, resource);
+            let kept = &mut self.tables.quotas.kept_back[row as usize];
+            *kept = *kept - before + now;
+            self.tables.quotas.touch(row, self.epoch);
+        }
+    }
+
+    /// The first ledger along the chain that the whole claim would pass, and by how much.
+    pub fn quota_short(&self, claim: Row) -> Option<(Row, Amount)> {
+        if self.tables.quotas.is_empty() {
+            return None;
+        }
+        let scope = self.tables.claims.scope[claim as usize];
+        self.tables.claims.line_rows(claim).find_map(|line| {
+            let resource = self.tables.lines.resource[line as usize];
+            let asked = self.asked(claim, resource);
+            let mut below = None;
+            self.quotas_of(scope, resource).find_map(|quota| {
+                let room = self.room(quota, below.replace(quota));
+                (asked > room).then(|| (quota, asked - room))
+            })
+        })
+    }
+
+    /// What a scope may hold at most of a kind, borrowed or not.
+    pub fn cap(&self, quota: Row) -> Amount {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        match self.shape(quotas.resource[q]) {
+            Shape::Rate if quotas.period[q] > 0 => quotas.burst[q],
+            _ => quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q])),
+        }
+    }
+
+    /// What can still be granted at this level, to somebody in the child of ledger `below`.
+    fn room(&self, quota: Row, below: Option<Row>) -> Amount {
+        let q = quota as usize;
+        let free = self.cap(quota).saturating_sub(self.level(quota));
+        let others = self.tables.quotas.kept_back[q] - below.map_or(0, |below| self.kept_back(below));
+        match others {
+            0 => free,
+            _ if self.tables.quotas.scope[q] == ROOT => {
+                let kind = self.tables.quotas.resource[q] as usize;
+                free.min(self.tables.resources.free[kind]).saturating_sub(others)
+            }
+            _ => free.saturating_sub(others),
+        }
+    }
+
+    /// Where a scope stands against its siblings: its dominant share above its guarantee, by its weight
+    /// (Ghodsi et al., NSDI'11; Kueue, KEP-1714), with what is `promised` to it by kind besides. In units
+    /// of 2⁻²⁴ of everything.
+    pub fn share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
+        let (quotas, weight) = (&self.tables.quotas, self.tables.scopes.weight[scope as usize]);
+        let above =
+            |q: usize, more| quotas.charged[q].saturating_add(more).saturating_sub(quotas.guaranteed[q]);
+        self.dominant(scope, promised, above, weight)
+    }
+
+    /// Where the claims of the scope itself stand against its children, as a child of weight 1.
+    pub fn own_share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
+        let quotas = &self.tables.quotas;
+        self.dominant(scope, promised, |q, more| quotas.direct[q].saturating_add(more), 1)
+    }
+
+    fn dominant(
+        &self,
+        scope: Row,
+        promised: &[(Row, Amount)],
+        held: impl Fn(usize, Amount) -> Amount,
+        weight: u32,
+    ) -> u64 {
+        let share = |kind: Row, held: Amount| {
+            let all = self.tables.resources.capacity[kind as usize].max(1);
+            let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight.max(1));
+            u64::try_from(share).unwrap_or(u64::MAX)
+        };
+        let kind_of = |row: Row| self.tables.quotas.resource[row as usize];
+        let more = |kind: Row| promised.iter().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
+        let known =
+            self.ledgers(scope).map(|row| share(kind_of(row), held(row as usize, more(kind_of(row)))));
+        let new = promised.iter().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));
+        known.chain(new.map(|&(kind, more)| share(kind, more))).max().unwrap_or(0)
+    }
+}

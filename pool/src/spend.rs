@@ -1,0 +1,182 @@
+//! What is spent for good: rates at the grant, budgets when the actual is known, each on its pool and on
+//! every bound above the spender.
+use crate::{
+    Books,
+    lease::Account,
+    meter::{Flow, Meter},
+};
+use bursar_interface::{Amount, NONE, Refill, Row, Shape, Time};
+
+impl Books {
+    /// How a line's kind is counted.
+    pub(crate) fn shape(&self, resource: Row) -> Shape {
+        Shape::of(self.tables.resources.shape[resource as usize])
+    }
+
+    /// What a granted line keeps from others while it lives: rates are spent at once, and a budget that was
+    /// settled holds nothing back any more.
+    pub(crate) fn holds(&self, line: Row) -> Amount {
+        let (lines, l) = (&self.tables.lines, line as usize);
+        match self.shape(lines.resource[l]) {
+            Shape::Rate => 0,
+            Shape::Budget if lines.used[l] != Amount::MAX => 0,
+            _ => lines.amount[l],
+        }
+    }
+
+    /// A line is granted: what it holds is held, what it spends is spent.
+    pub(crate) fn begin_line(&mut self, line: Row, pool: Row, scope: Row, account: Account) {
+        let (resource, amount) =
+            (self.tables.lines.resource[line as usize], self.tables.lines.amount[line as usize]);
+        if self.shape(resource) == Shape::Rate {
+            self.spend(pool, scope, resource, 0, amount);
+        } else {
+            self.enter(pool, account, amount);
+            self.charge(scope, resource, amount, false);
+        }
+    }
+
+    /// A line's claim is gone: what it held is free, and a budget whose actual nobody told counts as spent.
+    pub(crate) fn end_line(&mut self, line: Row, pool: Row, scope: Row, account: Account) {
+        let (resource, amount) = (self.tables.lines.resource[line as usize], self.holds(line));
+        if amount == 0 {
+            return;
+        }
+        self.leave(pool, account, amount);
+        self.charge(scope, resource, amount, true);
+        if self.shape(resource) == Shape::Budget {
+            self.spend(pool, scope, resource, 0, amount);
+        }
+    }
+
+    /// The actual of a granted line: of a rate the difference to what was spent for it flows back or is
+    /// spent as well, of a budget the actual takes the place of the hold.
+    pub(crate) fn settle_line(&mut self, line: Row, scope: Row, account: Account, used: Amount) {
+        let l = line as usize;
+        let (pool, resource, amount) =
+            (self.tables.lines.pool[l], self.tables.lines.resource[l], self.tables.lines.amount[l]);
+        let known = Some(self.tables.lines.used[l]).filter(|&used| used != Amount::MAX);
+        match (self.shape(resource), known) {
+            (Shape::Rate, known) => self.spend(pool, scope, resource, known.unwrap_or(amount), used),
+            (Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
+            (Shape::Budget, None) => {
+                self.leave(pool, account, amount);
+                self.charge(scope, resource, amount, true);
+                self.spend(pool, scope, resource, 0, used);
+            }
+            _ => {}
+        }
+        self.tables.lines.used[l] = used;
+        self.tables.lines.touch(line, self.epoch);
+    }
+
+    /// What was counted as `before` was `now` spent: on the pool, and on the bounds of the scope and those
+    /// above it.
+    fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
+        let meter = self.pool_meter(pool).recount(before, now);
+        self.set_pool_meter(pool, meter);
+        let quotas: Vec<Row> = self.quotas_of(scope, resource).collect();
+        for quota in quotas {
+            let Meter { spent, due, rest } = self.quota_meter(quota).recount(before, now);
+            let (table, q) = (&mut self.tables.quotas, quota as usize);
+            (table.spent[q], table.due[q], table.rest[q]) = (spent, due, rest);
+            table.touch(quota, self.epoch);
+        }
+    }
+
+    /// Lets what was spent of pools come back up to now; says of which kinds more is free since.
+    pub(crate) fn refill(&mut self, mut freed: impl FnMut(Row)) {
+        for i in 0..self.metered.len() {
+            let pool = self.metered[i];
+            let (before, meter) = (self.tables.pools.spent[pool as usize], self.pool_meter(pool));
+            if meter.spent < before {
+                freed(self.tables.pools.resource[pool as usize]);
+            }
+            self.set_pool_meter(pool, meter);
+        }
+    }
+
+    /// How a pool's supply comes back from now on.
+    pub(crate) fn set_pool_refill(&mut self, pool: Row, refill: &Refill) {
+        let (pools, p) = (&mut self.tables.pools, pool as usize);
+        let known = std::mem::replace(&mut pools.period[p], refill.period_ns) > 0;
+        if !known && refill.period_ns > 0 {
+            let shape = Shape::of(self.tables.resources.shape[pools.resource[p] as usize]);
+            pools.due[p] = first_due(shape, refill, self.at);
+            self.metered.push(pool);
+        }
+    }
+
+    /// How a bound comes back from now on.
+    pub(crate) fn set_quota_refill(&mut self, quota: Row, refill: &Refill) {
+        let meter = self.quota_meter(quota);
+        let shape = self.shape(self.tables.quotas.resource[quota as usize]);
+        let (quotas, q) = (&mut self.tables.quotas, quota as usize);
+        (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (meter.spent, meter.due, meter.rest);
+        quotas.burst[q] = if refill.burst > 0 { refill.burst } else { quotas.limit[q] };
+        if std::mem::replace(&mut quotas.period[q], refill.period_ns) != refill.period_ns {
+            quotas.due[q] = first_due(shape, refill, self.at);
+            quotas.rest[q] = 0;
+        }
+    }
+
+    /// A pool's meter as of now.
+    fn pool_meter(&self, pool: Row) -> Meter {
+        let (pools, p) = (&self.tables.pools, pool as usize);
+        let meter = Meter { spent: pools.spent[p], due: pools.due[p], rest: pools.rest[p] };
+        meter.at(self.pool_flow(pool), self.at.0)
+    }
+
+    fn pool_flow(&self, pool: Row) -> Flow {
+        let (pools, p) = (&self.tables.pools, pool as usize);
+        Flow { shape: self.shape(pools.resource[p]), capacity: pools.capacity[p], period: pools.period[p] }
+    }
+
+    fn set_pool_meter(&mut self, pool: Row, meter: Meter) {
+        let (pools, p) = (&mut self.tables.pools, pool as usize);
+        let before = (pools.spent[p], pools.due[p], pools.rest[p]);
+        if before == (meter.spent, meter.due, meter.rest) {
+            return;
+        }
+        (pools.spent[p], pools.due[p], pools.rest[p]) = (meter.spent, meter.due, meter.rest);
+        self.count_free(pool);
+    }
+
+    /// A bound's meter as of now. The row itself is counted up only when something is spent.
+    fn quota_meter(&self, quota: Row) -> Meter {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        let meter = Meter { spent: quotas.spent[q], due: quotas.due[q], rest: quotas.rest[q] };
+        meter.at(self.quota_flow(quota), self.at.0)
+    }
+
+    fn quota_flow(&self, quota: Row) -> Flow {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        Flow { shape: self.shape(quotas.resource[q]), capacity: quotas.limit[q], period: quotas.period[q] }
+    }
+
+    /// What a scope and those below it hold of a bound, and what they spent and is not back yet, as of now.
+    pub fn level(&self, quota: Row) -> Amount {
+        self.tables.quotas.charged[quota as usize].saturating_add(self.quota_meter(quota).spent)
+    }
+
+    /// When `missing` more of a kind will have come back by itself, in the pool that is wanted or in
+    /// whichever floating one is first; `None` where it never will.
+    pub fn ready(&self, resource: Row, want: Row, missing: Amount) -> Option<Time> {
+        let pool = if want == NONE { self.tables.resources.first_floating[resource as usize] } else { want };
+        let ready = |pool| self.pool_meter(pool).ready(self.pool_flow(pool), missing);
+        Some(pool).filter(|&pool| pool != NONE).and_then(ready).map(Time)
+    }
+
+    /// When `missing` more of a bound will have come back by itself; `None` where it never will.
+    pub fn quota_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
+        self.quota_meter(quota).ready(self.quota_flow(quota), missing).map(Time)
+    }
+}
+
+fn first_due(shape: Shape, refill: &Refill, at: Time) -> u64 {
+    match shape {
+        Shape::Budget if refill.due > at => refill.due.0,
+        Shape::Budget => at.after(refill.period_ns).0,
+        _ => at.0,
+    }
+}
