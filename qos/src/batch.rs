@@ -1,6 +1,10 @@
 //! The orders of batch systems: who came first, the shortest first, and F1. All of them are functions of
-//! the claim alone, so a rank given once stays right.
+//! the claim alone, so a rank given once stays right. Everybody is of one tier: nobody stands above a head
+//! that waits.
 use bursar_interface::{Fault, Qos, Rank, Row, View, tag};
+
+/// The share of a claim without an estimate: behind everybody who has one, in order of asking.
+const UNKNOWN: u64 = u64::MAX;
 
 /// First come, first served.
 #[derive(Clone, Copy, Debug, Default)]
@@ -9,7 +13,7 @@ pub struct Fcfs;
 impl Qos for Fcfs {
     fn rank(&mut self, view: &View<'_>, pending: &[Row], ranks: &mut [Rank]) -> Result<(), Fault> {
         for (rank, &row) in ranks.iter_mut().zip(pending) {
-            *rank = Rank { tier: view.claims.asked_at[row as usize], share: 0 };
+            *rank = Rank { tier: 0, share: view.claims.asked_at[row as usize] };
         }
         Ok(())
     }
@@ -22,8 +26,8 @@ pub struct Sjf;
 impl Qos for Sjf {
     fn rank(&mut self, view: &View<'_>, pending: &[Row], ranks: &mut [Rank]) -> Result<(), Fault> {
         for (rank, &row) in ranks.iter_mut().zip(pending) {
-            let (expect, asked_at) = (view.claims.expect[row as usize], view.claims.asked_at[row as usize]);
-            *rank = Rank { tier: if expect == 0 { u64::MAX } else { expect }, share: asked_at };
+            let expect = view.claims.expect[row as usize];
+            *rank = Rank { tier: 0, share: if expect == 0 { UNKNOWN } else { expect } };
         }
         Ok(())
     }
@@ -46,10 +50,9 @@ impl Qos for F1 {
     fn rank(&mut self, view: &View<'_>, pending: &[Row], ranks: &mut [Rank]) -> Result<(), Fault> {
         for (rank, &row) in ranks.iter_mut().zip(pending) {
             let (expect, asked_at) = (view.claims.expect[row as usize], view.claims.asked_at[row as usize]);
-            *rank = match expect {
-                0 => Rank { tier: 1, share: asked_at },
-                _ => Rank { tier: 0, share: ordered(f1(expect, cpu_milli(view, row), asked_at)) },
-            };
+            let share =
+                if expect == 0 { UNKNOWN } else { ordered(f1(expect, cpu_milli(view, row), asked_at)) };
+            *rank = Rank { tier: 0, share };
         }
         Ok(())
     }
@@ -108,7 +111,8 @@ mod tests {
     fn order(qos: &mut dyn Qos, claims: &[(u64, u64, u64)]) -> Vec<usize> {
         let ranks = ranks(qos, claims);
         let mut order: Vec<usize> = (0..claims.len()).collect();
-        order.sort_by_key(|&i| (ranks[i], i));
+        // Equal ones are served in the order in which they were asked.
+        order.sort_by_key(|&i| (ranks[i], claims[i].0));
         order
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Machine {
 /// Refuses jobs that no lease on such a machine can hold.
 pub(crate) fn check(jobs: &[Job], processors: u64) -> Result<(), String> {
     let days = RUN_S_MAX / 86_400;
-    jobs.iter().try_for_each(|&Job { id, submit_s, run_s, processors: wide, request_s }| {
+    jobs.iter().try_for_each(|&Job { id, submit_s, run_s, processors: wide, request_s, .. }| {
         if wide > processors {
             return Err(format!("job {id} needs {wide} processors, and the machine has {processors}"));
         }

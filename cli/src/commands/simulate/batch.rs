@@ -111,7 +111,7 @@ fn sequences(simulate: &Simulate, log: &Log, processors: u64, scratch: &Path) ->
     Ok(report)
 }
 
-/// All of the log in the engine's own queue.
+/// All of the log in the engine's own queue, but for jobs of which it does not know how long they ran.
 fn whole(simulate: &Simulate, log: &Log, processors: u64, scratch: &Path) -> Result<Report, Failed> {
     if simulate.qos.ends_with(BACKFILL) {
         return Err(Failed::usage(format!("{:?} is an order of a protocol", simulate.qos))
@@ -120,17 +120,16 @@ fn whole(simulate: &Simulate, log: &Log, processors: u64, scratch: &Path) -> Res
     let mut plugins = plugins(simulate, &simulate.qos, scratch)?;
     let mut report = blank(simulate, processors);
     report.home = serve::home(plugins.qos.decider.home);
+    let jobs: Vec<Job> = log.jobs.iter().filter(|job| job.ran).copied().collect();
     let since = Instant::now();
-    let run =
-        batch::run(&log.jobs, processors, &mut plugins).map_err(|why| unreadable(&simulate.trace, &why))?;
+    let run = batch::run(&jobs, processors, &mut plugins).map_err(|why| unreadable(&simulate.trace, &why))?;
     let spent = since.elapsed().as_secs_f64();
-    let started: Vec<(&Job, u64)> = log
-        .jobs
+    let started: Vec<(&Job, u64)> = jobs
         .iter()
         .zip(&run.starts_s)
         .filter_map(|(job, start_s)| Some((job, (*start_s)? - job.submit_s)))
         .collect();
-    report.claims = log.jobs.len() as u64;
+    report.claims = jobs.len() as u64;
     report.granted = started.len() as u64;
     report.refused = report.claims - report.granted;
     report.faults = run.faults;

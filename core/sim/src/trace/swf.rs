@@ -16,6 +16,9 @@ pub struct Job {
     pub submit_s: u64,
     /// How long it ran, in seconds; above 0.
     pub run_s: u64,
+    /// Whether the log knows how long it ran: most that it does not know of were cancelled while they
+    /// waited. Textbooks leave those out, and RLScheduler lets them run for 10 s.
+    pub ran: bool,
     /// Processors: those it got or those it asked for, whichever is more; above 0.
     pub processors: u64,
     /// How long its user said that it would run, in seconds; its run time where that is not known.
@@ -96,12 +99,13 @@ impl<'a> Fields<'a> {
 /// The job of a line; `None` if there is nothing of it to replay.
 fn job(fields: &Fields<'_>) -> Result<Option<Job>, Malformed> {
     let (id, submit_s) = (fields.needed(1, "job number")?, fields.needed(2, "submit time")?);
-    let run_s = fields.known(4, "run time")?.unwrap_or(RUN_UNKNOWN_S);
+    let run = fields.known(4, "run time")?;
+    let (run_s, ran) = (run.unwrap_or(RUN_UNKNOWN_S), run.is_some());
     let allocated = fields.known(5, "allocated processors")?;
     let requested = fields.known(8, "requested processors")?;
     let request_s = fields.known(9, "requested time")?.unwrap_or(run_s);
     let processors = allocated.max(requested).unwrap_or(0);
-    Ok((run_s > 0 && processors > 0).then_some(Job { id, submit_s, run_s, processors, request_s }))
+    Ok((run_s > 0 && processors > 0).then_some(Job { id, submit_s, run_s, ran, processors, request_s }))
 }
 
 #[cfg(test)]
@@ -115,9 +119,10 @@ mod tests {
             1 40 0  -1 -1 -1.5 -1 4 -1 -1 5 1 1 1 1 1 -1 -1\n\
             3 60 0   0 8 -1 -1 8 300 -1 5 1 1 1 1 1 -1 -1\n\
             4 60 0   9 -1 -1 -1 -1 300 -1 5 1 1 1 1 1 -1 -1\n";
-        let job =
-            |id, submit_s, run_s, processors, request_s| Job { id, submit_s, run_s, processors, request_s };
-        let jobs = vec![job(1, 40, 10, 4, 10), job(2, 50, 100, 16, 300)];
+        let jobs = vec![
+            Job { id: 1, submit_s: 40, run_s: 10, ran: false, processors: 4, request_s: 10 },
+            Job { id: 2, submit_s: 50, run_s: 100, ran: true, processors: 16, request_s: 300 },
+        ];
         assert_eq!(log(text), Ok(Log { processors: Some(128), jobs }));
         assert_eq!(log("; MaxNodes: 64").map(|log| log.processors), Ok(Some(64)));
         assert_eq!(log(""), Ok(Log::default()));

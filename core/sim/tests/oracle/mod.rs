@@ -3,6 +3,7 @@
 pub(crate) mod conservative;
 pub(crate) mod easy;
 pub(crate) mod protocol;
+pub(crate) mod published;
 
 /// The most processors in use at once, given starts; jobs run for `run_s`.
 pub(crate) fn most_in_use(jobs: &[bursar_sim::trace::swf::Job], starts_s: &[u64]) -> u64 {
