@@ -13,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the desk sleeps at most when nothing is due.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long the desk sleeps at most when nothing is due. Its timers stand still while the machine is suspended
+/// and leases do not: after that they end at most so much too late.
+const IDLE: Duration = Duration::from_secs(10);
 /// How often a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_secs(2);
 

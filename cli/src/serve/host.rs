@@ -145,7 +145,15 @@ fn never_granted(closed: &Closed) -> Refusal {
 
 impl House for Host {
     fn principal(&self, peer: &Peer) -> Principal {
-        let within = peer.pid.and_then(|pid| self.hierarchy.holder(pid));
+        let Ok(within) = peer.pid.map_or(Ok(None), |pid| self.hierarchy.holder(pid)) else {
+            // It may live in a lease: it gets a corner of its own, and administers nothing.
+            return Principal {
+                uid: peer.uid,
+                admin: false,
+                root: format!("uid-{}/unknown", peer.uid),
+                within: None,
+            };
+        };
         let own = peer.uid == 0 || peer.uid == self.uid;
         let lease_scope = within.and_then(|claim| {
             self.follower.read(|engine| {

@@ -4,10 +4,11 @@ use bursar_interface::{
     Amount, ClaimId, Ending, Fence, Reason, Time,
     bound::{KEPT_MAX, KEPT_NS},
 };
-use bursar_pool::Digest;
+use bursar_pool::{Digest, Spread};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
+    hash::BuildHasherDefault,
     sync::Arc,
 };
 
@@ -53,6 +54,10 @@ pub struct Closed {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Kept {
     closed: VecDeque<Closed>,
+    /// How many were forgotten: the number of the first of `closed` among all that ever went.
+    forgotten: u64,
+    /// Numbers of those that are remembered.
+    numbers: HashMap<ClaimId, u64, BuildHasherDefault<Spread>>,
     keys: BTreeMap<(String, String), ClaimId>,
     keyed: BTreeMap<ClaimId, (String, String)>,
 }
@@ -76,6 +81,7 @@ impl Kept {
         let mut spare = self.forget(closed.closed_at);
         spare.clear();
         spare.extend(lines);
+        self.numbers.insert(closed.claim, self.forgotten + self.closed.len() as u64);
         self.closed.push_back(Closed { lines: spare, ..closed });
     }
 
@@ -86,6 +92,8 @@ impl Kept {
             || self.closed.front().is_some_and(|old| old.closed_at.after(KEPT_NS) <= now)
         {
             let Some(old) = self.closed.pop_front() else { break };
+            self.forgotten += 1;
+            self.numbers.remove(&old.claim);
             if let Some(key) = self.keyed.remove(&old.claim) {
                 self.keys.remove(&key);
             }
@@ -94,9 +102,10 @@ impl Kept {
         spare
     }
 
-    /// A claim that is gone and still remembered; newest first, since that is who is asked about.
+    /// A claim that is gone and still remembered.
     pub(crate) fn find(&self, claim: ClaimId) -> Option<&Closed> {
-        self.closed.iter().rev().find(|closed| closed.claim == claim)
+        let number = self.numbers.get(&claim)?;
+        self.closed.get((number - self.forgotten) as usize)
     }
 
     /// All that are remembered, oldest first.

@@ -169,18 +169,21 @@ impl Hierarchy {
     }
 
     /// The claim whose cell holds a process, if any.
-    pub fn holder(&self, pid: u32) -> Option<ClaimId> {
+    ///
+    /// # Errors
+    /// When that cannot be read: then nobody knows, and the process is not to be taken for a free one.
+    pub fn holder(&self, pid: u32) -> io::Result<Option<ClaimId>> {
         if !self.grouped() {
-            return marked_by(pid);
+            return Ok(marked_by(pid));
         }
-        let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
         let ours: Vec<&str> = folders.filter_map(|group| group.0.file_name()?.to_str()).collect();
-        own.lines().find_map(|line| {
+        Ok(own.lines().find_map(|line| {
             let path = line.splitn(3, ':').nth(2)?;
             let mut parts = path.split('/').skip_while(|part| !ours.contains(part)).skip(1);
             parts.next()?.strip_prefix(LEASE)?.parse().ok().map(ClaimId)
-        })
+        }))
     }
 
     /// Takes this process out of the lease's cell that it was started in, if any: whoever ends that lease

@@ -129,8 +129,10 @@ fn cells_are_found_again_and_know_their_members() {
     // As a daemon does that was started again.
     let again = crate::hierarchy("found");
     assert_eq!(again.cells(), [ClaimId(77)]);
-    assert_eq!(again.holder(child.id()), Some(ClaimId(77)));
-    assert_eq!(again.holder(std::process::id()), None);
+    assert_eq!(again.holder(child.id()).expect("read"), Some(ClaimId(77)));
+    assert_eq!(again.holder(std::process::id()).expect("read"), None);
+    // Nobody knows where a process is that cannot be looked at.
+    assert!(again.holder(u32::MAX >> 1).is_err());
     assert_eq!(again.cell(ClaimId(77)).members(), [child.id()]);
     assert!(!again.cell(ClaimId(77)).remove().expect("a look"), "somebody is in it");
     take_back(again.cell(ClaimId(77)), Duration::ZERO);

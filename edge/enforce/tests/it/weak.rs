@@ -38,8 +38,8 @@ fn children_that_left_their_parents_are_found_by_their_mark() {
     let mut root = marked(claim, &script);
     cell.join(&identity(&root)).expect("remembered");
     eventually("all are found", || cell.members().len() >= 3 && ready.said() > 0);
-    assert!(cell.members().into_iter().all(|pid| hierarchy.holder(pid) == Some(claim)));
-    assert_eq!(hierarchy.holder(std::process::id()), None);
+    assert!(cell.members().into_iter().all(|pid| hierarchy.holder(pid).expect("read") == Some(claim)));
+    assert_eq!(hierarchy.holder(std::process::id()).expect("read"), None);
     let waiter = std::thread::spawn(move || root.wait().expect("ended"));
     let evidence = take_back(cell.clone(), Duration::from_millis(200));
     assert!(evidence.contains("KILL"), "{evidence}");
