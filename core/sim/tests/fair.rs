@@ -115,7 +115,7 @@ fn whoever_has_less_goes_first_so_shares_differ_by_one_claim_at_most() {
                 let asks = tenants[at].asks.clone();
                 free.iter_mut().zip(asks).for_each(|(free, asked)| *free -= asked);
             }
-            if !engine.wake_at().is_some_and(|at| at <= Time(2)) {
+            if engine.wake_at().is_none_or(|at| at > Time(2)) {
                 break;
             }
             batch = engine.step(Time(2), inputs([Command::Tick]), &mut plugins);
