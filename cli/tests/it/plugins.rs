@@ -222,16 +222,19 @@ fn libraries_are_verified_plugin_by_plugin() {
     let told = verify(&badly_behaved().join("libchaos.so"));
     assert_eq!(told.code, 1);
     let judged = told.json();
-    for (id, why) in [
-        ("chaos-panic", "too many"),
-        ("chaos-hang", "Overrun"),
-        ("chaos-abort", "Died"),
-        ("chaos-fail", "I would rather not"),
-        ("chaos-lie", "unlawful"),
-        ("chaos-metric", "clue"),
+    // Two have the same name in two roles, and their order in the library is the linker's.
+    for (role, id, why) in [
+        ("allocator", "chaos-panic", "too many"),
+        ("qos", "chaos-panic", "is first"),
+        ("allocator", "chaos-hang", "Overrun"),
+        ("allocator", "chaos-abort", "Died"),
+        ("allocator", "chaos-fail", "I would rather not"),
+        ("allocator", "chaos-lie", "unlawful"),
+        ("metric", "chaos-metric", "clue"),
     ] {
-        let all = judged["plugins"].as_array().expect("plugins");
-        let wrong = all.iter().find(|plugin| plugin["id"] == id).and_then(|plugin| plugin["wrong"].as_str());
+        let mut all = judged["plugins"].as_array().expect("plugins").iter();
+        let wrong = all.find(|plugin| plugin["role"] == role && plugin["id"] == id);
+        let wrong = wrong.and_then(|plugin| plugin["wrong"].as_str());
         assert!(wrong.is_some_and(|wrong| wrong.contains(why)), "{id}: {wrong:?}");
     }
     let none = verify(Path::new("/bin/sh"));
