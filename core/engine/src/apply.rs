@@ -211,10 +211,10 @@ impl Engine {
         if !self.queue.remove(claim) {
             self.fresh.leave();
         }
-        if self.reserved == Some(claim) {
+        if self.kept_for.as_ref().is_some_and(|head| head.claim == claim) {
             // What was kept for it is anybody's now.
-            self.reserved = None;
-            self.queue.wake_all();
+            self.kept_for = None;
+            self.queue.wake_behind();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
-    round::Workbench,
+    round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What,
@@ -61,9 +61,9 @@ pub struct Engine {
     pub(crate) resolved: Resolved,
     #[serde(skip)]
     pub(crate) impatient: Vec<ClaimId>,
-    /// The waiting claim for which something is kept, as of the last round.
+    /// What is kept for a waiting claim, as of the last round.
     #[serde(skip)]
-    pub(crate) reserved: Option<ClaimId>,
+    pub(crate) kept_for: Option<Reservation>,
     #[serde(skip)]
     pub(crate) bench: Workbench,
 }

@@ -60,6 +60,14 @@ impl Engine {
         match reason {
             Some(reason) => Why { reason, short, retry_at },
             None if self.cordoned() => Why { reason: Reason::Cordoned, short, retry_at: None },
+            // Enough is there, and kept for who came before.
+            None if self
+                .kept_for
+                .as_ref()
+                .is_some_and(|head| head.claim.0 != tables.claims.id[row as usize]) =>
+            {
+                Why { reason: Reason::InsufficientCapacity, short, retry_at: None }
+            }
             None => Why { reason: Reason::Fragmented, short, retry_at: None },
         }
     }

@@ -23,6 +23,8 @@ pub(crate) enum Lack {
     Ledger(Row, u32),
     /// Enough is there of all, and still it does not fit.
     Together,
+    /// It would fit, but for what is kept for the head.
+    Behind,
     /// It was tried in this round, and is parked when that ends.
     Tried,
 }
@@ -66,7 +68,7 @@ pub(crate) struct Queue {
     lines: BTreeMap<Lack, Line>,
     /// Lines that may have somebody who fits now.
     awake: BTreeSet<Lack>,
-    /// Groups that do not fit together, by what may help them.
+    /// Groups that do not fit together, or beside what is kept, by what may help them.
     stuck: BTreeMap<u32, BTreeSet<Shape>>,
     /// When what a group lacks will have come back by itself.
     due: BTreeSet<(Time, Shape)>,
@@ -179,7 +181,7 @@ impl Queue {
         for &lack in &self.awake {
             let least = match lack {
                 Lack::Kind(_, bits) | Lack::Ledger(_, bits) => 1 << bits,
-                Lack::Nothing | Lack::Together | Lack::Tried => 0,
+                Lack::Nothing | Lack::Together | Lack::Behind | Lack::Tried => 0,
             };
             match self.lines.get(&lack).and_then(|line| line.first(&self.stands)) {
                 Some(first) if room(lack) >= least => best = Some(best.map_or(first, |best| best.min(first))),
@@ -219,7 +221,7 @@ impl Queue {
     pub(crate) fn park(&mut self, shape: Shape, lack: Lack, due: Option<Time>) {
         self.move_group(shape, lack);
         self.set_due(shape, due);
-        if let (Lack::Together, Some(group)) = (lack, self.groups.get(&shape)) {
+        if let (Lack::Together | Lack::Behind, Some(group)) = (lack, self.groups.get(&shape)) {
             for &hint in &group.hints {
                 self.stuck.entry(hint).or_default().insert(shape);
             }
@@ -236,6 +238,13 @@ impl Queue {
         for shape in self.stuck.remove(&hint).unwrap_or_default() {
             self.move_group(shape, Lack::Nothing);
             self.awake.insert(Lack::Nothing);
+        }
+    }
+
+    /// What is kept for the head is not what it was.
+    pub(crate) fn wake_behind(&mut self) {
+        if self.lines.contains_key(&Lack::Behind) {
+            self.awake.insert(Lack::Behind);
         }
     }
 
@@ -316,7 +325,7 @@ impl Queue {
         if to != Lack::Tried {
             self.set_due(shape, None);
         }
-        if from == Lack::Together {
+        if matches!(from, Lack::Together | Lack::Behind) {
             self.unstick(shape);
         }
         self.restand(from, scope, shape, first, None);

@@ -42,7 +42,9 @@ impl Engine {
         let mut bench = std::mem::take(&mut self.bench);
         self.queue.wake_due(self.books.at());
         self.rank(tape, plugins, &mut bench);
-        if self.queue.is_empty() && bench.alike(&self.books) {
+        // Where the oldest is kept for from the first moment on, order decides even among those who just came.
+        let patient = plugins.qos.active.discipline().reserve_after_ns > 0;
+        if patient && self.queue.is_empty() && bench.alike(&self.books) {
             self.try_fresh(tape, plugins, &mut bench);
         } else {
             bench.ranked.iter().for_each(|&(rank, offer)| self.line_up(rank, offer));

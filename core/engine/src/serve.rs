@@ -48,8 +48,10 @@ impl Engine {
         let discipline = plugins.qos.active.discipline();
         self.mark_starved();
         let mut head = self.reservation(&discipline);
-        self.reserved = head.as_ref().map(|head| head.claim);
-        let mut width = if self.queue.all_ripe() { ROUND_MAX } else { 1 };
+        self.keep_for(head.as_ref());
+        let most = if discipline.reserve_after_ns == 0 { 1 } else { ROUND_MAX };
+        let mut width = if self.queue.all_ripe() { most } else { 1 };
+        let mut seen = tape.events.len();
         for _ in 0..PASSES_MAX {
             let kept = self.pick(bench, width, &discipline, head.as_ref());
             if bench.picked.is_empty() {
@@ -64,14 +66,30 @@ impl Engine {
             let offers = std::mem::take(&mut bench.offers);
             self.withhold(kept, head.as_ref());
             self.place(tape, plugins, &offers, bench);
-            let all = self.put_back(tape, &offers, bench);
+            let all = self.put_back(tape, &offers, kept, bench);
             self.restore(kept, head.as_ref());
             bench.offers = offers;
-            width = if all { (width * 2).min(ROUND_MAX) } else { 1 };
-            head = self.reservation(&discipline);
-            self.reserved = head.as_ref().map(|head| head.claim);
+            width = if all { (width * 2).min(most) } else { 1 };
+            if self.moved(tape, &mut seen) || head.is_none() {
+                head = self.reservation(&discipline);
+                self.keep_for(head.as_ref());
+            }
         }
         self.park_tried(tape, bench);
+    }
+
+    /// What is kept, and for whom; whoever stands behind it is worth a try when that changes.
+    fn keep_for(&mut self, head: Option<&Reservation>) {
+        if self.kept_for.as_ref() != head {
+            self.kept_for = head.cloned();
+            self.queue.wake_behind();
+        }
+    }
+
+    /// Whether anything was granted since `seen` events: then a head could start at another time.
+    fn moved(&self, tape: &Tape<'_>, seen: &mut usize) -> bool {
+        let new = &tape.events[std::mem::replace(seen, tape.events.len())..];
+        new.iter().any(|event| matches!(event.what, What::Granted { .. }))
     }
 
     /// What is kept for the oldest claim, if it has waited long enough.
@@ -104,8 +122,13 @@ impl Engine {
                 break;
             }
             kept = bound;
-            let barred = bound && discipline.backfill == Backfill::Nothing;
-            let (lack, due) = if barred { (Lack::Together, None) } else { self.lack(row) };
+            let barred = bound
+                && (discipline.backfill == Backfill::Nothing
+                    || head.is_some_and(|head| !self.fits_beside_head(head, row)));
+            let (lack, due) = match self.lack(row) {
+                (Lack::Nothing, _) if barred => (Lack::Behind, None),
+                known => known,
+            };
             if barred || lack != Lack::Nothing {
                 self.queue.park(next.shape, Lack::Tried, None);
                 bench.tried.push(Tried { claim, shape: next.shape, lack, due, told: false });
@@ -172,7 +195,7 @@ impl Engine {
     }
 
     /// Those who were picked and still wait stand in line again; says whether there were none.
-    fn put_back(&mut self, tape: &mut Tape<'_>, offers: &[Offer], bench: &mut Workbench) -> bool {
+    fn put_back(&mut self, tape: &mut Tape<'_>, offers: &[Offer], kept: bool, bench: &mut Workbench) -> bool {
         let picked = std::mem::take(&mut bench.picked);
         let mut all = true;
         for (picked, offer) in picked.iter().zip(offers) {
@@ -183,7 +206,8 @@ impl Engine {
             self.stand_in_line(picked.place, offer.row);
             self.tell_why(tape, offer);
             let (lack, due) = self.lack(offer.row);
-            let lack = if lack == Lack::Nothing { Lack::Together } else { lack };
+            let otherwise = if kept { Lack::Behind } else { Lack::Together };
+            let lack = if lack == Lack::Nothing { otherwise } else { lack };
             self.queue.park(picked.shape, Lack::Tried, None);
             bench.tried.push(Tried { claim: offer.claim, shape: picked.shape, lack, due, told: true });
         }
@@ -246,6 +270,17 @@ impl Engine {
             .take_while(|&claim| asked_at(claim).is_none_or(|at| at.after(STARVED_NS) <= now))
             .collect();
         starved.into_iter().for_each(|claim| self.queue.starve(claim));
+    }
+
+    /// Whether there is enough of every kind beside what is kept for the head.
+    fn fits_beside_head(&self, head: &Reservation, row: Row) -> bool {
+        let tables = self.books.tables();
+        let mut lines = tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]);
+        lines.all(|kind| {
+            let of_kind = head.keep.iter().filter(|(pool, _)| tables.pools.resource[*pool as usize] == kind);
+            let kept = of_kind.map(|&(pool, kept)| kept.min(tables.pools.free(pool))).sum();
+            self.books.asked(row, kind) <= tables.resources.free[kind as usize].saturating_sub(kept)
+        })
     }
 
     /// Whether there is enough of every kind beside what this pass has promised.

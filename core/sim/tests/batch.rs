@@ -136,23 +136,16 @@ fn differs_from_easy(jobs: &[Job], processors: u64) -> Option<String> {
     Some(format!("{differ} of {}: {job:?} starts at {engine:?}, and by EASY at {easy}", jobs.len()))
 }
 
-/// One job a second at most, and nobody outlives his estimate.
+/// Nobody outlives his estimate; on whole logs of real machines some do.
 #[test]
 fn the_engine_backfills_as_easy_does() {
-    let one_by_one = |mut jobs: Vec<Job>| {
-        let mut next_s = 0;
-        for job in &mut jobs {
-            job.submit_s = job.submit_s.max(next_s);
-            next_s = job.submit_s + 1;
-        }
-        jobs
-    };
-    for seed in 0..200 {
-        let jobs = one_by_one(crowd(seed, 60, true));
-        assert_eq!(differs_from_easy(&jobs, 16), None, "seed {seed}");
+    for seed in 0..300 {
+        assert_eq!(differs_from_easy(&crowd(seed, 60, true), 16), None, "seed {seed}");
     }
-    let Some((jobs, processors)) = published::log("lublin-rlscheduler/lublin_256.swf") else { return };
-    assert_eq!(differs_from_easy(&one_by_one(jobs)[..1000], processors), None);
+    for file in ["lublin-rlscheduler/lublin_256.swf", "sdsc-sp2/SDSC-SP2-1998-4.2-cln.swf.gz"] {
+        let Some((jobs, processors)) = published::log(file) else { continue };
+        assert_eq!(differs_from_easy(&jobs, processors), None, "{file}");
+    }
 }
 
 /// Those who wait are served in the order of the qos: one at a time, since each is as wide as the machine.
