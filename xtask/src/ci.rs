@@ -1,13 +1,19 @@
 //! Everything that must hold before a change lands, in named lanes; and all tests.
-use crate::{cover, instructions, layers, plugins, sim, step, tidy};
+use crate::{cover, instructions, layers, plugins, sim, soak, step, tidy};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::time::Instant;
 
 /// Packages whose tests need the real system: processes, sockets, control groups, libraries.
 const SYSTEM: [&str; 5] = ["bursar", "bursar-enforce", "bursar-journal", "bursar-loader", "bursar-api"];
+/// Debian packages, and programs of their names, that some tests drive others with.
+const TOOLS: [&str; 2] = ["strace", "faketime"];
 /// Worlds that each change is tried in.
 const SEEDS: u64 = 2000;
+/// The slow lane's load, in minutes.
+const SOAK_MINUTES: f64 = 10.0;
+/// The slow lane's simulated worlds, in minutes.
+const SIM_MINUTES: f64 = 30.0;
 
 /// A part of `cargo xtask ci`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,6 +26,9 @@ pub enum Lane {
     Simulation,
     /// Coverage
     Coverage,
+    /// What takes long and is not part of every change: ten minutes of load, tests that wait for half a minute,
+    /// half an hour of simulated worlds
+    Slow,
 }
 
 /// Runs one lane, or all of them and then all tests.
@@ -67,13 +76,23 @@ fn timed(lane: Lane) -> Result<()> {
             runner(&packages)?;
         }
         Lane::Simulation => {
-            sim::run(1, SEEDS)?;
+            sim::run(1, sim::Length::Seeds(SEEDS))?;
             instructions::run(false)?;
         }
         Lane::Coverage => cover::run()?,
+        Lane::Slow => slow()?,
     }
     eprintln!("── lane {lane:?}: {:.0} s", since.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What is too long for every change.
+fn slow() -> Result<()> {
+    tools();
+    plugins::build(true)?;
+    step::run(step::cargo(&["test", "--package", "bursar", "--test", "it", "--", "--ignored"]))?;
+    soak::run(SOAK_MINUTES)?;
+    sim::run(SEEDS, sim::Length::Minutes(SIM_MINUTES))
 }
 
 /// Licences and sources of what we depend on, where the tool for it is installed.
@@ -89,14 +108,15 @@ fn deny() -> Result<()> {
 
 /// Installs what some tests drive others with; without it they say that they are skipped.
 fn tools() {
-    if step::has("strace", &["--version"]) {
+    let missing: Vec<&str> = TOOLS.into_iter().filter(|tool| !step::has(tool, &["--version"])).collect();
+    if missing.is_empty() {
         return;
     }
-    let install = ["install", "--yes", "--quiet", "--no-install-recommends", "strace"];
+    let install = [&["install", "--yes", "--quiet", "--no-install-recommends"], &missing[..]].concat();
     let installed = step::run(step::command("apt-get", &["update", "--quiet"]))
         .and_then(|()| step::run(step::command("apt-get", &install)));
     if let Err(error) = installed {
-        eprintln!("strace cannot be installed: {error:#}");
+        eprintln!("{} cannot be installed: {error:#}", missing.join(" and "));
     }
 }
 

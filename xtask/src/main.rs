@@ -30,7 +30,7 @@ struct Cli {
 enum Task {
     /// Everything that must hold before a change lands, lane by lane
     Ci {
-        /// Only this lane: layers, system, simulation or coverage
+        /// Only this lane: layers, system, simulation, coverage or slow
         #[arg(long)]
         lane: Option<ci::Lane>,
     },
@@ -77,6 +77,9 @@ enum Task {
         /// How many
         #[arg(long, default_value_t = 300)]
         seeds: u64,
+        /// As many as there are in so many minutes
+        #[arg(long, conflicts_with = "seeds")]
+        minutes: Option<f64>,
     },
     /// The daemon under load: memory, files, threads and cells must stay flat
     Soak {
@@ -100,7 +103,9 @@ fn main() -> ExitCode {
         Task::Bench { peers } => bench::run(peers),
         Task::Instructions { update } => instructions::run(update),
         Task::Cover => cover::run(),
-        Task::Sim { seed, seeds } => sim::run(seed, seeds),
+        Task::Sim { seed, seeds, minutes } => {
+            sim::run(seed, minutes.map_or(sim::Length::Seeds(seeds), sim::Length::Minutes))
+        }
         Task::Soak { minutes } => soak::run(minutes),
         Task::Job(job) => demo::job(job),
     };

@@ -5,13 +5,27 @@ use bursar_sdk::{Config, Make};
 use bursar_sim::world::{Strategies, World};
 use std::time::Instant;
 
-/// Runs `seeds` worlds from `seed` on.
+/// How long to go on.
+#[derive(Clone, Copy, Debug)]
+pub enum Length {
+    /// So many worlds.
+    Seeds(u64),
+    /// So many minutes.
+    Minutes(f64),
+}
+
+/// Runs worlds from `first` on.
 ///
 /// # Errors
 /// Names the seed that broke a law, and the line that repeats it.
-pub fn run(seed: u64, seeds: u64) -> Result<()> {
-    let (since, mut events) = (Instant::now(), 0);
-    for seed in seed..seed + seeds {
+pub fn run(first: u64, length: Length) -> Result<()> {
+    let (since, mut events, mut seeds) = (Instant::now(), 0, 0);
+    while match length {
+        Length::Seeds(most) => seeds < most,
+        Length::Minutes(most) => since.elapsed().as_secs_f64() < most * 60.0,
+    } {
+        let seed = first + seeds;
+        seeds += 1;
         match World::new(seed, strategies()).run() {
             Ok(report) => events += report.events,
             Err(broken) => {
@@ -20,7 +34,7 @@ pub fn run(seed: u64, seeds: u64) -> Result<()> {
         }
     }
     let took = since.elapsed().as_secs_f64();
-    println!("sim: {seeds} seeds from {seed}, {events} events, {:.1} seeds/s", seeds as f64 / took);
+    println!("sim: {seeds} seeds from {first}, {events} events, {:.1} seeds/s", seeds as f64 / took);
     Ok(())
 }
 
