@@ -57,7 +57,7 @@ enum Task {
     },
     /// Benchmarks, each beside its limit or peer in the same run
     Bench {
-        /// Beside Redis and PostgreSQL, installed if they can be
+        /// Beside Redis, PostgreSQL and etcd, installed if they can be
         #[arg(long)]
         peers: bool,
     },

@@ -17,7 +17,7 @@ const TRUST_FILE: &str = "trusted.sha256";
 /// Builds the libraries into `target/plugins` (or `target/plugins-dev`, with the badly behaved ones in
 /// `target/plugins-chaos`) and returns that folder.
 pub fn build(dev: bool) -> Result<PathBuf> {
-    let target = variable("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target();
     let folder = target.join(if dev { "plugins-dev" } else { "plugins" });
     lay_out(&SHIPPED, dev, &folder, true)?;
     if dev {
@@ -26,6 +26,11 @@ pub fn build(dev: bool) -> Result<PathBuf> {
         set_environment([("BURSAR_PLUGINS_BUILT".to_owned(), "1".to_owned())].into_iter());
     }
     Ok(folder)
+}
+
+/// Where everything is built.
+pub fn target() -> PathBuf {
+    root().join(variable("CARGO_TARGET_DIR").as_deref().unwrap_or("target"))
 }
 
 fn lay_out(packages: &[&str], dev: bool, folder: &PathBuf, trusted: bool) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Goals 5 to 11: the daemon over its socket beside an empty HTTP echo, one sync, and a plain reader of
 //! the same JSON. Interleaved rounds in one run; medians, their ranges, and ratios of medians.
+mod etcd;
 mod figure;
 mod load;
 mod part;
@@ -32,7 +33,8 @@ fn main() {
     }
     let scratch = TempDir::new().expect("a folder");
     if args.iter().any(|arg| arg == "--peers") {
-        return peers::run(scratch.path());
+        let clients = args.iter().position(|arg| arg == etcd::CLIENTS).and_then(|at| args.get(at + 1));
+        return peers::run(scratch.path(), clients.map(Into::into));
     }
     let echoing = Echo::start(scratch.path());
     let echo = &echoing.socket;

@@ -1,7 +1,8 @@
-//! Peers beside us, durable, over unix sockets: each is started here if it is installed, and said to be absent
+//! Peers beside us, durable, over unix sockets (etcd over the loopback, as its clients do): each is started here if it is installed, and said to be absent
 //! if not. A pair is one allocation and its release.
 use crate::{
-    figure::Figure,
+    etcd::Etcd,
+    figure::{Figure, goal},
     load::{pair_client, round},
     part::Daemon,
 };
@@ -14,47 +15,66 @@ use std::{
 };
 
 const ROUNDS: usize = 5;
+/// Clients that are many: the goals are about these.
+const MANY: usize = 100;
 /// How long a peer may take to be there.
-const START: Duration = Duration::from_secs(20);
+pub(crate) const START: Duration = Duration::from_secs(20);
 /// Slots that PostgreSQL hands out.
 const SLOTS: u32 = 1_000;
 /// Who PostgreSQL runs as: it refuses to be root.
 const POSTGRES: &str = "postgres";
 
 /// Ours and each peer, in turn, at 1, 16 and 100 clients.
-pub(crate) fn run(folder: &Path) {
+pub(crate) fn run(folder: &Path, etcd_clients: Option<PathBuf>) {
     let mine = folder.join("ours");
     std::fs::create_dir_all(&mine).expect("a folder");
     let daemon = Daemon::start(&mine);
     let redis = Redis::start(folder);
     let postgres = Postgres::start(folder);
-    for clients in [1, 16, 100] {
-        let (mut ours, mut theirs, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+    let etcd = Etcd::start(folder, etcd_clients);
+    for clients in [1, 16, MANY] {
+        let (mut ours, mut theirs, mut tables, mut slots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(round(clients, || pair_client(&daemon.socket)).rate / 2.0);
             theirs.extend(redis.as_ref().map(|redis| round(clients, || redis.client()).rate));
             tables.extend(postgres.as_ref().map(|postgres| round(clients, || postgres.client()).rate));
+            slots.extend(etcd.as_ref().map(|etcd| etcd.round(clients)));
         }
         let ours = Figure::of(ours);
         println!("{clients:>3} clients, ours, durable           {ours} pairs/s");
-        say(clients, "Redis, AOF always", theirs, &ours);
+        let beside_redis = say(clients, "Redis, AOF always", theirs, &ours);
         say(clients, "PostgreSQL, SKIP LOCKED", tables, &ours);
-    }
-}
-
-fn say(clients: usize, peer: &str, rates: Vec<f64>, ours: &Figure) {
-    match rates.is_empty() {
-        true => println!("{clients:>3} clients, {peer}: not installed"),
-        false => {
-            let theirs = Figure::of(rates);
-            let times = ours.median / theirs.median;
-            println!("{clients:>3} clients, {peer:<24} {theirs} pairs/s; ours is {times:.2} times that");
+        let beside_etcd = say(clients, "etcd, a slot by Txn", slots, &ours);
+        if clients == MANY {
+            let peers = [("ours ÷ Redis", beside_redis, 1.5), ("ours ÷ etcd", beside_etcd, 6.0)];
+            for (what, times, least) in peers {
+                let what = format!("durable, {clients} clients, {what}");
+                times.inspect(|&times| goal(8, &what, times, "×", true, least));
+            }
         }
     }
 }
 
+/// Says what a peer came to, and how many times that is ours.
+fn say(clients: usize, peer: &str, rates: Vec<f64>, ours: &Figure) -> Option<f64> {
+    if rates.is_empty() {
+        println!("{clients:>3} clients, {peer}: not installed");
+        return None;
+    }
+    let theirs = Figure::of(rates);
+    let times = ours.median / theirs.median;
+    println!("{clients:>3} clients, {peer:<24} {theirs} pairs/s; ours is {times:.2} times that");
+    Some(times)
+}
+
 /// A server that ends with this.
-struct Server(Child);
+pub(crate) struct Server(Child);
+
+impl Server {
+    pub(crate) fn of(child: Child) -> Server {
+        Server(child)
+    }
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -64,7 +84,7 @@ impl Drop for Server {
     }
 }
 
-fn quiet(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(crate) fn quiet(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command

@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_millis(100);
 /// How often whoever administers knocks for one look.
 const KNOCKS: usize = 5;
 /// How long an attack lasts.
-const SIEGE: Duration = Duration::from_secs(3);
+pub(crate) const SIEGE: Duration = Duration::from_secs(3);
 
 /// Looks at the pools over and over, each time as somebody new, while `attack` runs. Three of four looks must
 /// be answered soon: a busy machine may be late now and then, a starved path is late always.

@@ -8,21 +8,25 @@ use crate::{
     hall::{Caller, Hall},
     routes::router,
     seats::{Seat, Seats},
+    spares::Spares,
 };
 use axum::Router;
-use std::{
-    collections::VecDeque, convert::Infallible, fs::File, future::Future, io, sync::Arc, time::Duration,
-};
+use std::{collections::VecDeque, convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::Semaphore,
     task::{AbortHandle, JoinSet, yield_now},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-/// First and longest pause after an accept that failed for want of files or memory.
+/// First and longest pause after an accept that failed for want of files or memory, when nobody is left to
+/// be sent away for it.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+/// Between complaints about that in the log.
+const COMPLAINTS: Duration = Duration::from_secs(1);
+/// Peers that are let in at a stretch. Then those are heard who have said something meanwhile: a crowd that
+/// comes at once holds up nobody who is in already, nor anybody in its midst.
+const STRETCH: usize = 32;
 /// People who are being turned away at once; one more is shut out without a word.
 const TURNED_AWAY_MAX: usize = 16;
 /// Administrators who are let in for one request though the house is full. One more takes the place of the
@@ -116,12 +120,13 @@ async fn serve<D: Door, H: House>(
     let hall = Hall::new(house, limits, guard);
     let mut porch = Porch {
         seats,
-        turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
         router: router(hall.clone()),
         hall,
         visits: JoinSet::new(),
         brief: VecDeque::new(),
-        spare: spare(),
+        turned_away: VecDeque::new(),
+        spares: Spares::new(),
+        complained: None,
     };
     tokio::select! {
         () = stop => {}
@@ -137,26 +142,24 @@ async fn serve<D: Door, H: House>(
     Ok(())
 }
 
-/// A file that is held open for nothing but to be closed when files run out.
-fn spare() -> Option<File> {
-    File::open("/dev/null").ok()
-}
-
 /// What stands between the door and the hall.
 struct Porch<H: House> {
     seats: Arc<Seats>,
-    turning_away: Arc<Semaphore>,
     hall: Arc<Hall<H>>,
     router: Router,
     visits: JoinSet<()>,
     /// Those who are in for one request, the first of them in front.
     brief: VecDeque<AbortHandle>,
-    spare: Option<File>,
+    /// Those who are being told that the house is full, likewise.
+    turned_away: VecDeque<AbortHandle>,
+    spares: Spares,
+    /// When the log last heard that files ran out.
+    complained: Option<Instant>,
 }
 
 impl<H: House> Porch<H> {
     async fn receive<D: Door>(&mut self, door: &D) -> Infallible {
-        let mut pause = PAUSES.0;
+        let (mut pause, mut stretch) = (PAUSES.0, 0);
         loop {
             tokio::select! {
                 Some(_) = self.visits.join_next() => {}
@@ -164,17 +167,18 @@ impl<H: House> Porch<H> {
                     Ok(stream) => {
                         pause = PAUSES.0;
                         self.admit(door, stream);
-                        if self.brief.len() >= BRIEF_MAX {
+                        stretch += 1;
+                        if stretch >= STRETCH || self.brief.len() >= BRIEF_MAX {
                             // Whoever has something to say says it, and whoever was shut out is gone,
                             // before the next comes in.
                             yield_now().await;
                             self.brief.retain(|visit| !visit.is_finished());
+                            stretch = 0;
                         }
                     }
                     Err(error) if passing(&error) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        self.shed(door).await;
+                    Err(error) if self.make_room(&error) => yield_now().await,
+                    Err(_) => {
                         sleep(pause).await;
                         pause = (pause * 2).min(PAUSES.1);
                     }
@@ -187,7 +191,9 @@ impl<H: House> Porch<H> {
         // A peer that left before we looked needs no answer.
         let Ok(peer) = door.peer(&stream) else { return };
         let caller = Caller { peer, principal: self.hall.house.principal(&peer) };
-        match self.seats.take(peer.uid) {
+        // Whoever sits down stays: without a file to spare there is no seat.
+        let seat = self.spares.complete().then(|| self.seats.take(peer.uid)).flatten();
+        match seat {
             Some(seat) => self.seat(caller, stream, seat),
             None if caller.principal.admin => self.seat_briefly(caller, stream),
             None => self.turn_away(peer, stream),
@@ -224,24 +230,26 @@ impl<H: House> Porch<H> {
 
     fn turn_away(&mut self, peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         tracing::warn!(uid = peer.uid, "too many connections: one was turned away");
-        if let Ok(permit) = self.turning_away.clone().try_acquire_owned() {
-            self.visits.spawn(async move {
+        self.turned_away.retain(|visit| !visit.is_finished());
+        if self.turned_away.len() < TURNED_AWAY_MAX {
+            let visit = self.visits.spawn(async move {
                 // One who does not listen to the refusal is shut out all the same.
                 let _ = timeout(TURN_AWAY, say_full(stream)).await;
-                drop(permit);
             });
+            self.turned_away.push_back(visit);
         }
     }
 
-    /// Out of files: gives the spare one up for as long as it takes to tell one caller so. Without
-    /// this, callers would hang in the backlog until some file is closed.
-    async fn shed<D: Door>(&mut self, door: &D) {
-        if self.spare.take().is_some()
-            && let Ok(Ok(stream)) = timeout(PAUSES.0, door.knock()).await
-        {
-            let _ = timeout(PAUSES.1, say_full(stream)).await;
+    /// Out of files: gives up one to spare, or one of those who are in for a moment only, so that the next
+    /// is heard, and whoever administers among them. Without this, callers would hang in the backlog until
+    /// some file is closed. Says whether there was anything to give up.
+    fn make_room(&mut self, error: &io::Error) -> bool {
+        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINTS) {
+            tracing::warn!(%error, "a connection could not be accepted");
+            self.complained = Some(Instant::now());
         }
-        self.spare = spare();
+        let mut visit = || self.turned_away.pop_front().or_else(|| self.brief.pop_front());
+        self.spares.give_up() || visit().inspect(AbortHandle::abort).is_some()
     }
 }
 

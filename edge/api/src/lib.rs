@@ -23,6 +23,7 @@ mod reads;
 mod routes;
 mod seats;
 mod socket;
+mod spares;
 mod verbs;
 mod waiters;
 

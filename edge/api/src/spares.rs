@@ -1,0 +1,49 @@
+//! Files that are held open for nothing but to be closed when files run out, so that there is still room
+//! for those who are let in for a moment.
+use std::fs::File;
+
+/// How many there are: so many callers are heard at once though no file is left. One alone would be pushed
+/// aside by the next before it has said anything.
+const SPARES_MAX: usize = 8;
+
+/// The files in hand.
+pub(crate) struct Spares(Vec<File>);
+
+impl Spares {
+    /// As many as can be had.
+    pub(crate) fn new() -> Spares {
+        let mut spares = Spares(Vec::with_capacity(SPARES_MAX));
+        spares.complete();
+        spares
+    }
+
+    /// Takes back what was given up, as far as files can be had, and says whether all are in hand: while
+    /// one is missing, files are scarce.
+    pub(crate) fn complete(&mut self) -> bool {
+        while self.0.len() < SPARES_MAX
+            && let Ok(file) = File::open("/dev/null")
+        {
+            self.0.push(file);
+        }
+        self.0.len() == SPARES_MAX
+    }
+
+    /// Closes one, and says whether there was one.
+    pub(crate) fn give_up(&mut self) -> bool {
+        self.0.pop().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_is_taken_back() {
+        let mut spares = Spares::new();
+        assert!((0..SPARES_MAX).all(|_| spares.give_up()));
+        assert!(!spares.give_up(), "none is left");
+        assert!(spares.complete());
+        assert!(spares.give_up());
+    }
+}
