@@ -19,7 +19,7 @@ use std::{
 /// Connections that the kernel keeps for us until we accept them, first come, first served. So few that who
 /// comes last is heard within 100 ms on a slow machine too, be it to administer; who blocks waits for room,
 /// who does not knocks again.
-const BACKLOG: i32 = 256;
+const BACKLOG: i32 = 128;
 /// Others may write.
 const WORLD_WRITABLE: u32 = 0o002;
 /// Only owners may take away.
