@@ -190,7 +190,8 @@ impl<H: House> Porch<H> {
     fn admit<D: Door>(&mut self, door: &D, stream: D::Stream) {
         // A peer that left before we looked needs no answer.
         let Ok(peer) = door.peer(&stream) else { return };
-        let caller = Caller { peer, principal: self.hall.house.principal(&peer) };
+        let house = &self.hall.house;
+        let caller = Caller { peer, principal: self.spares.lend(|| house.principal(&peer)) };
         // Whoever sits down stays: without a file to spare there is no seat.
         let seat = self.spares.complete().then(|| self.seats.take(peer.uid)).flatten();
         match seat {

@@ -7,12 +7,16 @@ use std::fs::File;
 const SPARES_MAX: usize = 8;
 
 /// The files in hand.
-pub(crate) struct Spares(Vec<File>);
+pub(crate) struct Spares {
+    files: Vec<File>,
+    /// One more, for what takes a file for a moment only.
+    lent: Option<File>,
+}
 
 impl Spares {
     /// As many as can be had.
     pub(crate) fn new() -> Spares {
-        let mut spares = Spares(Vec::with_capacity(SPARES_MAX));
+        let mut spares = Spares { files: Vec::with_capacity(SPARES_MAX), lent: spare() };
         spares.complete();
         spares
     }
@@ -20,18 +24,33 @@ impl Spares {
     /// Takes back what was given up, as far as files can be had, and says whether all are in hand: while
     /// one is missing, files are scarce.
     pub(crate) fn complete(&mut self) -> bool {
-        while self.0.len() < SPARES_MAX
-            && let Ok(file) = File::open("/dev/null")
+        while self.files.len() < SPARES_MAX
+            && let Some(file) = spare()
         {
-            self.0.push(file);
+            self.files.push(file);
         }
-        self.0.len() == SPARES_MAX
+        self.files.len() == SPARES_MAX
     }
 
     /// Closes one, and says whether there was one.
     pub(crate) fn give_up(&mut self) -> bool {
-        self.0.pop().is_some()
+        self.files.pop().is_some()
     }
+
+    /// Does what takes a file for a moment, as finding out where a caller lives: one is kept for that alone,
+    /// so that nobody is taken for somebody else only because files ran out.
+    pub(crate) fn lend<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        if self.lent.take().is_none() {
+            self.give_up();
+        }
+        let done = act();
+        self.lent = spare();
+        done
+    }
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 #[cfg(test)]
