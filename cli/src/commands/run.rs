@@ -117,8 +117,10 @@ fn live(
         // The gate closes unopened, and the child ends without having been anything.
         drop(gate);
         let status = follow(command, tenancy, terminal.as_ref())?;
-        // Unless somebody ended it there, which is why it could not be attached.
-        return if status.signaled() { Ok(exit_code(status)) } else { Err(failed) };
+        // Unless somebody ended it there, which is why it could not be attached. A lease that could not be made
+        // true ends it as well, and may be done with that before this process is.
+        let untrue = || tenancy.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"));
+        return if status.signaled() && !untrue() { Ok(exit_code(status)) } else { Err(failed) };
     }
     let opened = gate.open();
     let (kept, watched) = (tenancy.clone(), attendant.clone());

@@ -164,7 +164,7 @@ impl Tenancy {
         client.send::<ClaimAnswer>("POST", &path, body, None).map(|answer| answer.claim)
     }
 
-    fn look(&self) -> Result<Claim, Failure> {
+    pub fn look(&self) -> Result<Claim, Failure> {
         self.client().get::<ClaimAnswer>(&format!("/v1/claims/{}", self.id)).map(|answer| answer.claim)
     }
 
