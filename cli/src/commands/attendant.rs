@@ -14,7 +14,10 @@ use nix::{
 use rustix::process::{Pid, Signal as Sent, getpgid, getpgrp, getpid, kill_process};
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -39,6 +42,8 @@ const FROM_KERNEL: i32 = 0x80;
 /// How long a grant that is on its way already is waited for before this command leaves: one that is
 /// missed is held for nobody until it runs out.
 const ON_ITS_WAY: Duration = Duration::from_millis(50);
+/// How long a signal that has made this process go on may take to be heard.
+const HEARD_MAX: Duration = Duration::from_secs(1);
 /// A signal so soon after the command's end is the one that ended the command; a later one is for us, and
 /// we leave before everything is given back: the daemon goes on with that.
 const SAME_KEY: Duration = Duration::from_millis(500);
@@ -58,7 +63,16 @@ pub enum Stage {
 
 /// The stage, shared with the thread that hears signals.
 #[derive(Clone, Debug)]
-pub struct Attendant(Arc<Mutex<Stage>>);
+pub struct Attendant(Arc<Mutex<Stage>>, Arc<Pause>);
+
+/// A command that is stopped: who tells it to go on, so that it is told once.
+#[derive(Debug, Default)]
+struct Pause {
+    /// Whoever follows the command sees to it, and not who hears the signal.
+    taken: AtomicBool,
+    /// How often this process was told to go on.
+    told: AtomicU64,
+}
 
 impl Attendant {
     /// Hears signals from now on. To be called before any other thread is started.
@@ -69,7 +83,8 @@ impl Attendant {
         let mut heard = SigSet::empty();
         HEARD.into_iter().for_each(|signal| heard.add(signal));
         heard.thread_block()?;
-        let (signals, attendant) = (SignalFd::new(&heard)?, Attendant(Arc::new(Mutex::new(Stage::Waiting))));
+        let (signals, attendant) =
+            (SignalFd::new(&heard)?, Attendant(Arc::new(Mutex::new(Stage::Waiting)), Arc::default()));
         let own = attendant.clone();
         thread::Builder::new().name("signals".into()).spawn(move || own.attend(&signals))?;
         Ok(attendant)
@@ -88,6 +103,32 @@ impl Attendant {
             *stage = Stage::Running(command);
         }
         waited
+    }
+
+    /// The command is stopped: from here on its follower tells it to go on. Returns how often this process
+    /// was told to, so far.
+    pub fn pause(&self) -> u64 {
+        self.1.taken.store(true, Ordering::SeqCst);
+        self.1.told.load(Ordering::SeqCst)
+    }
+
+    /// Whether this process was told to go on since.
+    pub fn told_since(&self, told: u64) -> bool {
+        self.1.told.load(Ordering::SeqCst) > told
+    }
+
+    /// Waits for the signal that made this process go on to be heard, so that it is not taken for another one
+    /// later.
+    pub fn resume(&self, told: u64) {
+        let since = Instant::now();
+        while !self.told_since(told) && since.elapsed() < HEARD_MAX {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The command goes on: whoever hears a signal passes it on again.
+    pub fn give_back(&self) {
+        self.1.taken.store(false, Ordering::SeqCst);
     }
 
     /// The command has ended, or will never be.
@@ -116,6 +157,7 @@ impl Attendant {
 
     fn answer(&self, signal: Signal, from_kernel: bool) {
         match self.stage() {
+            Stage::Running(_) if signal == Signal::SIGCONT && self.went_on() => {}
             Stage::Running(command) => pass_on(signal, from_kernel, command),
             _ if stops(signal) => stop(),
             Stage::Waiting if ends(signal) => match self.withdraw() {
@@ -128,6 +170,13 @@ impl Attendant {
             }
             Stage::Waiting | Stage::Leaving(..) | Stage::Withdrawn => {}
         }
+    }
+
+    /// Counts that this process was told to go on; says whether the command's follower sees to the rest.
+    fn went_on(&self) -> bool {
+        let taken = self.1.taken.load(Ordering::SeqCst);
+        self.1.told.fetch_add(1, Ordering::SeqCst);
+        taken
     }
 
     /// Tells to end before the command is there; `false` when it is there.

@@ -16,8 +16,8 @@ use bursar_enforce::{Gate, MARK, mark, stopped};
 use bursar_interface::ClaimId;
 use bursar_wire::{AskBody, Claim, Client, Failure, duration};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process_group,
-    set_child_subreaper, wait, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process,
+    kill_process_group, set_child_subreaper, wait, waitid,
 };
 use std::{
     io::{Error, Result as IoResult},
@@ -116,7 +116,7 @@ fn live(
     if let Err(failed) = tenancy.attach(gate.pid(), || is_there(command)) {
         // The gate closes unopened, and the child ends without having been anything.
         drop(gate);
-        let status = follow(command, tenancy, terminal.as_ref())?;
+        let status = follow(command, tenancy, terminal.as_ref(), attendant)?;
         // Unless somebody ended it there, which is why it could not be attached. A lease that could not be made
         // true ends it as well, and may be done with that before this process is.
         let untrue = || tenancy.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"));
@@ -126,7 +126,7 @@ fn live(
     let (kept, watched) = (tenancy.clone(), attendant.clone());
     let over = move || watched.stage() != Stage::Running(command);
     thread::Builder::new().name("renewal".into()).spawn(move || kept.keep(ttl, over))?;
-    let status = follow(command, tenancy, terminal.as_ref())?;
+    let status = follow(command, tenancy, terminal.as_ref(), attendant)?;
     if let Some(terminal) = terminal {
         terminal.take_back(status.exit_status() == Some(0));
     }
@@ -160,14 +160,19 @@ fn is_there(command: Pid) -> bool {
 }
 
 /// Stays with the command until it ends, and stops when it stops. Collects what it leaves behind.
-fn follow(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>) -> IoResult<WaitStatus> {
+fn follow(
+    command: Pid,
+    tenancy: &Tenancy,
+    terminal: Option<&Terminal>,
+    attendant: &Attendant,
+) -> IoResult<WaitStatus> {
     loop {
         match wait(WaitOptions::UNTRACED) {
             Ok(Some((pid, status))) if pid == command => {
                 if !status.stopped() {
                     return Ok(status);
                 }
-                stop_too(command, tenancy, terminal);
+                stop_too(command, tenancy, terminal, attendant);
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -177,13 +182,15 @@ fn follow(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>) -> IoRes
 
 /// The command was stopped: so that the shell hears of it, this process stops as well. When it is told
 /// to go on, so is the command, with the terminal if it had it.
-fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>) {
+fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>, attendant: &Attendant) {
+    let told = attendant.pause();
     let group = getpgid(Some(command)).unwrap_or(getpgrp());
     let had = terminal.and_then(Terminal::foreground);
     tenancy.pause(|| {
         // It may have been told to go on meanwhile.
-        if stopped(command.as_raw_pid().unsigned_abs()) {
+        if stopped(command.as_raw_pid().unsigned_abs()) && !attendant.told_since(told) {
             stop();
+            attendant.resume(told);
         }
         let has_back = |its: &&Terminal| had == Some(group) && its.foreground() == Some(getpgrp());
         if let Some(terminal) = terminal.filter(has_back).filter(|_| group != getpgrp()) {
@@ -191,9 +198,14 @@ fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>) {
         }
         // Its whole group was stopped; one that goes on already is not disturbed.
         if stopped(command.as_raw_pid().unsigned_abs()) {
-            let _ = kill_process_group(group, Signal::CONT);
+            // In our own group, whoever told us told the others as well.
+            let _ = match group == getpgrp() {
+                true => kill_process(command, Signal::CONT),
+                false => kill_process_group(group, Signal::CONT),
+            };
         }
     });
+    attendant.give_back();
 }
 
 fn exit_code(status: WaitStatus) -> u8 {
