@@ -3,14 +3,14 @@
 //! A copy of the engine is stepped with the changed ask in the place of the claim, so that whatever decides
 //! about grants decides about this as well. Amounts are found by bisection: each is the most that is granted
 //! beside the others, so one unit more of any is not.
-use crate::{Engine, Plugins};
+use crate::{Engine, Plugins, queue::Queue};
 use bursar_interface::{
     Amount, Ask, ClaimId, Command, Fence, Input, LineAsk, NONE, Phase, Principal, Proof, Row, Shape, Time,
     Used, What, bound::RESERVE_AFTER_NS,
 };
 
-/// Claims that may be kept something ahead of the others, and so are let into the copy.
-const AHEAD_MAX: usize = 64;
+/// Claims for which something may be kept, and which are let into the copy for that.
+const AHEAD_MAX: usize = crate::sticky::HEADS_MAX;
 /// Steps of the copy until nobody in it wants another.
 const SETTLE_MAX: usize = 256;
 
@@ -47,41 +47,38 @@ pub struct Trial {
 }
 
 impl Engine {
-    /// A copy in which changes of a waiting claim can be tried; `None` if it does not wait. The copy has all
-    /// that is held and, of those who wait, only who may be kept something: nobody else could be granted
-    /// anything now, or would have been.
+    /// A copy in which changes of a waiting claim can be tried; `None` if it does not wait. Without the claim,
+    /// others may be granted what was kept for it; they are let into the copy first.
     pub fn trial(&self, claim: ClaimId) -> Option<Trial> {
         let row = self.books.claim(claim).filter(|&row| self.books.phase(row) == Phase::Pending)?;
         let ask = self.asked_for(row);
         let short = self.why(row).short.iter().map(|short| short.resource).collect();
-        let (books, epoch, claims) = (self.books.clone(), self.epoch, self.claims);
-        let mut engine = Engine { books, epoch, fences: self.fences, claims, ..Engine::default() };
+        let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
+        let (epoch, fences) = (self.epoch, self.fences);
+        let mut engine = Engine { books, epoch, fences, claims, deciders, ..Engine::default() };
         engine.books.renew_views();
-        engine.policy_of(self);
-        let mut ahead = self.ahead(claim);
-        ahead.sort_unstable();
+        let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
         ahead.truncate(AHEAD_MAX);
-        ahead.push(claim);
-        ahead.into_iter().for_each(|claim| engine.fresh.push(claim));
+        let kept_for = ahead.contains(&claim);
+        let others = if kept_for { self.waiting_since(0) } else { ahead };
+        { others }.into_iter().for_each(|claim| engine.fresh.push(claim));
+        if !kept_for {
+            engine.fresh.push(claim);
+        }
         Some(Trial { engine, ask, short })
     }
 
-    /// Whatever decides and is no part of the books.
-    fn policy_of(&mut self, of: &Engine) {
-        self.deciders = of.deciders.clone();
-    }
-
-    /// Those who have waited for so long that something may be kept for them.
-    fn ahead(&self, but: ClaimId) -> Vec<ClaimId> {
-        let claims = &self.books.tables().claims;
-        let now = self.books.at();
+    /// Those who have waited for so long, who came first first.
+    fn waiting_since(&self, patience_ns: u64) -> Vec<ClaimId> {
+        let (claims, now) = (&self.books.tables().claims, self.books.at());
         let waits = |c: &usize| claims.id[*c] != 0 && Phase::of(claims.phase[*c]) == Phase::Pending;
-        (0..claims.len())
+        let mut waiting: Vec<ClaimId> = (0..claims.len())
             .filter(waits)
-            .filter(|&c| Time(claims.asked_at[c]).after(RESERVE_AFTER_NS) <= now)
+            .filter(|&c| Time(claims.asked_at[c]).after(patience_ns) <= now)
             .map(|c| ClaimId(claims.id[c]))
-            .filter(|&id| id != but)
-            .collect()
+            .collect();
+        waiting.sort_unstable();
+        waiting
     }
 
     /// What a claim asked for, as it would be asked again.
@@ -134,6 +131,7 @@ impl Trial {
             }
             self.told(vec![Command::Tick], plugins);
         }
+        self.keep_ahead_only();
         let mut changes = Vec::new();
         for (how, ask) in self.kinder() {
             if self.admits(&ask, plugins) {
@@ -143,6 +141,15 @@ impl Trial {
         changes.extend(self.less(plugins).map(|ask| Change { how: Relaxed::Less, ask }));
         changes.extend(self.shorter(plugins).map(|ask| Change { how: Relaxed::Shorter, ask }));
         changes
+    }
+
+    /// Whoever waits now could be granted nothing: only those matter for whom something may be kept.
+    fn keep_ahead_only(&mut self) {
+        let mut ahead = self.engine.waiting_since(RESERVE_AFTER_NS);
+        ahead.truncate(AHEAD_MAX);
+        self.engine.queue = Queue::default();
+        self.engine.fresh.clear();
+        ahead.into_iter().for_each(|claim| self.engine.fresh.push(claim));
     }
 
     /// The same amounts on other terms.
