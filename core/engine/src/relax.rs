@@ -42,7 +42,10 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Trial {
     engine: Engine,
+    /// The claim that is changed, if it is one.
+    of: Option<ClaimId>,
     ask: Ask,
+    /// Kinds that it is known to be short of; empty where it is not known.
     short: Vec<Row>,
 }
 
@@ -51,21 +54,33 @@ impl Engine {
     /// others may be granted what was kept for it; they are let into the copy first.
     pub fn trial(&self, claim: ClaimId) -> Option<Trial> {
         let row = self.books.claim(claim).filter(|&row| self.books.phase(row) == Phase::Pending)?;
-        let ask = self.asked_for(row);
+        let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
+        ahead.truncate(AHEAD_MAX);
+        let kept_for = ahead.contains(&claim);
+        let mut others = if kept_for { self.waiting_since(0) } else { ahead };
+        if !kept_for {
+            others.push(claim);
+        }
         let short = self.why(row).short.iter().map(|short| short.resource).collect();
+        Some(Trial { engine: self.copy(others), of: Some(claim), ask: self.asked_for(row), short })
+    }
+
+    /// A copy in which changes of an ask can be tried that was refused; its scope is a path from the root.
+    pub fn trial_of(&self, ask: Ask) -> Trial {
+        let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
+        ahead.truncate(AHEAD_MAX);
+        let ask = Ask { key: None, wait_ns: 0, ..ask };
+        Trial { engine: self.copy(ahead), of: None, ask, short: Vec::new() }
+    }
+
+    /// What is held, and some of those who wait.
+    fn copy(&self, waiting: Vec<ClaimId>) -> Engine {
         let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
         let (epoch, fences) = (self.epoch, self.fences);
         let mut engine = Engine { books, epoch, fences, claims, deciders, ..Engine::default() };
         engine.books.renew_views();
-        let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
-        ahead.truncate(AHEAD_MAX);
-        let kept_for = ahead.contains(&claim);
-        let others = if kept_for { self.waiting_since(0) } else { ahead };
-        { others }.into_iter().for_each(|claim| engine.fresh.push(claim));
-        if !kept_for {
-            engine.fresh.push(claim);
-        }
-        Some(Trial { engine, ask, short })
+        waiting.into_iter().for_each(|claim| engine.fresh.push(claim));
+        engine
     }
 
     /// Those who have waited for so long, who came first first.
@@ -123,8 +138,10 @@ impl Engine {
 
 impl Trial {
     /// The smallest changes, each of which would be granted now in the place of the claim.
-    pub fn changes(&mut self, claim: ClaimId, plugins: &mut Plugins) -> Vec<Change> {
-        self.told(vec![Command::Cancel { claim }], plugins);
+    pub fn changes(&mut self, plugins: &mut Plugins) -> Vec<Change> {
+        if let Some(claim) = self.of.take() {
+            self.told(vec![Command::Cancel { claim }], plugins);
+        }
         for _ in 0..SETTLE_MAX {
             if self.engine.fresh.len() == 0 && !self.engine.queue.has_ripe() {
                 break;

@@ -134,7 +134,7 @@ fn what_is_said_to_be_granted_is_and_one_unit_more_is_not() {
         };
         for (claim, was) in asks.iter().filter(|(claim, _)| waits(*claim)) {
             let mut trial = engine.trial(*claim).expect("it waits");
-            for change in trial.changes(*claim, &mut plugins()) {
+            for change in trial.changes(&mut plugins()) {
                 assert!(granted(&engine, at, *claim, &change.ask), "seed {seed}, {claim}: {change:?}");
                 for more in one_more(was, &change) {
                     assert!(
