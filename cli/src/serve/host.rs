@@ -12,7 +12,8 @@ use bursar_api::{Done, House, Peer};
 use bursar_enforce::{Ability, Hierarchy, identify};
 use bursar_engine::{Closed, Engine};
 use bursar_interface::{
-    Batch, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role, Time,
+    Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
+    Setting, Time,
 };
 use bursar_loader::{Listing, Loader, State};
 use bursar_monitor::Rings;
@@ -23,10 +24,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// Batches that are read from the journal at a time for one page of events.
 const PAGE_BATCHES: usize = 256;
+
+/// How often it is looked whether a node is empty.
+const EMPTIED_LOOK: Duration = Duration::from_millis(20);
 
 /// Everything that answers need.
 pub struct Host {
@@ -242,6 +247,35 @@ impl House for Host {
         let swap = vec![Command::Swap { role, to }];
         let answers = self.mailbox.ask(by, swap, Some(chosen)).await?;
         answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
+    async fn apply(
+        &self,
+        by: Principal,
+        settings: Vec<Setting>,
+        dry_run: bool,
+    ) -> Result<Vec<Change>, Refusal> {
+        if dry_run {
+            return self.follower.read(|engine| engine.rehearse(&by, &settings));
+        }
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let answers = self.mailbox.ask(by, vec![Command::Apply(settings)], None).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(|done| done.changes)
+    }
+
+    async fn emptied(&self, node: &str) {
+        let mut moved = self.follower.moved();
+        loop {
+            let empty = |engine: &Engine| {
+                engine.books().node(node).is_none_or(|node| engine.leases_on(node) == 0)
+            };
+            // An error means that the daemon is ending.
+            if self.follower.read(empty) || moved.changed().await.is_err() {
+                return;
+            }
+            // Every lease is looked at: not for each that goes by.
+            tokio::time::sleep(EMPTIED_LOOK).await;
+        }
     }
 
     fn ready(&self) -> bool {

@@ -175,8 +175,8 @@ impl Engine {
                 "say which pool of which node, as in `bursar get pools`",
             );
         }
-        if spec.driven {
-            return bad("its driver has not found it", "set what `bursar get pools` shows");
+        if spec.driven || change.node.is_some() {
+            return bad("nothing has found it there", "set what `bursar get pools` shows");
         }
         Ok(Change::Created)
     }

@@ -101,6 +101,12 @@ pub struct Node {
     pub state: String,
     /// Label terms.
     pub labels: Vec<String>,
+    /// Leases on it, those that are being taken back included.
+    #[serde(default)]
+    pub leases: u64,
+    /// Draining: when the leases on it end, RFC 3339.
+    #[serde(default)]
+    pub until: Option<String>,
 }
 
 /// A level of the demand tree.
@@ -276,6 +282,8 @@ documents! {
     ClaimAnswer { claim: Claim }
     /// `get claims`.
     Claims { claims: Vec<Claim> }
+    /// A machine by itself.
+    NodeAnswer { node: Node }
     /// `get pools`.
     Pools { pools: Vec<Pool> }
     /// `get nodes`.
