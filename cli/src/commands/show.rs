@@ -111,7 +111,10 @@ pub fn nodes(nodes: &[wire::Node]) -> String {
 /// What came of settings, one a row.
 pub fn changes(changes: &[wire::ChangeRow]) -> String {
     let word = |row: &wire::ChangeRow| wire::change_name(row.outcome).to_owned();
-    table(&["what", "which", "outcome"], changes.iter().map(|row| vec![row.what.clone(), row.id.clone(), word(row)]))
+    table(
+        &["what", "which", "outcome"],
+        changes.iter().map(|row| vec![row.what.clone(), row.id.clone(), word(row)]),
+    )
 }
 
 /// The demand tree, one scope a row.

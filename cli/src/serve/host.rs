@@ -266,9 +266,8 @@ impl House for Host {
     async fn emptied(&self, node: &str) {
         let mut moved = self.follower.moved();
         loop {
-            let empty = |engine: &Engine| {
-                engine.books().node(node).is_none_or(|node| engine.leases_on(node) == 0)
-            };
+            let empty =
+                |engine: &Engine| engine.books().node(node).is_none_or(|node| engine.leases_on(node) == 0);
             // An error means that the daemon is ending.
             if self.follower.read(empty) || moved.changed().await.is_err() {
                 return;

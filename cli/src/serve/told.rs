@@ -20,7 +20,8 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
                 ("draining", json!({ "ending": ending_name(*ending), "message": message }))
             }
             (What::Applied(changes), Some(Command::Apply(settings))) => {
-                let rows = settings.iter().zip(changes).map(|(setting, &change)| ChangeRow::of(setting, change));
+                let rows =
+                    settings.iter().zip(changes).map(|(setting, &change)| ChangeRow::of(setting, change));
                 ("applied", json!({ "changes": rows.collect::<Vec<_>>() }))
             }
             (What::Leaving { until, .. }, _) => {

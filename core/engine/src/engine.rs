@@ -4,8 +4,7 @@ use crate::{
     round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
-    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View,
-    What,
+    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View, What,
 };
 use bursar_pool::{Books, Digest, Wanted};
 use serde::{Deserialize, Serialize};

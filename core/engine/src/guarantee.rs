@@ -25,7 +25,9 @@ impl Engine {
                 touched.entry(resource).or_default().push(change);
             }
         }
-        touched.iter().try_for_each(|(&resource, changes)| self.check_kind_guarantees(resource, changes, settings))
+        touched
+            .iter()
+            .try_for_each(|(&resource, changes)| self.check_kind_guarantees(resource, changes, settings))
     }
 
     fn check_kind_guarantees(

@@ -115,7 +115,8 @@ impl Engine {
         let all = view.claims.line_rows(row).map(|line| line as usize).all(|l| {
             let (kind, amount, want) = (view.lines.resource[l], view.lines.amount[l], view.lines.want[l]);
             let fits = |&pool: &Row| {
-                let before: Amount = taken.iter().filter(|(of, _)| *of == pool).map(|(_, amount)| amount).sum();
+                let before: Amount =
+                    taken.iter().filter(|(of, _)| *of == pool).map(|(_, amount)| amount).sum();
                 let labels = view.pools.labels[pool as usize];
                 let model = view.lines.models[l] == 0 || labels & view.lines.models[l] != 0;
                 (want == NONE || want == pool) && model && view.pools.free(pool) >= before + amount

@@ -6,8 +6,8 @@ use crate::{
     engine::Tape,
 };
 use bursar_interface::{
-    Change, Command, Input, NodeChange, NodeState, PoolChange, PoolId, PoolSpec, Principal,
-    QuotaChange, QuotaSpec, Reason, Refusal, Row, ScopeSpec, Setting, Shape, What,
+    Change, Command, Input, NodeChange, NodeState, PoolChange, PoolId, PoolSpec, Principal, QuotaChange,
+    QuotaSpec, Reason, Refusal, Row, ScopeSpec, Setting, Shape, What,
     bound::{AMOUNT_MAX, POOLS_MAX, SCOPES_MAX, SETTINGS_MAX, TTL_NS_MAX, WEIGHT_MAX},
 };
 use std::collections::BTreeSet;
@@ -23,9 +23,7 @@ impl Engine {
     pub fn rehearse(&self, by: &Principal, settings: &[Setting]) -> Result<Vec<Change>, Refusal> {
         match by.admin {
             true => self.judge(settings),
-            false => {
-                Err(Refusal::new(Reason::Forbidden, "only the daemon's own user and root administer"))
-            }
+            false => Err(Refusal::new(Reason::Forbidden, "only the daemon's own user and root administer")),
         }
     }
 
@@ -86,7 +84,11 @@ impl Engine {
     pub(crate) fn set_by_hand(&mut self, pool: Option<Row>, by_hand: bool) {
         let Some(pool) = pool else { return };
         let id = PoolId(self.books.tables().pools.id[pool as usize]);
-        if by_hand { self.by_hand.insert(id) } else { self.by_hand.remove(&id) };
+        if by_hand {
+            self.by_hand.insert(id)
+        } else {
+            self.by_hand.remove(&id)
+        };
     }
 
     fn judge(&self, settings: &[Setting]) -> Result<Vec<Change>, Refusal> {
@@ -101,8 +103,10 @@ impl Engine {
         for setting in settings {
             let name = name(setting);
             let change = self.judge_one(setting).map_err(|refusal| named(&name, refusal))?;
-            if let (Setting::Scope(ScopeSpec { path, .. }) | Setting::Quota(QuotaChange { scope: path, .. }), Change::Created) =
-                (setting, change)
+            if let (
+                Setting::Scope(ScopeSpec { path, .. }) | Setting::Quota(QuotaChange { scope: path, .. }),
+                Change::Created,
+            ) = (setting, change)
             {
                 new_scopes.insert(path.as_str());
             }
@@ -243,7 +247,8 @@ impl Engine {
             return Ok(());
         }
         let nodes = self.books.view().nodes.len();
-        let known: Vec<&str> = (0..nodes.min(NAMED_MAX)).map(|node| self.books.node_name(node as Row)).collect();
+        let known: Vec<&str> =
+            (0..nodes.min(NAMED_MAX)).map(|node| self.books.node_name(node as Row)).collect();
         let more = if nodes > NAMED_MAX { " and others" } else { "" };
         bad(&format!("there is no node {name:?}"), &format!("there are: {}{more}", known.join(", ")))
     }

@@ -177,7 +177,9 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             lend_limit: option(words.clone(), "lend="),
             refill: refill(words),
         }),
-        "set" => Command::Apply(words.collect::<Vec<_>>().split(|word| *word == "and").map(setting).collect()),
+        "set" => {
+            Command::Apply(words.collect::<Vec<_>>().split(|word| *word == "and").map(setting).collect())
+        }
         "ask" => Command::Ask(ask(words)),
         "swapped" => {
             Command::Swap { role: Role::Allocator, to: Decider { plugin: word().into(), home: Home::Child } }

@@ -112,7 +112,8 @@ async fn set<H: House>(
         return Err(Denial::bad("there is nothing to set".into()).hint("name pools, scopes or quotas"));
     }
     let outcomes = hall.house.apply(caller.principal.clone(), settings.clone(), dry_run).await?;
-    let changes = settings.iter().zip(outcomes).map(|(setting, outcome)| wire::ChangeRow::of(setting, outcome));
+    let changes =
+        settings.iter().zip(outcomes).map(|(setting, outcome)| wire::ChangeRow::of(setting, outcome));
     Ok(fresh(StatusCode::OK, wire::ChangesAnswer { changes: changes.collect(), dry_run }))
 }
 

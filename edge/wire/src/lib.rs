@@ -25,8 +25,9 @@ pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 pub use rows::{
-    Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Line, Node, NodeAnswer, Nodes,
-    PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+    Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Line, Node, NodeAnswer,
+    Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy,
+    WaitingOn,
 };
 pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,

@@ -230,11 +230,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        for (json, told) in [
-            (r#"{"limit":"lots"}"#, "lots"),
-            (r#"{"limit":-1}"#, "-1"),
-            (r#"{"limti":"1"}"#, "limti"),
-        ] {
+        for (json, told) in
+            [(r#"{"limit":"lots"}"#, "lots"), (r#"{"limit":-1}"#, "-1"), (r#"{"limti":"1"}"#, "limti")]
+        {
             let error = serde_json::from_str::<QuotaBody>(json).expect_err(json).to_string();
             assert!(error.contains(told), "{error}");
         }
