@@ -27,7 +27,7 @@ impl Engine {
             What::PoolSprang { resource, name, .. } => {
                 self.books.spring_pool(resource, name);
             }
-            What::Leaving { claim, .. } => self.awaited(*claim),
+            What::Leaving { claim, .. } => self.ends_anew(*claim),
             What::Applied(changes) => self.set_all(input, changes),
             What::Started
             | What::ResourceSet
@@ -139,7 +139,7 @@ impl Engine {
 
     fn renewed(&mut self, claim: ClaimId, lease_until: Time) {
         self.with(claim, |engine, row| engine.books.renew(row, lease_until));
-        self.awaited(claim);
+        self.ends_anew(claim);
     }
 
     fn draining(&mut self, claim: ClaimId, ending: Ending) {

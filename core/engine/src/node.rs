@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// The end of a claim's waiting or lease is another than before.
-    pub(crate) fn awaited(&mut self, claim: ClaimId) {
+    pub(crate) fn ends_anew(&mut self, claim: ClaimId) {
         if let Some(at) = self.deadline(claim) {
             self.deadlines.set(claim, at);
         }
@@ -92,7 +92,7 @@ impl Engine {
     /// The leases of a node end when they would have.
     fn stop_draining(&mut self, node: Row) {
         if self.drains.remove(&node).is_some() {
-            self.staying_on(node).into_iter().for_each(|(claim, _)| self.awaited(claim));
+            self.staying_on(node).into_iter().for_each(|(claim, _)| self.ends_anew(claim));
         }
     }
 
