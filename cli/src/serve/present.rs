@@ -218,6 +218,7 @@ impl Present<'_> {
             shape: shape_name(books.spec(view.pools.resource[p]).shape).into(),
             capacity: view.pools.capacity[p],
             offered: view.pools.offered[p],
+            free: view.pools.free(p as Row),
             reserved: view.pools.reserved[p],
             held: view.pools.held[p],
             quarantined: view.pools.quarantined[p],

@@ -109,7 +109,8 @@ fn only_what_is_named_changes_and_nothing_that_is_held_is_lost() {
     assert_eq!(daemon.tell(&["claim", "--cpu", "3", "--scope", "team"]).code, 0);
     assert_eq!(set(&daemon, &["pool", "cpu", "2"]), "changed");
     let cpu = pool(&daemon, "cpu");
-    assert_eq!((&cpu["offered"], &cpu["held"]), (&json!("2000"), &json!("3000")));
+    let amounts = ["offered", "held", "free"].map(|key| cpu[key].clone());
+    assert_eq!(amounts, [json!("2000"), json!("3000"), json!("0")]);
     says(&daemon.tell(&["claim", "--cpu", "1"]), 4, "InsufficientCapacity");
     assert_eq!(daemon.claim("1")["phase"], "held");
     // A bound below what is held, the same.

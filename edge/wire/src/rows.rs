@@ -76,6 +76,9 @@ pub struct Pool {
     /// What may be promised.
     #[serde(with = "text")]
     pub offered: u64,
+    /// What can be promised now; 0 also where more is in use than is offered since a supply shrank.
+    #[serde(with = "text", default)]
+    pub free: u64,
     /// What is promised and not yet enforced.
     #[serde(with = "text")]
     pub reserved: u64,
