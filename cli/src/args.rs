@@ -1,5 +1,8 @@
 //! The command line: what can be said, with its help.
+mod operator;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use operator::{Apply, Drain, Node, Set, SetPool, SetQuota, SetWhat};
 use std::path::PathBuf;
 
 /// One gate through which a fleet of agents gets everything it spends.
@@ -51,6 +54,16 @@ pub enum Verb {
     Get(Get),
     /// Say why a claim waits, and who holds what it waits for
     Explain(Explain),
+    /// Set everything that a file says, at one moment, or nothing
+    Apply(Apply),
+    /// Set a quota, a pool or a scope's weight
+    Set(Set),
+    /// Let a node take no new claims
+    Cordon(Node),
+    /// Let a node take claims again
+    Uncordon(Node),
+    /// Let a node take no new claims, and end the leases on it
+    Drain(Drain),
     /// Plugins
     Plugin(Plugin),
     /// Who decides

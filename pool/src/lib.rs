@@ -25,6 +25,7 @@ mod lease;
 mod meter;
 mod names;
 mod quota;
+mod set;
 mod slots;
 mod spend;
 mod supply;

@@ -21,6 +21,7 @@ impl Books {
             self.ledger(self.tables.scopes.parent[scope as usize], resource);
         }
         let before = self.kept_back(row);
+        self.count_quota(row);
         let (quotas, q) = (&mut self.tables.quotas, row as usize);
         quotas.set[q] = 1;
         quotas.guaranteed[q] = spec.guaranteed;

@@ -99,20 +99,28 @@ impl Books {
     /// How a pool's supply comes back from now on.
     pub(crate) fn set_pool_refill(&mut self, pool: Row, refill: &Refill) {
         let (pools, p) = (&mut self.tables.pools, pool as usize);
-        let known = std::mem::replace(&mut pools.period[p], refill.period_ns) > 0;
-        if !known && refill.period_ns > 0 {
+        let before = std::mem::replace(&mut pools.period[p], refill.period_ns);
+        if before != refill.period_ns && refill.period_ns > 0 {
             let shape = Shape::of(self.tables.resources.shape[pools.resource[p] as usize]);
             pools.due[p] = first_due(shape, refill, self.at);
-            self.metered.push(pool);
+            pools.rest[p] = 0;
+            if !self.metered.contains(&pool) {
+                self.metered.push(pool);
+            }
         }
+    }
+
+    /// Counts what came back of a bound up to now: before it comes back otherwise.
+    pub(crate) fn count_quota(&mut self, quota: Row) {
+        let meter = self.quota_meter(quota);
+        let (quotas, q) = (&mut self.tables.quotas, quota as usize);
+        (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (meter.spent, meter.due, meter.rest);
     }
 
     /// How a bound comes back from now on.
     pub(crate) fn set_quota_refill(&mut self, quota: Row, refill: &Refill) {
-        let meter = self.quota_meter(quota);
         let shape = self.shape(self.tables.quotas.resource[quota as usize]);
         let (quotas, q) = (&mut self.tables.quotas, quota as usize);
-        (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (meter.spent, meter.due, meter.rest);
         quotas.burst[q] = if refill.burst > 0 { refill.burst } else { quotas.limit[q] };
         if std::mem::replace(&mut quotas.period[q], refill.period_ns) != refill.period_ns {
             quotas.due[q] = first_due(shape, refill, self.at);

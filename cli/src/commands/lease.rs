@@ -57,16 +57,18 @@ pub fn attach(context: &Context, attach: &Attach) -> Outcome {
 }
 
 /// A duration as it stands in a query; the daemon says what is wrong with it.
-fn waiting(wait: Option<&str>) -> String {
-    let plain = |text: &str| {
-        text.bytes()
-            .map(|byte| match byte {
-                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
-                other => format!("%{other:02X}"),
-            })
-            .collect::<String>()
-    };
+pub fn waiting(wait: Option<&str>) -> String {
     wait.map(|wait| format!("?wait={}", plain(wait))).unwrap_or_default()
+}
+
+/// A text as it stands in a path or a query.
+pub fn plain(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
 }
 
 fn named(lease: &Lease) -> Result<(u64, Fence), Failed> {

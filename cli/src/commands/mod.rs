@@ -7,6 +7,8 @@ mod daemon;
 mod doctor;
 mod get;
 mod lease;
+mod manifest;
+mod operate;
 mod outcome;
 mod run;
 mod show;
@@ -17,6 +19,7 @@ mod terminal;
 mod verify;
 
 use crate::args::{Cli, PluginVerb, Verb, What};
+use bursar_interface::NodeState;
 use clap::CommandFactory;
 use outcome::{Failed, Outcome};
 use std::{path::Path, process::ExitCode};
@@ -47,6 +50,11 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Attach(attach) => lease::attach(&context, &attach),
         Verb::Get(get) => get::get(&context, &get),
         Verb::Explain(explain) => get::explain(&context, &explain),
+        Verb::Apply(apply) => operate::apply(&context, &apply),
+        Verb::Set(set) => operate::set(&context, &set),
+        Verb::Cordon(node) => operate::turn(&context, &node, NodeState::Cordoned),
+        Verb::Uncordon(node) => operate::turn(&context, &node, NodeState::Open),
+        Verb::Drain(drain) => operate::drain(&context, &drain),
         Verb::Plugin(plugin) => match plugin.verb {
             PluginVerb::List => get::once(&context, What::Plugins),
             PluginVerb::Verify { library } => verify::verify(&context, &library),

@@ -99,10 +99,21 @@ pub fn pools(pools: &[wire::Pool]) -> String {
 /// Machines, one a row.
 pub fn nodes(nodes: &[wire::Node]) -> String {
     table(
-        &["node", "state", "labels"],
-        nodes
-            .iter()
-            .map(|node| vec![node.id.clone(), node.state.clone(), or_dash(Some(node.labels.join(" ")))]),
+        &["node", "state", "labels", "leases", "until"],
+        nodes.iter().map(|node| {
+            let labels = or_dash(Some(node.labels.join(" ")));
+            let (id, state) = (node.id.clone(), node.state.clone());
+            vec![id, state, labels, node.leases.to_string(), or_dash(node.until.clone())]
+        }),
+    )
+}
+
+/// What came of settings, one a row.
+pub fn changes(changes: &[wire::ChangeRow]) -> String {
+    let word = |row: &wire::ChangeRow| wire::change_name(row.outcome).to_owned();
+    table(
+        &["what", "which", "outcome"],
+        changes.iter().map(|row| vec![row.what.clone(), row.id.clone(), word(row)]),
     )
 }
 

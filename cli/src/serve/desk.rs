@@ -6,7 +6,9 @@ use super::{
     mail::{Chosen, Inbox, Letter, Reply},
 };
 use bursar_engine::{Engine, Plugins};
-use bursar_interface::{Command, Decider, Input, Reason, Refusal, Time, What, bound::BATCH_MAX};
+use bursar_interface::{
+    Command, Decider, Input, NodeState, Reason, Refusal, Setting, Time, What, bound::BATCH_MAX,
+};
 use bursar_journal::{Error, Journal};
 use std::{
     sync::{Arc, mpsc::SyncSender},
@@ -240,7 +242,12 @@ fn grows(body: &Command) -> bool {
             | Command::SetQuota(_)
             | Command::SetScope(_)
             | Command::SetResource(_)
-    )
+    ) || matches!(body, Command::Apply(settings) if !settings.iter().all(closes))
+}
+
+/// Whether a setting only takes a node out of use: that gives back.
+fn closes(setting: &Setting) -> bool {
+    matches!(setting, Setting::Node(node) if node.state != NodeState::Open)
 }
 
 fn storage_full() -> Refusal {

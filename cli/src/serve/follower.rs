@@ -266,14 +266,18 @@ pub fn answers(batch: &Batch) -> Vec<Answer> {
         let slot = &mut answers[cause];
         let springing = matches!(what, What::PoolSprang { .. });
         if slot.is_none() && !springing {
-            let done = Done { claim: claim_of(what), seq: batch.first_seq + cause as u64 };
+            let changes = match what {
+                What::Applied(changes) => changes.clone(),
+                _ => Vec::new(),
+            };
+            let done = Done { claim: claim_of(what), seq: batch.first_seq + cause as u64, changes };
             *slot = Some(match what {
                 What::Refused(refusal) => Err(refusal.clone()),
                 _ => Ok(done),
             });
         }
     }
-    let nothing = |seq| Ok(Done { claim: None, seq });
+    let nothing = |seq| Ok(Done { claim: None, seq, changes: Vec::new() });
     answers
         .into_iter()
         .zip(batch.first_seq..)
@@ -291,6 +295,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Draining { claim, .. }
         | What::Quarantined { claim, .. }
         | What::Closed { claim, .. }
+        | What::Leaving { claim, .. }
         | What::Repeated(claim)
         | What::Attached(claim)
         | What::Enforced(claim)

@@ -13,7 +13,8 @@ use bursar_api::{Done, House, Peer};
 use bursar_enforce::{Ability, Hierarchy, identify};
 use bursar_engine::{Closed, Engine};
 use bursar_interface::{
-    Ask, Batch, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role, Time,
+    Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
+    Setting, Time,
 };
 use bursar_loader::{Listing, Loader, State};
 use bursar_monitor::Rings;
@@ -32,6 +33,8 @@ const PAGE_BATCHES: usize = 256;
 
 /// Refusals with a counter-offer come apart by this much at least; those between them go without.
 const OFFER_EVERY: Duration = Duration::from_millis(10);
+/// How often it is looked whether a node is empty.
+const EMPTIED_LOOK: Duration = Duration::from_millis(20);
 
 /// Everything that answers need.
 pub struct Host {
@@ -249,6 +252,34 @@ impl House for Host {
         let swap = vec![Command::Swap { role, to }];
         let answers = self.mailbox.ask(by, swap, Some(chosen)).await?;
         answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
+    async fn apply(
+        &self,
+        by: Principal,
+        settings: Vec<Setting>,
+        dry_run: bool,
+    ) -> Result<Vec<Change>, Refusal> {
+        if dry_run {
+            return self.follower.read(|engine| engine.rehearse(&by, &settings));
+        }
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let answers = self.mailbox.ask(by, vec![Command::Apply(settings)], None).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(|done| done.changes)
+    }
+
+    async fn emptied(&self, node: &str) {
+        let mut moved = self.follower.moved();
+        loop {
+            let empty =
+                |engine: &Engine| engine.books().node(node).is_none_or(|node| engine.leases_on(node) == 0);
+            // An error means that the daemon is ending.
+            if self.follower.read(empty) || moved.changed().await.is_err() {
+                return;
+            }
+            // Every lease is looked at: not for each that goes by.
+            tokio::time::sleep(EMPTIED_LOOK).await;
+        }
     }
 
     fn ready(&self) -> bool {

@@ -103,7 +103,7 @@ impl Present<'_> {
             priority: view.claims.priority[c],
             lines: lines.collect(),
             asked_at: self.time(view.claims.asked_at[c]),
-            lease_until: if granted { self.time(view.claims.lease_until[c]) } else { None },
+            lease_until: if granted { self.time(self.engine.lease_end(row).0) } else { None },
             waited_ms: waited_until.map(|until| until.0.saturating_sub(view.claims.asked_at[c]) / 1_000_000),
             reason: Reason::of(view.claims.reason[c]).map(|reason| reason.name().into()),
             ending: self.engine.ending(id).map(ending_name),
@@ -219,6 +219,7 @@ impl Present<'_> {
             shape: shape_name(books.spec(view.pools.resource[p]).shape).into(),
             capacity: view.pools.capacity[p],
             offered: view.pools.offered[p],
+            free: view.pools.free(p as Row),
             reserved: view.pools.reserved[p],
             held: view.pools.held[p],
             quarantined: view.pools.quarantined[p],
@@ -236,6 +237,8 @@ impl Present<'_> {
             id: books.node_name(n as Row).into(),
             state: node_state(NodeState::of(view.nodes.state[n])).into(),
             labels: books.label_terms(view.nodes.labels[n]).into_iter().map(str::to_owned).collect(),
+            leases: self.engine.leases_on(n as Row) as u64,
+            until: self.engine.drains_until(n as Row).and_then(|end| self.time(end.0)),
         })
         .collect()
     }
@@ -313,6 +316,7 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::OverLimit => "over_limit",
         Ending::EnforceFailed => "enforce_failed",
         Ending::Rebooted => "rebooted",
+        Ending::Drained => "drained",
     }
     .into()
 }

@@ -28,10 +28,13 @@ pub fn commands(
     let known: BTreeSet<String> = kinds.iter().map(|kind| kind.name.clone()).collect();
     let mut commands: Vec<Command> = kinds.into_iter().map(Command::SetResource).collect();
     let labels = settings.node.labels.clone();
-    commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state: NodeState::Open }));
+    // Whoever closed it opens it again, however often the daemon starts.
+    let state = engine.books().node(&node).map_or(NodeState::Open, |row| engine.books().node_state(row));
+    commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state }));
     let supplies = corrected(settings, supplies, &known)?;
     commands.extend(gone(engine, &node, &supplies));
-    commands.extend(supplies.into_iter().map(|supply| pool(&node, supply)).map(Command::SetPool));
+    let found = supplies.into_iter().map(|supply| pool(&node, supply));
+    commands.extend(found.filter(|spec| !by_hand(settings, engine, spec)).map(Command::SetPool));
     for set in &settings.pool {
         let floating =
             floating(set).map_err(|why| anyhow!("config: pool {}:{}: {why}", set.resource, set.name))?;
@@ -48,6 +51,15 @@ pub fn commands(
         commands.push(Command::SetQuota(bound));
     }
     Ok(commands)
+}
+
+/// Whether an operator set another capacity than what is found: it stays, unless the config names one.
+fn by_hand(settings: &Settings, engine: &Engine, found: &PoolSpec) -> bool {
+    let books = engine.books();
+    let known = books
+        .resource(&found.resource)
+        .and_then(|kind| books.pool_on(kind, found.node.as_deref(), &found.name));
+    !settings.node.capacity.contains_key(&found.resource) && known.is_some_and(|pool| engine.is_by_hand(pool))
 }
 
 /// A pool of the config, which is on no node.

@@ -4,7 +4,7 @@ use super::{
     present::{ending_name, rfc3339},
 };
 use bursar_interface::{Batch, Command, Decider, Event, Home, Input, Role, What};
-use bursar_wire::EventRow;
+use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
 
 /// The events of a batch above a sequence, in the order of their sequences.
@@ -18,6 +18,15 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
             (What::Swapped, Some(Command::Swap { role, to })) => ("swapped", swapped(*role, to)),
             (What::Draining { ending, .. }, Some(Command::EnforceFailed { message, .. })) => {
                 ("draining", json!({ "ending": ending_name(*ending), "message": message }))
+            }
+            (What::Applied(changes), Some(Command::Apply(settings))) => {
+                let rows =
+                    settings.iter().zip(changes).map(|(setting, &change)| ChangeRow::of(setting, change));
+                ("applied", json!({ "changes": rows.collect::<Vec<_>>() }))
+            }
+            (What::Leaving { until, .. }, _) => {
+                let left_ms = until.0.saturating_sub(batch.at.0) / 1_000_000;
+                ("leaving", json!({ "until": rfc3339(wall_ms.saturating_add_unsigned(left_ms)) }))
             }
             (what, _) => told(what),
         };
@@ -82,5 +91,7 @@ fn told(what: &What) -> (&'static str, Value) {
             ("plugin_fault", fault)
         }
         What::Swapped => ("swapped", nothing),
+        What::Applied(_) => ("applied", nothing),
+        What::Leaving { .. } => ("leaving", nothing),
     }
 }

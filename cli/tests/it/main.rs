@@ -10,6 +10,7 @@ mod journal;
 mod logs;
 mod many;
 mod nested;
+mod operate;
 mod plugins;
 mod restart;
 mod run;

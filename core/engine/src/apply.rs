@@ -27,6 +27,8 @@ impl Engine {
             What::PoolSprang { resource, name, .. } => {
                 self.books.spring_pool(resource, name);
             }
+            What::Leaving { claim, .. } => self.ends_anew(*claim),
+            What::Applied(changes) => self.set_all(input, changes),
             What::Started
             | What::ResourceSet
             | What::NodeSet
@@ -48,11 +50,12 @@ impl Engine {
                 self.books.set_resource(spec);
             }
             Command::SetNode(spec) => {
-                self.books.set_node(spec);
+                self.node_told(spec);
                 self.supply_changed();
             }
             Command::SetPool(spec) => {
-                self.books.set_pool(spec);
+                let pool = self.books.set_pool(spec);
+                self.set_by_hand(pool, false);
                 self.supply_changed();
             }
             Command::SetScope(spec) => {
@@ -95,7 +98,7 @@ impl Engine {
         self.supply_changed();
     }
 
-    fn supply_changed(&mut self) {
+    pub(crate) fn supply_changed(&mut self) {
         self.feasible.forget();
         self.queue.wake_all();
     }
@@ -136,7 +139,7 @@ impl Engine {
 
     fn renewed(&mut self, claim: ClaimId, lease_until: Time) {
         self.with(claim, |engine, row| engine.books.renew(row, lease_until));
-        self.deadlines.set(claim, lease_until);
+        self.ends_anew(claim);
     }
 
     fn draining(&mut self, claim: ClaimId, ending: Ending) {

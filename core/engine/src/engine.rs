@@ -4,11 +4,11 @@ use crate::{
     round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
-    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What,
+    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View, What,
 };
 use bursar_pool::{Books, Digest, Wanted};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A step under way: what came in, and what was done so far.
 pub(crate) struct Tape<'a> {
@@ -46,6 +46,10 @@ pub struct Engine {
     pub(crate) endings: BTreeMap<ClaimId, Ending>,
     /// Who decides, as last told.
     pub(crate) deciders: BTreeMap<Role, Decider>,
+    /// When the leases of draining nodes end.
+    pub(crate) drains: BTreeMap<Row, Time>,
+    /// Pools of nodes whose capacity an operator set: it stays though another is found.
+    pub(crate) by_hand: BTreeSet<PoolId>,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -170,6 +174,11 @@ impl Engine {
             digest.word(claim.0);
             bodies.iter().for_each(|body| digest.word(u64::from(body.pid)));
         }
+        for (&node, end) in &self.drains {
+            digest.word(u64::from(node));
+            digest.word(end.0);
+        }
+        self.by_hand.iter().for_each(|pool| digest.word(u64::from(pool.0)));
         digest.finish()
     }
 
@@ -258,7 +267,7 @@ impl Engine {
         let claims = &self.books.tables().claims;
         match self.books.phase(row) {
             Phase::Pending => Some(Time(claims.wait_until[row as usize])),
-            Phase::Reserved | Phase::Held => Some(Time(claims.lease_until[row as usize])),
+            Phase::Reserved | Phase::Held => Some(self.lease_end(row)),
             Phase::Draining | Phase::Closed => None,
         }
     }
@@ -274,7 +283,7 @@ impl Engine {
             if self.waits(claim) {
                 self.impatient.push(claim);
             } else {
-                self.end(tape, None, claim, Ending::LeaseExpired);
+                self.end(tape, None, claim, self.expiry(claim, at));
             }
         }
         self.deadlines = deadlines;

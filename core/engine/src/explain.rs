@@ -1,6 +1,6 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
 use crate::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, NodeState, Phase, Reason, Row, Shape, Time};
+use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, Shape, Time};
 
 /// Holders named in one explanation at most.
 const HOLDERS_MAX: usize = 16;
@@ -59,7 +59,7 @@ impl Engine {
         }
         match reason {
             Some(reason) => Why { reason, short, retry_at },
-            None if self.cordoned() => Why { reason: Reason::Cordoned, short, retry_at: None },
+            None if self.shut_out(row) => Why { reason: Reason::Cordoned, short, retry_at: None },
             // Enough is there, and kept for who came before.
             None if self
                 .kept_for
@@ -122,10 +122,5 @@ impl Engine {
         shares.sort_unstable_by(|a, b| b.cmp(a));
         shares.dedup_by_key(|(_, claim)| *claim);
         shares.into_iter().take(HOLDERS_MAX).map(|(_, row)| ClaimId(view.claims.id[row as usize])).collect()
-    }
-
-    fn cordoned(&self) -> bool {
-        let nodes = self.books.view().nodes;
-        !nodes.is_empty() && nodes.state.iter().all(|&state| NodeState::of(state) != NodeState::Open)
     }
 }

@@ -69,6 +69,13 @@ impl Engine {
             self.queue.set_stand(scope, stand(&self.books, scope));
         }
     }
+
+    /// Weights, guarantees or supplies changed: every scope may stand elsewhere.
+    pub(crate) fn restand_all(&mut self) {
+        if !self.queue.is_empty() {
+            (0..self.books.tables().scopes.len() as Row).for_each(|scope| self.restand(scope));
+        }
+    }
 }
 
 /// What can help a waiting claim: its kinds, and anything at all if it is kept apart from others.

@@ -172,6 +172,7 @@ impl Engine {
                 self.emit(tape, cause, What::ScopeSet);
             }
             Command::Swap { .. } => self.emit(tape, cause, What::Swapped),
+            Command::Apply(settings) => self.operate(cause, tape, settings)?,
             edge => self.reported(cause, tape, edge)?,
         }
         Ok(())
@@ -260,6 +261,16 @@ impl Engine {
     }
 
     fn set_pool(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, spec: &PoolSpec) -> Result<(), Refusal> {
+        self.check_pool_spec(spec)?;
+        if self.books.tables().pools.len() >= POOLS_MAX {
+            return bad(&format!("{POOLS_MAX} pools exist already"), "");
+        }
+        self.emit(tape, cause, What::PoolSet);
+        Ok(())
+    }
+
+    /// Whether a pool can be like this.
+    pub(crate) fn check_pool_spec(&self, spec: &PoolSpec) -> Result<(), Refusal> {
         check_name("pool", &spec.name)?;
         self.check_labels(&spec.labels)?;
         self.check_kind(&spec.resource)?;
@@ -273,10 +284,6 @@ impl Engine {
                 &format!("at most {AMOUNT_MAX}"),
             );
         }
-        if self.books.tables().pools.len() >= POOLS_MAX {
-            return bad(&format!("{POOLS_MAX} pools exist already"), "");
-        }
-        self.emit(tape, cause, What::PoolSet);
         Ok(())
     }
 
@@ -286,6 +293,13 @@ impl Engine {
         tape: &mut Tape<'_>,
         spec: &QuotaSpec,
     ) -> Result<(), Refusal> {
+        self.check_quota_spec(spec)?;
+        self.emit(tape, cause, What::QuotaSet);
+        Ok(())
+    }
+
+    /// Whether a bound can be like this.
+    pub(crate) fn check_quota_spec(&self, spec: &QuotaSpec) -> Result<(), Refusal> {
         check_path(&spec.scope)?;
         self.check_kind(&spec.resource)?;
         if spec.limit.is_some() {
@@ -294,7 +308,6 @@ impl Engine {
         if spec.limit.is_some_and(|limit| limit < spec.guaranteed) {
             return bad("the limit is below the guarantee", "raise the limit or lower the guarantee");
         }
-        self.emit(tape, cause, What::QuotaSet);
         Ok(())
     }
 
@@ -316,10 +329,14 @@ impl Engine {
         }
     }
 
-    fn check_kind(&self, name: &str) -> Result<(), Refusal> {
+    pub(crate) fn check_kind(&self, name: &str) -> Result<(), Refusal> {
         match self.books.resource(name) {
             Some(_) => Ok(()),
-            None => Err(Refusal::new(Reason::UnknownResource, format!("there is no resource {name:?}"))),
+            None => {
+                let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
+                Err(Refusal::new(Reason::UnknownResource, format!("there is no resource {name:?}"))
+                    .hint(format!("known are: {}", known.join(", "))))
+            }
         }
     }
 

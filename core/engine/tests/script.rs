@@ -177,6 +177,9 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             lend_limit: option(words.clone(), "lend="),
             refill: refill(words),
         }),
+        "set" => {
+            Command::Apply(words.collect::<Vec<_>>().split(|word| *word == "and").map(setting).collect())
+        }
         "ask" => Command::Ask(ask(words)),
         "swapped" => {
             Command::Swap { role: Role::Allocator, to: Decider { plugin: word().into(), home: Home::Child } }
@@ -306,8 +309,46 @@ fn list(word: &str) -> Vec<String> {
     word.split(',').filter(|term| !term.is_empty() && *term != "-").map(str::to_owned).collect()
 }
 
+/// `pool cpu n1 cpu capacity=4`, `scope team 3`, `quota team cpu limit=none`, `node n1 draining 30`.
+fn setting(words: &[&str]) -> Setting {
+    let text = |at: usize| words.get(at).copied().unwrap_or("").trim_matches('"').to_owned();
+    let field = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+    let number = |key: &str| field(key).map(|number| number.parse().unwrap());
+    let bound = |key: &str| field(key).map(|number| number.parse().ok());
+    let period_ns = number("every=").map(|seconds: u64| seconds * 1_000_000_000);
+    match text(0).as_str() {
+        "pool" => Setting::Pool(PoolChange {
+            resource: text(1),
+            node: Some(text(2)).filter(|node| node != "-"),
+            name: text(3),
+            capacity: number("capacity="),
+            period_ns,
+            burst: number("burst="),
+        }),
+        "scope" => Setting::Scope(ScopeSpec { path: text(1), weight: text(2).parse().unwrap() }),
+        "quota" => Setting::Quota(QuotaChange {
+            scope: text(1),
+            resource: text(2),
+            guaranteed: number("guaranteed="),
+            limit: bound("limit="),
+            borrow_limit: bound("borrow="),
+            lend_limit: bound("lend="),
+            period_ns,
+            burst: number("burst="),
+        }),
+        "node" => Setting::Node(NodeChange {
+            name: text(1),
+            state: state(words.get(2).copied()),
+            grace_ns: text(3).parse().unwrap_or(0) * 1_000_000_000,
+        }),
+        other => panic!("nothing is set by {other}"),
+    }
+}
+
 fn state(word: Option<&str>) -> NodeState {
     match word {
+        Some("draining") => NodeState::Draining,
+        Some("lost") => NodeState::Lost,
         Some("cordoned") => NodeState::Cordoned,
         _ => NodeState::Open,
     }
@@ -339,6 +380,8 @@ fn tell(event: &Event) -> String {
         What::Closed { claim, ending } => format!("closed {claim} {ending:?}"),
         What::Quarantined { claim, message } => format!("quarantined {claim} {message}"),
         What::PluginFault { role, fault } => format!("fault {} {fault}", role.name()),
+        What::Leaving { claim, until } => format!("leaving {claim} by {}s", until.0 / 1_000_000_000),
+        What::Applied(changes) => format!("applied {changes:?}").to_lowercase(),
         What::PoolSprang { pool, resource, name } => format!("sprang {resource}:{name} as {pool}"),
         other => format!("{other:?}").to_lowercase(),
     };

@@ -26,6 +26,10 @@ pub const PENDING_MAX: usize = 100_000;
 pub const KEPT_MAX: usize = 10_000;
 /// How long a closed claim is remembered at most, in nanoseconds (10 minutes).
 pub const KEPT_NS: u64 = 600 * 1_000_000_000;
+/// Things set at one moment.
+pub const SETTINGS_MAX: usize = 1024;
+/// A scope's weight.
+pub const WEIGHT_MAX: u32 = 1_000_000;
 /// Inputs taken into one batch.
 pub const BATCH_MAX: usize = 1024;
 /// Waiting claims offered to the allocator in one round.

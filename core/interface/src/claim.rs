@@ -69,6 +69,8 @@ pub enum Ending {
     EnforceFailed,
     /// The machine was started anew.
     Rebooted,
+    /// Its node was drained.
+    Drained,
 }
 
 /// Who speaks, as the transport knows it; never as the request says.

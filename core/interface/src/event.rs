@@ -1,6 +1,7 @@
 //! What the engine did: the only truth. State is the fold of these, and nothing else.
 use crate::{
-    ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time, bound::LINES_MAX,
+    Change, ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time,
+    bound::LINES_MAX,
 };
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
@@ -118,4 +119,13 @@ pub enum What {
     },
     /// Another plugin decides from here on, as told.
     Swapped,
+    /// All of it was set, as told; what each setting came to, in order.
+    Applied(Vec<Change>),
+    /// The lease's node is draining: its holder is asked to leave.
+    Leaving {
+        /// Which claim.
+        claim: ClaimId,
+        /// When the lease ends, renewed or not.
+        until: Time,
+    },
 }

@@ -1,6 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, Fence, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, Fence, Principal, Process, Proof, ResourceSpec, Role, Setting,
+    Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +207,8 @@ pub enum Command {
     },
     /// Time went on.
     Tick,
+    /// All of it is set at one moment, or none of it.
+    Apply(Vec<Setting>),
 }
 
 /// One input and who sent it.

@@ -31,6 +31,7 @@ mod plan;
 mod reason;
 mod resource;
 mod role;
+mod setting;
 mod strategy;
 mod table;
 mod tables;
@@ -45,6 +46,7 @@ pub use plan::{Overlay, Plan, Take};
 pub use reason::{Reason, Refusal};
 pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shape, Supply};
 pub use role::{Decider, Home, Manifest, Role};
+pub use setting::{Change, NodeChange, PoolChange, QuotaChange, Setting};
 pub use strategy::{Allocator, Backfill, Discipline, Qos, Rank};
 pub use table::{CHUNK, Column, changed};
 pub use tables::{

@@ -1,10 +1,11 @@
 //! The laws: what must be true after every step, whatever the world does.
 use crate::{
+    operator::Closed,
     spent::{self, Opinion},
     world::Report,
 };
 use bursar_engine::Engine;
-use bursar_interface::{Batch, ClaimId, Command, Event, Phase, What};
+use bursar_interface::{Batch, ClaimId, Command, Event, Phase, Row, What};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Watches the events go by, and looks at the state.
@@ -24,6 +25,8 @@ pub(crate) struct Witness {
     charged: BTreeMap<u32, u64>,
     /// A second opinion on what is spent.
     opinion: Opinion,
+    /// A second opinion on nodes that take nobody.
+    closed: Closed,
 }
 
 impl Witness {
@@ -35,6 +38,7 @@ impl Witness {
         for event in &batch.events {
             self.hear_one(batch, event)?;
             self.opinion.hear(batch, event)?;
+            self.closed.hear(batch, event);
         }
         Ok(())
     }
@@ -119,6 +123,7 @@ impl Witness {
         self.nothing_is_promised_twice(engine)?;
         self.nothing_is_spent_twice(engine)?;
         self.nobody_outstays(engine)?;
+        self.closed.look(engine)?;
         self.bounds_hold(engine)
     }
 
@@ -150,7 +155,7 @@ impl Witness {
         for c in (0..view.claims.len()).filter(|&c| view.claims.id[c] != 0) {
             let over = match Phase::of(view.claims.phase[c]) {
                 Phase::Pending => view.claims.wait_until[c] <= now,
-                Phase::Reserved | Phase::Held => view.claims.lease_until[c] <= now,
+                Phase::Reserved | Phase::Held => engine.lease_end(c as Row).0 <= now,
                 Phase::Draining | Phase::Closed => false,
             };
             if over {

@@ -9,6 +9,7 @@ pub mod fgd;
 pub mod history;
 mod law;
 mod machine;
+mod operator;
 mod random;
 pub mod rlscheduler;
 mod spent;

@@ -4,7 +4,7 @@
 use crate::{
     Random,
     law::Witness,
-    spent,
+    operator, spent,
     supply::{kinds, node, told},
 };
 use bursar_engine::{Engine, Plugins, Seat};
@@ -270,7 +270,7 @@ impl World {
     /// What an operator changes: supplies shrink and grow, nodes close and open, bounds move.
     fn operator(&mut self) -> Command {
         let name = (*self.random.pick(&NODES)).to_owned();
-        match self.random.below(6) {
+        match self.random.below(9) {
             0 => Command::SetNode(NodeSpec {
                 name,
                 labels: Vec::new(),
@@ -307,7 +307,8 @@ impl World {
                 path: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),
                 weight: 1 + self.random.below(4) as u32,
             }),
-            _ => Command::Tick,
+            5 => Command::Tick,
+            _ => operator::settings(&mut self.random, &NODES),
         }
     }
 }

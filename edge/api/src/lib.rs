@@ -22,6 +22,7 @@ mod query;
 mod reads;
 mod routes;
 mod seats;
+mod settings;
 mod socket;
 mod spares;
 mod verbs;

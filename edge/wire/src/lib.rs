@@ -15,6 +15,7 @@ mod client;
 mod quantity;
 mod refusal;
 mod rows;
+mod setting;
 mod socket;
 mod text;
 
@@ -25,7 +26,10 @@ pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 pub use rows::{
     Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain, Finding, Holder,
-    Line, Node, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies,
-    Strategy, WaitingOn,
+    Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes,
+    Strategies, Strategy, WaitingOn,
+};
+pub use setting::{
+    APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
 pub use socket::{Place, socket};

@@ -76,6 +76,9 @@ pub struct Pool {
     /// What may be promised.
     #[serde(with = "text")]
     pub offered: u64,
+    /// What can be promised now; 0 also where more is in use than is offered since a supply shrank.
+    #[serde(with = "text", default)]
+    pub free: u64,
     /// What is promised and not yet enforced.
     #[serde(with = "text")]
     pub reserved: u64,
@@ -101,6 +104,12 @@ pub struct Node {
     pub state: String,
     /// Label terms.
     pub labels: Vec<String>,
+    /// Leases on it, those that are being taken back included.
+    #[serde(default)]
+    pub leases: u64,
+    /// Draining: when the leases on it end, RFC 3339.
+    #[serde(default)]
+    pub until: Option<String>,
 }
 
 /// A level of the demand tree.
@@ -310,6 +319,8 @@ documents! {
     ClaimAnswer { claim: Claim }
     /// `get claims`.
     Claims { claims: Vec<Claim> }
+    /// A machine by itself.
+    NodeAnswer { node: Node }
     /// `get pools`.
     Pools { pools: Vec<Pool> }
     /// `get nodes`.
