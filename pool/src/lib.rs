@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod alternatives;
 mod balance;
 mod books;
 mod check;
@@ -25,12 +26,15 @@ mod lease;
 mod meter;
 mod names;
 mod quota;
+mod resize;
 mod slots;
 mod spend;
 mod supply;
 mod wanted;
 
+pub use alternatives::SetLens;
 pub use books::{Books, Spread};
 pub use check::{Placement, Refused};
 pub use digest::Digest;
+pub use resize::Tight;
 pub use wanted::Wanted;

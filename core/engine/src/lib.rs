@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod alternatives;
 mod apply;
 mod deadline;
 mod engine;
@@ -17,6 +18,7 @@ mod kept;
 mod line;
 mod promised;
 mod queue;
+mod resize;
 mod restart;
 mod round;
 mod seat;
@@ -28,4 +30,5 @@ mod verbs;
 pub use engine::Engine;
 pub use explain::{Short, Why};
 pub use kept::{Closed, ClosedLine};
+pub use resize::Resizing;
 pub use seat::{Plugins, Seat};

@@ -75,7 +75,7 @@ impl Engine {
 pub(crate) fn hints(books: &Books, row: Row) -> Vec<u32> {
     let tables = books.tables();
     let mut hints: Vec<u32> =
-        tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]).collect();
+        books.all_rows(row).map(|line| tables.lines.resource[line as usize]).collect();
     hints.sort_unstable();
     hints.dedup();
     if tables.claims.apart[row as usize] != NONE {

@@ -9,7 +9,7 @@ use bursar_interface::Batch;
 use std::path::Path;
 
 /// The form in which batches and states are written, and the only one that is read.
-pub(crate) const WRITTEN: u32 = 2;
+pub(crate) const WRITTEN: u32 = 3;
 
 /// Refuses a form that cannot be read here; `seq` is where it was found.
 pub(crate) fn known(path: &Path, seq: u64, found: u32) -> Result<(), Error> {
