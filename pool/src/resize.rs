@@ -48,6 +48,8 @@ impl Books {
         let (pool, resource) = (self.tables.lines.pool[l], self.tables.lines.resource[l]);
         let (scope, before) = (self.tables.claims.scope[claim as usize], self.tables.lines.amount[l]);
         match self.shape(resource) {
+            // The actual was told meanwhile, and that is what counts.
+            Shape::Rate if self.tables.lines.used[l] != Amount::MAX => {}
             Shape::Rate if amount > before => self.spend(pool, scope, resource, 0, amount - before),
             Shape::Rate => self.spend(pool, scope, resource, before, amount),
             _ if self.holds(row) == 0 => {}

@@ -11,6 +11,7 @@ mod host;
 mod mail;
 mod measure;
 mod present;
+mod resize;
 mod seats;
 mod settings;
 mod supply;

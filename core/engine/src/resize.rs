@@ -19,7 +19,7 @@ pub struct Resizing {
     /// What the lines that change are to hold.
     pub to: Vec<LineSize>,
     /// What they held before.
-    pub(crate) before: Vec<LineSize>,
+    pub before: Vec<LineSize>,
 }
 
 impl Resizing {

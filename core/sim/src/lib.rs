@@ -11,6 +11,7 @@ mod law;
 mod machine;
 mod random;
 pub mod rlscheduler;
+mod sizes;
 mod spent;
 mod supply;
 pub mod trace;
