@@ -96,11 +96,12 @@ impl Books {
     /// Whether a pool is there only because other sets of the claim than the selected one name it: it goes
     /// with the choice, so nothing can be placed there.
     pub fn goes_with_choice(&self, claim: Row, pool: Row) -> bool {
-        let names = |rows: Range<Row>| rows.filter(|&line| self.tables.lines.want[line as usize] == pool).count();
+        let names =
+            |rows: Range<Row>| rows.filter(|&line| self.tables.lines.want[line as usize] == pool).count();
         let selected = self.tables.claims.line_rows(claim);
-        self.wanted.get(&pool).is_some_and(|&wanted| {
-            names(selected) == 0 && names(self.all_rows(claim)) == wanted as usize
-        })
+        self.wanted
+            .get(&pool)
+            .is_some_and(|&wanted| names(selected) == 0 && names(self.all_rows(claim)) == wanted as usize)
     }
 
     fn open_sets(&self, claim: Row) -> Option<&Alternatives> {

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::args::{Attach, Cancel, Lease, Output, Release, Renew, Resize, Settle};
 use bursar_interface::{Fence, Reason};
-use bursar_wire::{AttachBody, ClaimAnswer, FenceBody, RenewBody, ResizeBody, SettleBody, SizeBody, UsedBody};
+use bursar_wire::{
+    AttachBody, ClaimAnswer, FenceBody, RenewBody, ResizeBody, SettleBody, SizeBody, UsedBody,
+};
 use serde::Serialize;
 
 /// `bursar renew`.

@@ -130,12 +130,7 @@ fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) 
 }
 
 /// What a line of a claim holds at the edge, before or after a change that is under way.
-fn amount_of(
-    engine: &Engine,
-    row: Row,
-    line: Row,
-    which: fn(&Resizing) -> &Vec<LineSize>,
-) -> Amount {
+fn amount_of(engine: &Engine, row: Row, line: Row, which: fn(&Resizing) -> &Vec<LineSize>) -> Amount {
     let tables = engine.books().tables();
     let index = line - tables.claims.first_line[row as usize];
     let resizing = engine.resizing(ClaimId(tables.claims.id[row as usize]));

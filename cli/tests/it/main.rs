@@ -16,6 +16,7 @@ mod run;
 mod siege;
 mod signals;
 mod simulate;
+mod sizes;
 mod spend;
 mod tables;
 mod terminal;

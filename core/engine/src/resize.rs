@@ -6,8 +6,8 @@
 //! true as well: an extension is held from now on, what is given back is free once the edge has said so.
 use crate::{Engine, Plugins, admit::bad, engine::Tape, sticky::Reservation};
 use bursar_interface::{
-    Amount, Backfill, ClaimId, Command, Discipline, Fence, Input, LineSize, NONE, NodeState, Phase, Principal,
-    Reason, Refusal, Row, Shape, Size, Time, What,
+    Amount, Backfill, ClaimId, Command, Discipline, Fence, Input, LineSize, NONE, NodeState, Phase,
+    Principal, Reason, Refusal, Row, Shape, Size, Time, What,
     bound::{AMOUNT_MAX, LINES_MAX},
 };
 use bursar_pool::{Digest, Tight};
@@ -83,7 +83,10 @@ impl Engine {
             self.change(Some(cause), tape, row, of.0, lines);
             return Ok(());
         }
-        Err(self.too_tight(&short, head.as_ref().filter(|_| self.books.growth_short(row, &lines, &[]).is_empty())))
+        Err(self.too_tight(
+            &short,
+            head.as_ref().filter(|_| self.books.growth_short(row, &lines, &[]).is_empty()),
+        ))
     }
 
     /// Gives back some of what a lease holds.
@@ -205,7 +208,10 @@ impl Engine {
             return bad(&format!("a {name} is held as it is"), "release it, and claim another one");
         }
         if matches!(spec.shape, Shape::Rate | Shape::Budget) && tables.lines.used[l] != Amount::MAX {
-            return bad(&format!("what was used of {name} is settled, and nothing of it is held"), "claim anew");
+            return bad(
+                &format!("what was used of {name} is settled, and nothing of it is held"),
+                "claim anew",
+            );
         }
         let most = if spec.piece > 0 { spec.piece } else { AMOUNT_MAX };
         if amount < spec.min.max(1) || amount > most || spec.step > 1 && amount % spec.step != 0 {

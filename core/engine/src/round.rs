@@ -33,7 +33,8 @@ impl Workbench {
     fn alike(&self, books: &Books) -> bool {
         let scope = |row: Row| books.tables().claims.scope[row as usize];
         let choosy = |(_, offer): &(Rank, Offer)| books.sets(offer.row) > 1;
-        !self.ranked.iter().any(choosy) && self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
+        !self.ranked.iter().any(choosy)
+            && self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
     }
 }
 

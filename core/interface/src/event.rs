@@ -1,6 +1,7 @@
 //! What the engine did: the only truth. State is the fold of these, and nothing else.
 use crate::{
-    Amount, ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time, bound::LINES_MAX,
+    Amount, ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time,
+    bound::LINES_MAX,
 };
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};

@@ -74,7 +74,8 @@ impl Opinion {
         match (&event.what, input) {
             (What::Queued { claim, .. }, Some(Command::Ask(ask))) => {
                 let of = |set: &Vec<LineAsk>| {
-                    let sum = |kind| set.iter().filter(|line| line.resource == kind).map(|line| line.amount).sum();
+                    let sum =
+                        |kind| set.iter().filter(|line| line.resource == kind).map(|line| line.amount).sum();
                     [RATE, BUDGET].map(sum)
                 };
                 let mut sets = [[0; 2]; SETS_MAX];

@@ -115,7 +115,11 @@ pub(crate) async fn choose<H: House>(
     Ok(fresh(StatusCode::OK, wire::Strategies { strategies: hall.house.strategies(&caller.principal) }))
 }
 
-pub(crate) async fn submit<H: House>(hall: &Hall<H>, caller: &Caller, command: Command) -> Result<(), Denial> {
+pub(crate) async fn submit<H: House>(
+    hall: &Hall<H>,
+    caller: &Caller,
+    command: Command,
+) -> Result<(), Denial> {
     hall.house.submit(caller.principal.clone(), command).await.map(drop).map_err(Denial::from)
 }
 

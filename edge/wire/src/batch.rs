@@ -1,5 +1,7 @@
 //! Many operations in one request: what they cost beyond themselves is paid once.
-use crate::{AskBody, ClaimAnswer, Problem, RenewBody, SettleBody, SizeBody, UsedBody, ask::fence, sizes, text};
+use crate::{
+    AskBody, ClaimAnswer, Problem, RenewBody, SettleBody, SizeBody, UsedBody, ask::fence, sizes, text,
+};
 use bursar_interface::{ClaimId, Command, Fence, Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
