@@ -214,7 +214,7 @@ impl Engine {
             );
         }
         let most = if spec.piece > 0 { spec.piece } else { AMOUNT_MAX };
-        if amount < spec.min.max(1) || amount > most || spec.step > 1 && amount % spec.step != 0 {
+        if amount < spec.min.max(1) || amount > most || spec.step > 1 && !amount.is_multiple_of(spec.step) {
             return bad(
                 &format!("{amount} {unit} of {name} cannot be held"),
                 &format!("{} to {most}, in steps of {}", spec.min.max(1), spec.step.max(1)),

@@ -21,6 +21,7 @@ pub struct BatchBody {
 /// wait has to detach, and is answered as it stands then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "most are asks: a box for each costs more than the room")]
 pub enum Operation {
     /// `POST /v1/claims`.
     Ask(AskBody),
