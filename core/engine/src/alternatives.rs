@@ -73,14 +73,13 @@ impl Engine {
     /// As [`Engine::lack`] for one set, over all of them: nothing when one of them lacks nothing. A claim
     /// that lacks something of each is woken by whatever comes back of any of their kinds.
     pub(crate) fn lack_of_all(&self, row: Row) -> (Lack, Option<Time>) {
-        let mut soonest: Option<Time> = None;
+        let (mut lack, mut soonest) = (Lack::Together, None);
         for set in 0..self.books.sets(row) {
-            match self.lack_in(row, self.books.set_rows(row, set)) {
-                (Lack::Nothing, due) => return (Lack::Nothing, due),
-                (_, due) => soonest = soonest.into_iter().chain(due).min(),
-            }
+            let (of_set, due) = self.lack_in(row, self.books.set_rows(row, set));
+            soonest = soonest.into_iter().chain(due).min();
+            lack = if of_set == Lack::Nothing { of_set } else { lack };
         }
-        (Lack::Together, soonest)
+        (lack, soonest)
     }
 
     /// Has an offer placed by the first of its sets that can be.

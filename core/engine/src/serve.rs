@@ -132,7 +132,7 @@ impl Engine {
                 && (discipline.backfill == Backfill::Nothing
                     || head.is_some_and(|head| !self.fits_beside_head(head, row)));
             let (lack, due) = match self.lack(row) {
-                (Lack::Nothing, _) if barred => (Lack::Behind, None),
+                (Lack::Nothing, due) if barred => (Lack::Behind, due),
                 known => known,
             };
             if barred || lack != Lack::Nothing {

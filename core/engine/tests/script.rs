@@ -98,6 +98,9 @@ fn play(script: &str) -> String {
                 "as" => by = principal(words.next().unwrap()),
                 "swap" => swap(&mut plugins, words.next().unwrap()),
                 "resume" => engine = clone_through_bytes(&engine),
+                "wakes" => {
+                    told += &format!("   wakes at {:?}\n", engine.wake_at().map(|at| at.0 / 1_000_000))
+                }
                 "show" => told += &show(&engine),
                 verb => inputs.push(Input { by: by.clone(), body: command(verb, words, &engine) }),
             }
