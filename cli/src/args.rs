@@ -44,6 +44,10 @@ pub enum Verb {
     Renew(Renew),
     /// Say what was used, as KIND=AMOUNT
     Settle(Settle),
+    /// Hold more in the same lease, as KIND=AMOUNT to hold then; granted or refused at once
+    Extend(Resize),
+    /// Give back some of what a lease holds, as KIND=AMOUNT to hold then
+    Shrink(Resize),
     /// Give a lease back
     Release(Release),
     /// End a claim, whoever holds it
@@ -131,6 +135,10 @@ pub struct Ask {
     /// Anything else, as KIND=AMOUNT or KIND:POOL=AMOUNT; may be given more than once
     #[arg(long, value_name = "KIND=AMOUNT")]
     pub need: Vec<String>,
+    /// What would do as well if the rest does not fit now, as cpu=2,memory=1G; may be given more than once, in
+    /// order of preference
+    #[arg(long, value_name = "KIND=AMOUNT,…")]
+    pub or: Vec<String>,
     /// A named lock, as NAME or NAME:shared; may be given more than once
     #[arg(long, value_name = "NAME[:shared]")]
     pub lock: Vec<String>,
@@ -238,6 +246,16 @@ pub struct Settle {
     /// What was used, as memory=512M
     #[arg(value_name = "KIND=AMOUNT", required = true)]
     pub used: Vec<String>,
+}
+
+/// Hold more, or less.
+#[derive(Debug, Args)]
+pub struct Resize {
+    #[command(flatten)]
+    pub lease: Lease,
+    /// What the lease is to hold then, as memory=1G or gpu:gpu0=500
+    #[arg(value_name = "KIND=AMOUNT", required = true)]
+    pub to: Vec<String>,
 }
 
 /// Give a lease back.

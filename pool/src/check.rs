@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 use bursar_interface::{
     Amount, ClaimId, NONE, NodeState, Phase, PoolId, Reason, Row, Take, bound::LINES_MAX,
 };
+use std::ops::Range;
 
 /// A lawful place for a claim: its node and the pool of each of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,7 +127,11 @@ impl Books {
 
     /// What a claim asks of a kind over all of its lines.
     pub fn asked(&self, claim: Row, resource: Row) -> Amount {
-        let lines = self.tables.claims.line_rows(claim);
+        self.asked_in(self.tables.claims.line_rows(claim), resource)
+    }
+
+    /// What a run of lines asks of a kind.
+    pub fn asked_in(&self, lines: Range<Row>, resource: Row) -> Amount {
         lines
             .map(|l| l as usize)
             .filter(|&l| self.tables.lines.resource[l] == resource)

@@ -137,9 +137,12 @@ impl Books {
         }
         let account = self.account(claim);
         let (scope, apart) = (self.tables.claims.scope[c], self.tables.claims.apart[c]);
-        let lines = self.tables.claims.line_rows(claim);
+        let lines = self.all_rows(claim);
         for line in lines.clone() {
             self.close_line(line, scope, account);
+        }
+        if !self.alternatives.is_empty() {
+            self.alternatives.remove(&claim);
         }
         self.free_lines.give(lines.start, lines.len());
         self.claim_rows.remove(&ClaimId(self.tables.claims.id[c]));
@@ -156,20 +159,14 @@ impl Books {
     }
 
     fn close_line(&mut self, line: Row, scope: Row, account: Option<Account>) {
-        let l = line as usize;
-        let (pool, want) = (self.tables.lines.pool[l], self.tables.lines.want[l]);
+        let pool = self.tables.lines.pool[line as usize];
         if let (Some(account), true) = (account, pool != NONE) {
             self.end_line(line, pool, scope, account);
         }
-        // Whoever opens the row again writes all of it.
-        self.tables.lines.claim[l] = NONE;
-        self.tables.lines.touch(line, self.epoch);
-        if want != NONE {
-            self.want_no_more(want);
-        }
+        self.free_line(line);
     }
 
-    fn want_no_more(&mut self, pool: Row) {
+    pub(crate) fn want_no_more(&mut self, pool: Row) {
         if let Some(wanted) = self.wanted.get_mut(&pool) {
             *wanted -= 1;
             if *wanted == 0 {
@@ -193,7 +190,7 @@ impl Books {
         Phase::of(self.tables.claims.phase[claim as usize])
     }
 
-    fn account(&self, claim: Row) -> Option<Account> {
+    pub(crate) fn account(&self, claim: Row) -> Option<Account> {
         match (self.phase(claim), self.tables.claims.bodied[claim as usize]) {
             (Phase::Pending | Phase::Closed, _) => None,
             (_, QUARANTINED) => Some(Account::Quarantined),

@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod alternatives;
 mod balance;
 mod books;
 mod check;
@@ -25,13 +26,16 @@ mod lease;
 mod meter;
 mod names;
 mod quota;
+mod resize;
 mod set;
 mod slots;
 mod spend;
 mod supply;
 mod wanted;
 
+pub use alternatives::SetLens;
 pub use books::{Books, Spread};
 pub use check::{Placement, Refused};
 pub use digest::Digest;
+pub use resize::Tight;
 pub use wanted::Wanted;

@@ -72,7 +72,7 @@ impl Books {
 
     /// What was counted as `before` was `now` spent: on the pool, and on the bounds of the scope and those
     /// above it.
-    fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
+    pub(crate) fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
         let meter = self.pool_meter(pool).recount(before, now);
         self.set_pool_meter(pool, meter);
         let quotas: Vec<Row> = self.quotas_of(scope, resource).collect();

@@ -45,6 +45,8 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Claim(claim) => ask::claim(&context, &claim),
         Verb::Renew(renew) => lease::renew(&context, &renew),
         Verb::Settle(settle) => lease::settle(&context, &settle),
+        Verb::Extend(resize) => lease::extend(&context, &resize),
+        Verb::Shrink(resize) => lease::shrink(&context, &resize),
         Verb::Release(release) => lease::release(&context, &release),
         Verb::Cancel(cancel) => lease::cancel(&context, &cancel),
         Verb::Attach(attach) => lease::attach(&context, &attach),

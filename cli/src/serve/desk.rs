@@ -237,6 +237,7 @@ fn grows(body: &Command) -> bool {
         body,
         Command::Ask(_)
             | Command::Attach { .. }
+            | Command::Extend { .. }
             | Command::SetNode(_)
             | Command::SetPool(_)
             | Command::SetQuota(_)

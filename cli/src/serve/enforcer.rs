@@ -37,12 +37,12 @@ pub enum Note {
 /// Everything that is being made true or taken back.
 pub struct Enforcer {
     hierarchy: Arc<Hierarchy>,
-    follower: Arc<Follower>,
-    mailbox: Mailbox,
+    pub(super) follower: Arc<Follower>,
+    pub(super) mailbox: Mailbox,
     workers: Workers,
     inbox: Receiver<Note>,
     grace: Duration,
-    leases: BTreeMap<ClaimId, Held>,
+    pub(super) leases: BTreeMap<ClaimId, Held>,
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
     looked: Instant,
@@ -99,6 +99,7 @@ impl Enforcer {
         match what {
             What::Granted { claim, .. } => self.granted(*claim),
             What::Attached(claim) => self.attached(*claim),
+            What::Resizing { claim, .. } => self.resize(*claim),
             What::Draining { claim, .. } => self.draining(*claim),
             What::Closed { claim, .. } => {
                 self.leases.remove(claim);
@@ -116,7 +117,7 @@ impl Enforcer {
         }
     }
 
-    fn enforce_driven(&mut self, claim: ClaimId) {
+    pub(super) fn enforce_driven(&mut self, claim: ClaimId) {
         let Some(held) = self.leases.get_mut(&claim) else { return };
         for (driver, lease) in held.driven.clone() {
             held.outstanding += 1;
@@ -126,11 +127,13 @@ impl Enforcer {
 
     fn attached(&mut self, claim: ClaimId) {
         let (limits, bodies) = self.follower.read(|engine| {
-            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine.books(), row));
+            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine, row));
             (limits, engine.bodies(claim).to_vec())
         });
         let Some(limits) = limits else { return };
         let held = self.held(claim);
+        // In a cell that somebody lives in, a change of limits is a matter of its own.
+        let limits = if held.is_bodied() { held.cell.limits() } else { limits };
         let joined = held.take_in(limits, &bodies);
         self.warmth.attached();
         match joined {
@@ -152,6 +155,7 @@ impl Enforcer {
                 let Some(held) = self.leases.get_mut(&claim) else { return };
                 held.outstanding = held.outstanding.saturating_sub(1);
                 match result {
+                    result if held.resizing => self.resize_driven(claim, result),
                     Ok(()) => self.tell_enforced(claim),
                     // Its holder works on; what cannot be held again is noticed when it is taken back.
                     Err(fault) if held.adopted => {
@@ -306,7 +310,7 @@ impl Enforcer {
     fn driven(&self, claim: ClaimId) -> Vec<(String, Lease)> {
         self.follower.read(|engine| {
             let row = engine.books().claim(claim);
-            row.map_or_else(Vec::new, |row| super::held::driven(engine.books(), row))
+            row.map_or_else(Vec::new, |row| super::held::driven(engine, row))
         })
     }
 
@@ -336,6 +340,10 @@ impl Enforcer {
             if bodied {
                 self.readopt(claim);
             }
+            // A change that was under way is made true now.
+            if self.follower.read(|engine| engine.resizing(claim).is_some()) {
+                self.resize(claim);
+            }
         }
         let stray = |claim: &ClaimId| !known.iter().any(|(known, ..)| known == claim);
         let strays = self.hierarchy.cells().into_iter().filter(stray);
@@ -347,7 +355,7 @@ impl Enforcer {
     fn readopt(&mut self, claim: ClaimId) {
         let (limits, bodies, becoming) = self.follower.read(|engine| {
             let row = engine.books().claim(claim);
-            let limits = row.map(|row| super::held::limits(engine.books(), row)).unwrap_or_default();
+            let limits = row.map(|row| super::held::limits_before(engine, row)).unwrap_or_default();
             (limits, engine.bodies(claim).to_vec(), row.is_some_and(|row| engine.books().becoming(row)))
         });
         let held = self.held(claim);

@@ -223,6 +223,15 @@ impl House for Host {
         self.follower.wait_for(claim, None, enforced).await;
     }
 
+    async fn resized(&self, claim: ClaimId) -> Result<(), Refusal> {
+        self.follower.wait_for(claim, None, |engine| engine.resizing(claim).is_none()).await;
+        match self.follower.resize_failed(claim) {
+            None => Ok(()),
+            Some(message) => Err(Refusal::new(Reason::InUse, message)
+                .hint("the lease holds what it held; give back less, or use less first")),
+        }
+    }
+
     async fn closed(&self, claim: ClaimId) {
         self.follower.wait_for(claim, None, |engine| engine.books().claim(claim).is_none()).await;
     }

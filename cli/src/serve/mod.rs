@@ -12,6 +12,7 @@ mod mail;
 mod measure;
 mod outlook;
 mod present;
+mod resize;
 mod seats;
 mod settings;
 mod supply;

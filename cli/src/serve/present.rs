@@ -113,6 +113,7 @@ impl Present<'_> {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
             pids: self.engine.bodies(id).iter().map(|body| body.pid).collect(),
+            alternative: books.chosen(row),
         }
     }
 
@@ -151,6 +152,7 @@ impl Present<'_> {
             reason: closed.reason.map(|reason| reason.name().into()),
             ending: Some(ending_name(closed.ending)),
             evidence: self.follower.evidence(closed.claim),
+            alternative: closed.alternative,
             ..wire::Claim::default()
         }
     }

@@ -3,7 +3,7 @@ use super::{
     follower::claim_of,
     present::{ending_name, rfc3339},
 };
-use bursar_interface::{Batch, Command, Decider, Event, Home, Input, Role, What};
+use bursar_interface::{Batch, Command, Decider, Event, Home, Input, LineSize, Role, What};
 use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
 
@@ -56,6 +56,12 @@ pub fn home(home: Home) -> &'static str {
     }
 }
 
+/// Lines by their number in the claim, with what they hold then.
+fn sizes(lines: &[LineSize]) -> Value {
+    let size = |size: &LineSize| json!({ "line": size.line, "amount": size.amount.to_string() });
+    json!({ "lines": lines.iter().map(size).collect::<Vec<_>>() })
+}
+
 fn told(what: &What) -> (&'static str, Value) {
     let nothing = Value::Null;
     match what {
@@ -93,5 +99,9 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Swapped => ("swapped", nothing),
         What::Applied(_) => ("applied", nothing),
         What::Leaving { .. } => ("leaving", nothing),
+        What::Chosen { alternative, .. } => ("chosen", json!({ "alternative": alternative })),
+        What::Resizing { lines, .. } => ("resizing", sizes(lines)),
+        What::Resized { lines, .. } => ("resized", sizes(lines)),
+        What::ResizeFailed { message, .. } => ("resize_failed", json!({ "message": message })),
     }
 }

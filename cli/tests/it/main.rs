@@ -17,6 +17,7 @@ mod run;
 mod siege;
 mod signals;
 mod simulate;
+mod sizes;
 mod spend;
 mod tables;
 mod terminal;

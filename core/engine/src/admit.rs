@@ -15,6 +15,11 @@ impl Engine {
         let outcome = match &input.body {
             Command::Tick => Ok(()),
             Command::Ask(ask) => self.ask(cause, tape, &input.by, ask),
+            // It is answered in this step, once all who wait were tried.
+            Command::Extend { .. } => {
+                self.extensions.push(cause);
+                Ok(())
+            }
             body => self.verb(cause, tape, &input.by, body),
         };
         if let Err(refusal) = outcome {
@@ -38,12 +43,12 @@ impl Engine {
             check_path(&join(&by.root, apart))?;
         }
         let mut lines = std::mem::take(&mut self.resolved.lines);
-        let checked = self.check_lines(ask, &mut lines).and_then(|()| {
-            self.check_fit(ask, &lines)?;
-            self.check_limits(&path, &lines)
-        });
+        let mut sets = std::mem::take(&mut self.resolved.sets);
+        lines.clear();
+        sets.clear();
+        let checked = self.check_sets(ask, &path, &mut lines, &mut sets);
         let springs = lines.iter().any(|line| line.springs);
-        self.resolved.lines = lines;
+        (self.resolved.lines, self.resolved.sets) = (lines, sets);
         checked?;
         if springs {
             self.spring(cause, tape, ask);
@@ -94,9 +99,8 @@ impl Engine {
         Ok(())
     }
 
-    fn check_lines(&self, ask: &Ask, lines: &mut Vec<Wanted>) -> Result<(), Refusal> {
-        lines.clear();
-        for line in &ask.lines {
+    pub(crate) fn check_lines(&self, set: &[LineAsk], lines: &mut Vec<Wanted>) -> Result<(), Refusal> {
+        for line in set {
             let Some(resource) = self.books.resource(&line.resource) else {
                 let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
                 return Err(Refusal::new(
@@ -164,7 +168,7 @@ impl Engine {
     }
 
     /// Refuses at once what could never be granted, even by an idle fleet.
-    fn check_fit(&mut self, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
+    pub(crate) fn check_fit(&mut self, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
         let need = match self.books.labels(&ask.need) {
             Ok(need) => need,
             Err(unknown) => {
@@ -220,7 +224,7 @@ impl Engine {
     }
 
     /// Refuses at once what is above a limit on the way to the root, whoever holds what.
-    fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
+    pub(crate) fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
         let quotas = &self.books.tables().quotas;
         if quotas.is_empty() {
             return Ok(());
@@ -260,7 +264,7 @@ impl Engine {
     }
 
     fn spring(&mut self, cause: u32, tape: &mut Tape<'_>, ask: &Ask) {
-        for line in &ask.lines {
+        for line in ask.lines.iter().chain(ask.alternatives.iter().flatten()) {
             if let (true, Some(name)) = (self.springs(line), &line.pool) {
                 let what = What::PoolSprang {
                     pool: self.books.next_pool(),

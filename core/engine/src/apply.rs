@@ -24,6 +24,12 @@ impl Engine {
             What::Draining { claim, ending } => self.draining(*claim, *ending),
             What::Quarantined { claim, .. } => self.with(*claim, |engine, row| engine.books.quarantine(row)),
             What::Closed { claim, ending } => self.close(*claim, *ending),
+            What::Chosen { claim, alternative } => {
+                self.with(*claim, |engine, row| engine.books.choose(row, *alternative))
+            }
+            What::Resizing { claim, lines } => self.fold_resizing(*claim, lines),
+            What::Resized { claim, lines } => self.fold_resized(*claim, lines),
+            What::ResizeFailed { claim, .. } => self.fold_resize_failed(*claim),
             What::PoolSprang { resource, name, .. } => {
                 self.books.spring_pool(resource, name);
             }
@@ -106,12 +112,12 @@ impl Engine {
     fn queued(&mut self, claim: ClaimId, input: Option<&Input>) {
         let Some(Input { by, body: Command::Ask(ask) }) = input else { return };
         let apart = ask.apart.as_ref().map(|apart| join(&by.root, apart));
-        let Resolved { scope, lines } = &mut self.resolved;
+        let Resolved { scope, lines, sets } = &mut self.resolved;
         let scope = scope.take().unwrap_or_else(|| {
-            self.books.resolve(ask, lines);
+            self.books.resolve(ask, lines, sets);
             self.books.ensure_scope(&join(&by.root, &ask.scope))
         });
-        self.books.open_resolved(claim, scope, apart.as_deref(), ask, lines);
+        self.books.open_resolved(claim, scope, apart.as_deref(), ask, lines, sets);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
         self.fresh.push(claim);
@@ -145,6 +151,7 @@ impl Engine {
     fn draining(&mut self, claim: ClaimId, ending: Ending) {
         self.with(claim, |engine, row| engine.books.drain(row));
         self.endings.insert(claim, ending);
+        self.resizing.remove(&claim);
     }
 
     fn close(&mut self, claim: ClaimId, ending: Ending) {
@@ -159,6 +166,7 @@ impl Engine {
         self.books.close(row);
         self.restand_chain(scope);
         self.bodies.remove(&claim);
+        self.resizing.remove(&claim);
         self.endings.remove(&claim);
     }
 
@@ -171,9 +179,14 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::restand_chain`], for the scope of a lease.
+    pub(crate) fn restand_holder(&mut self, row: Row) {
+        self.restand_chain(self.books.tables().claims.scope[row as usize]);
+    }
+
     /// What a claim gives back may help those who wait for such kinds, for room in the ledgers above it,
     /// or to be apart from it.
-    fn wake_after(&mut self, row: Row) {
+    pub(crate) fn wake_after(&mut self, row: Row) {
         if self.queue.is_empty() {
             return;
         }
@@ -206,6 +219,7 @@ impl Engine {
             asked_at: Time(tables.claims.asked_at[c]),
             closed_at: self.books.at(),
             lines: Vec::new(),
+            alternative: self.books.chosen(row),
         };
         self.kept.close(closed, lines);
     }

@@ -1,12 +1,12 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
-    round::Workbench, sticky::Reservation,
+    resize::Resizing, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View, What,
 };
-use bursar_pool::{Books, Digest, Wanted};
+use bursar_pool::{Books, Digest, SetLens, Wanted};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,8 @@ pub(crate) struct Tape<'a> {
 pub(crate) struct Resolved {
     pub(crate) scope: Option<Row>,
     pub(crate) lines: Vec<Wanted>,
+    /// How many lines each set has; empty for an ask without alternatives.
+    pub(crate) sets: SetLens,
 }
 
 /// The one writer of the books.
@@ -50,6 +52,8 @@ pub struct Engine {
     pub(crate) drains: BTreeMap<Row, Time>,
     /// Pools of nodes whose capacity an operator set: it stays though another is found.
     pub(crate) by_hand: BTreeSet<PoolId>,
+    /// Leases whose edge has yet to make other amounts true.
+    pub(crate) resizing: BTreeMap<ClaimId, Resizing>,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -65,6 +69,9 @@ pub struct Engine {
     pub(crate) resolved: Resolved,
     #[serde(skip)]
     pub(crate) impatient: Vec<ClaimId>,
+    /// Extensions that came in this step, by the place of their inputs.
+    #[serde(skip)]
+    pub(crate) extensions: Vec<u32>,
     /// What is kept for a waiting claim, as of the last round.
     #[serde(skip)]
     pub(crate) kept_for: Option<Reservation>,
@@ -121,6 +128,7 @@ impl Engine {
         }
         self.expire(&mut tape);
         self.round(&mut tape, plugins);
+        self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         batch.events = tape.events;
         (batch.first_seq, batch.at) = (self.next_seq, self.books.at());
@@ -179,6 +187,10 @@ impl Engine {
             digest.word(end.0);
         }
         self.by_hand.iter().for_each(|pool| digest.word(u64::from(pool.0)));
+        for (claim, resizing) in &self.resizing {
+            digest.word(claim.0);
+            resizing.digest(&mut digest);
+        }
         digest.finish()
     }
 

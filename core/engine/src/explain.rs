@@ -1,6 +1,7 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
 use crate::Engine;
 use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, Shape, Time};
+use std::ops::Range;
 
 /// Holders named in one explanation at most.
 const HOLDERS_MAX: usize = 16;
@@ -28,9 +29,17 @@ pub struct Why {
 }
 
 impl Engine {
-    /// Why the waiting claim in `row` could not be granted as things stand.
+    /// Why the waiting claim in `row` could not be granted as things stand: of several sets of lines the
+    /// first, with the time at which one of them will be there.
     pub(crate) fn why(&self, row: Row) -> Why {
-        if let Some((quota, by)) = self.books.quota_short(row) {
+        let why = self.why_in(row, self.books.tables().claims.line_rows(row));
+        let others = (1..self.books.sets(row)).map(|set| self.why_in(row, self.books.set_rows(row, set)));
+        let retry_at = others.filter_map(|why| why.retry_at).chain(why.retry_at).min();
+        Why { retry_at, ..why }
+    }
+
+    fn why_in(&self, row: Row, lines: Range<Row>) -> Why {
+        if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let resource = self.books.tables().quotas.resource[quota as usize];
             return Why {
                 reason: self.spent(resource).unwrap_or(Reason::InsufficientQuota),
@@ -41,9 +50,9 @@ impl Engine {
         let mut short: Vec<Short> = Vec::new();
         let (mut reason, mut retry_at) = (None, Some(self.books.at()));
         let tables = self.books.tables();
-        for line in tables.claims.line_rows(row).map(|line| line as usize) {
+        for line in lines.clone().map(|line| line as usize) {
             let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
-            let asked = self.books.asked(row, resource);
+            let asked = self.books.asked_in(lines.clone(), resource);
             let free = match want {
                 NONE => tables.resources.free[resource as usize],
                 pool => tables.pools.free(pool),
@@ -73,7 +82,7 @@ impl Engine {
     }
 
     /// The word for a kind that is spent and not held.
-    fn spent(&self, resource: Row) -> Option<Reason> {
+    pub(crate) fn spent(&self, resource: Row) -> Option<Reason> {
         match self.books.spec(resource).shape {
             Shape::Rate => Some(Reason::RateLimited),
             Shape::Budget => Some(Reason::BudgetExhausted),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod alternatives;
 mod apply;
 mod deadline;
 mod engine;
@@ -21,6 +22,7 @@ mod operate;
 mod promised;
 mod queue;
 mod relax;
+mod resize;
 mod restart;
 mod round;
 mod seat;
@@ -33,4 +35,5 @@ pub use engine::Engine;
 pub use explain::{Short, Why};
 pub use kept::{Closed, ClosedLine};
 pub use relax::{Change, Relaxed, Trial};
+pub use resize::Resizing;
 pub use seat::{Plugins, Seat};

@@ -81,8 +81,7 @@ impl Engine {
 /// What can help a waiting claim: its kinds, and anything at all if it is kept apart from others.
 pub(crate) fn hints(books: &Books, row: Row) -> Vec<u32> {
     let tables = books.tables();
-    let mut hints: Vec<u32> =
-        tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]).collect();
+    let mut hints: Vec<u32> = books.all_rows(row).map(|line| tables.lines.resource[line as usize]).collect();
     hints.sort_unstable();
     hints.dedup();
     if tables.claims.apart[row as usize] != NONE {

@@ -29,10 +29,12 @@ pub(crate) struct Workbench {
 }
 
 impl Workbench {
-    /// Whether those who just came are all of one scope: then nobody's share decides.
+    /// Whether those who just came are all of one scope, and none has a choice: then nobody's share decides.
     fn alike(&self, books: &Books) -> bool {
         let scope = |row: Row| books.tables().claims.scope[row as usize];
-        self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
+        let choosy = |(_, offer): &(Rank, Offer)| books.sets(offer.row) > 1;
+        !self.ranked.iter().any(choosy)
+            && self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
     }
 }
 
@@ -193,6 +195,9 @@ impl Engine {
 
     fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
         debug_assert_eq!(self.books.phase(row), Phase::Pending);
+        if !self.choose(tape, row, pools) {
+            return;
+        }
         let tables = self.books.tables();
         let what = What::Granted {
             claim: ClaimId(tables.claims.id[row as usize]),

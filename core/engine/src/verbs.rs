@@ -52,6 +52,7 @@ impl Engine {
                 Ok(())
             }
             Command::Cancel { claim } => self.cancel(cause, tape, by, *claim),
+            Command::Shrink { claim, fence, to } => self.shrink(cause, tape, by, (*claim, *fence), to),
             Command::Attach { claim, fence, .. } => {
                 self.leased(by, *claim, *fence)?;
                 if self.bodies(*claim).len() >= BODIES_MAX {
@@ -147,7 +148,7 @@ impl Engine {
     }
 
     /// The row of a lease with this token that has not ended.
-    fn leased(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
+    pub(crate) fn leased(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
         let row = self.fenced(by, claim, fence)?;
         match self.books.phase(row) {
             Phase::Draining => {
@@ -184,6 +185,8 @@ impl Engine {
         | Command::EnforceFailed { claim, .. }
         | Command::Exited { claim }
         | Command::Reclaimed { claim, .. }
+        | Command::Resized { claim }
+        | Command::ResizeFailed { claim, .. }
         | Command::ReclaimFailed { claim, .. }) = body
         else {
             return bad("the input means nothing here", "");
@@ -204,6 +207,10 @@ impl Engine {
             }
             Command::EnforceFailed { .. } if !draining => {
                 self.drain(cause, tape, claim, Ending::EnforceFailed)
+            }
+            Command::Resized { .. } if !draining => self.resize_reported(cause, tape, claim, None)?,
+            Command::ResizeFailed { message, .. } if !draining => {
+                self.resize_reported(cause, tape, claim, Some(message))?
             }
             Command::Exited { .. } if !draining => self.drain(cause, tape, claim, Ending::ProcessGone),
             Command::Reclaimed { over_limit, .. } if draining => {

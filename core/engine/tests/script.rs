@@ -98,6 +98,9 @@ fn play(script: &str) -> String {
                 "as" => by = principal(words.next().unwrap()),
                 "swap" => swap(&mut plugins, words.next().unwrap()),
                 "resume" => engine = clone_through_bytes(&engine),
+                "wakes" => {
+                    told += &format!("   wakes at {:?}\n", engine.wake_at().map(|at| at.0 / 1_000_000))
+                }
                 "show" => told += &show(&engine),
                 verb => inputs.push(Input { by: by.clone(), body: command(verb, words, &engine) }),
             }
@@ -214,6 +217,10 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             proof: Proof { evidence: "empty".into() },
             over_limit: rest.contains(&"over"),
         },
+        "extend" => Command::Extend { claim, fence, to: sizes(&rest) },
+        "shrink" => Command::Shrink { claim, fence, to: sizes(&rest) },
+        "resized" => Command::Resized { claim },
+        "unresized" => Command::ResizeFailed { claim, message: message() },
         "stuck" => Command::ReclaimFailed { claim, message: message() },
         "settle" => {
             let used =
@@ -228,6 +235,16 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
         }
         _ => panic!("no verb {verb}"),
     }
+}
+
+/// `cpu=500`, `gpu:gpu0=500`.
+fn sizes(words: &[&str]) -> Vec<Size> {
+    let named = words.iter().filter_map(|word| word.split_once('=')).filter(|(name, _)| *name != "fence");
+    let size = |(kind, amount)| {
+        let LineAsk { resource, pool, amount, .. } = line(kind, amount);
+        Size { resource, pool, amount }
+    };
+    named.map(size).collect()
 }
 
 fn option(mut words: Words<'_>, key: &str) -> Option<u64> {
@@ -268,6 +285,10 @@ fn resource(name: &str, shape: &str, words: Words<'_>) -> Command {
 fn ask(words: Words<'_>) -> Ask {
     let mut ask = Ask { ttl_ns: 60_000_000_000, ..Ask::default() };
     for word in words {
+        if word == "|" {
+            ask.alternatives.push(Vec::new());
+            continue;
+        }
         let (key, value) = word.split_once('=').unwrap();
         let seconds = || value.parse::<u64>().unwrap() * 1_000_000_000;
         match key {
@@ -284,7 +305,7 @@ fn ask(words: Words<'_>) -> Ask {
                 ask.class =
                     [Class::Guaranteed, Class::Burstable, Class::BestEffort][value.parse::<usize>().unwrap()]
             }
-            resource => ask.lines.push(line(resource, value)),
+            resource => ask.alternatives.last_mut().unwrap_or(&mut ask.lines).push(line(resource, value)),
         }
     }
     ask
@@ -377,6 +398,10 @@ fn tell(event: &Event) -> String {
             format!("renewed {claim} until {}s", lease_until.0 / 1_000_000_000)
         }
         What::Draining { claim, ending } => format!("draining {claim} {ending:?}"),
+        What::Resizing { claim, lines } => format!("resizing {claim} to {}", told_sizes(lines)),
+        What::Resized { claim, lines } => format!("resized {claim} to {}", told_sizes(lines)),
+        What::ResizeFailed { claim, message } => format!("not resized {claim} {message}"),
+        What::Chosen { claim, alternative } => format!("chosen {claim} alternative {alternative}"),
         What::Closed { claim, ending } => format!("closed {claim} {ending:?}"),
         What::Quarantined { claim, message } => format!("quarantined {claim} {message}"),
         What::PluginFault { role, fault } => format!("fault {} {fault}", role.name()),
@@ -386,6 +411,11 @@ fn tell(event: &Event) -> String {
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{cause}: {what}")
+}
+
+fn told_sizes(lines: &[LineSize]) -> String {
+    let told: Vec<String> = lines.iter().map(|size| format!("{}:{}", size.line, size.amount)).collect();
+    told.join(" ")
 }
 
 /// The pools as they stand: capacity, reserved, held, quarantined; then live claims and waiting reasons.

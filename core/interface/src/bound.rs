@@ -2,6 +2,8 @@
 
 /// Lines in one claim.
 pub const LINES_MAX: usize = 16;
+/// Sets of lines of which one would do, in one claim; together they have at most [`LINES_MAX`].
+pub const SETS_MAX: usize = 4;
 /// Different label terms in an installation (they are bits of one word).
 pub const LABELS_MAX: usize = 64;
 /// Levels of the scope tree below its root.

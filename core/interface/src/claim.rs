@@ -137,6 +137,20 @@ pub struct Ask {
     pub bar: Vec<String>,
     /// Scope path of which no two claims share a node.
     pub apart: Option<String>,
+    /// Other sets of lines that would do as well, in order of preference after `lines`: the first that fits
+    /// is granted.
+    pub alternatives: Vec<Vec<LineAsk>>,
+}
+
+/// How much a live lease is to hold of one of its lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Name of the kind.
+    pub resource: String,
+    /// Only the line that was taken from the pool of this name.
+    pub pool: Option<String>,
+    /// How much from now on, in base units; not how much more or less.
+    pub amount: Amount,
 }
 
 /// What was really used of one kind.

@@ -1,6 +1,6 @@
 //! What the engine did: the only truth. State is the fold of these, and nothing else.
 use crate::{
-    Change, ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time,
+    Amount, Change, ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time,
     bound::LINES_MAX,
 };
 use arrayvec::ArrayVec;
@@ -128,4 +128,42 @@ pub enum What {
         /// When the lease ends, renewed or not.
         until: Time,
     },
+    /// Of the sets of lines of a claim that is granted next, this one was taken.
+    Chosen {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its number; 0 for the lines that the ask names first.
+        alternative: u32,
+    },
+    /// A lease is to hold other amounts, and an edge must make that true first: what is more is held from
+    /// now on, what is less only when the edge says so.
+    Resizing {
+        /// Which claim.
+        claim: ClaimId,
+        /// The lines that change.
+        lines: Vec<LineSize>,
+    },
+    /// A lease holds other amounts from now on.
+    Resized {
+        /// Which claim.
+        claim: ClaimId,
+        /// The lines that changed.
+        lines: Vec<LineSize>,
+    },
+    /// An edge could not make the new amounts true: the lease holds what it held.
+    ResizeFailed {
+        /// Which claim.
+        claim: ClaimId,
+        /// What stands in the way.
+        message: String,
+    },
+}
+
+/// How much one line of a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineSize {
+    /// Which of its lines, from 0.
+    pub line: u32,
+    /// How much, in base units.
+    pub amount: Amount,
 }

@@ -36,8 +36,8 @@ mod strategy;
 mod table;
 mod tables;
 
-pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Used};
-pub use event::{Event, Places, What};
+pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Size, Used};
+pub use event::{Event, LineSize, Places, What};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
 pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};

@@ -12,6 +12,7 @@ mod machine;
 mod operator;
 mod random;
 pub mod rlscheduler;
+mod sizes;
 mod spent;
 mod supply;
 pub mod trace;

@@ -3,7 +3,8 @@
 //! The rate is the generic cell rate algorithm in its textbook form (a theoretical arrival time, ITU-T
 //! I.371), where the books keep a bucket; the budget is a sum per period.
 use bursar_interface::{
-    Amount, Batch, ClaimId, Command, Event, PoolSpec, Refill, ResourceSpec, Shape, Time, What,
+    Amount, Batch, ClaimId, Command, Event, LineAsk, PoolSpec, Refill, ResourceSpec, Shape, Time, What,
+    bound::SETS_MAX,
 };
 use std::collections::BTreeMap;
 
@@ -38,6 +39,10 @@ struct Spender {
     asked: [Amount; 2],
     used: [Option<Amount>; 2],
     granted: bool,
+    /// What each set of lines asks for.
+    sets: [[Amount; 2]; SETS_MAX],
+    /// Before a change that an edge has not made true, and what it is to come to.
+    resizing: Option<[[Amount; 2]; 2]>,
 }
 
 /// What should be spent, by the events alone.
@@ -68,10 +73,41 @@ impl Opinion {
         let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize)).map(|input| &input.body);
         match (&event.what, input) {
             (What::Queued { claim, .. }, Some(Command::Ask(ask))) => {
-                let asked = [RATE, BUDGET].map(|kind| {
-                    ask.lines.iter().filter(|line| line.resource == kind).map(|line| line.amount).sum()
-                });
-                self.spenders.insert(*claim, Spender { asked, ..Spender::default() });
+                let of = |set: &Vec<LineAsk>| {
+                    let sum =
+                        |kind| set.iter().filter(|line| line.resource == kind).map(|line| line.amount).sum();
+                    [RATE, BUDGET].map(sum)
+                };
+                let mut sets = [[0; 2]; SETS_MAX];
+                let all = std::iter::once(&ask.lines).chain(&ask.alternatives);
+                sets.iter_mut().zip(all).for_each(|(cell, set)| *cell = of(set));
+                self.spenders.insert(*claim, Spender { asked: sets[0], sets, ..Spender::default() });
+            }
+            (What::Chosen { claim, alternative }, _) => {
+                if let Some(spender) = self.spenders.get_mut(claim) {
+                    spender.asked = spender.sets[*alternative as usize];
+                }
+            }
+            (What::Resizing { claim, .. }, Some(command)) => {
+                let Some((before, to)) = self.sized(*claim, command) else { return Ok(()) };
+                if let Some(spender) = self.spenders.get_mut(claim) {
+                    spender.resizing = Some([before, to]);
+                }
+                // Only what is more counts at once.
+                return self.resized(batch.at.0, *claim, [0, 1].map(|kind| before[kind].max(to[kind])));
+            }
+            (What::Resized { claim, .. }, Some(command)) => {
+                let pending = self.spenders.get_mut(claim).and_then(|spender| spender.resizing.take());
+                let known = self.sized(*claim, command).map(|(_, to)| to);
+                if let Some(to) = known.or(pending.map(|[_, to]| to)) {
+                    return self.resized(batch.at.0, *claim, to);
+                }
+            }
+            (What::ResizeFailed { claim, .. }, _) => {
+                let pending = self.spenders.get_mut(claim).and_then(|spender| spender.resizing.take());
+                if let Some([before, _]) = pending {
+                    return self.resized(batch.at.0, *claim, before);
+                }
             }
             (What::Granted { claim, .. }, _) => return self.granted(batch.at.0, *claim),
             (What::Settled(claim), Some(Command::Settle { used, .. })) => {
@@ -108,6 +144,37 @@ impl Opinion {
                 self.spent,
                 self.held - money
             ));
+        }
+        Ok(())
+    }
+
+    /// What a claim holds of the two, and is to hold by what its holder says.
+    fn sized(&self, claim: ClaimId, command: &Command) -> Option<([Amount; 2], [Amount; 2])> {
+        let (Command::Extend { to, .. } | Command::Shrink { to, .. }) = command else { return None };
+        let before = self.spenders.get(&claim)?.asked;
+        let named = |kind: &str| to.iter().find(|size| size.resource == kind).map(|size| size.amount);
+        Some((before, [named(RATE).unwrap_or(before[0]), named(BUDGET).unwrap_or(before[1])]))
+    }
+
+    /// A lease holds so much of the two from now on.
+    fn resized(&mut self, now: u64, claim: ClaimId, to: [Amount; 2]) -> Result<(), String> {
+        let Some(spender) = self.spenders.get_mut(&claim) else { return Ok(()) };
+        let (before, used) = (std::mem::replace(&mut spender.asked, to), spender.used);
+        let (cell, now) = (u128::from(PERIODS[0]), u128::from(now) * u128::from(CAPACITY));
+        if used[0].is_none() && to[0] > before[0] {
+            self.arrival = self.arrival.max(now) + u128::from(to[0] - before[0]) * cell;
+            if self.arrival - now > u128::from(BURST) * cell {
+                return Err(format!("claim {claim} grew by more of a rate than was back"));
+            }
+        } else if used[0].is_none() && to[0] < before[0] {
+            let without = self.arrival.max(now).saturating_sub(u128::from(before[0]) * cell).max(now);
+            self.arrival = without + u128::from(to[0]) * cell;
+        }
+        if used[1].is_none() {
+            self.held = self.held + to[1] - before[1];
+            if to[1] > before[1] && self.held + self.spent > CAPACITY {
+                return Err(format!("claim {claim} grew to {} of a budget that has less", to[1]));
+            }
         }
         Ok(())
     }

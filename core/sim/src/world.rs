@@ -4,7 +4,7 @@
 use crate::{
     Random,
     law::Witness,
-    operator, spent,
+    operator, sizes, spent,
     supply::{kinds, node, told},
 };
 use bursar_engine::{Engine, Plugins, Seat};
@@ -182,6 +182,10 @@ impl World {
         };
         // Every tenth token is an old or a made-up one.
         let fence = if self.random.chance(1, 10) { Fence(self.random.below(fence.0 + 2)) } else { fence };
+        if self.random.chance(1, 8) {
+            let body = sizes::resize(&mut self.random, &self.engine, claim, fence);
+            return Input { by: self.somebody(), body };
+        }
         let body = match self.random.below(24) {
             0..9 => Command::Ask(self.ask()),
             9 => Command::Renew { claim, fence, ttl_ns: self.random.below(20 * SECOND) },
@@ -252,11 +256,15 @@ impl World {
             need: Vec::new(),
             bar: Vec::new(),
             apart: self.random.chance(1, 10).then(|| "apart".into()),
+            alternatives: sizes::alternatives(&mut self.random),
         }
     }
 
     /// What an edge reports, in time or not.
     fn edge(&mut self, claim: ClaimId, phase: Phase) -> Command {
+        if let Some(report) = sizes::report(&mut self.random, &self.engine, claim) {
+            return report;
+        }
         let message = "the world is bad".to_owned();
         match (phase, self.random.below(8)) {
             (Phase::Draining, 0..5) => reclaimed(claim),

@@ -53,6 +53,12 @@ pub trait House: Send + Sync + 'static {
     /// Resolves when every process attached so far lives inside the lease, or the lease has ended.
     fn enforced(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;
 
+    /// Resolves when no change of what a claim holds is under way.
+    ///
+    /// # Errors
+    /// `InUse` when the last change could not be made true; `LeaseExpired` when the lease ended meanwhile.
+    fn resized(&self, claim: ClaimId) -> impl Future<Output = Result<(), Refusal>> + Send;
+
     /// Resolves when a claim is gone and what it held is free, or it is not known.
     fn closed(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;
 

@@ -20,6 +20,7 @@ pub mod limits;
 mod pulse;
 mod query;
 mod reads;
+mod resize;
 mod routes;
 mod seats;
 mod settings;

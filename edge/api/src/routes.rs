@@ -1,5 +1,5 @@
 //! Which path leads where.
-use crate::{House, batch, claims, denial::Denial, events, hall::Hall, reads, settings, verbs};
+use crate::{House, batch, claims, denial::Denial, events, hall::Hall, reads, resize, settings, verbs};
 use axum::{
     Router,
     extract::Request,
@@ -20,6 +20,8 @@ pub(crate) fn router<H: House>(hall: Arc<Hall<H>>) -> Router {
         .route("/v1/claims/{id}/release", post(verbs::release::<H>))
         .route("/v1/claims/{id}/cancel", post(verbs::cancel::<H>))
         .route("/v1/claims/{id}/attach", post(verbs::attach::<H>))
+        .route("/v1/claims/{id}/extend", post(resize::extend::<H>))
+        .route("/v1/claims/{id}/shrink", post(resize::shrink::<H>))
         .route("/v1/batch", post(batch::batch::<H>))
         .route("/v1/pools", get(reads::pools::<H>))
         .route("/v1/nodes", get(reads::nodes::<H>))

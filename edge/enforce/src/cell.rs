@@ -42,13 +42,13 @@ pub struct Usage {
 #[derive(Clone, Debug)]
 pub struct Cell {
     claim: ClaimId,
-    grouped: bool,
-    v1: Vec<(&'static str, Group)>,
-    v2: Option<Group>,
-    v2_controllers: Vec<String>,
+    pub(crate) grouped: bool,
+    pub(crate) v1: Vec<(&'static str, Group)>,
+    pub(crate) v2: Option<Group>,
+    pub(crate) v2_controllers: Vec<String>,
     /// Attached processes; only needed where there are no groups.
     roots: Vec<Process>,
-    limits: Limits,
+    pub(crate) limits: Limits,
     /// The most memory seen at a look, where there are no groups.
     sampled_peak: Option<u64>,
     /// Killed for passing a limit at a look.
@@ -106,6 +106,11 @@ impl Cell {
             group.write("pids.max", pids)?;
         }
         Ok(())
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Whether its groups are there.
@@ -224,12 +229,7 @@ impl Cell {
             return false;
         }
         let members = self.members();
-        let page = rustix::param::page_size() as u64;
-        let resident = |pid: &u32| {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-            text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * page)
-        };
-        let memory: u64 = members.iter().filter_map(resident).sum();
+        let memory = resident(&members);
         self.sampled_peak = Some(self.sampled_peak.unwrap_or(0).max(memory));
         let over = self.limits.memory_bytes.is_some_and(|limit| memory > limit)
             || self.limits.pids.is_some_and(|limit| members.len() as u64 > limit);
@@ -238,6 +238,11 @@ impl Cell {
             self.kill();
         }
         over
+    }
+
+    /// Memory of its processes at present, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        resident(&self.members())
     }
 
     /// Every move into a group holds up all forks of the machine for a moment, so a process joins only
@@ -258,6 +263,15 @@ impl Cell {
     fn groups(&self) -> impl Iterator<Item = &Group> {
         self.v1.iter().map(|(_, group)| group).chain(&self.v2)
     }
+}
+
+fn resident(members: &[u32]) -> u64 {
+    let page = rustix::param::page_size() as u64;
+    let one = |pid: &u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+        text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * page)
+    };
+    members.iter().filter_map(one).sum()
 }
 
 /// Memory and swap together are limited too where the kernel counts them; the one must never be above

@@ -30,6 +30,9 @@ pub struct AskBody {
     pub expect: Option<String>,
     /// What for: all of it or nothing.
     pub lines: Vec<LineBody>,
+    /// Other sets of lines that would do as well, in order of preference: the first that fits is granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
     /// Label terms that the node must all have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub need: Vec<String>,
@@ -46,6 +49,14 @@ pub struct AskBody {
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
+}
+
+/// A set of lines that would do as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alternative {
+    /// All of it or nothing.
+    pub lines: Vec<LineBody>,
 }
 
 /// One line of an ask.
@@ -73,7 +84,7 @@ fn one() -> String {
 }
 
 /// Digits, quoted or not.
-fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(crate) fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_any(Digits)
 }
 
@@ -107,7 +118,10 @@ impl TryFrom<AskBody> for Ask {
     type Error = Refusal;
 
     fn try_from(body: AskBody) -> Result<Ask, Refusal> {
-        let lines = body.lines.into_iter().map(LineAsk::try_from).collect::<Result<_, _>>()?;
+        let read = |lines: Vec<LineBody>| lines.into_iter().map(LineAsk::try_from).collect::<Result<_, _>>();
+        let lines = read(body.lines)?;
+        let alternatives = body.alternatives.into_iter().map(|other| read(other.lines));
+        let alternatives = alternatives.collect::<Result<_, _>>()?;
         Ok(Ask {
             key: body.key,
             scope: body.scope,
@@ -120,6 +134,7 @@ impl TryFrom<AskBody> for Ask {
             need: body.need,
             bar: body.bar,
             apart: body.apart,
+            alternatives,
         })
     }
 }
@@ -266,6 +281,11 @@ mod tests {
         let read = read.expect("a sound ask");
         assert_eq!(read.wait_ns, 2_000_000_000);
         assert_eq!(read.lines.iter().map(|line| line.amount).collect::<Vec<_>>(), [1024, 500, 1]);
+        assert!(read.alternatives.is_empty());
+        let read = ask(
+            r#"{"lines":[{"resource":"gpu"}],"alternatives":[{"lines":[{"resource":"cpu","amount":"9"}]}]}"#,
+        );
+        assert_eq!(read.expect("a sound ask").alternatives[0][0].amount, 9);
     }
 
     #[test]
@@ -277,6 +297,7 @@ mod tests {
             (r#"{"lines":[{"resource":"cpu","amount":1.5}]}"#, "1.5"),
             (r#"{"lines":[{"resource":"cpu","amount":"1G"}]}"#, "base units"),
             (r#"{"lines":[{"resource":"cpu","amount":true}]}"#, "digits"),
+            (r#"{"lines":[],"alternatives":[{"line":[]}]}"#, "line"),
             (r#"{"lines":[],"wait":"soon"}"#, "wait"),
             (r#"{"lines":[],"ttl":"9000 days"}"#, "30 days"),
             (r#"{"lines":[],"class":"royal"}"#, "royal"),

@@ -14,16 +14,20 @@ mod batch;
 mod client;
 mod quantity;
 mod refusal;
+mod resize;
 mod rows;
 mod setting;
 mod socket;
 mod text;
 
-pub use ask::{AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody};
+pub use ask::{
+    Alternative, AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody,
+};
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
+pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
     Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain, Finding, Holder,
     Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes,

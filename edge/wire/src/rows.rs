@@ -42,6 +42,10 @@ pub struct Claim {
     pub node: Option<String>,
     /// Attached processes.
     pub pids: Vec<u32>,
+    /// Which set of lines it was granted by, 0 for the one that was asked for first; null where it had no
+    /// choice, and while it waits.
+    #[serde(default)]
+    pub alternative: Option<u32>,
 }
 
 /// One line of a claim.

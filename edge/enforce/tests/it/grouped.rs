@@ -168,3 +168,34 @@ fn what_this_host_can_do_is_told() {
     assert_eq!(hierarchy.grouped(), hierarchy.kind() != "none");
     hierarchy.remove();
 }
+
+#[test]
+fn a_smaller_limit_takes_nothing_that_is_in_use() {
+    let hierarchy = hierarchy("resize");
+    need!(hierarchy, Memory);
+    need!(hierarchy, Pids);
+    let limits = |mib: u64, pids| Limits { memory_bytes: Some(mib << 20), pids: Some(pids), cpu_milli: None };
+    let mut cell = hierarchy.cell(ClaimId(1));
+    cell.build(limits(256, 20)).expect("a cell");
+    let ready = Ready::new("resize");
+    let fill = "x=$(head -c 48000000 /dev/zero | tr '\\0' x); sleep 60 & sleep 60 & ";
+    let mut filled = shell(&format!("{fill}{}; wait", ready.say()));
+    cell.join(&identity(&filled)).expect("joined");
+    go(&mut filled);
+    eventually("it is full", || ready.said() == 1);
+    for (to, what) in
+        [(limits(8, 20), "memory"), (limits(256, 2), "processes"), (limits(200, 1), "processes")]
+    {
+        let error = cell.resize(to).expect_err("it is in use");
+        assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy, "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+        assert_eq!(cell.limits(), limits(256, 20), "what was before is in force");
+    }
+    cell.resize(limits(300, 30)).expect("more");
+    cell.resize(limits(200, 10)).expect("less, and enough");
+    assert_eq!(cell.limits(), limits(200, 10));
+    assert!(filled.try_wait().expect("a look").is_none() && cell.usage().oom_kills == Some(0));
+    take_back(cell, Duration::ZERO);
+    filled.wait().expect("ended");
+    hierarchy.remove();
+}
