@@ -1,5 +1,5 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
-use crate::{Engine, apply::join, engine::Tape};
+use crate::{Engine, apply::join, engine::Tape, nest::scope_of};
 use bursar_interface::{
     Amount, Ask, ClaimId, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId, What,
     bound::{
@@ -29,7 +29,9 @@ impl Engine {
         }
         self.check_form(ask)?;
         self.check_room()?;
-        let path = join(&by.root, &ask.scope);
+        let parent = self.check_parent(by, ask)?;
+        let path = scope_of(&self.books, by, ask, parent);
+        self.check_fan(by, parent, &path)?;
         let known = self.books.scope(&path);
         if known.is_none() {
             check_path(&path)?;
@@ -39,8 +41,13 @@ impl Engine {
         }
         let mut lines = std::mem::take(&mut self.resolved.lines);
         let checked = self.check_lines(ask, &mut lines).and_then(|()| {
-            self.check_fit(ask, &lines)?;
-            self.check_limits(&path, &lines)
+            let lines = &mut lines;
+            let inner = parent.map(|parent| (parent, self.books.split_inner(parent, lines)));
+            match inner {
+                Some((parent, inner)) => self.check_fit_within(parent, ask, lines, &inner)?,
+                None => self.check_fit(ask, lines)?,
+            }
+            self.check_limits(&path, lines)
         });
         let springs = lines.iter().any(|line| line.springs);
         self.resolved.lines = lines;
@@ -52,7 +59,7 @@ impl Engine {
         let id = |row: Row| ScopeId(self.books.tables().scopes.id[row as usize]);
         let scope = known.map_or(self.books.next_scope(), id);
         // A pool that sprang has a row only now.
-        self.resolved.scope = known.filter(|_| !springs);
+        self.resolved.scope = known.filter(|_| !springs && parent.is_none());
         self.emit(tape, Some(cause), What::Queued { claim, scope });
         Ok(())
     }
@@ -164,7 +171,7 @@ impl Engine {
     }
 
     /// Refuses at once what could never be granted, even by an idle fleet.
-    fn check_fit(&mut self, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
+    pub(crate) fn check_fit(&mut self, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
         let need = match self.books.labels(&ask.need) {
             Ok(need) => need,
             Err(unknown) => {
@@ -299,6 +306,6 @@ pub(crate) fn bad<T>(message: &str, hint: &str) -> Result<T, Refusal> {
     Err(Refusal::new(Reason::BadRequest, message).hint(hint))
 }
 
-fn never<T>(message: &str, hint: &str) -> Result<T, Refusal> {
+pub(crate) fn never<T>(message: &str, hint: &str) -> Result<T, Refusal> {
     Err(Refusal::new(Reason::NeverFits, message).hint(hint))
 }

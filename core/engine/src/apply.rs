@@ -1,5 +1,5 @@
 //! The fold: how each event moves the state. Total, and it asks nobody.
-use crate::{Closed, ClosedLine, Engine, engine::Resolved, queue::ANYTHING};
+use crate::{Closed, ClosedLine, Engine, engine::Resolved, nest::{scope_of, slice_hint}, queue::ANYTHING};
 use bursar_interface::{
     Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Time, What,
 };
@@ -24,6 +24,10 @@ impl Engine {
             What::Draining { claim, ending } => self.draining(*claim, *ending),
             What::Quarantined { claim, .. } => self.with(*claim, |engine, row| engine.books.quarantine(row)),
             What::Closed { claim, ending } => self.close(*claim, *ending),
+            What::Returned { claim, ending } => {
+                self.books.give_returned(*claim);
+                self.endings.insert(*claim, *ending);
+            }
             What::PoolSprang { resource, name, .. } => {
                 self.books.spring_pool(resource, name);
             }
@@ -35,6 +39,7 @@ impl Engine {
             | What::QuotaSet
             | What::Attached(_)
             | What::Settled(_)
+            | What::FanOutSet
             | What::Swapped => self.as_told(input),
         }
     }
@@ -74,6 +79,7 @@ impl Engine {
                 used.iter().for_each(|used| engine.books.settle(row, used));
                 engine.wake_after(row);
             }),
+            Command::SetFanOut(spec) => self.set_fan(spec),
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
             }
@@ -103,12 +109,18 @@ impl Engine {
     fn queued(&mut self, claim: ClaimId, input: Option<&Input>) {
         let Some(Input { by, body: Command::Ask(ask) }) = input else { return };
         let apart = ask.apart.as_ref().map(|apart| join(&by.root, apart));
+        let parent = ask.parent(by).and_then(|parent| Some((parent, self.books.claim(parent)?)));
         let Resolved { scope, lines } = &mut self.resolved;
         let scope = scope.take().unwrap_or_else(|| {
             self.books.resolve(ask, lines);
-            self.books.ensure_scope(&join(&by.root, &ask.scope))
+            self.books.ensure_scope(&scope_of(&self.books, by, ask, parent.map(|(_, row)| row)))
         });
+        let inner = parent.map(|(parent, row)| (parent, self.books.split_inner(row, lines)));
         self.books.open_resolved(claim, scope, apart.as_deref(), ask, lines);
+        if let Some((parent, inner)) = inner {
+            self.books.enter_nest(claim, parent, inner);
+        }
+        self.fan_in(claim, by, scope);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
         self.fresh.push(claim);
@@ -153,6 +165,7 @@ impl Engine {
         } else {
             self.wake_after(row);
         }
+        self.fan_out(claim, scope);
         self.books.close(row);
         self.restand_chain(scope);
         self.bodies.remove(&claim);
@@ -182,6 +195,13 @@ impl Engine {
             ledgers.for_each(|quota| self.queue.wake_ledger(quota));
         }
         self.queue.wake(ANYTHING);
+        let Some(parent) = self.books.parent_row(row) else { return };
+        self.queue.wake(slice_hint(parent));
+        for line in self.books.inner(row) {
+            self.queue.wake(line.resource);
+            let ledgers = self.books.quotas_of(tables.claims.scope[row as usize], line.resource);
+            ledgers.for_each(|quota| self.queue.wake_ledger(quota));
+        }
     }
 
     fn remember(&mut self, row: Row, ending: Ending) {
@@ -191,8 +211,16 @@ impl Engine {
             amount: tables.lines.amount[l],
             used: Some(tables.lines.used[l]).filter(|&used| used != u64::MAX),
         });
+        let inner = self.books.inner(row).iter().map(|line| ClosedLine {
+            resource: line.resource,
+            amount: line.amount,
+            used: Some(line.used).filter(|&used| used != u64::MAX),
+        });
+        let lines = lines.chain(inner);
+        let claim = ClaimId(tables.claims.id[c]);
         let closed = Closed {
-            claim: ClaimId(tables.claims.id[c]),
+            within: self.books.parent(claim),
+            claim,
             fence: Fence(tables.claims.fence[c]),
             scope: self.books.scope_path(tables.claims.scope[c]).clone(),
             class: tables.claims.class[c],

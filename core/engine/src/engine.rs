@@ -1,6 +1,6 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
-    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
+    Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
     round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
@@ -46,6 +46,8 @@ pub struct Engine {
     pub(crate) endings: BTreeMap<ClaimId, Ending>,
     /// Who decides, as last told.
     pub(crate) deciders: BTreeMap<Role, Decider>,
+    /// How far demands may fan out, and how far they have.
+    pub(crate) fan: Fan,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -166,6 +168,7 @@ impl Engine {
         self.kept.digest(&mut digest);
         [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
         digest.text(&self.boot);
+        self.fan.digest(&mut digest);
         for (claim, bodies) in &self.bodies {
             digest.word(claim.0);
             bodies.iter().for_each(|body| digest.word(u64::from(body.pid)));
@@ -294,10 +297,13 @@ impl Engine {
 
     /// Ends a claim: at once where nothing has to be taken back, else by way of draining.
     pub(crate) fn end(&mut self, tape: &mut Tape<'_>, cause: Option<u32>, claim: ClaimId, ending: Ending) {
+        self.end_within(tape, cause, claim);
         let Some(row) = self.books.claim(claim) else { return };
         let bodied = self.books.tables().claims.bodied[row as usize] != 0;
-        let what = if bodied { What::Draining { claim, ending } } else { What::Closed { claim, ending } };
-        self.emit(tape, cause, what);
+        match bodied || self.books.child_count(claim) > 0 {
+            true => self.emit(tape, cause, What::Draining { claim, ending }),
+            false => self.close_out(tape, cause, claim, ending),
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use crate::Engine;
 use bursar_interface::{Amount, ClaimId, NONE, NodeState, Phase, Reason, Row, Shape, Time};
 
 /// Holders named in one explanation at most.
-const HOLDERS_MAX: usize = 16;
+pub(crate) const HOLDERS_MAX: usize = 16;
 
 /// One kind that a claim is short of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub struct Why {
 impl Engine {
     /// Why the waiting claim in `row` could not be granted as things stand.
     pub(crate) fn why(&self, row: Row) -> Why {
+        if let Some((resource, by)) = self.books.slice_short(row) {
+            let reason = self.spent(resource).unwrap_or(Reason::InsufficientCapacity);
+            return Why { reason, short: vec![Short { resource, by, holders: Vec::new() }], retry_at: None };
+        }
         if let Some((quota, by)) = self.books.quota_short(row) {
             let resource = self.books.tables().quotas.resource[quota as usize];
             return Why {
@@ -92,8 +96,12 @@ impl Engine {
             // Enough is there, and kept for somebody who came before.
             why.reason = told;
         }
+        let within = self.books.slice_short(row).is_some();
         for short in &mut why.short {
-            short.holders = self.holders(row, short.resource);
+            short.holders = match within {
+                true => self.siblings(row, short.resource),
+                false => self.holders(row, short.resource),
+            };
         }
         Some(why)
     }

@@ -48,6 +48,8 @@ pub struct Closed {
     pub closed_at: Time,
     /// What for.
     pub lines: Vec<ClosedLine>,
+    /// The claim that it drew from.
+    pub within: Option<ClaimId>,
 }
 
 /// Closed claims in the order in which they went, and the keys of all claims.

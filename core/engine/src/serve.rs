@@ -36,7 +36,7 @@ impl Engine {
     }
 
     fn stand_in_line(&mut self, place: Place, row: Row) {
-        let shape = Shape::of(self.books.tables(), row);
+        let shape = self.shape_within(row, Shape::of(self.books.tables(), row));
         let scope = self.books.tables().claims.scope[row as usize];
         let (books, queue) = (&self.books, &mut self.queue);
         let chain = books.chain(scope).map(|at| (at, stand(books, at)));
@@ -228,6 +228,10 @@ impl Engine {
     /// What a claim lacks that can be told without trying, and when that will have come back by itself.
     fn lack(&self, row: Row) -> (Lack, Option<Time>) {
         let tables = self.books.tables();
+        if self.books.slice_short(row).is_some() {
+            // Only what comes back to its parent helps.
+            return (Lack::Together, None);
+        }
         if let Some((quota, by)) = self.books.quota_short(row) {
             let asked = self.books.asked(row, tables.quotas.resource[quota as usize]);
             return (Lack::ledger(quota, asked), self.books.quota_ready(quota, by));

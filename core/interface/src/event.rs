@@ -118,4 +118,13 @@ pub enum What {
     },
     /// Another plugin decides from here on, as told.
     Swapped,
+    /// How far demands may fan out, as told.
+    FanOutSet,
+    /// What a claim held was proved back; it closes once those that draw from it have.
+    Returned {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why it ended.
+        ending: Ending,
+    },
 }

@@ -1,6 +1,6 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, Fence, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +206,8 @@ pub enum Command {
     },
     /// Time went on.
     Tick,
+    /// How far demands may fan out from here on.
+    SetFanOut(FanOutSpec),
 }
 
 /// One input and who sent it.
