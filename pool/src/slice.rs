@@ -218,15 +218,12 @@ impl Books {
         }
     }
 
-    /// What a line of a pool counts as has changed by what those within its claim spent. A budget that was
-    /// not settled holds its estimate: only what is above that is spent now.
+    /// What a line of a pool counts as has changed by what those within its claim spent.
     fn recount(&mut self, claim: Row, slice: Slice, was: Amount, is: Amount) {
         let scope = self.tables.claims.scope[claim as usize];
-        let held = match (self.shape(slice.resource), slice.used) {
-            (Shape::Budget, Amount::MAX) => slice.amount,
-            _ => 0,
-        };
-        self.spend(slice.pool, scope, slice.resource, was - held, is - held);
+        // Only the difference: the rest may be of a period that is over.
+        let common = was.min(is);
+        self.spend(slice.pool, scope, slice.resource, was - common, is - common);
     }
 
     /// Whether children are within their parents' lines, and every kept count is what it counts.

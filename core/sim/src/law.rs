@@ -1,5 +1,6 @@
 //! The laws: what must be true after every step, whatever the world does.
 use crate::{
+    family::Family,
     spent::{self, Opinion},
     world::Report,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Witness {
     charged: BTreeMap<u32, u64>,
     /// A second opinion on what is spent.
     opinion: Opinion,
+    /// Who draws from whom.
+    family: Family,
 }
 
 impl Witness {
@@ -35,6 +38,7 @@ impl Witness {
         for event in &batch.events {
             self.hear_one(batch, event)?;
             self.opinion.hear(batch, event)?;
+            self.family.hear(batch, event)?;
         }
         Ok(())
     }
@@ -119,6 +123,8 @@ impl Witness {
         self.nothing_is_promised_twice(engine)?;
         self.nothing_is_spent_twice(engine)?;
         self.nobody_outstays(engine)?;
+        self.family.look(engine)?;
+        self.report.nested = self.report.nested.max(self.family.len() as u64);
         self.bounds_hold(engine)
     }
 

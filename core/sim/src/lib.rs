@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod fgd;
 pub mod history;
+mod family;
 mod law;
 mod machine;
 mod random;
