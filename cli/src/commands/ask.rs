@@ -74,6 +74,8 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         apart: None,
         key: None,
         detach: false,
+        within: ask.within.clone(),
+        within_fence: ask.within_fence,
     })
 }
 

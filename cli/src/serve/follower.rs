@@ -274,6 +274,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Draining { claim, .. }
         | What::Quarantined { claim, .. }
         | What::Closed { claim, .. }
+        | What::Returned { claim, .. }
         | What::Repeated(claim)
         | What::Attached(claim)
         | What::Enforced(claim)

@@ -104,7 +104,7 @@ impl Held {
 /// What a claim's lines limit its cell to.
 pub fn limits(books: &Books, row: Row) -> Limits {
     let amount =
-        |name: &str| books.resource(name).map(|kind| books.asked(row, kind)).filter(|amount| *amount > 0);
+        |name: &str| books.resource(name).map(|kind| books.asked_in_all(row, kind)).filter(|amount| *amount > 0);
     Limits { cpu_milli: amount("cpu"), memory_bytes: amount("memory"), pids: amount("pids") }
 }
 
@@ -132,7 +132,7 @@ pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
     let mean_milli =
         usage.cpu_ns.zip(lived).map(|(cpu, lived)| (u128::from(cpu) * 1000 / u128::from(lived)) as u64);
     let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
-    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked(row, kind) > 0);
+    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked_in_all(row, kind) > 0);
     let known = measured.into_iter().filter(|(name, _)| asked(name));
     known
         .filter_map(|(name, amount)| Some(Used { resource: name.into(), pool: None, amount: amount? }))

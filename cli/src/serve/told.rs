@@ -82,5 +82,7 @@ fn told(what: &What) -> (&'static str, Value) {
             ("plugin_fault", fault)
         }
         What::Swapped => ("swapped", nothing),
+        What::FanOutSet => ("fan_out_set", nothing),
+        What::Returned { ending, .. } => ("returned", json!({ "ending": ending_name(*ending) })),
     }
 }

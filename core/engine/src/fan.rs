@@ -245,6 +245,11 @@ impl Engine {
         Ok(())
     }
 
+    /// The scopes that have bounds of their own on fanning out.
+    pub fn fan_scopes(&self) -> impl Iterator<Item = &str> {
+        self.fan.scopes.keys().map(String::as_str)
+    }
+
     /// Bounds as they were told.
     pub(crate) fn set_fan(&mut self, spec: &FanOutSpec) {
         let Some(path) = &spec.scope else {

@@ -128,7 +128,7 @@ fn cells_are_found_again_and_know_their_members() {
     cell.join(&identity(&child)).expect("joined");
     // As a daemon does that was started again.
     let again = crate::hierarchy("found");
-    assert_eq!(again.cells(), [ClaimId(77)]);
+    assert_eq!(again.cells(), [[ClaimId(77)]]);
     assert_eq!(again.holder(child.id()).expect("read"), Some(ClaimId(77)));
     assert_eq!(again.holder(std::process::id()).expect("read"), None);
     // Nobody knows where a process is that cannot be looked at.
