@@ -6,7 +6,7 @@ use bursar_interface::{Amount, ClaimId, NONE, Row};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A line that is drawn from a parent's line.
+/// A line that is drawn from a line of a claim around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inner {
     /// Row of the kind.
@@ -21,7 +21,9 @@ pub struct Inner {
     pub amount: Amount,
     /// What was really used, as settled; `u64::MAX` for unknown.
     pub used: Amount,
-    /// Which of the parent's lines, counted through those from pools and then the inner ones; [`NONE`]
+    /// The claim that it is drawn from: the nearest around this one that has some of it.
+    pub of: ClaimId,
+    /// Which of that claim's lines, counted through those from pools and then the inner ones; [`NONE`]
     /// while it waits.
     pub from: u32,
     /// What claims within this one draw from it, and spent of it.
@@ -53,6 +55,7 @@ impl Nested {
         words.into_iter().chain(self.drawn.iter().copied()).for_each(|word| digest.word(word));
         for line in &self.inner {
             let rows = [line.resource, line.want, line.pool, line.from].map(u64::from);
+            digest.word(line.of.0);
             rows.into_iter().for_each(|word| digest.word(word));
             [line.models, line.amount, line.used, line.drawn].into_iter().for_each(|word| digest.word(word));
         }
@@ -81,6 +84,16 @@ impl Books {
     /// Live claims that draw from one, waiting ones included, oldest first.
     pub fn children(&self, claim: ClaimId) -> impl DoubleEndedIterator<Item = ClaimId> + '_ {
         self.nested(claim).into_iter().flat_map(|nested| nested.children.iter().copied())
+    }
+
+    /// Live claims below one, on all levels.
+    pub fn descendants(&self, claim: ClaimId) -> impl Iterator<Item = ClaimId> + '_ {
+        let mut ahead: Vec<ClaimId> = self.children(claim).rev().collect();
+        std::iter::from_fn(move || {
+            let next = ahead.pop()?;
+            ahead.extend(self.children(next).rev());
+            Some(next)
+        })
     }
 
     /// How many live claims draw from one.
@@ -120,21 +133,24 @@ impl Books {
         Some(node).filter(|&node| node != NONE)
     }
 
-    /// Takes the lines that `parent` has the kind of out of `lines`. A kind that springs from names, or
+    /// Takes the lines of which `parent`, or a claim around it, has some out of `lines`: whoever does not ask
+    /// for a kind shares what is around it, so those within draw from there. A kind that springs from names, or
     /// that a driver holds for one user, is the parent's only by the name of what the parent holds.
     pub fn split_inner(&self, parent: Row, lines: &mut Vec<Wanted>) -> Vec<Inner> {
         let mut inner = Vec::new();
+        let parent = ClaimId(self.tables.claims.id[parent as usize]);
         lines.retain(|line| {
             let spec = self.spec(line.resource);
             let any = line.want == NONE && !line.springs && !spec.driven && spec.springs == 0;
-            let mut slices = (0..self.slices(parent)).filter_map(|from| self.slice(parent, from));
-            let held = slices.any(|slice| slice.resource == line.resource && (any || slice.pool == line.want));
-            if held {
-                let Wanted { resource, amount, want, models, .. } = *line;
-                let (pool, from) = (NONE, NONE);
-                inner.push(Inner { resource, want, pool, models, amount, used: Amount::MAX, from, drawn: 0 });
-            }
-            !held
+            let has = |claim: &ClaimId| {
+                self.slices_of(*claim)
+                    .any(|(_, slice)| slice.resource == line.resource && (any || slice.pool == line.want))
+            };
+            let Some(of) = self.around(parent).find(has) else { return true };
+            let Wanted { resource, amount, want, models, .. } = *line;
+            let (pool, from, used, drawn) = (NONE, NONE, Amount::MAX, 0);
+            inner.push(Inner { resource, want, pool, models, amount, used, of, from, drawn });
+            false
         });
         inner
     }
@@ -168,7 +184,7 @@ impl Books {
         let id = ClaimId(self.tables.claims.id[claim as usize]);
         let Some(parent) = self.nest.get(&id).map(|nested| nested.parent) else { return };
         if let Some(parent) = parent {
-            self.undraw(claim, parent);
+            self.undraw(claim);
             if let Some(nested) = self.nest.get_mut(&parent) {
                 nested.children.remove(&id);
             }

@@ -1,7 +1,7 @@
 //! A slice is what a claim holds for those within it: each of its lines, from a pool or from its own parent.
 //! Together its children take no more of a line than there is; what they spend of it for good is counted
 //! where the line was taken from, once.
-use crate::Books;
+use crate::{Books, Inner};
 use arrayvec::ArrayVec;
 use bursar_interface::{
     Amount, ClaimId, NONE, Phase, Row, Shape, Used,
@@ -43,6 +43,14 @@ impl Books {
         Some(Slice { resource, pool, amount, used, drawn })
     }
 
+    /// All of a claim's lines, with their numbers.
+    pub(crate) fn slices_of(&self, claim: ClaimId) -> impl Iterator<Item = (u32, Slice)> + '_ {
+        let row = self.claim(claim);
+        row.into_iter().flat_map(move |row| {
+            (0..self.slices(row)).filter_map(move |index| Some((index, self.slice(row, index)?)))
+        })
+    }
+
     /// What is drawn from a line of a pool by those within its claim, and spent of it.
     pub(crate) fn drawn_from(&self, line: Row) -> Amount {
         if self.nest.is_empty() {
@@ -69,7 +77,7 @@ impl Books {
     }
 
     /// What a line has left for those within; `idle` is as if those who draw now did not.
-    fn left(&self, claim: Row, index: u32, slice: Slice, idle: bool) -> Amount {
+    fn left(&self, claim: ClaimId, index: u32, slice: Slice, idle: bool) -> Amount {
         let own = if self.spends(slice.resource) && slice.used != Amount::MAX { slice.used } else { 0 };
         let drawn = match idle {
             true => slice.drawn.saturating_sub(self.drawn_by_living(claim, index)),
@@ -78,96 +86,94 @@ impl Books {
         slice.amount.saturating_sub(own).saturating_sub(drawn)
     }
 
-    /// What living children draw from a line.
-    fn drawn_by_living(&self, claim: Row, index: u32) -> Amount {
-        let children = self.children(ClaimId(self.tables.claims.id[claim as usize]));
-        let rows = children.filter_map(|child| self.claim(child));
-        rows.map(|child| self.draws(child, index)).sum()
+    /// What the living draw from a line.
+    fn drawn_by_living(&self, claim: ClaimId, index: u32) -> Amount {
+        let rows = self.descendants(claim).filter_map(|within| self.claim(within));
+        rows.map(|within| self.draws(within, claim, index)).sum()
     }
 
-    /// What a claim draws from a line of its parent.
-    fn draws(&self, claim: Row, index: u32) -> Amount {
+    /// What a claim draws from a line of one around it.
+    fn draws(&self, claim: Row, of: ClaimId, index: u32) -> Amount {
         let outer = self.tables.claims.lines[claim as usize];
-        let lines = (0..).zip(self.inner(claim)).filter(|(_, line)| line.from == index);
+        let lines = (0..).zip(self.inner(claim)).filter(|(_, line)| line.of == of && line.from == index);
         lines.filter_map(|(i, _)| self.slice(claim, outer + i)).map(|slice| self.counted(slice)).sum()
     }
 
-    /// Which of the parent's lines each inner line of a claim could be drawn from, the first that has room;
-    /// the position of the first inner line for which there is none otherwise.
-    fn seats(&self, parent: Row, inner: &[crate::Inner], idle: bool) -> Result<Froms, usize> {
+    /// Which line each inner line of a claim could be drawn from, the first that has room; the position of
+    /// the first inner line for which there is none otherwise.
+    fn seats(&self, inner: &[Inner], idle: bool) -> Result<Froms, usize> {
         let mut froms = Froms::new();
         for (i, line) in inner.iter().enumerate() {
             let carries =
                 |pool: Row| line.models == 0 || self.tables.pools.labels[pool as usize] & line.models != 0;
-            let from = (0..self.slices(parent)).find(|&from| {
-                let Some(slice) = self.slice(parent, from) else { return false };
-                let before = froms.iter().zip(inner).filter(|(known, _)| **known == from);
+            let found = self.slices_of(line.of).find(|&(from, slice)| {
+                let before =
+                    froms.iter().zip(inner).filter(|(known, other)| **known == from && other.of == line.of);
                 let taken: Amount = before.map(|(_, other)| other.amount).sum();
                 slice.resource == line.resource
                     && (line.want == NONE || line.want == slice.pool)
                     && carries(slice.pool)
-                    && self.left(parent, from, slice, idle) >= line.amount + taken
+                    && self.left(line.of, from, slice, idle) >= line.amount + taken
             });
-            froms.push(from.ok_or(i)?);
+            froms.push(found.ok_or(i)?.0);
         }
         Ok(froms)
     }
 
-    /// The most that the parent's lines of a kind have for one line within, if nobody else draws from them.
-    pub fn largest_slice(&self, parent: Row, resource: Row) -> Amount {
-        let slices = (0..self.slices(parent)).filter_map(|from| Some((from, self.slice(parent, from)?)));
-        let of_kind = slices.filter(|(_, slice)| slice.resource == resource);
-        of_kind.map(|(from, slice)| self.left(parent, from, slice, true)).max().unwrap_or(0)
+    /// The most that a line of the kind has for such an inner line, if nobody else draws from it.
+    pub fn largest_slice(&self, line: &Inner) -> Amount {
+        self.largest_left(line, true)
     }
 
-    /// The position of the first of these lines that would not go into the parent's, even if nobody else
-    /// drew from them.
-    pub fn never_within(&self, parent: Row, inner: &[crate::Inner]) -> Option<usize> {
-        self.seats(parent, inner, true).err()
+    fn largest_left(&self, line: &Inner, idle: bool) -> Amount {
+        let of_kind = self.slices_of(line.of).filter(|(_, slice)| slice.resource == line.resource);
+        of_kind.map(|(from, slice)| self.left(line.of, from, slice, idle)).max().unwrap_or(0)
     }
 
-    /// What a waiting claim is short of in its parent's lines, beside those who draw from them now.
-    pub fn slice_short(&self, claim: Row) -> Option<(Row, Amount)> {
+    /// The first of these lines that there would be no room for, even if nobody else drew from where they
+    /// are drawn from.
+    pub fn never_within<'a>(&self, inner: &'a [Inner]) -> Option<&'a Inner> {
+        inner.get(self.seats(inner, true).err()?)
+    }
+
+    /// The first inner line of a waiting claim that there is no room for beside those who draw now, and by
+    /// how much.
+    pub fn slice_short(&self, claim: Row) -> Option<(&Inner, Amount)> {
         let inner = self.inner(claim);
         if inner.is_empty() {
             return None;
         }
-        let parent = self.parent_row(claim)?;
-        let line = inner[self.seats(parent, inner, false).err()?];
-        let slices = (0..self.slices(parent)).filter_map(|from| Some((from, self.slice(parent, from)?)));
-        let of_kind = slices.filter(|(_, slice)| slice.resource == line.resource);
-        let most = of_kind.map(|(from, slice)| self.left(parent, from, slice, false)).max().unwrap_or(0);
-        Some((line.resource, line.amount.saturating_sub(most)))
+        let line = &inner[self.seats(inner, false).err()?];
+        Some((line, line.amount.saturating_sub(self.largest_left(line, false))))
     }
 
     /// A claim is granted: it takes its inner lines out of its parent's.
     pub(crate) fn draw(&mut self, claim: Row) {
-        let Some(parent) = self.parent_row(claim) else { return };
+        let Ok(froms) = self.seats(self.inner(claim), false) else { return };
         let id = ClaimId(self.tables.claims.id[claim as usize]);
-        let Ok(froms) = self.seats(parent, self.inner(claim), false) else { return };
         for (i, from) in froms.into_iter().enumerate() {
-            let pool = self.slice(parent, from).map_or(NONE, |slice| slice.pool);
-            let Some(line) = self.nest.get_mut(&id).and_then(|nested| nested.inner.get_mut(i)) else { return };
-            (line.from, line.pool) = (from, pool);
-            let amount = line.amount;
-            self.redraw(parent, from, 0, amount);
+            let Inner { of, amount, .. } = self.inner(claim)[i];
+            let Some(owner) = self.claim(of) else { return };
+            let pool = self.slice(owner, from).map_or(NONE, |slice| slice.pool);
+            if let Some(line) = self.nest.get_mut(&id).and_then(|nested| nested.inner.get_mut(i)) {
+                (line.from, line.pool) = (from, pool);
+            }
+            self.redraw(owner, from, 0, amount);
         }
     }
 
-    /// A claim goes: what it drew and did not spend is its parent's again.
-    pub(crate) fn undraw(&mut self, claim: Row, parent: ClaimId) {
-        let Some(parent) = self.claim(parent) else { return };
-        let drawn: ArrayVec<crate::Inner, LINES_MAX> = self.inner(claim).iter().copied().collect();
+    /// A claim goes: what it drew and did not spend is there again.
+    pub(crate) fn undraw(&mut self, claim: Row) {
+        let drawn: ArrayVec<Inner, LINES_MAX> = self.inner(claim).iter().copied().collect();
         for line in drawn.into_iter().filter(|line| line.from != NONE) {
-            if !self.spends(line.resource) {
-                self.redraw(parent, line.from, line.amount, 0);
+            if let (false, Some(owner)) = (self.spends(line.resource), self.claim(line.of)) {
+                self.redraw(owner, line.from, line.amount, 0);
             }
         }
     }
 
     /// The actual of inner lines, as for those from pools: what one used of a kind stands on the first.
     pub(crate) fn settle_inner(&mut self, claim: Row, kind: Row, used: &Used, mut left: Option<Amount>) {
-        let Some(parent) = self.parent_row(claim) else { return };
         let id = ClaimId(self.tables.claims.id[claim as usize]);
         let (outer, spent) = (self.tables.claims.lines[claim as usize], self.spends(kind));
         for i in 0..self.inner(claim).len() {
@@ -181,7 +187,9 @@ impl Books {
                 nested.inner[i].used = left.take().unwrap_or(0);
             }
             let now = self.slice(claim, outer + i as u32).map_or(0, |slice| self.counted(slice));
-            self.redraw(parent, line.from, before, now);
+            if let Some(owner) = self.claim(line.of) {
+                self.redraw(owner, line.from, before, now);
+            }
         }
     }
 
@@ -199,8 +207,9 @@ impl Books {
             }
             if index < outer {
                 self.recount(claim, slice, was, is);
-            } else if let Some(parent) = self.parent_row(claim) {
-                at = Some((parent, self.inner(claim)[(index - outer) as usize].from, was, is));
+            } else {
+                let Inner { of, from, .. } = self.inner(claim)[(index - outer) as usize];
+                at = self.claim(of).map(|owner| (owner, from, was, is));
             }
         }
     }
@@ -233,18 +242,15 @@ impl Books {
             let children = || nested.children.iter();
             let below = children().map(|child| 1 + self.below(*child)).sum::<u32>();
             let granted = self.phase(row) > Phase::Pending;
-            let lines = || (0..self.slices(row)).filter_map(|i| Some((i, self.slice(row, i)?)));
             nested.depth <= NEST_MAX
                 && nested.below == below
                 && (granted || nested.children.is_empty())
                 && children().all(|&child| self.parent(child) == Some(id))
                 && nested.inner.iter().all(|line| granted == (line.from != NONE))
                 && nested.parent.is_none_or(|parent| self.nests_in(row, id, parent))
-                && lines().all(|(i, slice)| match self.spends(slice.resource) {
-                    true => slice.drawn >= self.drawn_by_living(row, i),
-                    false => {
-                        slice.drawn == self.drawn_by_living(row, i) && slice.drawn <= slice.amount
-                    }
+                && self.slices_of(id).all(|(i, slice)| match self.spends(slice.resource) {
+                    true => slice.drawn >= self.drawn_by_living(id, i),
+                    false => slice.drawn == self.drawn_by_living(id, i) && slice.drawn <= slice.amount,
                 })
         })
     }
@@ -256,8 +262,9 @@ impl Books {
         let together = [NONE, nodes[above as usize]].contains(&nodes[row as usize]);
         let bound = nodes[above as usize] != NONE;
         let drawn = self.inner(row).iter().filter(|line| line.from != NONE).all(|line| {
-            let slice = self.slice(above, line.from);
-            slice.is_some_and(|slice| slice.resource == line.resource && slice.pool == line.pool)
+            let slice = self.claim(line.of).and_then(|owner| self.slice(owner, line.from));
+            self.around(parent).any(|around| around == line.of)
+                && slice.is_some_and(|slice| slice.resource == line.resource && slice.pool == line.pool)
         });
         self.children(parent).any(|child| child == id) && (together || !bound) && drawn
     }

@@ -308,8 +308,7 @@ impl Enforcer {
     fn held(&mut self, claim: ClaimId) -> &mut Held {
         let (hierarchy, follower) = (&self.hierarchy, &self.follower);
         self.leases.entry(claim).or_insert_with(|| {
-            let mut path: Vec<ClaimId> =
-                follower.read(|engine| engine.books().around(claim).collect());
+            let mut path: Vec<ClaimId> = follower.read(|engine| engine.books().around(claim).collect());
             path.reverse();
             Held::new(hierarchy.cell_at(&path))
         })

@@ -103,8 +103,9 @@ impl Held {
 
 /// What a claim's lines limit its cell to.
 pub fn limits(books: &Books, row: Row) -> Limits {
-    let amount =
-        |name: &str| books.resource(name).map(|kind| books.asked_in_all(row, kind)).filter(|amount| *amount > 0);
+    let amount = |name: &str| {
+        books.resource(name).map(|kind| books.asked_in_all(row, kind)).filter(|amount| *amount > 0)
+    };
     Limits { cpu_milli: amount("cpu"), memory_bytes: amount("memory"), pids: amount("pids") }
 }
 

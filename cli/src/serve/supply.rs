@@ -3,8 +3,8 @@ use super::settings::Settings;
 use anyhow::{Result, anyhow};
 use bursar_engine::Engine;
 use bursar_interface::{
-    Amount, Command, FanOut, FanOutSpec, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ResourceSpec, Row, ScopeSpec,
-    Supply,
+    Amount, Command, FanOut, FanOutSpec, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill,
+    ResourceSpec, Row, ScopeSpec, Supply,
 };
 use bursar_wire::{per_time, quantity};
 use std::collections::{BTreeMap, BTreeSet};

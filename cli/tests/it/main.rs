@@ -21,3 +21,4 @@ mod tables;
 mod terminal;
 mod time;
 mod weak;
+mod within;

@@ -1,5 +1,10 @@
 //! The fold: how each event moves the state. Total, and it asks nobody.
-use crate::{Closed, ClosedLine, Engine, engine::Resolved, nest::{scope_of, slice_hint}, queue::ANYTHING};
+use crate::{
+    Closed, ClosedLine, Engine,
+    engine::Resolved,
+    nest::{scope_of, slice_hints},
+    queue::ANYTHING,
+};
 use bursar_interface::{
     Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Time, What,
 };
@@ -195,8 +200,8 @@ impl Engine {
             ledgers.for_each(|quota| self.queue.wake_ledger(quota));
         }
         self.queue.wake(ANYTHING);
-        let Some(parent) = self.books.parent_row(row) else { return };
-        self.queue.wake(slice_hint(parent));
+        let Some(parent) = self.books.parent(ClaimId(tables.claims.id[row as usize])) else { return };
+        slice_hints(&self.books, parent).for_each(|hint| self.queue.wake(hint));
         for line in self.books.inner(row) {
             self.queue.wake(line.resource);
             let ledgers = self.books.quotas_of(tables.claims.scope[row as usize], line.resource);

@@ -1,6 +1,7 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
 use crate::Engine;
 use bursar_interface::{Amount, ClaimId, NONE, NodeState, Phase, Reason, Row, Shape, Time};
+use bursar_pool::Inner;
 
 /// Holders named in one explanation at most.
 pub(crate) const HOLDERS_MAX: usize = 16;
@@ -30,7 +31,7 @@ pub struct Why {
 impl Engine {
     /// Why the waiting claim in `row` could not be granted as things stand.
     pub(crate) fn why(&self, row: Row) -> Why {
-        if let Some((resource, by)) = self.books.slice_short(row) {
+        if let Some((&Inner { resource, .. }, by)) = self.books.slice_short(row) {
             let reason = self.spent(resource).unwrap_or(Reason::InsufficientCapacity);
             return Why { reason, short: vec![Short { resource, by, holders: Vec::new() }], retry_at: None };
         }
@@ -99,7 +100,7 @@ impl Engine {
         let within = self.books.slice_short(row).is_some();
         for short in &mut why.short {
             short.holders = match within {
-                true => self.siblings(row, short.resource),
+                true => self.siblings(row),
                 false => self.holders(row, short.resource),
             };
         }

@@ -3,9 +3,7 @@
 use crate::{Engine, admit::check_path, engine::Tape};
 use bursar_interface::{
     ClaimId, FanOut, FanOutSpec, Phase, Principal, Reason, Refusal, Row, Shape, Time, What,
-    bound::{
-        AGENT_ASKS_PER_SECOND, AGENT_CHILDREN, AGENT_CLAIMS, AGENT_DEPTH, FAN_SCOPES_MAX, NEST_MAX,
-    },
+    bound::{AGENT_ASKS_PER_SECOND, AGENT_CHILDREN, AGENT_CLAIMS, AGENT_DEPTH, FAN_SCOPES_MAX, NEST_MAX},
 };
 use bursar_pool::{Digest, Flow, Meter};
 use serde::{Deserialize, Serialize};
@@ -119,8 +117,7 @@ impl Engine {
 
     fn check_nest(&self, parent: ClaimId, agent: bool, path: &str) -> Result<(), Refusal> {
         let depth = self.fan.bound(path, agent, |limits| limits.depth);
-        let (deepest, set_by) =
-            depth.filter(|(most, _)| *most < NEST_MAX).unwrap_or((NEST_MAX, None));
+        let (deepest, set_by) = depth.filter(|(most, _)| *most < NEST_MAX).unwrap_or((NEST_MAX, None));
         let deep = self.books.depth(parent);
         if deep >= deepest {
             let what = format!("claim {parent} is {deep} levels deep, and {deepest} is the most");

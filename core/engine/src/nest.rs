@@ -12,8 +12,8 @@ use crate::{
     shape::Shape,
 };
 use bursar_interface::{
-    Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take, Time, What,
-    Within, bound::LINES_MAX,
+    Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take, Time,
+    What, Within, bound::LINES_MAX,
 };
 use bursar_pool::{Books, Inner, Placement, Wanted};
 use std::{borrow::Cow, sync::Arc};
@@ -21,8 +21,13 @@ use std::{borrow::Cow, sync::Arc};
 /// The name of who decides where a claim goes that goes where its parent is.
 const BY: &str = "within";
 
+/// The hints of a claim and of those around it.
+pub(crate) fn slice_hints(books: &Books, claim: ClaimId) -> impl Iterator<Item = u32> + '_ {
+    books.around(claim).filter_map(|claim| books.claim(claim)).map(slice_hint)
+}
+
 /// What can help those who wait for the lines of the claim in a row.
-pub(crate) fn slice_hint(parent: Row) -> u32 {
+fn slice_hint(parent: Row) -> u32 {
     ANYTHING + 1 + parent
 }
 
@@ -100,13 +105,13 @@ impl Engine {
         inner: &[Inner],
     ) -> Result<(), Refusal> {
         let id = self.books.tables().claims.id[parent as usize];
-        if let Some(line) = self.books.never_within(parent, inner).map(|first| inner[first]) {
+        if let Some(line) = self.books.never_within(inner) {
             let spec = self.books.spec(line.resource);
-            let most = self.books.largest_slice(parent, line.resource);
+            let most = self.books.largest_slice(line);
             return never(
                 &format!(
-                    "{} {} of {} is more than claim {id} has for those within it",
-                    line.amount, spec.unit, spec.name
+                    "{} {} of {} is more than claim {} has for those within it",
+                    line.amount, spec.unit, spec.name, line.of
                 ),
                 &format!("at most {most} {}, or a larger lease around it", spec.unit),
             );
@@ -124,7 +129,10 @@ impl Engine {
         match fits {
             true => Ok(()),
             false => never(
-                &format!("node {} of claim {id} has not all of it, even when idle", self.books.node_name(node)),
+                &format!(
+                    "node {} of claim {id} has not all of it, even when idle",
+                    self.books.node_name(node)
+                ),
                 "what is within a lease is where the lease is; ask for less, or from outside of it",
             ),
         }
@@ -175,9 +183,8 @@ impl Engine {
     /// A lease does not outlast the one that it is within, as far as that one lasts by now.
     pub(crate) fn no_longer_than_parent(&self, row: Row, until: Time) -> Time {
         let parent = self.books.parent_row(row);
-        parent.map_or(until, |parent| {
-            until.min(Time(self.books.tables().claims.lease_until[parent as usize]))
-        })
+        parent
+            .map_or(until, |parent| until.min(Time(self.books.tables().claims.lease_until[parent as usize])))
     }
 
     /// Ends those within a claim that is about to end.
@@ -238,17 +245,17 @@ impl Engine {
         })
     }
 
-    /// Who draws from the same lines as a waiting claim, and so keeps it waiting; the parent itself where
-    /// nobody does.
-    pub(crate) fn siblings(&self, row: Row, resource: Row) -> Vec<ClaimId> {
-        let Some(parent) = self.books.parent_row(row) else { return Vec::new() };
-        let parent = ClaimId(self.books.tables().claims.id[parent as usize]);
-        let draws = |claim: &ClaimId| {
-            self.books.claim(*claim).is_some_and(|row| {
-                self.books.inner(row).iter().any(|line| line.resource == resource && line.from != NONE)
-            })
+    /// Who draws from the same lines as a waiting claim, and so keeps it waiting; whose lines
+    /// they are where nobody does.
+    pub(crate) fn siblings(&self, row: Row) -> Vec<ClaimId> {
+        let Some(&Inner { of, resource, .. }) = self.books.slice_short(row).map(|(line, _)| line) else {
+            return Vec::new();
         };
-        let siblings: Vec<ClaimId> = self.books.children(parent).filter(draws).take(HOLDERS_MAX).collect();
-        if siblings.is_empty() { vec![parent] } else { siblings }
+        let draws = |line: &Inner| line.of == of && line.resource == resource && line.from != NONE;
+        let drawers = self.books.descendants(of).filter(|claim| {
+            self.books.claim(*claim).is_some_and(|row| self.books.inner(row).iter().any(draws))
+        });
+        let siblings: Vec<ClaimId> = drawers.take(HOLDERS_MAX).collect();
+        if siblings.is_empty() { vec![of] } else { siblings }
     }
 }

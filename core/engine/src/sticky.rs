@@ -34,9 +34,7 @@ impl Engine {
         let rows = waiting.filter_map(|claim| Some((claim, self.books.claim(claim)?)));
         let claims = &self.books.tables().claims;
         rows.take_while(|&(_, row)| Time(claims.asked_at[row as usize]).after(patience_ns) <= now)
-            .find(|&(_, row)| {
-                self.books.quota_short(row).is_none() && self.books.slice_short(row).is_none()
-            })
+            .find(|&(_, row)| self.books.quota_short(row).is_none() && self.books.slice_short(row).is_none())
     }
 
     /// Where and when a waiting claim could start first if nobody else came; `None` if no lease that ends

@@ -306,9 +306,7 @@ fn within(value: &str) -> Within {
     match value.split_once('/') {
         None if value == "none" => Within::Pools,
         None => Within::Lease(ClaimId(number(value)), None),
-        Some((claim, fence)) => {
-            Within::Lease(ClaimId(number(claim)), Some(Fence(1 << 40 | number(fence))))
-        }
+        Some((claim, fence)) => Within::Lease(ClaimId(number(claim)), Some(Fence(1 << 40 | number(fence)))),
     }
 }
 

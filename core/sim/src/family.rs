@@ -41,7 +41,9 @@ impl Family {
             }
             if phases.1 > Phase::Pending {
                 let lines = books.inner(row);
-                lines.iter().for_each(|line| *drawn.entry((parent, line.resource)).or_default() += line.amount);
+                lines
+                    .iter()
+                    .for_each(|line| *drawn.entry((line.of, line.resource)).or_default() += line.amount);
             }
         }
         for (&(parent, kind), &sum) in &drawn {

@@ -5,9 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod family;
 pub mod fgd;
 pub mod history;
-mod family;
 mod law;
 mod machine;
 mod random;

@@ -39,6 +39,8 @@ struct Spender {
     used: [Option<Amount>; 2],
     /// What those within it draw from it, and spent of it.
     drawn: [Amount; 2],
+    /// The claim that it is within.
+    around: Option<ClaimId>,
     /// The claim that it draws from, of each of the two.
     parent: [Option<ClaimId>; 2],
     granted: bool,
@@ -86,11 +88,16 @@ impl Opinion {
                     ask.lines.iter().filter(|line| line.resource == kind).map(|line| line.amount).sum()
                 });
                 let around = input.and_then(|input| ask.parent(&input.by));
+                let outwards = || {
+                    std::iter::successors(around, |claim| self.spenders.get(claim).and_then(|at| at.around))
+                };
                 let has = |kind: usize| {
-                    around.filter(|claim| self.spenders.get(claim).is_some_and(|known| known.asked[kind] > 0))
+                    let asks =
+                        |claim: &ClaimId| self.spenders.get(claim).is_some_and(|at| at.asked[kind] > 0);
+                    outwards().find(asks)
                 };
                 let parent = [has(0), has(1)];
-                self.spenders.insert(*claim, Spender { asked, parent, ..Spender::default() });
+                self.spenders.insert(*claim, Spender { asked, parent, around, ..Spender::default() });
             }
             (What::Granted { claim, .. }, _) => return self.granted(batch.at.0, *claim),
             (What::Settled(claim), Some(Command::Settle { used, .. })) => {

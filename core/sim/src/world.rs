@@ -9,9 +9,9 @@ use crate::{
 };
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
-    Allocator, Ask, Batch, ClaimId, Class, Command, Decider, FanOut, FanOutSpec, Fault, FaultKind, Fence, Home, Input, LineAsk,
-    NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos, QuotaSpec, Rank,
-    ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View, Within,
+    Allocator, Ask, Batch, ClaimId, Class, Command, Decider, FanOut, FanOutSpec, Fault, FaultKind, Fence,
+    Home, Input, LineAsk, NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos,
+    QuotaSpec, Rank, ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View, Within,
 };
 
 /// Steps of the phase in which anything may happen.
