@@ -56,12 +56,17 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         return Err(Failed::usage("nothing is asked for")
             .hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
     }
+    Ok(with_lines(ask, lines))
+}
+
+/// The ask for these lines, all else as the options say.
+pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> AskBody {
     let class = match ask.class {
         ClassArg::Guaranteed => Class::Guaranteed,
         ClassArg::Burstable => Class::Burstable,
         ClassArg::BestEffort => Class::BestEffort,
     };
-    Ok(AskBody {
+    AskBody {
         scope: ask.scope.clone(),
         class,
         priority: ask.priority,
@@ -76,10 +81,11 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         detach: false,
         within: ask.within.clone(),
         within_fence: ask.within_fence,
-    })
+    }
 }
 
-fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
+/// One line of so much of a kind, as people write it.
+pub fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
     let amount = quantity(resource, text).map_err(Failed::usage)?.to_string();
     Ok(LineBody { resource: resource.into(), amount, ..LineBody::default() })
 }

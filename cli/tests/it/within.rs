@@ -43,6 +43,20 @@ fn what_is_within_a_lease_is_charged_once_and_lies_in_its_cell() {
 }
 
 #[test]
+fn whoever_asks_for_nothing_shares_what_the_lease_around_has() {
+    let daemon = Daemon::plain();
+    let bare = format!("{0} run -- {0} get claims -o json", bursar());
+    let two = format!("{bare} & {bare} > /dev/null || exit 9; wait");
+    let told = daemon.tell(&["run", "--", "sh", "-c", &two]);
+    assert_eq!(told.code, 0, "{told:?}");
+    let claims = told.json()["claims"].as_array().expect("claims").clone();
+    assert!(claims.iter().all(|claim| claim["lines"].as_array().expect("lines").is_empty()), "{claims:?}");
+    let pids = daemon.claim("1")["lines"][0]["amount"].clone();
+    assert_eq!((pids.as_str(), daemon.claim("2")["within"].as_str()), (Some("256"), Some("1")));
+    assert_eq!(daemon.taken(), 0);
+}
+
+#[test]
 fn more_than_the_lease_has_is_refused_and_nobody_leaves_it() {
     let daemon = Daemon::plain();
     let bursar = bursar();

@@ -30,6 +30,9 @@ impl Engine {
         self.check_form(ask)?;
         self.check_room()?;
         let parent = self.check_parent(by, ask)?;
+        if ask.lines.is_empty() && parent.is_none() {
+            return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
+        }
         let path = scope_of(&self.books, by, ask, parent);
         self.check_fan(by, parent, &path)?;
         let known = self.books.scope(&path);
@@ -65,9 +68,6 @@ impl Engine {
     }
 
     fn check_form(&self, ask: &Ask) -> Result<(), Refusal> {
-        if ask.lines.is_empty() {
-            return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
-        }
         if ask.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
             return bad(
                 "the idempotency key is empty or too long",
