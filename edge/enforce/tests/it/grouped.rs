@@ -168,3 +168,32 @@ fn what_this_host_can_do_is_told() {
     assert_eq!(hierarchy.grouped(), hierarchy.kind() != "none");
     hierarchy.remove();
 }
+
+#[test]
+fn a_cell_within_another_is_held_to_its_limits_and_goes_with_it() {
+    let hierarchy = hierarchy("within");
+    need!(hierarchy, Memory);
+    let limits = |mebibytes: u64| Limits { memory_bytes: Some(mebibytes << 20), ..Limits::default() };
+    let (outer, path) = (ClaimId(1), [ClaimId(1), ClaimId(2)]);
+    let (mut around, mut within) = (hierarchy.cell(outer), hierarchy.cell_at(&path));
+    around.build(limits(32)).expect("a cell");
+    // It asks for nothing of its own, and is limited all the same.
+    within.surround(limits(32));
+    within.build(Limits::default()).expect("a cell within");
+    let mut hog = shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo got it");
+    let mut quiet = shell("sleep 60");
+    within.join(&identity(&hog)).expect("joined");
+    within.join(&identity(&quiet)).expect("joined");
+    assert_eq!(hierarchy.holder(quiet.id()).expect("read"), Some(ClaimId(2)), "the innermost");
+    assert_eq!(hierarchy.cells(), [vec![outer], path.to_vec()]);
+    assert!(around.members().contains(&quiet.id()), "who is within is in");
+    go(&mut hog);
+    go(&mut quiet);
+    assert!(!hog.wait().expect("ended").success(), "the limit around holds for it");
+    // What the kernel counted of the one around is of both.
+    assert!(around.usage().memory_peak.is_some_and(|peak| peak > 1 << 20 && peak <= 33 << 20));
+    take_back(around, Duration::ZERO);
+    assert_eq!(quiet.wait().expect("ended").signal(), Some(9));
+    assert!(!within.is_built() && hierarchy.cells().is_empty());
+    hierarchy.remove();
+}
