@@ -19,6 +19,8 @@ pub struct BatchBody {
 /// wait has to detach, and is answered as it stands then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
+// Most operations are asks: a box for each would cost more than the room it saves.
+#[expect(clippy::large_enum_variant)]
 pub enum Operation {
     /// `POST /v1/claims`.
     Ask(AskBody),
