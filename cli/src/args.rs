@@ -169,6 +169,12 @@ pub struct Ask {
     /// Label term that the node must not have; may be given more than once
     #[arg(long, value_name = "TERM")]
     pub not_label: Vec<String>,
+    /// The lease to draw from; none for the pools, for who may [default: the lease that this runs in, if any]
+    #[arg(long, value_name = "LEASE")]
+    pub within: Option<String>,
+    /// That lease's fence, where it is neither one's own nor within one's own
+    #[arg(long, value_name = "F", requires = "within")]
+    pub within_fence: Option<u64>,
     /// Idempotency key: the same ask with the same key is carried out once
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,

@@ -1,5 +1,6 @@
 //! The books as a whole: the tables, their names, and how to find a row.
 use crate::{
+    Nested,
     alternatives::Alternatives,
     names::Names,
     slots::{Runs, Slots},
@@ -61,6 +62,8 @@ pub struct Books {
     pub(crate) live: u32,
     /// Claims that came with several sets of lines, by row.
     pub(crate) alternatives: BTreeMap<Row, Alternatives>,
+    /// Claims that draw from others, and those that others draw from.
+    pub(crate) nest: BTreeMap<ClaimId, Nested>,
 }
 
 impl Books {

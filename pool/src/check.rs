@@ -64,6 +64,28 @@ impl Books {
         if placement.pools.contains(&NONE) {
             return unlawful("not all lines of the claim are taken");
         }
+        self.check_slice(claim, placement)
+    }
+
+    /// As [`Books::check`], for a claim that takes nothing from the pools: all of it is its parent's.
+    ///
+    /// # Errors
+    /// As [`Books::check`].
+    pub fn check_bare(&self, claim: Row) -> Result<Placement, Refused> {
+        if !self.tables.claims.line_rows(claim).is_empty() || self.phase(claim) != Phase::Pending {
+            return unlawful(format!("row {claim} does not wait for its parent's lines alone"));
+        }
+        self.check_slice(claim, Placement { node: NONE, pools: ArrayVec::new() })
+    }
+
+    /// The last of it: what the parent has left, where the parent lives, and the bounds above.
+    fn check_slice(&self, claim: Row, placement: Placement) -> Result<Placement, Refused> {
+        if self.node_bound(claim).is_some_and(|node| ![NONE, node].contains(&placement.node)) {
+            return unlawful("a claim is on another node than the one that it draws from");
+        }
+        if self.slice_short(claim).is_some() {
+            return Err(Refused::Wait(Reason::InsufficientCapacity));
+        }
         match self.quota_short(claim) {
             Some(_) => Err(Refused::Wait(Reason::InsufficientQuota)),
             None => Ok(placement),
@@ -144,6 +166,7 @@ impl Books {
         let row = self.claim(claim)?;
         let pools: ArrayVec<Row, LINES_MAX> = pools.iter().map(|&id| self.pool(id)).collect::<Option<_>>()?;
         let node = pools.iter().map(|&pool| self.tables.pools.node[pool as usize]).find(|&node| node != NONE);
+        let node = node.or_else(|| self.node_bound(row));
         Some((row, Placement { node: node.unwrap_or(NONE), pools }))
     }
 }

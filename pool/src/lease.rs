@@ -61,6 +61,7 @@ impl Books {
         claims.bodied[c] = if driven { BECOMING } else { BODILESS };
         claims.touch(claim, self.epoch);
         self.occupy(claim, true);
+        self.draw(claim);
     }
 
     /// Why a claim waits now, and when what is short will have come back.
@@ -109,6 +110,7 @@ impl Books {
                 self.settle_line(line, scope, account, left.take().unwrap_or(0));
             }
         }
+        self.settle_inner(claim, resource, used, left);
     }
 
     /// The lease ended; its amounts stay held until they are proved back.
@@ -135,6 +137,7 @@ impl Books {
         if self.phase(claim) > Phase::Pending {
             self.occupy(claim, false);
         }
+        self.unnest(claim);
         let account = self.account(claim);
         let (scope, apart) = (self.tables.claims.scope[c], self.tables.claims.apart[c]);
         let lines = self.all_rows(claim);

@@ -56,13 +56,19 @@ impl Books {
         let (pool, resource, amount) =
             (self.tables.lines.pool[l], self.tables.lines.resource[l], self.tables.lines.amount[l]);
         let known = Some(self.tables.lines.used[l]).filter(|&used| used != Amount::MAX);
+        // What those within it spent comes on top of what it used itself, and is counted already where it
+        // is beyond the estimate.
+        let drawn = self.drawn_from(line);
         match (self.shape(resource), known) {
-            (Shape::Rate, known) => self.spend(pool, scope, resource, known.unwrap_or(amount), used),
-            (Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
+            (Shape::Rate | Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
+            (Shape::Rate, None) => {
+                self.spend(pool, scope, resource, amount.max(drawn), used.saturating_add(drawn));
+            }
             (Shape::Budget, None) => {
                 self.leave(pool, account, amount);
                 self.charge(scope, resource, amount, true);
-                self.spend(pool, scope, resource, 0, used);
+                let counted = drawn.saturating_sub(amount);
+                self.spend(pool, scope, resource, counted, used.saturating_add(drawn));
             }
             _ => {}
         }

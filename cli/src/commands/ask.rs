@@ -52,12 +52,17 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
             .hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
     }
     let alternatives = ask.or.iter().map(|set| alternative(set)).collect::<Result<_, _>>()?;
+    Ok(AskBody { alternatives, ..with_lines(ask, lines) })
+}
+
+/// The ask for these lines, all else as the options say.
+pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> AskBody {
     let class = match ask.class {
         ClassArg::Guaranteed => Class::Guaranteed,
         ClassArg::Burstable => Class::Burstable,
         ClassArg::BestEffort => Class::BestEffort,
     };
-    Ok(AskBody {
+    AskBody {
         scope: ask.scope.clone(),
         class,
         priority: ask.priority,
@@ -65,13 +70,15 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         ttl: ask.ttl.clone(),
         expect: ask.expect.clone(),
         lines,
-        alternatives,
+        alternatives: Vec::new(),
         need: ask.label.clone(),
         bar: ask.not_label.clone(),
         apart: None,
         key: None,
         detach: false,
-    })
+        within: ask.within.clone(),
+        within_fence: ask.within_fence,
+    }
 }
 
 /// `cpu=2,memory=1G,lock:build` as a set of lines; a lock without an amount is held alone.
@@ -98,7 +105,8 @@ pub fn amount_of(text: &str) -> Result<(String, Option<String>, String), Failed>
     Ok((kind.into(), pool, amount))
 }
 
-fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
+/// One line of so much of a kind, as people write it.
+pub fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
     let amount = quantity(resource, text).map_err(Failed::usage)?.to_string();
     Ok(LineBody { resource: resource.into(), amount, ..LineBody::default() })
 }

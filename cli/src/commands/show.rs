@@ -36,7 +36,7 @@ fn or_dash(text: Option<String>) -> String {
 
 /// Claims, one a row.
 pub fn claims(claims: &[wire::Claim]) -> String {
-    let header = ["id", "phase", "scope", "class", "lines", "used", "waited", "node", "why"];
+    let header = ["id", "phase", "scope", "class", "lines", "used", "waited", "node", "within", "why"];
     table(
         &header,
         claims.iter().map(|claim| {
@@ -50,6 +50,7 @@ pub fn claims(claims: &[wire::Claim]) -> String {
                 or_dash(Some(claim.lines.iter().filter_map(used_text).collect::<Vec<_>>().join(" "))),
                 or_dash(claim.waited_ms.map(millis)),
                 or_dash(claim.node.clone()),
+                or_dash(claim.within.map(|parent| parent.to_string())),
                 or_dash(why),
             ]
         }),

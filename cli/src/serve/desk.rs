@@ -227,7 +227,7 @@ fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
 fn of_the_config(body: &Command) -> bool {
     match body {
         Command::SetPool(pool) => pool.node.is_none(),
-        Command::SetQuota(_) | Command::SetScope(_) => true,
+        Command::SetQuota(_) | Command::SetScope(_) | Command::SetFanOut(_) => true,
         _ => false,
     }
 }
@@ -242,6 +242,7 @@ fn grows(body: &Command) -> bool {
             | Command::SetPool(_)
             | Command::SetQuota(_)
             | Command::SetScope(_)
+            | Command::SetFanOut(_)
             | Command::SetResource(_)
     ) || matches!(body, Command::Apply(settings) if !settings.iter().all(closes))
 }

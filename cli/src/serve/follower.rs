@@ -309,6 +309,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Quarantined { claim, .. }
         | What::Closed { claim, .. }
         | What::Leaving { claim, .. }
+        | What::Returned { claim, .. }
         | What::Repeated(claim)
         | What::Attached(claim)
         | What::Enforced(claim)

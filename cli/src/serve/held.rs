@@ -124,7 +124,9 @@ fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) 
         let kind = books.resource(name)?;
         let of_kind = |line: &Row| books.tables().lines.resource[*line as usize] == kind;
         let lines = books.tables().claims.line_rows(row).filter(of_kind);
-        Some(lines.map(|line| amount_of(engine, row, line, which)).sum()).filter(|amount| *amount > 0)
+        let inner = books.inner(row).iter().filter(|line| line.resource == kind).map(|line| line.amount);
+        let amounts = lines.map(|line| amount_of(engine, row, line, which)).chain(inner);
+        Some(amounts.sum()).filter(|amount| *amount > 0)
     };
     Limits { cpu_milli: amount("cpu"), memory_bytes: amount("memory"), pids: amount("pids") }
 }
@@ -163,7 +165,7 @@ pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
     let mean_milli =
         usage.cpu_ns.zip(lived).map(|(cpu, lived)| (u128::from(cpu) * 1000 / u128::from(lived)) as u64);
     let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
-    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked(row, kind) > 0);
+    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked_in_all(row, kind) > 0);
     let known = measured.into_iter().filter(|(name, _)| asked(name));
     known
         .filter_map(|(name, amount)| Some(Used { resource: name.into(), pool: None, amount: amount? }))

@@ -2,6 +2,7 @@
 use super::{clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
 use bursar_interface::{ClaimId, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time};
+use bursar_pool::Inner;
 use bursar_wire as wire;
 
 /// A look at one state, at one time.
@@ -94,6 +95,7 @@ impl Present<'_> {
             false => Some(self.clock.now()),
         };
         let lines = view.claims.line_rows(row).map(|line| self.line(line));
+        let lines = lines.chain(books.inner(row).iter().map(|line| self.inner(line)));
         wire::Claim {
             id: id.0,
             fence: granted.then_some(view.claims.fence[c]),
@@ -114,6 +116,19 @@ impl Present<'_> {
                 .map(str::to_owned),
             pids: self.engine.bodies(id).iter().map(|body| body.pid).collect(),
             alternative: books.chosen(row),
+            within: books.parent(id).map(|parent| parent.0),
+        }
+    }
+
+    fn inner(&self, line: &Inner) -> wire::Line {
+        let books = self.engine.books();
+        let pool = if line.pool == NONE { line.want } else { line.pool };
+        wire::Line {
+            resource: books.spec(line.resource).name.clone(),
+            amount: line.amount,
+            pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
+            used: Some(line.used).filter(|used| *used != u64::MAX),
+            within: true,
         }
     }
 
@@ -125,6 +140,7 @@ impl Present<'_> {
             amount: view.lines.amount[l],
             pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
             used: Some(view.lines.used[l]).filter(|used| *used != u64::MAX),
+            within: false,
         }
     }
 
@@ -138,6 +154,7 @@ impl Present<'_> {
             amount: line.amount,
             pool: None,
             used: line.used,
+            within: false,
         });
         wire::Claim {
             id: closed.claim.0,
@@ -151,6 +168,7 @@ impl Present<'_> {
             waited_ms: granted_at.map(|at| at.0.saturating_sub(closed.asked_at.0) / 1_000_000),
             reason: closed.reason.map(|reason| reason.name().into()),
             ending: Some(ending_name(closed.ending)),
+            within: closed.within.map(|parent| parent.0),
             evidence: self.follower.evidence(closed.claim),
             alternative: closed.alternative,
             ..wire::Claim::default()
@@ -196,7 +214,7 @@ impl Present<'_> {
             Some(wire::Holder {
                 claim: id.0,
                 scope: self.scope_of(row).to_owned(),
-                amount: books.asked(row, short.resource),
+                amount: books.asked_in_all(row, short.resource),
                 until: self.time(view.claims.lease_until[row as usize]),
             })
         };
@@ -319,6 +337,7 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::EnforceFailed => "enforce_failed",
         Ending::Rebooted => "rebooted",
         Ending::Drained => "drained",
+        Ending::ParentGone => "parent_gone",
     }
     .into()
 }

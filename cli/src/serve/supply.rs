@@ -3,8 +3,8 @@ use super::settings::Settings;
 use anyhow::{Result, anyhow};
 use bursar_engine::Engine;
 use bursar_interface::{
-    Amount, Command, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ResourceSpec, Row, ScopeSpec,
-    Supply,
+    Amount, Command, FanOut, FanOutSpec, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill,
+    ResourceSpec, Row, ScopeSpec, Supply,
 };
 use bursar_wire::{per_time, quantity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +46,7 @@ pub fn commands(
             .iter()
             .map(|scope| Command::SetScope(ScopeSpec { path: scope.path.clone(), weight: scope.weight })),
     );
+    commands.extend(fan_out(settings, engine));
     for set in &settings.quota {
         let bound = bound(set).map_err(|why| anyhow!("config: quota of {:?}: {why}", set.scope))?;
         commands.push(Command::SetQuota(bound));
@@ -60,6 +61,18 @@ fn by_hand(settings: &Settings, engine: &Engine, found: &PoolSpec) -> bool {
         .resource(&found.resource)
         .and_then(|kind| books.pool_on(kind, found.node.as_deref(), &found.name));
     !settings.node.capacity.contains_key(&found.resource) && known.is_some_and(|pool| engine.is_by_hand(pool))
+}
+
+/// How far demands may fan out; a scope that the config bounds no more is free again.
+fn fan_out(settings: &Settings, engine: &Engine) -> Vec<Command> {
+    let agents = FanOutSpec { scope: None, limits: settings.limits.fan_out() };
+    let scopes = settings.scope.iter().map(|scope| (scope.path.clone(), scope.fan_out()));
+    let set: BTreeMap<String, FanOut> = scopes.filter(|(_, limits)| *limits != FanOut::default()).collect();
+    let free = engine.fan_scopes().filter(|path| !set.contains_key(*path));
+    let free = free.map(|path| (path.to_owned(), FanOut::default())).collect::<Vec<_>>();
+    let of_scope = |(path, limits)| FanOutSpec { scope: Some(path), limits };
+    let all = [agents].into_iter().chain(free.into_iter().chain(set).map(of_scope));
+    all.map(Command::SetFanOut).collect()
 }
 
 /// A pool of the config, which is on no node.

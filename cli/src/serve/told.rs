@@ -103,5 +103,7 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Resizing { lines, .. } => ("resizing", sizes(lines)),
         What::Resized { lines, .. } => ("resized", sizes(lines)),
         What::ResizeFailed { message, .. } => ("resize_failed", json!({ "message": message })),
+        What::FanOutSet => ("fan_out_set", nothing),
+        What::Returned { ending, .. } => ("returned", json!({ "ending": ending_name(*ending) })),
     }
 }

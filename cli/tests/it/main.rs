@@ -23,3 +23,4 @@ mod tables;
 mod terminal;
 mod time;
 mod weak;
+mod within;

@@ -1,5 +1,5 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
-use crate::{Engine, apply::join, engine::Tape};
+use crate::{Engine, apply::join, engine::Tape, nest::scope_of};
 use bursar_interface::{
     Amount, Ask, ClaimId, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId, What,
     bound::{
@@ -34,7 +34,12 @@ impl Engine {
         }
         self.check_form(ask)?;
         self.check_room()?;
-        let path = join(&by.root, &ask.scope);
+        let parent = self.check_parent(by, ask)?;
+        if ask.lines.is_empty() && parent.is_none() {
+            return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
+        }
+        let path = scope_of(&self.books, by, ask, parent);
+        self.check_fan(by, parent, &path)?;
         let known = self.books.scope(&path);
         if known.is_none() {
             check_path(&path)?;
@@ -46,7 +51,10 @@ impl Engine {
         let mut sets = std::mem::take(&mut self.resolved.sets);
         lines.clear();
         sets.clear();
-        let checked = self.check_sets(ask, &path, &mut lines, &mut sets);
+        let checked = match parent {
+            Some(parent) => self.check_within(parent, ask, &path, &mut lines),
+            None => self.check_sets(ask, &path, &mut lines, &mut sets),
+        };
         let springs = lines.iter().any(|line| line.springs);
         (self.resolved.lines, self.resolved.sets) = (lines, sets);
         checked?;
@@ -57,15 +65,12 @@ impl Engine {
         let id = |row: Row| ScopeId(self.books.tables().scopes.id[row as usize]);
         let scope = known.map_or(self.books.next_scope(), id);
         // A pool that sprang has a row only now.
-        self.resolved.scope = known.filter(|_| !springs);
+        self.resolved.scope = known.filter(|_| !springs && parent.is_none());
         self.emit(tape, Some(cause), What::Queued { claim, scope });
         Ok(())
     }
 
     fn check_form(&self, ask: &Ask) -> Result<(), Refusal> {
-        if ask.lines.is_empty() {
-            return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
-        }
         if ask.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
             return bad(
                 "the idempotency key is empty or too long",
@@ -303,6 +308,6 @@ pub(crate) fn bad<T>(message: &str, hint: &str) -> Result<T, Refusal> {
     Err(Refusal::new(Reason::BadRequest, message).hint(hint))
 }
 
-fn never<T>(message: &str, hint: &str) -> Result<T, Refusal> {
+pub(crate) fn never<T>(message: &str, hint: &str) -> Result<T, Refusal> {
     Err(Refusal::new(Reason::NeverFits, message).hint(hint))
 }

@@ -1,7 +1,7 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
-    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
-    resize::Resizing, round::Workbench, sticky::Reservation,
+    Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, kept::Kept,
+    queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View, What,
@@ -54,6 +54,8 @@ pub struct Engine {
     pub(crate) by_hand: BTreeSet<PoolId>,
     /// Leases whose edge has yet to make other amounts true.
     pub(crate) resizing: BTreeMap<ClaimId, Resizing>,
+    /// How far demands may fan out, and how far they have.
+    pub(crate) fan: Fan,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -178,6 +180,7 @@ impl Engine {
         self.kept.digest(&mut digest);
         [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
         digest.text(&self.boot);
+        self.fan.digest(&mut digest);
         for (claim, bodies) in &self.bodies {
             digest.word(claim.0);
             bodies.iter().for_each(|body| digest.word(u64::from(body.pid)));
@@ -315,10 +318,13 @@ impl Engine {
 
     /// Ends a claim: at once where nothing has to be taken back, else by way of draining.
     pub(crate) fn end(&mut self, tape: &mut Tape<'_>, cause: Option<u32>, claim: ClaimId, ending: Ending) {
+        self.end_within(tape, cause, claim);
         let Some(row) = self.books.claim(claim) else { return };
         let bodied = self.books.tables().claims.bodied[row as usize] != 0;
-        let what = if bodied { What::Draining { claim, ending } } else { What::Closed { claim, ending } };
-        self.emit(tape, cause, what);
+        match bodied || self.books.child_count(claim) > 0 {
+            true => self.emit(tape, cause, What::Draining { claim, ending }),
+            false => self.close_out(tape, cause, claim, ending),
+        }
     }
 }
 

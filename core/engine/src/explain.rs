@@ -1,10 +1,11 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
 use crate::Engine;
 use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, Shape, Time};
+use bursar_pool::Inner;
 use std::ops::Range;
 
 /// Holders named in one explanation at most.
-const HOLDERS_MAX: usize = 16;
+pub(crate) const HOLDERS_MAX: usize = 16;
 
 /// One kind that a claim is short of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,10 @@ impl Engine {
     }
 
     fn why_in(&self, row: Row, lines: Range<Row>) -> Why {
+        if let Some((&Inner { resource, .. }, by)) = self.books.slice_short(row) {
+            let reason = self.spent(resource).unwrap_or(Reason::InsufficientCapacity);
+            return Why { reason, short: vec![Short { resource, by, holders: Vec::new() }], retry_at: None };
+        }
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let resource = self.books.tables().quotas.resource[quota as usize];
             return Why {
@@ -101,8 +106,12 @@ impl Engine {
             // Enough is there, and kept for somebody who came before.
             why.reason = told;
         }
+        let within = self.books.slice_short(row).is_some();
         for short in &mut why.short {
-            short.holders = self.holders(row, short.resource);
+            short.holders = match within {
+                true => self.siblings(row),
+                false => self.holders(row, short.resource),
+            };
         }
         Some(why)
     }

@@ -1,6 +1,6 @@
 //! What a pass over the line has promised so far: until it is granted, scopes stand as if it were.
-use crate::{Engine, line::Stand, queue::ANYTHING};
-use bursar_interface::{Amount, NONE, Row};
+use crate::{Engine, line::Stand, nest::slice_hints, queue::ANYTHING};
+use bursar_interface::{Amount, ClaimId, NONE, Row};
 use bursar_pool::Books;
 use std::collections::BTreeMap;
 
@@ -86,6 +86,9 @@ pub(crate) fn hints(books: &Books, row: Row) -> Vec<u32> {
     hints.dedup();
     if tables.claims.apart[row as usize] != NONE {
         hints.push(ANYTHING);
+    }
+    if let Some(parent) = books.parent(ClaimId(tables.claims.id[row as usize])) {
+        hints.extend(slice_hints(books, parent));
     }
     hints
 }

@@ -99,6 +99,10 @@ impl Engine {
         to: &[Size],
     ) -> Result<(), Refusal> {
         let row = self.resizable(by, of)?;
+        if self.books.child_count(of.0) > 0 {
+            let message = format!("others draw from claim {}", of.0);
+            return Err(Refusal::new(Reason::InUse, message).hint("shrink it once they have ended"));
+        }
         let lines = self.sizes(row, to, false)?;
         match self.known_size(of.0, &lines)? {
             true => self.emit(tape, cause, What::Repeated(of.0)),
@@ -188,6 +192,10 @@ impl Engine {
         let mut found = rows.clone().filter(fits);
         match (found.next(), found.next()) {
             (Some(line), None) => Ok(line - rows.start),
+            (None, _) if self.books.inner(row).iter().any(|line| line.resource == kind) => bad(
+                &format!("the lease draws its {} from another one", size.resource),
+                "only what comes from a pool can grow or shrink; claim the rest",
+            ),
             (None, _) => bad(
                 &format!("the lease holds no {}{}", size.resource, of_pool(size.pool.as_deref())),
                 "only what it holds already can grow or shrink; claim the rest",

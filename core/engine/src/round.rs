@@ -21,8 +21,8 @@ pub(crate) struct Workbench {
     ranks: Vec<Rank>,
     ranked: Vec<(Rank, Offer)>,
     pub(crate) offers: Vec<Offer>,
-    takes: Vec<Take>,
-    overlay: Overlay,
+    pub(crate) takes: Vec<Take>,
+    pub(crate) overlay: Overlay,
     pub(crate) picked: Vec<Candidate>,
     pub(crate) tried: Vec<Tried>,
     pub(crate) promised: Promised,
@@ -125,6 +125,7 @@ impl Engine {
         offers: &[Offer],
         bench: &mut Workbench,
     ) {
+        self.place_within(tape, offers, bench);
         let seat = &mut plugins.allocator;
         let Err(fault) = self.decide(tape, offers, bench, &seat.decider, |view, queue, plan| {
             seat.active.place(view, queue, plan)
@@ -152,7 +153,8 @@ impl Engine {
         let Workbench { rows, takes, overlay, .. } = bench;
         let waiting = offers.iter().filter(|offer| self.still_waits(offer)).map(|offer| offer.row);
         rows.clear();
-        rows.extend(waiting.filter(|&row| self.books.quota_short(row).is_none()));
+        let may_go = |row| self.books.quota_short(row).is_none() && self.for_allocator(row);
+        rows.extend(waiting.filter(|&row| may_go(row)));
         if rows.is_empty() {
             return Ok(());
         }
@@ -193,7 +195,7 @@ impl Engine {
         unlawful.map_or(Ok(()), |why| Err(Fault::of(FaultKind::Nonsense, why)))
     }
 
-    fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
+    pub(crate) fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
         debug_assert_eq!(self.books.phase(row), Phase::Pending);
         if !self.choose(tape, row, pools) {
             return;
@@ -203,7 +205,8 @@ impl Engine {
             claim: ClaimId(tables.claims.id[row as usize]),
             fence: self.next_fence(),
             pools: pools.iter().map(|&pool| PoolId(tables.pools.id[pool as usize])).collect(),
-            lease_until: self.books.at().after(tables.claims.ttl[row as usize]),
+            lease_until: self
+                .no_longer_than_parent(row, self.books.at().after(tables.claims.ttl[row as usize])),
             by: by.clone(),
         };
         self.emit(tape, None, what);

@@ -37,7 +37,7 @@ impl Engine {
     }
 
     fn stand_in_line(&mut self, place: Place, row: Row) {
-        let shape = self.shape_of(row);
+        let shape = self.shape_within(row, self.shape_of(row));
         let scope = self.books.tables().claims.scope[row as usize];
         let (books, queue) = (&self.books, &mut self.queue);
         let chain = books.chain(scope).map(|at| (at, stand(books, at)));
@@ -242,6 +242,10 @@ impl Engine {
     /// As [`Engine::lack`], for one set of a claim's lines.
     pub(crate) fn lack_in(&self, row: Row, lines: Range<Row>) -> (Lack, Option<Time>) {
         let tables = self.books.tables();
+        if self.books.slice_short(row).is_some() {
+            // Only what comes back to its parent helps.
+            return (Lack::Together, None);
+        }
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let asked = self.books.asked_in(lines, tables.quotas.resource[quota as usize]);
             return (Lack::ledger(quota, asked), self.books.quota_ready(quota, by));

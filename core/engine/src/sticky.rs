@@ -34,7 +34,7 @@ impl Engine {
         let rows = waiting.filter_map(|claim| Some((claim, self.books.claim(claim)?)));
         let claims = &self.books.tables().claims;
         rows.take_while(|&(_, row)| Time(claims.asked_at[row as usize]).after(patience_ns) <= now)
-            .find(|&(_, row)| self.in_bounds(row))
+            .find(|&(_, row)| self.in_bounds(row) && self.books.slice_short(row).is_none())
     }
 
     /// Where and when a waiting claim could start first with these lines if nobody else came; `None` if no lease that ends
@@ -42,7 +42,9 @@ impl Engine {
     pub(crate) fn reserve(&self, claim: ClaimId, row: Row, lines: Range<Row>) -> Option<Reservation> {
         let view = self.books.view();
         let ends = self.ends();
-        let nodes = (0..view.nodes.len() as Row).filter(|&node| welcomes(&view, row, node));
+        let bound = self.books.node_bound(row);
+        let nodes = (0..view.nodes.len() as Row)
+            .filter(|&node| bound.is_none_or(|bound| bound == node) && welcomes(&view, row, node));
         let floating = view.claims.need[row as usize] == 0 && view.claims.apart[row as usize] == NONE;
         let mut first: Option<(Time, Vec<(Row, Amount)>)> = None;
         for node in floating.then_some(NONE).into_iter().chain(nodes) {

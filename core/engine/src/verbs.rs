@@ -89,7 +89,8 @@ impl Engine {
             return bad("ttl is too long", &format!("at most {} days", TTL_NS_MAX / 86_400_000_000_000));
         }
         let ttl = if ttl_ns == 0 { self.books.tables().claims.ttl[row as usize] } else { ttl_ns };
-        self.emit(tape, cause, What::Renewed { claim: of.0, lease_until: self.books.at().after(ttl) });
+        let lease_until = self.no_longer_than_parent(row, self.books.at().after(ttl));
+        self.emit(tape, cause, What::Renewed { claim: of.0, lease_until });
         Ok(())
     }
 
@@ -109,7 +110,7 @@ impl Engine {
     }
 
     /// The row of a claim that this principal may see; the same answer for absent and forbidden.
-    fn seen(&self, by: &Principal, claim: ClaimId) -> Result<Row, Refusal> {
+    pub(crate) fn seen(&self, by: &Principal, claim: ClaimId) -> Result<Row, Refusal> {
         let mine = |path: &str| {
             by.root.is_empty()
                 || path
@@ -132,7 +133,7 @@ impl Engine {
     }
 
     /// The row of a granted claim with this token.
-    fn fenced(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
+    pub(crate) fn fenced(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
         let row = self.seen(by, claim)?;
         if self.books.phase(row) == Phase::Pending {
             return Err(Refusal::new(Reason::StaleFence, format!("claim {claim} was not granted yet")));
@@ -174,6 +175,7 @@ impl Engine {
             }
             Command::Swap { .. } => self.emit(tape, cause, What::Swapped),
             Command::Apply(settings) => self.operate(cause, tape, settings)?,
+            Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
             edge => self.reported(cause, tape, edge)?,
         }
         Ok(())
@@ -216,7 +218,7 @@ impl Engine {
             Command::Reclaimed { over_limit, .. } if draining => {
                 let known = self.ending(claim).unwrap_or(Ending::Released);
                 let ending = if *over_limit { Ending::OverLimit } else { known };
-                self.emit(tape, cause, What::Closed { claim, ending });
+                self.came_back(tape, cause, claim, ending);
             }
             Command::ReclaimFailed { message, .. } if draining => {
                 self.emit(tape, cause, What::Quarantined { claim, message: message.clone() });
@@ -227,6 +229,7 @@ impl Engine {
     }
 
     pub(crate) fn drain(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, claim: ClaimId, ending: Ending) {
+        self.end_within(tape, cause, claim);
         self.emit(tape, cause, What::Draining { claim, ending });
     }
 

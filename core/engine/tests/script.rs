@@ -140,9 +140,12 @@ fn swap(plugins: &mut Plugins, name: &str) {
     }
 }
 
+/// `UID:ROOT`, and behind an `@` the lease that it lives in.
 fn principal(word: &str) -> Principal {
-    let (uid, root) = word.split_once(':').unwrap();
-    Principal { uid: uid.parse().unwrap(), admin: uid == "0", root: root.into(), within: None }
+    let (who, lease) = word.split_once('@').map_or((word, None), |(who, lease)| (who, Some(lease)));
+    let (uid, root) = who.split_once(':').unwrap();
+    let within = lease.map(|lease| ClaimId(lease.parse().unwrap()));
+    Principal { uid: uid.parse().unwrap(), admin: uid == "0", root: root.into(), within }
 }
 
 type Words<'a> = std::str::SplitWhitespace<'a>;
@@ -170,6 +173,15 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
                 refill: refill(words),
             })
         }
+        "fan" => Command::SetFanOut(FanOutSpec {
+            scope: Some(word().to_owned()).filter(|path| path != "agents").map(|path| path.replace('"', "")),
+            limits: FanOut {
+                claims: option(words.clone(), "claims=").map(|n| n as u32),
+                depth: option(words.clone(), "depth=").map(|n| n as u32),
+                children: option(words.clone(), "children=").map(|n| n as u32),
+                asks_per_second: option(words.clone(), "asks=").map(|n| n as u32),
+            },
+        }),
         "scope" => Command::SetScope(ScopeSpec { path: word().into(), weight: word().parse().unwrap() }),
         "quota" => Command::SetQuota(QuotaSpec {
             scope: word().trim_matches('"').into(),
@@ -299,6 +311,7 @@ fn ask(words: Words<'_>) -> Ask {
             "key" => ask.key = Some(value.into()),
             "need" => ask.need = list(value),
             "bar" => ask.bar = list(value),
+            "within" => ask.within = within(value),
             "apart" => ask.apart = Some(value.into()),
             "priority" => ask.priority = value.parse().unwrap(),
             "class" => {
@@ -309,6 +322,16 @@ fn ask(words: Words<'_>) -> Ask {
         }
     }
     ask
+}
+
+/// `none`, a claim, or a claim and its fence's number in the first epoch, as `1/2`.
+fn within(value: &str) -> Within {
+    let number = |text: &str| text.parse::<u64>().unwrap();
+    match value.split_once('/') {
+        None if value == "none" => Within::Pools,
+        None => Within::Lease(ClaimId(number(value)), None),
+        Some((claim, fence)) => Within::Lease(ClaimId(number(claim)), Some(Fence(1 << 40 | number(fence)))),
+    }
 }
 
 /// `cpu=500`, `lock:build=1`, `lock:build=whole`, `gpu=1000@P100|T4`.
@@ -378,7 +401,10 @@ fn state(word: Option<&str>) -> NodeState {
 fn tell(event: &Event) -> String {
     let cause = event.cause.map_or("~".into(), |cause| cause.to_string());
     let what = match &event.what {
-        What::Refused(refusal) => format!("refused {} ({})", refusal, refusal.hint),
+        What::Refused(refusal) => {
+            let retry = refusal.retry_ns.map_or(String::new(), |ns| format!(" after {}ms", ns / 1_000_000));
+            format!("refused {} ({}){retry}", refusal, refusal.hint)
+        }
         What::Granted { claim, fence, pools, lease_until, by } => {
             let pools: Vec<String> = pools.iter().map(|pool| pool.to_string()).collect();
             let (epoch, n) = (fence.0 >> 40, fence.0 & 0xff_ffff_ffff);
@@ -442,6 +468,10 @@ fn show(engine: &Engine) -> String {
         let id = ClaimId(view.claims.id[c]);
         let why = engine.explain(id).map_or(String::new(), |why| format!(" {} {:?}", why.reason, why.short));
         text += &format!("   claim {id} {:?}{why}\n", engine.books().phase(c as Row));
+        for line in engine.books().inner(c as Row) {
+            let (kind, parent) = (&engine.books().spec(line.resource).name, engine.books().parent(id));
+            text += &format!("      {} {kind} within {}\n", line.amount, parent.unwrap_or_default());
+        }
     }
     for q in (0..view.quotas.len()).filter(|&q| view.quotas.set[q] != 0) {
         let (scope, level) =

@@ -20,6 +20,18 @@ pub const RESOURCES_MAX: usize = 64;
 pub const NODES_MAX: usize = 65_536;
 /// Pools in an installation, those that spring from a name included.
 pub const POOLS_MAX: usize = 1 << 20;
+/// Levels of claims that draw from each other, below an outermost lease.
+pub const NEST_MAX: u32 = 8;
+/// Scopes with bounds on how far demands fan out.
+pub const FAN_SCOPES_MAX: usize = 1_000;
+/// Levels of claims below an outermost lease, where nobody says otherwise.
+pub const AGENT_DEPTH: u32 = 4;
+/// Claims of agents right below one lease at once, where nobody says otherwise.
+pub const AGENT_CHILDREN: u32 = 64;
+/// Claims of agents below one outermost lease at once, where nobody says otherwise.
+pub const AGENT_CLAIMS: u32 = 256;
+/// Asks of one agent in a second, where nobody says otherwise.
+pub const AGENT_ASKS_PER_SECOND: u32 = 50;
 /// Claims alive at once.
 pub const CLAIMS_MAX: usize = 1 << 20;
 /// Claims waiting at once; one more is refused with `QueueFull`.

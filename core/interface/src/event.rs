@@ -157,6 +157,15 @@ pub enum What {
         /// What stands in the way.
         message: String,
     },
+    /// How far demands may fan out, as told.
+    FanOutSet,
+    /// What a claim held was proved back; it closes once those that draw from it have.
+    Returned {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why it ended.
+        ending: Ending,
+    },
 }
 
 /// How much one line of a claim holds.

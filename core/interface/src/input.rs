@@ -1,7 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, Fence, Principal, Process, Proof, ResourceSpec, Role, Setting,
-    Size, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, Principal, Process, Proof, ResourceSpec, Role,
+    Setting, Size, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -239,6 +239,8 @@ pub enum Command {
         /// Why.
         message: String,
     },
+    /// How far demands may fan out from here on.
+    SetFanOut(FanOutSpec),
 }
 
 /// One input and who sent it.

@@ -23,6 +23,7 @@
 pub mod bound;
 mod claim;
 mod event;
+mod fan;
 mod fault;
 mod ident;
 mod input;
@@ -36,8 +37,9 @@ mod strategy;
 mod table;
 mod tables;
 
-pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Size, Used};
+pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Size, Used, Within};
 pub use event::{Event, LineSize, Places, What};
+pub use fan::{FanOut, FanOutSpec};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
 pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};

@@ -1,5 +1,6 @@
 //! The laws: what must be true after every step, whatever the world does.
 use crate::{
+    family::Family,
     operator::Closed,
     spent::{self, Opinion},
     world::Report,
@@ -27,6 +28,8 @@ pub(crate) struct Witness {
     opinion: Opinion,
     /// A second opinion on nodes that take nobody.
     closed: Closed,
+    /// Who draws from whom.
+    family: Family,
 }
 
 impl Witness {
@@ -39,6 +42,7 @@ impl Witness {
             self.hear_one(batch, event)?;
             self.opinion.hear(batch, event)?;
             self.closed.hear(batch, event);
+            self.family.hear(batch, event)?;
         }
         Ok(())
     }
@@ -131,6 +135,8 @@ impl Witness {
         self.nothing_is_spent_twice(engine)?;
         self.nobody_outstays(engine)?;
         self.closed.look(engine)?;
+        self.family.look(engine)?;
+        self.report.nested = self.report.nested.max(self.family.len() as u64);
         self.bounds_hold(engine)
     }
 

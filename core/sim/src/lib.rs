@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod family;
 pub mod fgd;
 pub mod history;
 mod law;

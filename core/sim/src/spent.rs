@@ -38,11 +38,27 @@ pub(crate) fn kinds() -> Vec<Command> {
 struct Spender {
     asked: [Amount; 2],
     used: [Option<Amount>; 2],
+    /// What those within it draw from it, and spent of it.
+    drawn: [Amount; 2],
+    /// The claim that it is within.
+    around: Option<ClaimId>,
+    /// The claim that it draws from, of each of the two.
+    parent: [Option<ClaimId>; 2],
     granted: bool,
     /// What each set of lines asks for.
     sets: [[Amount; 2]; SETS_MAX],
     /// Before a change that an edge has not made true, and what it is to come to.
     resizing: Option<[[Amount; 2]; 2]>,
+}
+
+impl Spender {
+    /// What it comes to where it draws from.
+    fn counted(&self, kind: usize) -> Amount {
+        match self.used[kind] {
+            None => self.asked[kind].max(self.drawn[kind]),
+            Some(used) => used + self.drawn[kind],
+        }
+    }
 }
 
 /// What should be spent, by the events alone.
@@ -70,8 +86,8 @@ impl Opinion {
 
     /// Checks and counts what an event spends.
     pub(crate) fn hear(&mut self, batch: &Batch, event: &Event) -> Result<(), String> {
-        let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize)).map(|input| &input.body);
-        match (&event.what, input) {
+        let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
+        match (&event.what, input.map(|input| &input.body)) {
             (What::Queued { claim, .. }, Some(Command::Ask(ask))) => {
                 let of = |set: &Vec<LineAsk>| {
                     let sum =
@@ -81,7 +97,18 @@ impl Opinion {
                 let mut sets = [[0; 2]; SETS_MAX];
                 let all = std::iter::once(&ask.lines).chain(&ask.alternatives);
                 sets.iter_mut().zip(all).for_each(|(cell, set)| *cell = of(set));
-                self.spenders.insert(*claim, Spender { asked: sets[0], sets, ..Spender::default() });
+                let around = input.and_then(|input| ask.parent(&input.by));
+                let outwards = || {
+                    std::iter::successors(around, |claim| self.spenders.get(claim).and_then(|at| at.around))
+                };
+                let has = |kind: usize| {
+                    let asks =
+                        |claim: &ClaimId| self.spenders.get(claim).is_some_and(|at| at.asked[kind] > 0);
+                    outwards().find(asks)
+                };
+                let parent = [has(0), has(1)];
+                let spender = Spender { asked: sets[0], sets, parent, around, ..Spender::default() };
+                self.spenders.insert(*claim, spender);
             }
             (What::Chosen { claim, alternative }, _) => {
                 if let Some(spender) = self.spenders.get_mut(claim) {
@@ -115,7 +142,7 @@ impl Opinion {
             }
             (What::Closed { claim, .. }, _) => {
                 let spender = self.spenders.remove(claim).unwrap_or_default();
-                if spender.granted && spender.used[1].is_none() {
+                if spender.granted && spender.used[1].is_none() && spender.parent[1].is_none() {
                     self.held -= spender.asked[1];
                     self.spent += spender.asked[1];
                 }
@@ -128,7 +155,17 @@ impl Opinion {
     fn granted(&mut self, now: u64, claim: ClaimId) -> Result<(), String> {
         let Some(spender) = self.spenders.get_mut(&claim) else { return Ok(()) };
         spender.granted = true;
-        let (cells, money) = (spender.asked[0], spender.asked[1]);
+        let (asked, parent) = (spender.asked, spender.parent);
+        for kind in [0, 1] {
+            let Some(around) = parent[kind].and_then(|parent| self.spenders.get(&parent)) else { continue };
+            let left = around.asked[kind].saturating_sub(around.used[kind].unwrap_or(0) + around.drawn[kind]);
+            if asked[kind] > left {
+                return Err(format!("claim {claim} was granted {} of a slice that has {left}", asked[kind]));
+            }
+            self.within(now, parent[kind], kind, 0, asked[kind]);
+        }
+        let from_pool = |kind: usize| if parent[kind].is_none() { asked[kind] } else { 0 };
+        let (cells, money) = (from_pool(0), from_pool(1));
         if cells > 0 {
             let now = u128::from(now) * u128::from(CAPACITY);
             let arrival = self.arrival.max(now) + u128::from(cells) * u128::from(PERIODS[0]);
@@ -186,21 +223,46 @@ impl Opinion {
             BUDGET if spender.asked[1] > 0 => 1,
             _ => return,
         };
+        let was = spender.counted(kind);
         let before = spender.used[kind].replace(used);
-        if kind == 1 {
-            match before {
-                None => self.held -= spender.asked[1],
-                Some(before) => self.spent = self.spent.saturating_sub(before),
+        let (is, asked, parent) = (spender.counted(kind), spender.asked[kind], spender.parent[kind]);
+        match (parent, before) {
+            (Some(_), _) => self.within(now, parent, kind, was, is),
+            (None, Some(before)) => self.recount(now, kind, before, used),
+            (None, None) if kind == 0 => self.recount(now, kind, was, is),
+            (None, None) => {
+                self.held -= asked;
+                self.recount(now, kind, was - asked, is);
             }
-            self.spent += used;
-        } else {
-            let cell = u128::from(PERIODS[0]);
-            let now = u128::from(now) * u128::from(CAPACITY);
-            let counted = u128::from(before.unwrap_or(spender.asked[0]));
-            // What has flowed back already cannot be given back again.
-            let without = self.arrival.max(now).saturating_sub(counted * cell).max(now);
-            self.arrival = without + u128::from(used) * cell;
         }
+    }
+
+    /// What a claim comes to has changed for the one that it draws from, and for those around that.
+    fn within(&mut self, now: u64, parent: Option<ClaimId>, kind: usize, was: Amount, is: Amount) {
+        let Some(around) = parent.and_then(|parent| self.spenders.get_mut(&parent)) else { return };
+        let before = around.counted(kind);
+        around.drawn[kind] = around.drawn[kind] + is - was;
+        let (after, above) = (around.counted(kind), around.parent[kind]);
+        match above {
+            Some(_) => self.within(now, above, kind, before, after),
+            None if before == after => {}
+            None => {
+                self.recount(now, kind, before.saturating_sub(after), after.saturating_sub(before));
+            }
+        }
+    }
+
+    /// What was counted as `before` was `used`.
+    fn recount(&mut self, now: u64, kind: usize, before: Amount, used: Amount) {
+        if kind == 1 {
+            self.spent = self.spent.saturating_sub(before) + used;
+            return;
+        }
+        let cell = u128::from(PERIODS[0]);
+        let now = u128::from(now) * u128::from(CAPACITY);
+        // What has flowed back already cannot be given back again.
+        let without = self.arrival.max(now).saturating_sub(u128::from(before) * cell).max(now);
+        self.arrival = without + u128::from(used) * cell;
     }
 
     /// What the budget should have free.

@@ -59,6 +59,7 @@ mod tests {
             Command::Ask(ask),
             Command::Release { claim, fence: Fence(3) },
             Command::Reclaimed { claim, proof: Proof::default(), over_limit: false },
+            Command::SetFanOut(FanOutSpec::default()),
             Command::Tick,
             Command::Apply(vec![
                 Setting::Pool(PoolChange::default()),

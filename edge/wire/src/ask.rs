@@ -1,7 +1,7 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
 use crate::{amount, duration, text};
 use bursar_interface::{
-    Ask, Class, Fence, LineAsk, Reason, Refusal, Used,
+    Ask, ClaimId, Class, Fence, LineAsk, Reason, Refusal, Used, Within,
     bound::{TTL_NS_DEFAULT, TTL_NS_MAX},
 };
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,13 @@ pub struct AskBody {
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
+    /// The lease to draw from, by its id; `none` for the pools, wherever the asker lives. If it is missing:
+    /// the lease that the asker lives in, or else the pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+    /// That lease's token, where the asker must show it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub within_fence: Option<u64>,
 }
 
 /// A set of lines that would do as well.
@@ -135,7 +142,24 @@ impl TryFrom<AskBody> for Ask {
             bar: body.bar,
             apart: body.apart,
             alternatives,
+            within: within(body.within.as_deref(), body.within_fence)?,
         })
+    }
+}
+
+/// Whose lines an ask draws from.
+fn within(lease: Option<&str>, fence: Option<u64>) -> Result<Within, Refusal> {
+    let bad = |why: String| {
+        Refusal::new(Reason::BadRequest, why).hint("write the id of a lease, as \"12\", or \"none\"")
+    };
+    match (lease, fence) {
+        (None, None) => Ok(Within::Own),
+        (Some("none"), None) => Ok(Within::Pools),
+        (None | Some("none"), Some(_)) => Err(bad("within_fence is the token of no lease".into())),
+        (Some(id), fence) => match id.parse() {
+            Ok(id) => Ok(Within::Lease(ClaimId(id), fence.map(Fence))),
+            Err(_) => Err(bad(format!("within: {id:?} is no lease"))),
+        },
     }
 }
 
@@ -289,6 +313,18 @@ mod tests {
     }
 
     #[test]
+    fn an_ask_says_whose_lines_it_draws_from() {
+        for (json, within) in [
+            (r#"{"lines":[]}"#, Within::Own),
+            (r#"{"lines":[],"within":"none"}"#, Within::Pools),
+            (r#"{"lines":[],"within":"12"}"#, Within::Lease(ClaimId(12), None)),
+            (r#"{"lines":[],"within":"12","within_fence":"7"}"#, Within::Lease(ClaimId(12), Some(Fence(7)))),
+        ] {
+            assert_eq!(ask(json).expect(json).within, within);
+        }
+    }
+
+    #[test]
     fn a_wrong_ask_names_what_is_wrong() {
         for (json, told) in [
             (r#"{}"#, "lines"),
@@ -301,6 +337,8 @@ mod tests {
             (r#"{"lines":[],"wait":"soon"}"#, "wait"),
             (r#"{"lines":[],"ttl":"9000 days"}"#, "30 days"),
             (r#"{"lines":[],"class":"royal"}"#, "royal"),
+            (r#"{"lines":[],"within":"mine"}"#, "mine"),
+            (r#"{"lines":[],"within":"none","within_fence":"3"}"#, "within_fence"),
         ] {
             let error = ask(json).expect_err(json);
             assert!(error.contains(told), "{error}");

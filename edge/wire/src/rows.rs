@@ -46,6 +46,9 @@ pub struct Claim {
     /// choice, and while it waits.
     #[serde(default)]
     pub alternative: Option<u32>,
+    /// The lease that it draws from; null for one that draws from the pools alone.
+    #[serde(with = "text::option", default)]
+    pub within: Option<u64>,
 }
 
 /// One line of a claim.
@@ -61,6 +64,9 @@ pub struct Line {
     /// What was really used, as measured.
     #[serde(with = "text::option")]
     pub used: Option<u64>,
+    /// It is drawn from the lease that the claim is within, and not from a pool again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within: bool,
 }
 
 /// A supply.
