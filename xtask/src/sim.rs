@@ -2,8 +2,11 @@
 use anyhow::{Result, bail};
 use bursar_builtin as _;
 use bursar_sdk::{Config, Make};
-use bursar_sim::world::{Strategies, World};
+use bursar_sim::world::{Cover, Fault, Strategies, VERBS, World, impossible};
 use std::time::Instant;
+
+/// Seeds from which on every cell of fault x operation must have been hit.
+const COVERED_FROM: u64 = 2000;
 
 /// How long to go on.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +23,7 @@ pub enum Length {
 /// Names the seed that broke a law, and the line that repeats it.
 pub fn run(first: u64, length: Length) -> Result<()> {
     let (since, mut events, mut seeds) = (Instant::now(), 0, 0);
+    let mut cover = Cover::default();
     while match length {
         Length::Seeds(most) => seeds < most,
         Length::Minutes(most) => since.elapsed().as_secs_f64() < most * 60.0,
@@ -27,14 +31,51 @@ pub fn run(first: u64, length: Length) -> Result<()> {
         let seed = first + seeds;
         seeds += 1;
         match World::new(seed, strategies()).run() {
-            Ok(report) => events += report.events,
+            Ok(report) => {
+                events += report.events;
+                cover.add(&report.cover);
+            }
             Err(broken) => {
                 bail!("seed {seed}: {broken}\nrepeat it with: cargo xtask sim --seed {seed} --seeds 1")
             }
         }
     }
     let took = since.elapsed().as_secs_f64();
-    println!("sim: {seeds} seeds from {first}, {events} events, {:.1} seeds/s", seeds as f64 / took);
+    println!(
+        "sim: {seeds} seeds from {first}, {} events each, {:.1} seeds/s",
+        events.checked_div(seeds).unwrap_or(0),
+        seeds as f64 / took
+    );
+    tell(&cover, seeds)
+}
+
+/// Prints which fault met which operation; with enough seeds, a cell that was not hit is a failure.
+fn tell(cover: &Cover, seeds: u64) -> Result<()> {
+    for &fault in Fault::ALL {
+        let counts: Vec<String> = VERBS
+            .iter()
+            .enumerate()
+            .map(|(verb, word)| match impossible(fault, verb) {
+                Some(_) => format!("{word} -"),
+                None => format!("{word} {}", cover.count(fault, verb)),
+            })
+            .collect();
+        println!("  {:<18} {}", fault.word(), counts.join(", "));
+    }
+    let (all, possible) = (Fault::ALL.len() * VERBS.len(), Cover::possible().count());
+    let missing: Vec<String> =
+        cover.missing().into_iter().map(|(fault, verb)| format!("{} x {verb}", fault.word())).collect();
+    println!(
+        "sim: {} of {possible} cells of fault x operation were hit; {} more cannot be",
+        possible - missing.len(),
+        all - possible
+    );
+    for (reason, cells) in Cover::excluded() {
+        println!("  {cells} cells cannot be: {reason}");
+    }
+    if seeds >= COVERED_FROM && !missing.is_empty() {
+        bail!("never tried: {}", missing.join(", "));
+    }
     Ok(())
 }
 

@@ -16,4 +16,5 @@ mod supply;
 pub mod trace;
 pub mod world;
 
+pub use law::{Broken, Law};
 pub use random::Random;

@@ -17,6 +17,8 @@ const CAPACITY: Amount = 100;
 const BURST: Amount = 50;
 /// The rate's and the budget's periods, in nanoseconds.
 const PERIODS: [u64; 2] = [7_000_000_000, 60_000_000_000];
+/// The longer of the two, in nanoseconds.
+pub(crate) const LONGEST_NS: u64 = PERIODS[1];
 
 /// The kinds and the pools that the world has of them.
 pub(crate) fn kinds() -> Vec<Command> {

@@ -8,7 +8,10 @@ fn strategies() -> Strategies {
             ("best-fit".into(), Box::<bursar_allocator::fit::BestFit>::default()),
             ("worst-fit".into(), Box::<bursar_allocator::fit::WorstFit>::default()),
         ],
-        qos: vec![("class".into(), Box::<bursar_qos::class::ByClass>::default())],
+        qos: vec![
+            ("class".into(), Box::<bursar_qos::class::ByClass>::default()),
+            ("class again".into(), Box::<bursar_qos::class::ByClass>::default()),
+        ],
     }
 }
 
