@@ -75,8 +75,18 @@ impl Engine {
     }
 
     /// An engine that goes on from a checkpoint: what serde gave back, with what is derived made anew.
-    pub fn resume(mut self) -> Engine {
-        self.books.renew_views();
+    pub fn resume(self) -> Engine {
+        self.resume_beyond(0)
+    }
+
+    /// As [`Engine::resume`], in the place of an engine whose last steps did not happen: the strategies that it
+    /// asked are asked again, and what they keep of its views must not pass for newer than what is.
+    pub fn resume_in_place_of(self, lost: &Engine) -> Engine {
+        self.resume_beyond(lost.books.view().epoch)
+    }
+
+    fn resume_beyond(mut self, seen: u64) -> Engine {
+        self.books.renew_views(seen);
         let view = self.books.view();
         let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
         let (waiting, timed): (Vec<_>, Vec<_>) = live

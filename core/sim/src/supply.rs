@@ -1,7 +1,5 @@
 //! The kinds of a machine as the simulated worlds have them.
-use bursar_interface::{
-    ClaimId, Command, Input, NodeSpec, PoolSpec, Principal, Proof, ResourceSpec, Shape,
-};
+use bursar_interface::{ClaimId, Command, Input, NodeSpec, PoolSpec, Principal, Proof, ResourceSpec, Shape};
 
 /// An input of the daemon itself.
 pub(crate) fn told(body: Command) -> Input {

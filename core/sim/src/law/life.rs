@@ -111,10 +111,9 @@ impl Lives {
         let first = input.and_then(key).and_then(|key| self.keys.get(&key)).map(|(first, _)| *first);
         match first == Some(claim) {
             true => Ok(()),
-            false => broken(
-                Law::Once,
-                format!("a repeated ask was answered {claim}, and {first:?} at first"),
-            ),
+            false => {
+                broken(Law::Once, format!("a repeated ask was answered {claim}, and {first:?} at first"))
+            }
         }
     }
 
@@ -132,7 +131,10 @@ impl Lives {
         self.moves(claim, Stage::Held)?;
         let ttl_ns = self.live.get(&claim).map_or(0, |life| life.ttl_ns);
         if until != at.saturating_add(ttl_ns) {
-            return broken(Law::Time, format!("claim {claim} was granted until {until} at {at} for {ttl_ns}"));
+            return broken(
+                Law::Time,
+                format!("claim {claim} was granted until {until} at {at} for {ttl_ns}"),
+            );
         }
         self.with(claim, |life| (life.fence, life.until) = (fence, until));
         Ok(())
@@ -160,7 +162,8 @@ impl Lives {
         let Some(life) = self.live.remove(&claim) else {
             return broken(Law::Life, format!("claim {claim} came from nowhere and is closed"));
         };
-        let proof = matches!(input, Some(Input { body: Command::Reclaimed { claim: of, .. }, .. }) if *of == claim);
+        let proof =
+            matches!(input, Some(Input { body: Command::Reclaimed { claim: of, .. }, .. }) if *of == claim);
         if life.stage > Stage::Waits && life.bodied && !proof {
             return broken(Law::Proof, format!("claim {claim} is free, and nobody proved its return"));
         }
@@ -193,9 +196,8 @@ impl Lives {
             _ => return Ok(()),
         };
         let life = self.live.get(claim);
-        let lasts = life.is_some_and(|life| {
-            life.fence == *fence && (Stage::Held..=last).contains(&life.stage)
-        });
+        let lasts =
+            life.is_some_and(|life| life.fence == *fence && (Stage::Held..=last).contains(&life.stage));
         let gives_back = matches!(input.body, Command::Release { .. }) && input.by.root.is_empty();
         match what {
             What::Refused(refusal) if lasts && gives_back => {
@@ -216,16 +218,25 @@ impl Lives {
             count += 1;
             let id = ClaimId(view.claims.id[c]);
             let Some(life) = self.live.get(&id) else {
-                return broken(Law::Durable, format!("claim {id} is there, and nothing that was recorded says so"));
+                return broken(
+                    Law::Durable,
+                    format!("claim {id} is there, and nothing that was recorded says so"),
+                );
             };
-            let until = if life.stage == Stage::Waits { view.claims.wait_until[c] } else { view.claims.lease_until[c] };
+            let until = if life.stage == Stage::Waits {
+                view.claims.wait_until[c]
+            } else {
+                view.claims.lease_until[c]
+            };
             if life.fence.0 != view.claims.fence[c] || life.stage < Stage::Draining && life.until != until {
                 return broken(Law::Owner, format!("claim {id} is not as it was granted"));
             }
         }
         match count == self.live.len() {
             true => Ok(()),
-            false => broken(Law::Durable, format!("{count} claims are there, and {} should be", self.live.len())),
+            false => {
+                broken(Law::Durable, format!("{count} claims are there, and {} should be", self.live.len()))
+            }
         }
     }
 

@@ -33,16 +33,18 @@ impl Head {
         granted: &[ClaimId],
     ) -> Result<(), Broken> {
         let (books, claims) = (engine.books(), engine.view().claims);
-        let above = |claim: &ClaimId| {
-            books.claim(*claim).is_some_and(|row| claims.class[row as usize] < self.class)
-        };
+        let above =
+            |claim: &ClaimId| books.claim(*claim).is_some_and(|row| claims.class[row as usize] < self.class);
         let (Some(before), Some(start)) = (self.start, now.start) else { return Ok(()) };
         if now.claim != self.claim || granted.iter().any(above) || start <= before.max(now.at) {
             return Ok(());
         }
         broken(
             Law::Overtake,
-            format!("claim {} could start at {before}, and now at {start} since {granted:?} went first", now.claim),
+            format!(
+                "claim {} could start at {before}, and now at {start} since {granted:?} went first",
+                now.claim
+            ),
         )
     }
 }
@@ -72,6 +74,9 @@ pub(super) fn nobody_is_forgotten(engine: &Engine) -> Result<(), Broken> {
     };
     match forgotten {
         None => Ok(()),
-        Some((claim, _)) => broken(Law::Wait, format!("claim {claim} could be granted, and waits")),
+        Some((claim, _)) => broken(
+            Law::Wait,
+            format!("claim {claim} could be granted, and waits: {:?}", engine.explain(claim)),
+        ),
     }
 }

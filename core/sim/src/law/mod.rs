@@ -9,8 +9,8 @@ mod life;
 mod line;
 mod supply;
 
-pub use broken::{Broken, Law};
 pub(crate) use broken::broken;
+pub use broken::{Broken, Law};
 
 use crate::{
     spent::{self, Opinion},

@@ -1,8 +1,6 @@
 //! Each law is broken once by hand, and must be named.
 use super::*;
-use bursar_interface::{
-    Ask, Decider, Ending, Event, Fence, Home, Input, Principal, Proof, Time, What,
-};
+use bursar_interface::{Ask, Decider, Ending, Event, Fence, Home, Input, Principal, Proof, Time, What};
 
 fn batch(inputs: Vec<Command>, whats: Vec<What>) -> Batch {
     let inputs = inputs.into_iter().map(|body| Input { by: Principal::default(), body }).collect();
@@ -60,7 +58,8 @@ fn only_the_token_of_a_lease_does_anything_and_giving_back_works() {
     assert_eq!(law(&mut witness, vec![ask()], vec![queued(1), granted(1, 5)]), None);
     let release = |fence| vec![Command::Release { claim, fence: Fence(fence) }];
     let gone = vec![What::Closed { claim, ending: Ending::Released }];
-    let refused = vec![What::Refused(bursar_interface::Refusal::new(bursar_interface::Reason::StaleFence, ""))];
+    let refused =
+        vec![What::Refused(bursar_interface::Refusal::new(bursar_interface::Reason::StaleFence, ""))];
     assert_eq!(law(&mut witness.clone(), release(4), gone.clone()), Some(Law::Stale));
     assert_eq!(law(&mut witness.clone(), release(4), refused.clone()), None);
     assert_eq!(law(&mut witness.clone(), release(5), refused), Some(Law::Release));

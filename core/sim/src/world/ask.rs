@@ -33,7 +33,8 @@ impl World {
     }
 
     fn lines(&mut self) -> Vec<LineAsk> {
-        let line = |resource: &str, amount| LineAsk { resource: resource.into(), amount, ..LineAsk::default() };
+        let line =
+            |resource: &str, amount| LineAsk { resource: resource.into(), amount, ..LineAsk::default() };
         let mut lines = Vec::new();
         for (resource, most) in [("cpu", 5000), ("memory", 20_000), ("gpu", 2500)] {
             if self.random.chance(1, 2) {

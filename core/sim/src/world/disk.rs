@@ -67,11 +67,11 @@ impl Disk {
         }
     }
 
-    /// The engine that goes on from what is recorded.
-    pub(super) fn recover(&self) -> Engine {
+    /// The engine that goes on from what is recorded, in the place of another.
+    pub(super) fn recover(&self, lost: &Engine) -> Engine {
         let mut engine = self.checkpoint.clone();
         self.batches.iter().for_each(|batch| engine.fold(batch));
-        engine.resume()
+        engine.resume_in_place_of(lost)
     }
 }
 

@@ -156,7 +156,8 @@ impl World {
         let restarts = [Fault::Restart, Fault::Reboot].into_iter().find(|&fault| self.faults.has(fault));
         match restarts {
             Some(fault) if self.random.chance(1, 30) => {
-                let rebooted = self.faults.has(Fault::Reboot) && (fault == Fault::Reboot || self.random.chance(1, 2));
+                let rebooted =
+                    self.faults.has(Fault::Reboot) && (fault == Fault::Reboot || self.random.chance(1, 2));
                 met.add(if rebooted { Fault::Reboot } else { Fault::Restart });
                 self.restart(rebooted, inputs, met)
             }
@@ -238,7 +239,7 @@ impl World {
 
     /// The engine is what was recorded.
     fn recover(&mut self) -> Result<(), Broken> {
-        self.engine = self.disk.recover();
+        self.engine = self.disk.recover(&self.engine);
         if self.engine.digest() != self.copy.digest() {
             return broken(Law::Durable, "what is recorded does not give the state back");
         }
