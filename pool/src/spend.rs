@@ -5,7 +5,7 @@ use crate::{
     lease::Account,
     meter::{Flow, Meter},
 };
-use bursar_interface::{Amount, NONE, Refill, Row, Shape, Time};
+use bursar_interface::{Amount, NONE, Refill, Row, Shape, Time, canary};
 
 impl Books {
     /// How a line's kind is counted.
@@ -43,8 +43,10 @@ impl Books {
             return;
         }
         self.leave(pool, account, amount);
-        self.charge(scope, resource, amount, true);
-        if self.shape(resource) == Shape::Budget {
+        if !canary!("the scope gets nothing back") {
+            self.charge(scope, resource, amount, true);
+        }
+        if self.shape(resource) == Shape::Budget && !canary!("an unknown outcome is free") {
             self.spend(pool, scope, resource, 0, amount);
         }
     }
@@ -57,7 +59,13 @@ impl Books {
             (self.tables.lines.pool[l], self.tables.lines.resource[l], self.tables.lines.amount[l]);
         let known = Some(self.tables.lines.used[l]).filter(|&used| used != Amount::MAX);
         match (self.shape(resource), known) {
+            (Shape::Rate, Some(_)) if canary!("who settles twice is refunded twice") => {
+                self.spend(pool, scope, resource, amount, used)
+            }
             (Shape::Rate, known) => self.spend(pool, scope, resource, known.unwrap_or(amount), used),
+            (Shape::Budget, Some(_)) if canary!("who settles twice is charged twice") => {
+                self.spend(pool, scope, resource, 0, used)
+            }
             (Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
             (Shape::Budget, None) => {
                 self.leave(pool, account, amount);

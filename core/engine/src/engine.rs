@@ -4,7 +4,7 @@ use crate::{
     round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
-    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What,
+    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What, canary,
 };
 use bursar_pool::{Books, Digest, Wanted};
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,8 @@ impl Engine {
     /// As [`Engine::resume`], in the place of an engine whose last steps did not happen: the strategies that it
     /// asked are asked again, and what they keep of its views must not pass for newer than what is.
     pub fn resume_in_place_of(self, lost: &Engine) -> Engine {
-        self.resume_beyond(lost.books.view().epoch)
+        let seen = if canary!("what strategies saw is not outdone") { 0 } else { lost.books.view().epoch };
+        self.resume_beyond(seen)
     }
 
     fn resume_beyond(mut self, seen: u64) -> Engine {
@@ -255,7 +256,7 @@ impl Engine {
     }
 
     pub(crate) fn next_fence(&self) -> Fence {
-        Fence(self.epoch << 40 | (self.fences + 1))
+        Fence(self.epoch << 40 | (self.fences + u64::from(!canary!("the fence does not rise"))))
     }
 
     pub(crate) fn waits(&self, claim: ClaimId) -> bool {
@@ -277,7 +278,7 @@ impl Engine {
     fn expire(&mut self, tape: &mut Tape<'_>) {
         let mut deadlines = std::mem::take(&mut self.deadlines);
         while let Some((at, claim)) = deadlines.first(|claim| self.deadline(claim)) {
-            if at > self.books.at() {
+            if at > self.books.at() || canary!("a lease outlives its time") && !self.waits(claim) {
                 break;
             }
             deadlines.pop();

@@ -13,6 +13,7 @@ use crate::{
 use bursar_interface::{
     Amount, Backfill, ClaimId, Discipline, NONE, Rank, Reason, Row, Time, What,
     bound::{ROUND_MAX, STARVED_NS},
+    canary,
 };
 
 /// Passes over the line in one step at most; what is left is tried in the next step.
@@ -76,7 +77,7 @@ impl Engine {
             }
         }
         self.park_tried(tape, bench);
-        if stale {
+        if stale && !canary!("who was behind the last head is forgotten") {
             // Who was tried behind the head that was is parked only now.
             self.queue.wake_behind();
         }
@@ -182,7 +183,8 @@ impl Engine {
     /// who will be gone before it starts.
     fn may_pass(&self, head: &Reservation, place: &Place, row: Row) -> bool {
         let expect = self.books.tables().claims.expect[row as usize];
-        place.claim == head.claim
+        canary!("everybody passes the head")
+            || place.claim == head.claim
             || place.tier < head.tier
             || expect > 0 && self.books.at().after(expect) <= head.start
     }

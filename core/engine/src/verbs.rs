@@ -11,6 +11,7 @@ use bursar_interface::{
         AMOUNT_MAX, LABELS_MAX, NAME_BYTES_MAX, NODES_MAX, PERIOD_NS_MAX, POOLS_MAX, RESOURCES_MAX,
         TTL_NS_MAX,
     },
+    canary,
 };
 
 /// Processes attached to one lease at most.
@@ -87,6 +88,9 @@ impl Engine {
         if ttl_ns > TTL_NS_MAX {
             return bad("ttl is too long", &format!("at most {} days", TTL_NS_MAX / 86_400_000_000_000));
         }
+        if canary!("a renewal does what no event tells") {
+            self.books.set_reason(row, Reason::QueueFull, self.books.at());
+        }
         let ttl = if ttl_ns == 0 { self.books.tables().claims.ttl[row as usize] } else { ttl_ns };
         self.emit(tape, cause, What::Renewed { claim: of.0, lease_until: self.books.at().after(ttl) });
         Ok(())
@@ -136,7 +140,7 @@ impl Engine {
         if self.books.phase(row) == Phase::Pending {
             return Err(Refusal::new(Reason::StaleFence, format!("claim {claim} was not granted yet")));
         }
-        if self.books.tables().claims.fence[row as usize] != fence.0 {
+        if self.books.tables().claims.fence[row as usize] != fence.0 && !canary!("any fence will do") {
             return Err(Refusal::new(
                 Reason::StaleFence,
                 format!("{fence} is not the fence of claim {claim}"),
@@ -150,7 +154,7 @@ impl Engine {
     fn leased(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
         let row = self.fenced(by, claim, fence)?;
         match self.books.phase(row) {
-            Phase::Draining => {
+            Phase::Draining if !canary!("a lease that ended is renewed") => {
                 Err(Refusal::new(Reason::LeaseExpired, format!("claim {claim} is ending already")))
             }
             _ => Ok(row),

@@ -45,6 +45,8 @@ laws! {
     Limit "limit",
     /// What a scope does not lend is there for it.
     Lend "lend",
+    /// Every line is taken from a pool that it may be taken from, on a node that takes claims.
+    Place "place",
     /// Whoever could be granted is, and nobody waits for ever.
     Wait "bounded-wait",
     /// Nobody delays the head that has waited long.

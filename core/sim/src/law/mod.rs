@@ -7,6 +7,7 @@ mod broken;
 pub(crate) mod fits;
 mod life;
 mod line;
+mod place;
 mod supply;
 
 pub(crate) use broken::broken;
@@ -51,6 +52,7 @@ struct Heard {
     /// Nobody came or went but by waiting and being granted.
     only_grants: bool,
     granted: Vec<ClaimId>,
+    queued: Vec<ClaimId>,
 }
 
 impl Witness {
@@ -78,6 +80,7 @@ impl Witness {
         self.heard.settled = !batch.inputs.iter().any(|input| sets(&input.body));
         self.heard.only_grants = self.heard.settled;
         self.heard.granted.clear();
+        self.heard.queued.clear();
         for event in &batch.events {
             match &event.what {
                 What::Granted { claim, .. } => {
@@ -86,7 +89,8 @@ impl Witness {
                 }
                 What::Refused(_) => self.report.refused += 1,
                 What::PluginFault { .. } => self.report.faults += 1,
-                What::Queued { .. } | What::Waiting { .. } | What::Repeated(_) | What::PoolSprang { .. } => {}
+                What::Queued { claim, .. } => self.heard.queued.push(*claim),
+                What::Waiting { .. } | What::Repeated(_) | What::PoolSprang { .. } => {}
                 _ => self.heard.only_grants = false,
             }
             self.lives.hear(batch, event)?;
@@ -103,6 +107,10 @@ impl Witness {
         self.lives.are(engine)?;
         self.lives.nobody_outstays(engine.books().at().0)?;
         self.before.look(engine, self.heard.settled)?;
+        place::all_are_lawful(engine, &self.heard.granted, self.heard.settled)?;
+        if self.heard.settled {
+            place::all_can_fit(engine, &self.heard.queued)?;
+        }
         self.nothing_is_spent_twice(engine)?;
         let truthful = self.calm || !self.faults.any(&[Fault::Lie, Fault::Mute]);
         if truthful && engine.wake_at().is_none_or(|at| at > engine.books().at()) {

@@ -30,16 +30,16 @@ impl Before {
         Ok(())
     }
 
-    /// What is in use never grows beyond what is offered; it may be above after a supply shrank. Says whether
+    /// What is in use never grows beyond what there is; it may be above after a supply shrank. Says whether
     /// it is anywhere.
     fn overcommit(&mut self, view: &View<'_>) -> Result<bool, Broken> {
         let (mut used, mut over) = (BTreeMap::new(), false);
         for p in (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0) {
             let now = view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p];
-            let (id, offered) = (view.pools.id[p], view.pools.offered[p]);
+            let (id, offered) = (view.pools.id[p], view.pools.capacity[p]);
             let before = self.used.get(&id).copied().unwrap_or(0);
             if now > offered.max(before) {
-                return broken(Law::Overcommit, format!("pool {id} has {now} in use and offers {offered}"));
+                return broken(Law::Overcommit, format!("pool {id} has {now} in use and has {offered}"));
             }
             over |= now.max(before) > offered;
             used.insert(id, now);

@@ -70,6 +70,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         Command::SetQuota(QuotaSpec { limit, ..world.quota() })
     }),
     op(1, Who::Operator, |world, _| {
+        let limit = Some(1 + world.random.below(2));
+        Command::SetQuota(QuotaSpec { resource: "port".into(), limit, ..world.quota() })
+    }),
+    op(1, Who::Operator, |world, _| {
         let guaranteed = world.random.below(3000);
         let borrow_limit = world.random.chance(1, 2).then(|| world.random.below(5000));
         let lend_limit = world.random.chance(1, 2).then(|| world.random.below(3000));
