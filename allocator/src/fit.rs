@@ -4,7 +4,7 @@
 //! Scores are those of the schedulers compared in Weng et al., "Beware of Fragmentation" (USENIX
 //! ATC'23): integers from 0 to 100, truncated; ties go to the lower node row.
 use crate::{index::Index, shape::named_node};
-use bursar_interface::{Allocator, Amount, Fault, NONE, Plan, Row, View, canary, tag};
+use bursar_interface::{Allocator, Amount, Fault, NONE, Plan, Row, View, tag};
 
 /// Nodes tried for one claim at most when the best ones turn out not to take it after all.
 const TRIES_MAX: usize = 16;
@@ -69,28 +69,26 @@ impl<R: Rating> Fit<R> {
 /// Whether the lines that float have room: then only nodes decide, and what is known of them stays true.
 fn floats_fit(view: &View<'_>, plan: &Plan<'_>, claim: Row) -> bool {
     let lines = || view.claims.line_rows(claim).map(|line| line as usize);
-    canary!("what floats is not looked at")
-        || lines().all(|l| match view.lines.want[l] {
-            NONE if view.resources.largest[view.lines.resource[l] as usize] > 0 => true,
-            NONE => {
-                let (kind, next) = (view.lines.resource[l], view.pools.next);
-                let first = Some(view.resources.first_floating[kind as usize]).filter(|&pool| pool != NONE);
-                let pools = std::iter::successors(first, |&pool| {
-                    Some(next[pool as usize]).filter(|&next| next != NONE)
-                });
-                let asked: Amount = lines()
-                    .filter(|&other| view.lines.resource[other] == kind && view.lines.want[other] == NONE)
-                    .map(|other| view.lines.amount[other])
-                    .sum();
-                let (mut here, mut free) = (false, 0);
-                for pool in pools {
-                    here |= plan.free(pool) >= view.lines.amount[l];
-                    free += plan.free(pool);
-                }
-                here && free >= asked
+    lines().all(|l| match view.lines.want[l] {
+        NONE if view.resources.largest[view.lines.resource[l] as usize] > 0 => true,
+        NONE => {
+            let (kind, next) = (view.lines.resource[l], view.pools.next);
+            let first = Some(view.resources.first_floating[kind as usize]).filter(|&pool| pool != NONE);
+            let pools =
+                std::iter::successors(first, |&pool| Some(next[pool as usize]).filter(|&next| next != NONE));
+            let asked: Amount = lines()
+                .filter(|&other| view.lines.resource[other] == kind && view.lines.want[other] == NONE)
+                .map(|other| view.lines.amount[other])
+                .sum();
+            let (mut here, mut free) = (false, 0);
+            for pool in pools {
+                here |= plan.free(pool) >= view.lines.amount[l];
+                free += plan.free(pool);
             }
-            want => view.pools.node[want as usize] != NONE || plan.free(want) >= view.lines.amount[l],
-        })
+            here && free >= asked
+        }
+        want => view.pools.node[want as usize] != NONE || plan.free(want) >= view.lines.amount[l],
+    })
 }
 
 /// What counts on a node with devices: memory is plenty there, and weighing it strands devices.

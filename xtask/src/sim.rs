@@ -3,7 +3,10 @@ use anyhow::{Result, bail};
 use bursar_builtin as _;
 use bursar_sdk::{Config, Make};
 use bursar_sim::world::{Cover, Fault, Strategies, VERBS, World, impossible};
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
 /// Seeds from which on every cell of fault x operation must have been hit.
 const COVERED_FROM: u64 = 2000;
@@ -22,23 +25,29 @@ pub enum Length {
 /// # Errors
 /// Names the seed that broke a law, and the line that repeats it.
 pub fn run(first: u64, length: Length) -> Result<()> {
-    let (since, mut events, mut seeds) = (Instant::now(), 0, 0);
-    let mut cover = Cover::default();
-    while match length {
-        Length::Seeds(most) => seeds < most,
-        Length::Minutes(most) => since.elapsed().as_secs_f64() < most * 60.0,
-    } {
-        let seed = first + seeds;
-        seeds += 1;
-        match World::new(seed, strategies()).run() {
-            Ok(report) => {
-                events += report.events;
-                cover.add(&report.cover);
-            }
-            Err(broken) => {
-                bail!("seed {seed}: {broken}\nrepeat it with: cargo xtask sim --seed {seed} --seeds 1")
-            }
-        }
+    let since = Instant::now();
+    let next = AtomicU64::new(0);
+    let seed = || {
+        let goes_on = match length {
+            Length::Seeds(most) => next.load(Ordering::Relaxed) < most,
+            Length::Minutes(most) => since.elapsed().as_secs_f64() < most * 60.0,
+        };
+        let seed = next.fetch_add(u64::from(goes_on), Ordering::Relaxed);
+        let within = !matches!(length, Length::Seeds(most) if seed >= most);
+        (goes_on && within).then_some(first + seed)
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let done = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| work(&seed))).collect();
+        workers.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
+    });
+    let (mut seeds, mut events, mut cover) = (0, 0, Cover::default());
+    for done in done {
+        let Ok(done) = done else { bail!("a world panicked") };
+        let done = done?;
+        seeds += done.0;
+        events += done.1;
+        cover.add(&done.2);
     }
     let took = since.elapsed().as_secs_f64();
     println!(
@@ -47,6 +56,24 @@ pub fn run(first: u64, length: Length) -> Result<()> {
         seeds as f64 / took
     );
     tell(&cover, seeds)
+}
+
+/// Lives through worlds for as long as there is a seed for one; how many, their events, and what met what.
+fn work(seed: impl Fn() -> Option<u64>) -> Result<(u64, u64, Cover)> {
+    let (mut seeds, mut events, mut cover) = (0, 0, Cover::default());
+    while let Some(seed) = seed() {
+        seeds += 1;
+        match World::new(seed, strategies()).run() {
+            Ok(report) => {
+                events += report.events;
+                cover.add(&report.cover);
+            }
+            Err(broken) => {
+                bail!("seed {seed}: {broken}\nrepeat it with: cargo xtask sim --seed {seed}")
+            }
+        }
+    }
+    Ok((seeds, events, cover))
 }
 
 /// Prints which fault met which operation; with enough seeds, a cell that was not hit is a failure.

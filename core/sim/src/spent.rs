@@ -138,6 +138,13 @@ impl Opinion {
         }
     }
 
+    /// What the rate should let pass at this moment (ns).
+    pub(crate) fn rate_left(&self, now: u64) -> Amount {
+        let cell = u128::from(PERIODS[0]);
+        let ahead = self.arrival.saturating_sub(u128::from(now) * u128::from(CAPACITY));
+        ((u128::from(BURST) * cell).saturating_sub(ahead) / cell) as Amount
+    }
+
     /// What the budget should have free.
     pub(crate) fn budget_left(&self) -> Amount {
         CAPACITY.saturating_sub(self.held + self.spent)

@@ -45,7 +45,7 @@ const CANARIES: &[(&str, Law)] = &[
     ("room in a ledger wakes nobody", Law::Wait),
     ("everybody passes the head", Law::Overtake),
     ("who was behind the last head is forgotten", Law::Wait),
-    ("what floats is not looked at", Law::Wait),
+    ("a restart forgets when leases end", Law::Time),
     ("the index is never renewed", Law::Wait),
     ("the last batch is lost", Law::Durable),
 ];

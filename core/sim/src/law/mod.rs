@@ -126,14 +126,17 @@ impl Witness {
     }
 
     fn nothing_is_spent_twice(&self, engine: &Engine) -> Result<(), Broken> {
-        let Some(kind) = engine.books().resource(spent::BUDGET) else {
-            return broken(Law::Budget, "the budget is gone");
-        };
-        let (free, left) = (engine.view().resources.free[kind as usize], self.opinion.budget_left());
-        match free == left {
-            true => Ok(()),
-            false => broken(Law::Budget, format!("{free} of the budget is free, and should be {left}")),
+        let now = engine.books().at().0;
+        for (name, left) in
+            [(spent::BUDGET, self.opinion.budget_left()), (spent::RATE, self.opinion.rate_left(now))]
+        {
+            let kind = engine.books().resource(name);
+            let free = kind.map_or(0, |kind| engine.view().resources.free[kind as usize]);
+            if free != left {
+                return broken(Law::Budget, format!("{free} of {name} is free, and should be {left}"));
+            }
         }
+        Ok(())
     }
 }
 

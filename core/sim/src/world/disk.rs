@@ -67,9 +67,17 @@ impl Disk {
         }
     }
 
-    /// The engine that goes on from what is recorded, in the place of another.
-    pub(super) fn recover(&self, lost: &Engine) -> Engine {
-        let mut engine = self.checkpoint.clone();
+    /// The engine that goes on from what is recorded, in the place of another. After a crash the checkpoint
+    /// is read back from its bytes, so that nothing is there but what was written.
+    ///
+    /// # Panics
+    /// When the checkpoint cannot be read back.
+    pub(super) fn recover(&self, lost: &Engine, crashed: bool) -> Engine {
+        let written = || postcard::from_bytes(&postcard::to_stdvec(&self.checkpoint)?);
+        let mut engine: Engine = match crashed {
+            true => written().expect("a checkpoint is read as it was written"),
+            false => self.checkpoint.clone(),
+        };
         let missing = usize::from(canary!("the last batch is lost"));
         let kept = self.batches.len().saturating_sub(missing);
         self.batches[..kept].iter().for_each(|batch| engine.fold(batch));

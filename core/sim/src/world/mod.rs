@@ -99,15 +99,15 @@ impl World {
     /// The world of a seed.
     ///
     /// # Panics
-    /// When there are not two allocators and two qos, or the fleet cannot be set up.
+    /// When there are not two allocators and two qos.
     pub fn new(seed: u64, strategies: Strategies) -> World {
         let mut random = Random::new(seed);
         let faults = Faults::of_seed(seed, &mut random);
         let mood = Mood::new(faults, &mut random);
         let (plugins, spare) = moody::plugins(strategies, &mut random, &mood);
-        let mut world = World {
+        World {
             random,
-            faults: Faults::default(),
+            faults,
             engine: Engine::new(),
             copy: Engine::new(),
             disk: Disk::new(),
@@ -119,16 +119,20 @@ impl World {
             at: SECOND,
             epoch: 0,
             boots: 1,
-        };
+        }
+    }
+
+    /// The fleet is set up while nothing fails.
+    fn begin(&mut self) -> Result<(), Broken> {
+        let faults = std::mem::take(&mut self.faults);
         let mut first: Vec<Command> = kinds();
         first.extend([unit("lock", 1 << 20, false), unit("port", 1, true)]);
         first.extend(spent::kinds());
         first.extend(NODES.iter().flat_map(|name| node(name, CPU_MILLI, 16_384, 2, "T4")));
-        first.push(world.start());
-        let inputs = first.into_iter().map(told).collect();
-        world.step(inputs, Faults::default()).expect("the laws hold before anything happens");
-        world.faults = faults;
-        world
+        first.push(self.start());
+        self.step(first.into_iter().map(told).collect(), Faults::default())?;
+        self.faults = faults;
+        Ok(())
     }
 
     /// Lives through it.
@@ -136,6 +140,7 @@ impl World {
     /// # Errors
     /// The law that was broken, and at which step.
     pub fn run(mut self) -> Result<Report, Broken> {
+        self.begin().map_err(|broken| broken.at("at the beginning"))?;
         for step in 0..STEPS {
             self.turn().map_err(|broken| broken.at(format!("step {step}")))?;
         }
@@ -200,7 +205,7 @@ impl World {
             Fate::Full => {
                 met.add(Fault::Full);
                 self.meet(&batch, met);
-                self.recover()
+                self.recover(false)
             }
             Fate::Lost | Fate::Unheard if self.random.chance(1, 2) => {
                 met.add(Fault::Torn);
@@ -238,8 +243,8 @@ impl World {
     }
 
     /// The engine is what was recorded.
-    fn recover(&mut self) -> Result<(), Broken> {
-        self.engine = self.disk.recover(&self.engine);
+    fn recover(&mut self, crashed: bool) -> Result<(), Broken> {
+        self.engine = self.disk.recover(&self.engine, crashed);
         if self.engine.digest() != self.copy.digest() {
             return broken(Law::Durable, "what is recorded does not give the state back");
         }
@@ -248,7 +253,7 @@ impl World {
 
     /// The daemon dies and comes back, and hears at once who waited for it.
     fn restart(&mut self, rebooted: bool, inputs: Vec<Input>, met: Faults) -> Result<(), Broken> {
-        self.recover()?;
+        self.recover(true)?;
         self.boots += u64::from(rebooted);
         self.witness.report.restarts += 1;
         let start = told(self.start());

@@ -95,9 +95,11 @@ fn lie(random: &mut Random, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>)
             _ => view.claims.line_rows(claim).all(|line| {
                 let kind = view.lines.resource[line as usize];
                 let on = |pool: &Row| {
-                    view.pools.resource[*pool as usize] == kind && view.pools.node[*pool as usize] == node
+                    let p = *pool as usize;
+                    view.pools.resource[p] == kind && [NONE, node].contains(&view.pools.node[p])
                 };
-                let pool = (0..pools as Row).find(on).unwrap_or(pool);
+                let of_kind: Vec<Row> = (0..pools as Row).filter(on).collect();
+                let pool = if of_kind.is_empty() { pool } else { *random.pick(&of_kind) };
                 plan.take(claim, line, pool, node, view.lines.amount[line as usize])
             }),
         };
