@@ -107,9 +107,9 @@ fn every_decision_and_every_wait_is_that_of_governor() {
         let mut engine = engine(capacity, period_ns, burst, &mut plugins);
         let (mut at, mut random, mut passed) = (1, seed, 0);
         for _ in 0..ARRIVALS {
-            // About as many arrive as there is room for, at every fraction of a cell.
-            let amount = 1 + next(&mut random) % burst.min(8);
-            let pause = next(&mut random) % (2 * cell * amount + 1);
+            // A quarter more arrives than there is room for, at every fraction of a cell.
+            let amount = 1 + next(&mut random) % burst.div_ceil(4);
+            let pause = next(&mut random) % (8 * cell * amount / 5 + 1);
             at += pause;
             clock.advance(Duration::from_nanos(pause));
             let asked = NonZeroU32::new(amount as u32).expect("above zero");

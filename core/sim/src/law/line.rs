@@ -14,6 +14,8 @@ pub(super) struct Head {
     at: Time,
     /// When it could start, if every lease ends as its holder says.
     start: Option<Time>,
+    /// Somebody holds on beyond its own estimate, so that no start can be told.
+    overdue: bool,
 }
 
 impl Head {
@@ -21,11 +23,14 @@ impl Head {
         let (claim, row) = head(engine)?;
         let view = engine.view();
         let (class, start) = (view.claims.class[row as usize], fits::earliest(&view, row));
-        Some(Head { claim, class, at: view.at, start })
+        let overdue = (0..view.claims.len())
+            .filter(|&c| view.claims.id[c] != 0 && view.claims.granted_at[c] > 0 && view.claims.expect[c] > 0)
+            .any(|c| Time(view.claims.granted_at[c]).after(view.claims.expect[c]) < view.at);
+        Some(Head { claim, class, at: view.at, start, overdue })
     }
 
     /// It is still the head, and all that happened is that others were granted: those of its own class and
-    /// below delay it by nothing.
+    /// below delay it by nothing, for as long as everybody's estimate holds.
     pub(super) fn is_not_delayed(
         &self,
         now: &Head,
@@ -36,7 +41,12 @@ impl Head {
         let above =
             |claim: &ClaimId| books.claim(*claim).is_some_and(|row| claims.class[row as usize] < self.class);
         let (Some(before), Some(start)) = (self.start, now.start) else { return Ok(()) };
-        if now.claim != self.claim || granted.iter().any(above) || start <= before.max(now.at) {
+        if self.overdue
+            || now.overdue
+            || now.claim != self.claim
+            || granted.iter().any(above)
+            || start <= before.max(now.at)
+        {
             return Ok(());
         }
         broken(
