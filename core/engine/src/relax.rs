@@ -56,7 +56,7 @@ impl Engine {
         let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
         let (epoch, fences) = (self.epoch, self.fences);
         let mut engine = Engine { books, epoch, fences, claims, deciders, ..Engine::default() };
-        engine.books.renew_views();
+        engine.books.renew_views(0);
         let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
         ahead.truncate(AHEAD_MAX);
         let kept_for = ahead.contains(&claim);
