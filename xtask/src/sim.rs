@@ -38,7 +38,7 @@ pub fn run(first: u64, length: Length) -> Result<()> {
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let done = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| work(&seed))).collect();
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| work(seed))).collect();
         workers.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
     });
     let (mut seeds, mut events, mut cover) = (0, 0, Cover::default());

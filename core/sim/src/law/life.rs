@@ -39,9 +39,8 @@ impl Lives {
     /// Checks and writes down what was done.
     pub(super) fn hear(&mut self, batch: &Batch, event: &Event) -> Result<(), Broken> {
         let (at, input) = (batch.at.0, event.cause.and_then(|cause| batch.inputs.get(cause as usize)));
-        match input {
-            Some(input) => self.token_counts(input, &event.what)?,
-            None => {}
+        if let Some(input) = input {
+            self.token_counts(input, &event.what)?;
         }
         match &event.what {
             What::Started => self.started(input),
