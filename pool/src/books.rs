@@ -51,7 +51,6 @@ pub struct Books {
     pub(crate) free_occupants: Slots,
     pub(crate) claim_rows: RowsById<ClaimId>,
     pub(crate) pool_rows: RowsById<PoolId>,
-    pub(crate) quota_rows: BTreeMap<(Row, Row), Row>,
     /// Live claims that name a pool, by pool row: a sprung pool goes with the last of them.
     pub(crate) wanted: BTreeMap<Row, u32>,
     /// Pools of which what is spent comes back.

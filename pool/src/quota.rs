@@ -35,7 +35,8 @@ impl Books {
 
     /// The row of a scope's ledger for a kind, made on first use.
     fn ledger(&mut self, scope: Row, resource: Row) -> Row {
-        if let Some(&row) = self.quota_rows.get(&(scope, resource)) {
+        let known = self.ledgers(scope).find(|&row| self.tables.quotas.resource[row as usize] == resource);
+        if let Some(row) = known {
             return row;
         }
         // Every other scope has had its ledgers since it first held anything.
@@ -55,7 +56,6 @@ impl Books {
         quotas.touch(row, self.epoch);
         self.tables.scopes.first_quota[scope as usize] = row;
         self.tables.scopes.touch(scope, self.epoch);
-        self.quota_rows.insert((scope, resource), row);
         row
     }
 
@@ -68,7 +68,6 @@ impl Books {
     pub(crate) fn drop_ledgers(&mut self, scope: Row) {
         let rows: Vec<Row> = self.ledgers(scope).collect();
         for row in rows {
-            self.quota_rows.remove(&(scope, self.tables.quotas.resource[row as usize]));
             self.tables.quotas.clear(row);
             self.tables.quotas.touch(row, self.epoch);
             self.free_quotas.give(row);
@@ -208,7 +207,7 @@ impl Books {
     /// Where a scope stands against its siblings: its dominant share above its guarantee, by its weight
     /// (Ghodsi et al., NSDI'11; Kueue, KEP-1714), with what is `promised` to it by kind besides. In units
     /// of 2⁻²⁴ of everything.
-    pub fn share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
+    pub fn share(&self, scope: Row, promised: impl Iterator<Item = (Row, Amount)> + Clone) -> u64 {
         let (quotas, weight) = (&self.tables.quotas, self.tables.scopes.weight[scope as usize]);
         let above =
             |q: usize, more| quotas.charged[q].saturating_add(more).saturating_sub(quotas.guaranteed[q]);
@@ -216,7 +215,7 @@ impl Books {
     }
 
     /// Where the claims of the scope itself stand against its children, as a child of weight 1.
-    pub fn own_share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
+    pub fn own_share(&self, scope: Row, promised: impl Iterator<Item = (Row, Amount)> + Clone) -> u64 {
         let quotas = &self.tables.quotas;
         self.dominant(scope, promised, |q, more| quotas.direct[q].saturating_add(more), 1)
     }
@@ -224,20 +223,25 @@ impl Books {
     fn dominant(
         &self,
         scope: Row,
-        promised: &[(Row, Amount)],
+        promised: impl Iterator<Item = (Row, Amount)> + Clone,
         held: impl Fn(usize, Amount) -> Amount,
         weight: u32,
     ) -> u64 {
         let share = |kind: Row, held: Amount| {
             let all = self.tables.resources.capacity[kind as usize].max(1);
-            let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight.max(1));
+            let weight = u64::from(weight.max(1));
+            if held >> (64 - SHARE_BITS) == 0 {
+                return (held << SHARE_BITS) / all / weight;
+            }
+            let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight);
             u64::try_from(share).unwrap_or(u64::MAX)
         };
         let kind_of = |row: Row| self.tables.quotas.resource[row as usize];
-        let more = |kind: Row| promised.iter().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
+        let more =
+            |kind: Row| promised.clone().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
         let known =
             self.ledgers(scope).map(|row| share(kind_of(row), held(row as usize, more(kind_of(row)))));
-        let new = promised.iter().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));
-        known.chain(new.map(|&(kind, more)| share(kind, more))).max().unwrap_or(0)
+        let new = promised.clone().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));
+        known.chain(new.map(|(kind, more)| share(kind, more))).max().unwrap_or(0)
     }
 }

@@ -56,7 +56,8 @@ impl Engine {
                 self.supply_changed();
             }
             Command::SetScope(spec) => {
-                self.books.set_scope(spec);
+                let scope = self.books.set_scope(spec);
+                self.queue.moves(scope);
             }
             Command::SetQuota(spec) => {
                 self.books.set_quota(spec);
@@ -160,10 +161,9 @@ impl Engine {
     }
 
     /// A scope holds more or less than before: it and those above it stand elsewhere in line.
-    fn restand_chain(&mut self, scope: Row) {
+    pub(crate) fn restand_chain(&mut self, scope: Row) {
         let mut at = scope;
-        while !self.queue.is_empty() && self.queue.stands(at) {
-            self.restand(at);
+        while self.queue.moves(at) {
             at = self.books.tables().scopes.parent[at as usize];
         }
     }

@@ -8,6 +8,7 @@
 
 mod admit;
 mod apply;
+mod cup;
 mod deadline;
 mod engine;
 mod explain;

@@ -4,7 +4,7 @@ use crate::{
     Engine, Plugins,
     engine::Tape,
     line::Place,
-    promised::{Promised, hints, stand},
+    promised::{Promised, hints},
     queue::{Candidate, Lack},
     round::{Offer, Workbench},
     shape::Shape,
@@ -39,8 +39,8 @@ impl Engine {
         let shape = Shape::of(self.books.tables(), row);
         let scope = self.books.tables().claims.scope[row as usize];
         let (books, queue) = (&self.books, &mut self.queue);
-        let chain = books.chain(scope).map(|at| (at, stand(books, at)));
-        queue.insert(place, shape, chain, &hints(books, row));
+        let chain = books.chain(scope).map(|at| (at, books.tables().scopes.parent[at as usize]));
+        queue.insert(place, shape, chain, |into| hints(books, row, into));
     }
 
     /// Offers those who wait to the allocator, in order, for as long as somebody may fit.
@@ -161,6 +161,7 @@ impl Engine {
     }
 
     fn first_in_line(&mut self, promised: &Promised) -> Option<Candidate> {
+        self.settle_line(promised);
         let books = &self.books;
         self.queue.first(!promised.is_empty(), |lack| match lack {
             Lack::Kind(kind, _) => {
@@ -305,18 +306,13 @@ impl Engine {
                 self.books.chain(scope),
             );
         }
-        for at in self.books.chain(scope) {
-            if self.queue.stands(at) {
-                let stand = bench.promised.stand(&self.books, at);
-                self.queue.set_stand(at, stand);
-            }
-        }
+        self.restand_chain(scope);
     }
 
     /// Scopes that were promised something stand where the books say again.
     fn stand_again(&mut self, promised: &Promised) {
-        for scope in promised.scopes() {
-            self.restand(scope);
-        }
+        promised.scopes().for_each(|scope| {
+            self.queue.moves(scope);
+        });
     }
 }
