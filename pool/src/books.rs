@@ -173,7 +173,7 @@ impl Books {
         match path {
             // The root was there first, and never goes.
             "" if !self.tables.scopes.is_empty() => Some(0),
-            _ => self.names.scope_rows.get(path).copied(),
+            _ => self.names.scope_rows.get(path, &self.names.scopes),
         }
     }
 

@@ -24,6 +24,7 @@ mod digest;
 mod lease;
 mod meter;
 mod names;
+mod paths;
 mod quota;
 mod slots;
 mod spend;

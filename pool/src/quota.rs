@@ -35,8 +35,7 @@ impl Books {
 
     /// The row of a scope's ledger for a kind, made on first use.
     fn ledger(&mut self, scope: Row, resource: Row) -> Row {
-        let known = self.ledgers(scope).find(|&row| self.tables.quotas.resource[row as usize] == resource);
-        if let Some(row) = known {
+        if let Some(row) = self.ledger_of(scope, resource) {
             return row;
         }
         // Every other scope has had its ledgers since it first held anything.
@@ -104,9 +103,13 @@ impl Books {
 
     /// The ledgers on a kind of a scope and those above it, from below.
     pub fn quotas_of(&self, scope: Row, resource: Row) -> impl Iterator<Item = Row> + '_ {
-        self.chain(scope).filter_map(move |scope| {
-            self.ledgers(scope).find(|&row| self.tables.quotas.resource[row as usize] == resource)
-        })
+        self.chain(scope).filter_map(move |scope| self.ledger_of(scope, resource))
+    }
+
+    /// The ledger of a scope on a kind.
+    #[inline]
+    pub(crate) fn ledger_of(&self, scope: Row, resource: Row) -> Option<Row> {
+        self.ledgers(scope).find(|&row| self.tables.quotas.resource[row as usize] == resource)
     }
 
     /// Adds to (or takes from) what a scope and those above it hold. While nobody but the root holds
@@ -192,6 +195,9 @@ impl Books {
     /// What can still be granted at this level, to somebody in the child of ledger `below`.
     fn room(&self, quota: Row, below: Option<Row>) -> Amount {
         let q = quota as usize;
+        if self.tables.quotas.set[q] == 0 && self.tables.quotas.kept_back[q] == 0 {
+            return Amount::MAX;
+        }
         let free = self.cap(quota).saturating_sub(self.level(quota));
         let others = self.tables.quotas.kept_back[q] - below.map_or(0, |below| self.kept_back(below));
         match others {
@@ -237,8 +243,7 @@ impl Books {
             u64::try_from(share).unwrap_or(u64::MAX)
         };
         let kind_of = |row: Row| self.tables.quotas.resource[row as usize];
-        let more =
-            |kind: Row| promised.clone().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
+        let more = |kind: Row| promised.clone().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
         let known =
             self.ledgers(scope).map(|row| share(kind_of(row), held(row as usize, more(kind_of(row)))));
         let new = promised.clone().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));

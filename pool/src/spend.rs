@@ -75,8 +75,11 @@ impl Books {
     fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
         let meter = self.pool_meter(pool).recount(before, now);
         self.set_pool_meter(pool, meter);
-        let quotas: Vec<Row> = self.quotas_of(scope, resource).collect();
-        for quota in quotas {
+        let mut at = scope;
+        while at != NONE {
+            let known = self.ledger_of(at, resource);
+            at = self.tables.scopes.parent[at as usize];
+            let Some(quota) = known else { continue };
             let Meter { spent, due, rest } = self.quota_meter(quota).recount(before, now);
             let (table, q) = (&mut self.tables.quotas, quota as usize);
             (table.spent[q], table.due[q], table.rest[q]) = (spent, due, rest);

@@ -40,7 +40,7 @@ impl Engine {
         let mut lines = std::mem::take(&mut self.resolved.lines);
         let checked = self.check_lines(ask, &mut lines).and_then(|()| {
             self.check_fit(ask, &lines)?;
-            self.check_limits(&path, &lines)
+            self.check_limits(known.or_else(|| self.nearest_scope(&path)), &lines)
         });
         let springs = lines.iter().any(|line| line.springs);
         self.resolved.lines = lines;
@@ -220,12 +220,12 @@ impl Engine {
     }
 
     /// Refuses at once what is above a limit on the way to the root, whoever holds what.
-    fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
+    fn check_limits(&self, nearest: Option<Row>, lines: &[Wanted]) -> Result<(), Refusal> {
         let quotas = &self.books.tables().quotas;
         if quotas.is_empty() {
             return Ok(());
         }
-        let Some(scope) = self.nearest_scope(path) else { return Ok(()) };
+        let Some(scope) = nearest else { return Ok(()) };
         for line in lines {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();

@@ -8,6 +8,7 @@
 
 mod admit;
 mod apply;
+mod crowd;
 mod cup;
 mod deadline;
 mod engine;

@@ -134,16 +134,19 @@ pub(crate) struct Lines {
     tops: Vec<u32>,
 }
 
-/// Who of two branches is served first.
+/// Who of two branches is served first: as their [`Key`]s say, without writing them down.
 fn beats<'a>(seats: &'a [Seat], branches: &'a [Branch]) -> impl Fn(u32, u32) -> bool + 'a {
-    let key = |at: u32| {
-        let branch = &branches[at as usize];
-        branch.best.map(|place| Key::new(seats[branch.scope as usize].stand.share, place))
-    };
+    let share = |branch: &Branch| seats[branch.scope as usize].stand.share;
     move |a, b| {
         #[cfg(test)]
         tests::COMPARED.with(|compared| compared.set(compared.get() + 1));
-        key(a) < key(b)
+        let (a, b) = (&branches[a as usize], &branches[b as usize]);
+        let (Some(first), Some(second)) = (&a.best, &b.best) else { return a.best.is_some() };
+        if (first.tier, first.patience) != (second.tier, second.patience) {
+            return (first.tier, first.patience) < (second.tier, second.patience);
+        }
+        let (mine, other) = (share(a), share(b));
+        if mine != other { mine < other } else { (first.share, first.claim) < (second.share, second.claim) }
     }
 }
 
@@ -288,8 +291,7 @@ impl Lines {
 
     /// Others entered or left beside `child` and the own groups of a branch: who contends with whom.
     fn contest(&mut self, at: u32, child: u32) {
-        let (own, children) =
-            (self.branches[at as usize].own.first.is_some(), self.cups[at as usize].len());
+        let (own, children) = (self.branches[at as usize].own.first.is_some(), self.cups[at as usize].len());
         let below = own && children > 0;
         if std::mem::replace(&mut self.branches[at as usize].below, below) != below {
             self.list(at, below || self.branches[at as usize].beside);
@@ -332,9 +334,10 @@ impl Lines {
     /// What is served first of a branch: one of its own groups, or a child.
     fn best(&self, at: u32) -> Option<(Key, Result<Group, u32>)> {
         let branch = &self.branches[at as usize];
-        let own = branch.own.first.map(|(place, group)| {
-            (Key::new(self.seats[branch.scope as usize].stand.own, place), Ok(group))
-        });
+        let own = branch
+            .own
+            .first
+            .map(|(place, group)| (Key::new(self.seats[branch.scope as usize].stand.own, place), Ok(group)));
         let child = self.cups[at as usize].first().and_then(|child| {
             let below = &self.branches[child as usize];
             let share = self.seats[below.scope as usize].stand.share;

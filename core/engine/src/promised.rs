@@ -96,7 +96,11 @@ impl Promised {
             NONE => 0,
             _ => books.share(scope, promises.clone().map(|promise| (promise.kind, promise.below))),
         };
-        Stand { parent, share, own: books.own_share(scope, promises.map(|promise| (promise.kind, promise.own))) }
+        Stand {
+            parent,
+            share,
+            own: books.own_share(scope, promises.map(|promise| (promise.kind, promise.own))),
+        }
     }
 }
 

@@ -267,6 +267,9 @@ impl Queue {
             return;
         }
         self.wake_lines(Lack::Kind(hint, 0)..=Lack::Kind(hint, u32::MAX));
+        if self.stuck.is_empty() {
+            return;
+        }
         for number in self.stuck.remove(&hint).unwrap_or_default() {
             self.move_group(number, Lack::Nothing);
             self.awake.insert(Lack::Nothing);
@@ -274,7 +277,9 @@ impl Queue {
     }
 
     fn wake_lines(&mut self, lacks: std::ops::RangeInclusive<Lack>) {
-        self.awake.extend(self.lacks.range(lacks).map(|(lack, _)| *lack));
+        if self.awake.len() < self.lacks.len() {
+            self.awake.extend(self.lacks.range(lacks).map(|(lack, _)| *lack));
+        }
     }
 
     /// What is kept for the head is not what it was.

@@ -1,5 +1,7 @@
 //! One round: rank who came, offer them to the allocator in order, check what it proposes, grant.
-use crate::{Engine, Plugins, engine::Tape, promised::Promised, queue::Candidate, serve::Tried};
+use crate::{
+    Engine, Plugins, crowd::Crowd, engine::Tape, promised::Promised, queue::Candidate, serve::Tried,
+};
 use bursar_interface::{
     ClaimId, Decider, Fault, FaultKind, Overlay, Phase, Plan, PoolId, Rank, Role, Row, Take, View, What,
     bound::ROUND_MAX,
@@ -26,13 +28,21 @@ pub(crate) struct Workbench {
     pub(crate) picked: Vec<Candidate>,
     pub(crate) tried: Vec<Tried>,
     pub(crate) promised: Promised,
+    crowd: Crowd,
+    /// Whether no ledger is short for those who are offered: somebody looked.
+    roomy: bool,
 }
 
 impl Workbench {
-    /// Whether those who just came are all of one scope: then nobody's share decides.
-    fn alike(&self, books: &Books) -> bool {
+    /// Whether nobody's share decides among those who just came: all are of one scope, or all of them fit.
+    fn alike(&mut self, books: &Books) -> bool {
         let scope = |row: Row| books.tables().claims.scope[row as usize];
-        self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
+        self.roomy = false;
+        if self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row)) {
+            return true;
+        }
+        self.roomy = self.crowd.fits(books, self.ranked.iter().map(|&(_, offer)| offer));
+        self.roomy
     }
 }
 
@@ -46,6 +56,7 @@ impl Engine {
         let patient = plugins.qos.active.discipline().reserve_after_ns > 0;
         if patient && self.queue.is_empty() && bench.alike(&self.books) {
             self.try_fresh(tape, plugins, &mut bench);
+            bench.roomy = false;
         } else {
             bench.ranked.iter().for_each(|&(rank, offer)| self.line_up(rank, offer));
         }
@@ -147,10 +158,10 @@ impl Engine {
         by: &Arc<Decider>,
         ask: impl FnOnce(&View<'_>, &[Row], &mut Plan<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let Workbench { rows, takes, overlay, .. } = bench;
+        let Workbench { rows, takes, overlay, roomy, .. } = bench;
         let waiting = offers.iter().filter(|offer| self.still_waits(offer)).map(|offer| offer.row);
         rows.clear();
-        rows.extend(waiting.filter(|&row| self.books.quota_short(row).is_none()));
+        rows.extend(waiting.filter(|&row| *roomy || self.books.quota_short(row).is_none()));
         if rows.is_empty() {
             return Ok(());
         }
