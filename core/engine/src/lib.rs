@@ -26,6 +26,8 @@ mod serve;
 mod shape;
 mod sticky;
 mod verbs;
+#[cfg(test)]
+mod work;
 
 pub use engine::Engine;
 pub use explain::{Short, Why};

@@ -139,7 +139,7 @@ fn beats<'a>(seats: &'a [Seat], branches: &'a [Branch]) -> impl Fn(u32, u32) -> 
     let share = |branch: &Branch| seats[branch.scope as usize].stand.share;
     move |a, b| {
         #[cfg(test)]
-        tests::COMPARED.with(|compared| compared.set(compared.get() + 1));
+        tests::count();
         let (a, b) = (&branches[a as usize], &branches[b as usize]);
         let (Some(first), Some(second)) = (&a.best, &b.best) else { return a.best.is_some() };
         if (first.tier, first.patience) != (second.tier, second.patience) {
@@ -198,12 +198,16 @@ impl Lines {
         if self.seats.len() <= scope {
             self.seats.resize(scope + 1, VACANT);
         }
+        #[cfg(test)]
+        tests::count();
         let before = std::mem::replace(&mut self.seats[scope].stand, stand);
         if before == stand {
             return;
         }
         let mut at = self.seats[scope].contends;
         while at != NONE {
+            #[cfg(test)]
+            tests::count();
             let Branch { parent, leaf, beside, below, after, .. } = self.branches[at as usize];
             if below && before.own != stand.own {
                 self.rise(at);
@@ -350,14 +354,24 @@ impl Lines {
     }
 }
 
+/// Comparisons made, and scopes looked at again, by this thread so far.
+#[cfg(test)]
+pub(crate) fn counted() -> u64 {
+    tests::COUNTED.with(std::cell::Cell::get)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::cell::Cell;
 
     thread_local! {
-        /// Comparisons made so far.
-        pub(super) static COMPARED: Cell<u64> = const { Cell::new(0) };
+        /// Comparisons made, and scopes looked at again, so far.
+        pub(super) static COUNTED: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        COUNTED.with(|counted| counted.set(counted.get() + 1));
     }
 
     fn place(tier: u64, claim: u64) -> Place {
