@@ -1,5 +1,6 @@
 //! The books as a whole: the tables, their names, and how to find a row.
 use crate::{
+    assured::Assured,
     names::Names,
     slots::{Runs, Slots},
 };
@@ -57,6 +58,7 @@ pub struct Books {
     pub(crate) metered: Vec<Row>,
     /// Live claims, waiting ones included.
     pub(crate) live: u32,
+    pub(crate) assured: Assured,
 }
 
 impl Books {

@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod assured;
 mod balance;
 mod books;
 mod check;

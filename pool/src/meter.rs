@@ -3,9 +3,10 @@
 //! A rate is the generic cell rate algorithm (ITU-T I.371) written as a bucket: with whole amounts and an
 //! exact remainder, `spent + n <= burst` holds exactly when the algorithm would let `n` cells pass.
 use bursar_interface::{Amount, Shape};
+use serde::{Deserialize, Serialize};
 
 /// What was spent, and how far its coming back was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meter {
     /// Spent and not yet back.
     pub(crate) spent: Amount,

@@ -7,7 +7,7 @@ use crate::Books;
 use bursar_interface::{Amount, NONE, QuotaSpec, Row, Shape};
 
 /// The row of the scope tree's root.
-const ROOT: Row = 0;
+pub(crate) const ROOT: Row = 0;
 /// Fractional bits of a share.
 const SHARE_BITS: u32 = 24;
 
@@ -29,12 +29,13 @@ impl Books {
         quotas.lend_limit[q] = spec.lend_limit.unwrap_or(Amount::MAX);
         self.set_quota_refill(row, &spec.refill);
         self.tell_parent(row, before);
+        self.assure(row);
         self.tables.quotas.touch(row, self.epoch);
         Some(row)
     }
 
     /// The row of a scope's ledger for a kind, made on first use.
-    fn ledger(&mut self, scope: Row, resource: Row) -> Row {
+    pub(crate) fn ledger(&mut self, scope: Row, resource: Row) -> Row {
         if let Some(row) = self.ledger_of(scope, resource) {
             return row;
         }
@@ -188,13 +189,23 @@ impl Books {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         match self.shape(quotas.resource[q]) {
             Shape::Rate if quotas.period[q] > 0 => quotas.burst[q],
-            _ => quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q])),
+            _ => self.ceiling(quota),
         }
+    }
+
+    /// Its limit, and what it may borrow above its guarantee: of a rate, in a period.
+    #[inline]
+    pub(crate) fn ceiling(&self, quota: Row) -> Amount {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q]))
     }
 
     /// What can still be granted at this level, to somebody in the child of ledger `below`.
     fn room(&self, quota: Row, below: Option<Row>) -> Amount {
         let q = quota as usize;
+        if self.assures(quota) {
+            return self.room_beside(quota, below);
+        }
         if self.tables.quotas.set[q] == 0 && self.tables.quotas.kept_back[q] == 0 {
             return Amount::MAX;
         }
@@ -208,6 +219,21 @@ impl Books {
             }
             _ => free.saturating_sub(others),
         }
+    }
+
+    /// As [`Books::room`], of a ledger of a rate of which some below it are assured.
+    fn room_beside(&self, quota: Row, below: Option<Row>) -> Amount {
+        let q = quota as usize;
+        let mut free = self.cap(quota).saturating_sub(self.level(quota));
+        if self.tables.quotas.scope[q] == ROOT {
+            free = free.min(self.tables.resources.free[self.tables.quotas.resource[q] as usize]);
+        }
+        free.saturating_sub(self.assured_to_others(quota, below, self.at))
+    }
+
+    /// Whether something of a ledger is kept for some below it: then it depends on who asks what is there.
+    pub fn keeps_back(&self, quota: Row) -> bool {
+        self.tables.quotas.kept_back[quota as usize] != 0 || self.assures(quota)
     }
 
     /// Where a scope stands against its siblings: its dominant share above its guarantee, by its weight

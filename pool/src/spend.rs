@@ -84,6 +84,9 @@ impl Books {
             let (table, q) = (&mut self.tables.quotas, quota as usize);
             (table.spent[q], table.due[q], table.rest[q]) = (spent, due, rest);
             table.touch(quota, self.epoch);
+            if !self.assured.meters.is_empty() {
+                self.spend_assured(quota, before, now);
+            }
         }
     }
 
@@ -114,9 +117,10 @@ impl Books {
     pub(crate) fn set_quota_refill(&mut self, quota: Row, refill: &Refill) {
         let meter = self.quota_meter(quota);
         let shape = self.shape(self.tables.quotas.resource[quota as usize]);
+        let ceiling = self.ceiling(quota);
         let (quotas, q) = (&mut self.tables.quotas, quota as usize);
         (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (meter.spent, meter.due, meter.rest);
-        quotas.burst[q] = if refill.burst > 0 { refill.burst } else { quotas.limit[q] };
+        quotas.burst[q] = if refill.burst > 0 { refill.burst } else { ceiling };
         if std::mem::replace(&mut quotas.period[q], refill.period_ns) != refill.period_ns {
             quotas.due[q] = first_due(shape, refill, self.at);
             quotas.rest[q] = 0;
@@ -154,7 +158,11 @@ impl Books {
 
     fn quota_flow(&self, quota: Row) -> Flow {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
-        Flow { shape: self.shape(quotas.resource[q]), capacity: quotas.limit[q], period: quotas.period[q] }
+        Flow {
+            shape: self.shape(quotas.resource[q]),
+            capacity: self.ceiling(quota),
+            period: quotas.period[q],
+        }
     }
 
     /// What a scope and those below it hold of a bound, and what they spent and is not back yet, as of now.
@@ -170,8 +178,21 @@ impl Books {
         Some(pool).filter(|&pool| pool != NONE).and_then(ready).map(Time)
     }
 
-    /// When `missing` more of a bound will have come back by itself; `None` where it never will.
-    pub fn quota_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
+    /// When the waiting claim in row `claim` is short of `missing` in a ledger no more, by what comes back by
+    /// itself; `None` where it never will.
+    pub fn quota_ready(&self, claim: Row, quota: Row, missing: Amount) -> Option<Time> {
+        if self.assures(quota) {
+            let resource = self.tables.quotas.resource[quota as usize];
+            let mut below = None;
+            let scope = self.tables.claims.scope[claim as usize];
+            self.quotas_of(scope, resource).take_while(|&at| at != quota).for_each(|at| below = Some(at));
+            return self.borrow_ready(quota, below, self.asked(claim, resource));
+        }
+        self.meter_ready(quota, missing)
+    }
+
+    /// When `missing` more of a bound's own will have come back.
+    pub(crate) fn meter_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
         self.quota_meter(quota).ready(self.quota_flow(quota), missing).map(Time)
     }
 }

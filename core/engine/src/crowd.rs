@@ -55,7 +55,7 @@ impl Crowd {
     }
 
     fn ledger_has(&mut self, books: &Books, quota: Row, amount: Amount) -> bool {
-        books.tables().quotas.kept_back[quota as usize] == 0
+        !books.keeps_back(quota)
             && take(&mut self.ledgers[quota as usize], self.stamp, amount, || {
                 books.cap(quota).saturating_sub(books.level(quota))
             })

@@ -35,7 +35,7 @@ impl Engine {
             return Why {
                 reason: self.spent(resource).unwrap_or(Reason::InsufficientQuota),
                 short: vec![Short { resource, by, holders: Vec::new() }],
-                retry_at: self.books.quota_ready(quota, by),
+                retry_at: self.books.quota_ready(row, quota, by),
             };
         }
         let mut short: Vec<Short> = Vec::new();

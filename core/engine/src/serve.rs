@@ -231,7 +231,7 @@ impl Engine {
         let tables = self.books.tables();
         if let Some((quota, by)) = self.books.quota_short(row) {
             let asked = self.books.asked(row, tables.quotas.resource[quota as usize]);
-            return (Lack::ledger(quota, asked), self.books.quota_ready(quota, by));
+            return (Lack::ledger(quota, asked), self.books.quota_ready(row, quota, by));
         }
         for line in tables.claims.line_rows(row).map(|line| line as usize) {
             let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);

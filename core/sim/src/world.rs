@@ -270,7 +270,7 @@ impl World {
     /// What an operator changes: supplies shrink and grow, nodes close and open, bounds move.
     fn operator(&mut self) -> Command {
         let name = (*self.random.pick(&NODES)).to_owned();
-        match self.random.below(6) {
+        match self.random.below(7) {
             0 => Command::SetNode(NodeSpec {
                 name,
                 labels: Vec::new(),
@@ -307,6 +307,11 @@ impl World {
                 path: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),
                 weight: 1 + self.random.below(4) as u32,
             }),
+            5 => crate::spent::assured(
+                *self.random.pick(&["a", "b", "b/c", "a/x"]),
+                self.random.below(60),
+                self.random.chance(1, 3).then(|| self.random.below(20)),
+            ),
             _ => Command::Tick,
         }
     }
