@@ -148,6 +148,9 @@ pub struct Ask {
     /// Label term that the node must not have; may be given more than once
     #[arg(long, value_name = "TERM")]
     pub not_label: Vec<String>,
+    /// Granted only together with the others of this gang, which has so many
+    #[arg(long, value_name = "NAME:N")]
+    pub gang: Option<String>,
     /// Idempotency key: the same ask with the same key is carried out once
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,

@@ -176,11 +176,16 @@ impl Books {
         self.tables.claims.line_rows(claim).find_map(|line| {
             let resource = self.tables.lines.resource[line as usize];
             let asked = self.asked(claim, resource);
-            let mut below = None;
-            self.quotas_of(scope, resource).find_map(|quota| {
-                let room = self.room(quota, below.replace(quota));
-                (asked > room).then(|| (quota, asked - room))
-            })
+            self.ledger_short(scope, resource, asked)
+        })
+    }
+
+    /// The first ledger on a kind of a scope, or of one above it, that has no room for so much, and by how much.
+    pub fn ledger_short(&self, scope: Row, resource: Row, asked: Amount) -> Option<(Row, Amount)> {
+        let mut below = None;
+        self.quotas_of(scope, resource).find_map(|quota| {
+            let room = self.room(quota, below.replace(quota));
+            (asked > room).then(|| (quota, asked - room))
         })
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::args::{Ask, Claim, ClassArg, Output};
 use bursar_interface::Class;
-use bursar_wire::{AskBody, ClaimAnswer, Client, LineBody, quantity};
+use bursar_wire::{AskBody, ClaimAnswer, Client, GangBody, LineBody, quantity};
 
 /// The ask that options stand for.
 pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
@@ -72,9 +72,20 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         need: ask.label.clone(),
         bar: ask.not_label.clone(),
         apart: None,
+        gang: ask.gang.as_deref().map(gang).transpose()?,
         key: None,
         detach: false,
     })
+}
+
+/// `NAME:N`.
+fn gang(text: &str) -> Result<GangBody, Failed> {
+    let parts = text.rsplit_once(':').and_then(|(name, size)| Some((name, size.parse().ok()?)));
+    let (name, size) = parts.ok_or_else(|| {
+        Failed::usage(format!("--gang {text:?} is no gang"))
+            .hint("write its name and how many it has, as crew:4")
+    })?;
+    Ok(GangBody { name: name.into(), size })
 }
 
 fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {

@@ -34,6 +34,7 @@ impl Engine {
         if known.is_none() {
             check_path(&path)?;
         }
+        self.check_gang(&path, ask)?;
         if let Some(apart) = &ask.apart {
             check_path(&join(&by.root, apart))?;
         }
@@ -82,7 +83,7 @@ impl Engine {
 
     fn check_room(&self) -> Result<(), Refusal> {
         let full = |what: &str| Err(Refusal::new(Reason::QueueFull, what).hint("try again later"));
-        if self.fresh.len() + self.queue.len() >= PENDING_MAX {
+        if self.fresh.len() + self.queue.len() + self.gangs.len() >= PENDING_MAX {
             return full(&format!("{PENDING_MAX} claims wait already"));
         }
         if self.books.live() >= CLAIMS_MAX {

@@ -112,6 +112,9 @@ impl Engine {
         self.books.open_resolved(claim, scope, apart.as_deref(), ask, lines);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
+        if let Some(gang) = &ask.gang {
+            self.join_gang(scope, gang, claim);
+        }
         self.fresh.push(claim);
         match ask.wait_ns {
             // One try, in this very step.
@@ -208,7 +211,8 @@ impl Engine {
     }
 
     fn leave_queue(&mut self, claim: ClaimId) {
-        if !self.queue.remove(claim) {
+        let mustered = self.leave_gang(claim);
+        if !self.queue.remove(claim) && !mustered {
             self.fresh.leave();
         }
         if self.kept_for.as_ref().is_some_and(|head| head.claim == claim) {

@@ -15,6 +15,7 @@ mod engine;
 mod explain;
 mod feasible;
 mod fresh;
+mod gang;
 mod kept;
 mod line;
 mod promised;

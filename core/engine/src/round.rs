@@ -28,6 +28,8 @@ pub(crate) struct Workbench {
     pub(crate) picked: Vec<Candidate>,
     pub(crate) tried: Vec<Tried>,
     pub(crate) promised: Promised,
+    /// Whether those who are offered are a gang.
+    pub(crate) gang: bool,
     crowd: Crowd,
     /// Whether no ledger is short for those who are offered: somebody looked.
     roomy: bool,
@@ -97,6 +99,10 @@ impl Engine {
             let claim = ClaimId(tables.claims.id[row as usize]);
             (rank, Offer { claim, row })
         }));
+        if self.gangs.len() > 0 {
+            let members: Vec<_> = ranked.extract_if(.., |(_, offer)| self.gangs.has(offer.claim)).collect();
+            members.into_iter().for_each(|(rank, offer)| self.muster(rank, offer));
+        }
         ranked.sort_unstable_by_key(|(rank, offer)| (*rank, offer.claim));
     }
 
@@ -158,11 +164,11 @@ impl Engine {
         by: &Arc<Decider>,
         ask: impl FnOnce(&View<'_>, &[Row], &mut Plan<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let Workbench { rows, takes, overlay, roomy, .. } = bench;
+        let Workbench { rows, takes, overlay, roomy, gang, .. } = bench;
         let waiting = offers.iter().filter(|offer| self.still_waits(offer)).map(|offer| offer.row);
         rows.clear();
         rows.extend(waiting.filter(|&row| *roomy || self.books.quota_short(row).is_none()));
-        if rows.is_empty() {
+        if rows.is_empty() || *gang && rows.len() < offers.len() {
             return Ok(());
         }
         let view = self.books.view();
@@ -172,6 +178,10 @@ impl Engine {
         let mut plan = Plan::new(view, overlay, takes);
         ask(&view, rows, &mut plan).map_err(|fault| fault.by(&by.plugin))?;
         let len = plan.len();
+        if *gang {
+            let done = self.dispose_gang(tape, rows, &takes[..len], by);
+            return done.map_err(|fault| fault.by(&by.plugin));
+        }
         self.dispose(tape, rows, &takes[..len], by).map_err(|fault| fault.by(&by.plugin))
     }
 
@@ -202,7 +212,7 @@ impl Engine {
         unlawful.map_or(Ok(()), |why| Err(Fault::of(FaultKind::Nonsense, why)))
     }
 
-    fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
+    pub(crate) fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
         debug_assert_eq!(self.books.phase(row), Phase::Pending);
         let tables = self.books.tables();
         let what = What::Granted {

@@ -35,8 +35,12 @@ impl Engine {
         self.stand_in_line(Place::new(rank, offer.claim), offer.row);
     }
 
-    fn stand_in_line(&mut self, place: Place, row: Row) {
-        let shape = Shape::of(self.books.tables(), row);
+    pub(crate) fn stand_in_line(&mut self, place: Place, row: Row) {
+        let mut shape = Shape::of(self.books.tables(), row);
+        if self.gangs.has(place.claim) {
+            // It stands for others, whom nobody is like.
+            shape = shape.with(place.claim.0);
+        }
         let scope = self.books.tables().claims.scope[row as usize];
         let (books, queue) = (&self.books, &mut self.queue);
         let chain = books.chain(scope).map(|at| (at, books.tables().scopes.parent[at as usize]));
@@ -63,9 +67,11 @@ impl Engine {
                 Some(Offer { claim, row: self.books.claim(claim)? })
             });
             bench.offers.extend(rows);
+            self.offer_gang(bench);
             let offers = std::mem::take(&mut bench.offers);
             self.withhold(kept, head.as_ref());
             self.place(tape, plugins, &offers, bench);
+            bench.gang = false;
             let all = self.put_back(tape, &offers, kept, bench);
             self.restore(kept, head.as_ref());
             bench.offers = offers;
@@ -117,7 +123,8 @@ impl Engine {
             let claim = next.place.claim;
             let Some(row) = self.books.claim(claim) else { break };
             let bound = head.is_some_and(|head| !self.may_pass(head, &next.place, row));
-            let alone = head.is_some_and(|head| head.claim == claim);
+            let gang = self.gang(claim);
+            let alone = gang.is_some() || head.is_some_and(|head| head.claim == claim);
             if !bench.picked.is_empty() && (bound != kept || alone) {
                 break;
             }
@@ -125,7 +132,8 @@ impl Engine {
             let barred = bound
                 && (discipline.backfill == Backfill::Nothing
                     || head.is_some_and(|head| !self.fits_beside_head(head, row)));
-            let (lack, due) = match self.lack(row) {
+            let known = gang.map_or_else(|| self.lack(row), |gang| self.gang_lack(&gang));
+            let (lack, due) = match known {
                 (Lack::Nothing, _) if barred => (Lack::Behind, None),
                 known => known,
             };

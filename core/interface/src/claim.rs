@@ -135,6 +135,17 @@ pub struct Ask {
     pub bar: Vec<String>,
     /// Scope path of which no two claims share a node.
     pub apart: Option<String>,
+    /// Others of the scope that it is granted together with, or not at all.
+    pub gang: Option<Gang>,
+}
+
+/// Claims of one scope that are granted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gang {
+    /// What they call it; free again once they were granted.
+    pub name: String,
+    /// How many they are: nothing is granted before so many wait.
+    pub size: u32,
 }
 
 /// What was really used of one kind.

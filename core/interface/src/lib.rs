@@ -35,7 +35,7 @@ mod strategy;
 mod table;
 mod tables;
 
-pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Used};
+pub use claim::{Ask, Class, Ending, Gang, LineAsk, Phase, Principal, Process, Used};
 pub use event::{Event, Places, What};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};

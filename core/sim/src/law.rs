@@ -1,5 +1,6 @@
 //! The laws: what must be true after every step, whatever the world does.
 use crate::{
+    ganged::Gangs,
     spent::{self, Opinion},
     world::Report,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Witness {
     charged: BTreeMap<u32, u64>,
     /// A second opinion on what is spent.
     opinion: Opinion,
+    /// And on gangs.
+    gangs: Gangs,
 }
 
 impl Witness {
@@ -31,6 +34,7 @@ impl Witness {
     pub(crate) fn hear(&mut self, batch: &Batch) -> Result<(), String> {
         self.report.events += batch.events.len() as u64;
         self.every_input_is_answered(batch)?;
+        self.report.ganged += self.gangs.hear(batch)?;
         self.opinion.at(batch.at.0);
         for event in &batch.events {
             self.hear_one(batch, event)?;

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod fgd;
+mod ganged;
 pub mod history;
 mod law;
 mod machine;

@@ -9,9 +9,9 @@ use crate::{
 };
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
-    Allocator, Ask, Batch, ClaimId, Class, Command, Decider, Fault, FaultKind, Fence, Home, Input, LineAsk,
-    NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos, QuotaSpec, Rank,
-    ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View,
+    Allocator, Ask, Batch, ClaimId, Class, Command, Decider, Fault, FaultKind, Fence, Gang, Home, Input,
+    LineAsk, NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos, QuotaSpec,
+    Rank, ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View,
 };
 
 /// Steps of the phase in which anything may happen.
@@ -47,6 +47,8 @@ pub struct Report {
     pub faults: u64,
     /// Restarts of the daemon.
     pub restarts: u64,
+    /// Claims of gangs of several granted.
+    pub ganged: u64,
 }
 
 /// One seed's world.
@@ -240,18 +242,24 @@ impl World {
             lines.push(LineAsk { resource: "port".into(), amount: 1, pool, ..LineAsk::default() });
         }
         let scope = *self.random.pick(&["", "x", "x/y", "z"]);
+        let gang = self.random.chance(1, 4).then(|| {
+            let (name, size) = *self.random.pick(&[("pair", 2), ("crew", 3)]);
+            Gang { name: name.into(), size }
+        });
+        let patience = if gang.is_some() { 20 * SECOND } else { 0 };
         Ask {
             key: self.random.chance(1, 5).then(|| format!("key-{}", self.random.below(40))),
             scope: scope.into(),
             class: *self.random.pick(&[Class::Guaranteed, Class::Burstable, Class::BestEffort]),
             priority: self.random.below(3) as u32,
-            wait_ns: self.random.below(2) * self.random.below(20 * SECOND),
+            wait_ns: patience + self.random.below(2) * self.random.below(20 * SECOND),
             ttl_ns: 1 + self.random.below(30 * SECOND),
             expect_ns: self.random.below(2) * self.random.below(30 * SECOND),
             lines,
             need: Vec::new(),
             bar: Vec::new(),
             apart: self.random.chance(1, 10).then(|| "apart".into()),
+            gang,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
 use crate::{amount, duration, text};
 use bursar_interface::{
-    Ask, Class, Fence, LineAsk, Reason, Refusal, Used,
+    Ask, Class, Fence, Gang, LineAsk, Reason, Refusal, Used,
     bound::{TTL_NS_DEFAULT, TTL_NS_MAX},
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct AskBody {
     /// Scope path of which no two claims share a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apart: Option<String>,
+    /// Others of the scope that it is granted together with, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gang: Option<GangBody>,
     /// Makes it safe to ask again: the same key is the same claim. An `Idempotency-Key` header says the same,
     /// and comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +49,16 @@ pub struct AskBody {
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
+}
+
+/// Claims of one scope that are granted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GangBody {
+    /// What they call it.
+    pub name: String,
+    /// How many they are.
+    pub size: u32,
 }
 
 /// One line of an ask.
@@ -120,6 +133,7 @@ impl TryFrom<AskBody> for Ask {
             need: body.need,
             bar: body.bar,
             apart: body.apart,
+            gang: body.gang.map(|GangBody { name, size }| Gang { name, size }),
         })
     }
 }

@@ -18,7 +18,9 @@ mod rows;
 mod socket;
 mod text;
 
-pub use ask::{AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody};
+pub use ask::{
+    AskBody, AttachBody, FenceBody, GangBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody,
+};
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
