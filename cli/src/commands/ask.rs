@@ -79,13 +79,13 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
 }
 
 /// `NAME:N`.
-fn gang(text: &str) -> Result<GangBody, Failed> {
+fn gang(text: &str) -> Result<Box<GangBody>, Failed> {
     let parts = text.rsplit_once(':').and_then(|(name, size)| Some((name, size.parse().ok()?)));
     let (name, size) = parts.ok_or_else(|| {
         Failed::usage(format!("--gang {text:?} is no gang"))
             .hint("write its name and how many it has, as crew:4")
     })?;
-    Ok(GangBody { name: name.into(), size })
+    Ok(Box::new(GangBody { name: name.into(), size }))
 }
 
 fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {

@@ -101,7 +101,6 @@ fn work_for_a_change_does_not_grow_with_those_who_wait() {
     const MOST: u64 = 16 * (4 + 7);
     for limit in [None, Some(1)] {
         let costs = [1_000, 10_000, 99_000].map(|waiting| Crowd::new(waiting, limit).most());
-        eprintln!("work for one change at 1,000, 10,000 and 99,000 waiting: {costs:?}");
         assert!(costs.iter().all(|&cost| cost <= MOST), "{costs:?}, at most {MOST}");
         assert!(costs[2] <= costs[0] + costs[0] / 2 + 16, "a hundred times as many wait: {costs:?}");
     }

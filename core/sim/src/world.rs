@@ -315,11 +315,11 @@ impl World {
                 path: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),
                 weight: 1 + self.random.below(4) as u32,
             }),
-            5 => crate::spent::assured(
-                *self.random.pick(&["a", "b", "b/c", "a/x"]),
-                self.random.below(60),
-                self.random.chance(1, 3).then(|| self.random.below(20)),
-            ),
+            5 => {
+                let scope = *self.random.pick(&["a", "b", "b/c", "a/x"]);
+                let lend_limit = self.random.chance(1, 3).then(|| self.random.below(20));
+                crate::spent::assured(scope, self.random.below(60), lend_limit)
+            }
             _ => Command::Tick,
         }
     }

@@ -41,7 +41,7 @@ pub struct AskBody {
     pub apart: Option<String>,
     /// Others of the scope that it is granted together with, or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gang: Option<GangBody>,
+    pub gang: Option<Box<GangBody>>,
     /// Makes it safe to ask again: the same key is the same claim. An `Idempotency-Key` header says the same,
     /// and comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +133,7 @@ impl TryFrom<AskBody> for Ask {
             need: body.need,
             bar: body.bar,
             apart: body.apart,
-            gang: body.gang.map(|GangBody { name, size }| Gang { name, size }),
+            gang: body.gang.map(|gang| Gang { name: gang.name, size: gang.size }),
         })
     }
 }
