@@ -175,6 +175,9 @@ pub struct Ask {
     /// That lease's fence, where it is neither one's own nor within one's own
     #[arg(long, value_name = "F", requires = "within")]
     pub within_fence: Option<u64>,
+    /// Granted only together with the others of this gang, which has so many
+    #[arg(long, value_name = "NAME:N")]
+    pub gang: Option<String>,
     /// Idempotency key: the same ask with the same key is carried out once
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,

@@ -2,6 +2,7 @@
 use crate::{
     Nested,
     alternatives::Alternatives,
+    assured::Assured,
     names::Names,
     slots::{Runs, Slots},
 };
@@ -53,7 +54,6 @@ pub struct Books {
     pub(crate) free_occupants: Slots,
     pub(crate) claim_rows: RowsById<ClaimId>,
     pub(crate) pool_rows: RowsById<PoolId>,
-    pub(crate) quota_rows: BTreeMap<(Row, Row), Row>,
     /// Live claims that name a pool, by pool row: a sprung pool goes with the last of them.
     pub(crate) wanted: BTreeMap<Row, u32>,
     /// Pools of which what is spent comes back.
@@ -64,6 +64,7 @@ pub struct Books {
     pub(crate) alternatives: BTreeMap<Row, Alternatives>,
     /// Claims that draw from others, and those that others draw from.
     pub(crate) nest: BTreeMap<ClaimId, Nested>,
+    pub(crate) assured: Assured,
 }
 
 impl Books {
@@ -181,7 +182,7 @@ impl Books {
         match path {
             // The root was there first, and never goes.
             "" if !self.tables.scopes.is_empty() => Some(0),
-            _ => self.names.scope_rows.get(path).copied(),
+            _ => self.names.scope_rows.get(path, &self.names.scopes),
         }
     }
 

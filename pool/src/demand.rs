@@ -27,8 +27,8 @@ impl Books {
             scopes.touch(parent, self.epoch);
         }
         let path: Arc<str> = path.into();
-        put(&mut self.names.scopes, row, path.clone());
-        self.names.scope_rows.insert(path, row);
+        self.names.scope_rows.insert(&path, row);
+        put(&mut self.names.scopes, row, path);
         row
     }
 
@@ -136,7 +136,7 @@ impl Books {
             return;
         }
         self.drop_ledgers(scope);
-        self.names.scope_rows.remove(&self.names.scopes[s]);
+        self.names.scope_rows.remove(&self.names.scopes[s], scope);
         self.names.scopes[s] = "".into();
         self.tables.scopes.clear(scope);
         self.tables.scopes.touch(scope, self.epoch);

@@ -45,6 +45,11 @@ impl Books {
             .chain(&self.names.labels)
             .for_each(|name| digest.text(name));
         self.names.scopes.iter().for_each(|path| digest.text(path));
+        for (&quota, meter) in &self.assured.meters {
+            [u64::from(quota), meter.spent, meter.due, meter.rest]
+                .into_iter()
+                .for_each(|word| digest.word(word));
+        }
         self.names.resources.iter().for_each(|spec| digest.text(&spec.name));
     }
 }

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod alternatives;
+mod assured;
 mod balance;
 mod books;
 mod check;
@@ -26,6 +27,7 @@ mod lease;
 mod meter;
 mod names;
 mod nest;
+mod paths;
 mod quota;
 mod resize;
 mod set;

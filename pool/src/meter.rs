@@ -44,17 +44,29 @@ impl Meter {
     }
 
     fn flowed(self, flow: Flow, now: u64) -> Meter {
-        let past = u128::from(now.saturating_sub(self.due));
-        let flowed = past * u128::from(flow.capacity) + u128::from(self.rest);
-        let whole = flowed / u128::from(flow.period) + u128::from(canary!("a rate flows back too fast"));
-        match Amount::try_from(whole).ok().filter(|&whole| whole < self.spent) {
+        let past = now.saturating_sub(self.due);
+        if self.spent == 0 || past == 0 {
+            // Nothing is to come back, or nothing has since.
+            return Meter {
+                due: now.max(self.due),
+                rest: if self.spent == 0 { 0 } else { self.rest },
+                ..self
+            };
+        }
+        let (whole, rest) =
+            match past.checked_mul(flow.capacity).and_then(|flowed| flowed.checked_add(self.rest)) {
+                Some(flowed) => (Some(flowed / flow.period), flowed % flow.period),
+                None => {
+                    let flowed = u128::from(past) * u128::from(flow.capacity) + u128::from(self.rest);
+                    let period = u128::from(flow.period);
+                    (Amount::try_from(flowed / period).ok(), (flowed % period) as u64)
+                }
+            };
+        let whole = whole.map(|whole| whole + Amount::from(canary!("a rate flows back too fast")));
+        match whole.filter(|&whole| whole < self.spent) {
             // A full bucket does not overflow.
             None => Meter { spent: 0, due: now.max(self.due), rest: 0 },
-            Some(whole) => Meter {
-                spent: self.spent - whole,
-                due: now.max(self.due),
-                rest: (flowed % u128::from(flow.period)) as u64,
-            },
+            Some(whole) => Meter { spent: self.spent - whole, due: now.max(self.due), rest },
         }
     }
 

@@ -1,4 +1,5 @@
 //! What the rows are called: the strings that stay out of the tables, and the ways back to the rows.
+use crate::paths::Paths;
 use bursar_interface::{ResourceSpec, Row, bound::LABELS_MAX};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -19,7 +20,7 @@ pub(crate) struct Names {
     /// Full scope paths, by row.
     pub(crate) scopes: Vec<Arc<str>>,
     /// Rows of scopes by full path.
-    pub(crate) scope_rows: BTreeMap<Arc<str>, Row>,
+    pub(crate) scope_rows: Paths,
     /// Label terms; the position is the bit.
     pub(crate) labels: Vec<String>,
 }

@@ -8,7 +8,7 @@ use bursar_interface::{Amount, NONE, QuotaSpec, Row, Shape, canary};
 use std::ops::Range;
 
 /// The row of the scope tree's root.
-const ROOT: Row = 0;
+pub(crate) const ROOT: Row = 0;
 /// Fractional bits of a share.
 const SHARE_BITS: u32 = 24;
 
@@ -31,13 +31,14 @@ impl Books {
         quotas.lend_limit[q] = spec.lend_limit.unwrap_or(Amount::MAX);
         self.set_quota_refill(row, &spec.refill);
         self.tell_parent(row, before);
+        self.assure(row);
         self.tables.quotas.touch(row, self.epoch);
         Some(row)
     }
 
     /// The row of a scope's ledger for a kind, made on first use.
-    fn ledger(&mut self, scope: Row, resource: Row) -> Row {
-        if let Some(&row) = self.quota_rows.get(&(scope, resource)) {
+    pub(crate) fn ledger(&mut self, scope: Row, resource: Row) -> Row {
+        if let Some(row) = self.ledger_of(scope, resource) {
             return row;
         }
         // Every other scope has had its ledgers since it first held anything.
@@ -57,7 +58,6 @@ impl Books {
         quotas.touch(row, self.epoch);
         self.tables.scopes.first_quota[scope as usize] = row;
         self.tables.scopes.touch(scope, self.epoch);
-        self.quota_rows.insert((scope, resource), row);
         row
     }
 
@@ -70,7 +70,6 @@ impl Books {
     pub(crate) fn drop_ledgers(&mut self, scope: Row) {
         let rows: Vec<Row> = self.ledgers(scope).collect();
         for row in rows {
-            self.quota_rows.remove(&(scope, self.tables.quotas.resource[row as usize]));
             self.tables.quotas.clear(row);
             self.tables.quotas.touch(row, self.epoch);
             self.free_quotas.give(row);
@@ -107,9 +106,13 @@ impl Books {
 
     /// The ledgers on a kind of a scope and those above it, from below.
     pub fn quotas_of(&self, scope: Row, resource: Row) -> impl Iterator<Item = Row> + '_ {
-        self.chain(scope).filter_map(move |scope| {
-            self.ledgers(scope).find(|&row| self.tables.quotas.resource[row as usize] == resource)
-        })
+        self.chain(scope).filter_map(move |scope| self.ledger_of(scope, resource))
+    }
+
+    /// The ledger of a scope on a kind.
+    #[inline]
+    pub(crate) fn ledger_of(&self, scope: Row, resource: Row) -> Option<Row> {
+        self.ledgers(scope).find(|&row| self.tables.quotas.resource[row as usize] == resource)
     }
 
     /// Adds to (or takes from) what a scope and those above it hold. While nobody but the root holds
@@ -188,7 +191,7 @@ impl Books {
     }
 
     /// The first ledger on a kind along the chain of a scope that so much more would pass, and by how much.
-    pub(crate) fn ledger_short(&self, scope: Row, resource: Row, asked: Amount) -> Option<(Row, Amount)> {
+    pub fn ledger_short(&self, scope: Row, resource: Row, asked: Amount) -> Option<(Row, Amount)> {
         let mut below = None;
         self.quotas_of(scope, resource).find_map(|quota| {
             let room = self.room(quota, below.replace(quota));
@@ -203,13 +206,26 @@ impl Books {
         match self.shape(quotas.resource[q]) {
             Shape::Rate if quotas.period[q] > 0 => quotas.burst[q],
             _ if canary!("the bound on borrowing is ignored") => quotas.limit[q],
-            _ => quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q])),
+            _ => self.ceiling(quota),
         }
+    }
+
+    /// Its limit, and what it may borrow above its guarantee: of a rate, in a period.
+    #[inline]
+    pub(crate) fn ceiling(&self, quota: Row) -> Amount {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q]))
     }
 
     /// What can still be granted at this level, to somebody in the child of ledger `below`.
     fn room(&self, quota: Row, below: Option<Row>) -> Amount {
         let q = quota as usize;
+        if self.assures(quota) {
+            return self.room_beside(quota, below);
+        }
+        if self.tables.quotas.set[q] == 0 && self.tables.quotas.kept_back[q] == 0 {
+            return Amount::MAX;
+        }
         let free = self.cap(quota).saturating_sub(self.level(quota));
         let others = self.tables.quotas.kept_back[q] - below.map_or(0, |below| self.kept_back(below));
         match others {
@@ -222,10 +238,25 @@ impl Books {
         }
     }
 
+    /// As [`Books::room`], of a ledger of a rate of which some below it are assured.
+    fn room_beside(&self, quota: Row, below: Option<Row>) -> Amount {
+        let q = quota as usize;
+        let mut free = self.cap(quota).saturating_sub(self.level(quota));
+        if self.tables.quotas.scope[q] == ROOT {
+            free = free.min(self.tables.resources.free[self.tables.quotas.resource[q] as usize]);
+        }
+        free.saturating_sub(self.assured_to_others(quota, below, self.at))
+    }
+
+    /// Whether something of a ledger is kept for some below it: then it depends on who asks what is there.
+    pub fn keeps_back(&self, quota: Row) -> bool {
+        self.tables.quotas.kept_back[quota as usize] != 0 || self.assures(quota)
+    }
+
     /// Where a scope stands against its siblings: its dominant share above its guarantee, by its weight
     /// (Ghodsi et al., NSDI'11; Kueue, KEP-1714), with what is `promised` to it by kind besides. In units
     /// of 2⁻²⁴ of everything.
-    pub fn share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
+    pub fn share(&self, scope: Row, promised: impl Iterator<Item = (Row, Amount)> + Clone) -> u64 {
         let (quotas, weight) = (&self.tables.quotas, self.tables.scopes.weight[scope as usize]);
         let above =
             |q: usize, more| quotas.charged[q].saturating_add(more).saturating_sub(quotas.guaranteed[q]);
@@ -233,7 +264,7 @@ impl Books {
     }
 
     /// Where the claims of the scope itself stand against its children, as a child of weight 1.
-    pub fn own_share(&self, scope: Row, promised: &[(Row, Amount)]) -> u64 {
+    pub fn own_share(&self, scope: Row, promised: impl Iterator<Item = (Row, Amount)> + Clone) -> u64 {
         let quotas = &self.tables.quotas;
         self.dominant(scope, promised, |q, more| quotas.direct[q].saturating_add(more), 1)
     }
@@ -241,20 +272,24 @@ impl Books {
     fn dominant(
         &self,
         scope: Row,
-        promised: &[(Row, Amount)],
+        promised: impl Iterator<Item = (Row, Amount)> + Clone,
         held: impl Fn(usize, Amount) -> Amount,
         weight: u32,
     ) -> u64 {
         let share = |kind: Row, held: Amount| {
             let all = self.tables.resources.capacity[kind as usize].max(1);
-            let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight.max(1));
+            let weight = u64::from(weight.max(1));
+            if held >> (64 - SHARE_BITS) == 0 {
+                return (held << SHARE_BITS) / all / weight;
+            }
+            let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight);
             u64::try_from(share).unwrap_or(u64::MAX)
         };
         let kind_of = |row: Row| self.tables.quotas.resource[row as usize];
-        let more = |kind: Row| promised.iter().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
+        let more = |kind: Row| promised.clone().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
         let known =
             self.ledgers(scope).map(|row| share(kind_of(row), held(row as usize, more(kind_of(row)))));
-        let new = promised.iter().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));
-        known.chain(new.map(|&(kind, more)| share(kind, more))).max().unwrap_or(0)
+        let new = promised.clone().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));
+        known.chain(new.map(|(kind, more)| share(kind, more))).max().unwrap_or(0)
     }
 }

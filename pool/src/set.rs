@@ -23,10 +23,10 @@ impl Books {
 
     /// A bound as an operator set it; `None` for a ledger that nobody bounded.
     pub fn quota_spec(&self, scope: &str, resource: Row) -> Option<QuotaSpec> {
-        let row = self.quota_rows.get(&(self.scope(scope)?, resource)).copied()?;
+        let row = self.ledger_of(self.scope(scope)?, resource)?;
         let (quotas, q) = (&self.tables.quotas, row as usize);
         let bound = |amount: Amount| Some(amount).filter(|&amount| amount != Amount::MAX);
-        let burst = Some(quotas.burst[q]).filter(|&burst| burst != quotas.limit[q]).unwrap_or(0);
+        let burst = Some(quotas.burst[q]).filter(|&burst| burst != self.ceiling(row)).unwrap_or(0);
         (quotas.set[q] != 0).then(|| QuotaSpec {
             scope: scope.into(),
             resource: self.spec(resource).name.clone(),
@@ -40,8 +40,11 @@ impl Books {
 
     /// Every bound on a kind that an operator set.
     pub fn quotas_on(&self, resource: Row) -> Vec<QuotaSpec> {
-        let of_kind = self.quota_rows.keys().filter(|(_, kind)| *kind == resource);
-        of_kind.filter_map(|&(scope, _)| self.quota_spec(self.scope_path(scope), resource)).collect()
+        let quotas = &self.tables.quotas;
+        let of_kind = (0..quotas.len()).filter(|&q| quotas.id[q] != 0 && quotas.resource[q] == resource);
+        let mut scopes: Vec<Row> = of_kind.map(|q| quotas.scope[q]).collect();
+        scopes.sort_unstable();
+        scopes.iter().filter_map(|&scope| self.quota_spec(self.scope_path(scope), resource)).collect()
     }
 
     /// The row of the pool of a kind with this name on this node; `None` as node for a floating one.

@@ -89,12 +89,18 @@ impl Books {
     pub(crate) fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
         let meter = self.pool_meter(pool).recount(before, now);
         self.set_pool_meter(pool, meter);
-        let quotas: Vec<Row> = self.quotas_of(scope, resource).collect();
-        for quota in quotas {
+        let mut at = scope;
+        while at != NONE {
+            let known = self.ledger_of(at, resource);
+            at = self.tables.scopes.parent[at as usize];
+            let Some(quota) = known else { continue };
             let Meter { spent, due, rest } = self.quota_meter(quota).recount(before, now);
             let (table, q) = (&mut self.tables.quotas, quota as usize);
             (table.spent[q], table.due[q], table.rest[q]) = (spent, due, rest);
             table.touch(quota, self.epoch);
+            if !self.assured.meters.is_empty() {
+                self.spend_assured(quota, before, now);
+            }
         }
     }
 
@@ -134,8 +140,9 @@ impl Books {
     /// How a bound comes back from now on.
     pub(crate) fn set_quota_refill(&mut self, quota: Row, refill: &Refill) {
         let shape = self.shape(self.tables.quotas.resource[quota as usize]);
+        let ceiling = self.ceiling(quota);
         let (quotas, q) = (&mut self.tables.quotas, quota as usize);
-        quotas.burst[q] = if refill.burst > 0 { refill.burst } else { quotas.limit[q] };
+        quotas.burst[q] = if refill.burst > 0 { refill.burst } else { ceiling };
         if std::mem::replace(&mut quotas.period[q], refill.period_ns) != refill.period_ns {
             quotas.due[q] = first_due(shape, refill, self.at);
             quotas.rest[q] = 0;
@@ -173,7 +180,11 @@ impl Books {
 
     fn quota_flow(&self, quota: Row) -> Flow {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
-        Flow { shape: self.shape(quotas.resource[q]), capacity: quotas.limit[q], period: quotas.period[q] }
+        Flow {
+            shape: self.shape(quotas.resource[q]),
+            capacity: self.ceiling(quota),
+            period: quotas.period[q],
+        }
     }
 
     /// What a scope and those below it hold of a bound, and what they spent and is not back yet, as of now.
@@ -189,8 +200,21 @@ impl Books {
         Some(pool).filter(|&pool| pool != NONE).and_then(ready).map(Time)
     }
 
-    /// When `missing` more of a bound will have come back by itself; `None` where it never will.
-    pub fn quota_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
+    /// When the claim in row `claim`, which asks for so much, is short of `missing` in a ledger no more, by what
+    /// comes back by itself; `None` where it never will.
+    pub fn quota_ready(&self, claim: Row, quota: Row, asked: Amount, missing: Amount) -> Option<Time> {
+        if self.assures(quota) {
+            let resource = self.tables.quotas.resource[quota as usize];
+            let mut below = None;
+            let scope = self.tables.claims.scope[claim as usize];
+            self.quotas_of(scope, resource).take_while(|&at| at != quota).for_each(|at| below = Some(at));
+            return self.borrow_ready(quota, below, asked).filter(|&ready| ready > self.at);
+        }
+        self.meter_ready(quota, missing)
+    }
+
+    /// When `missing` more of a bound's own will have come back.
+    pub(crate) fn meter_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
         self.quota_meter(quota).ready(self.quota_flow(quota), missing).map(Time)
     }
 }

@@ -41,9 +41,10 @@ const EXACT: [&str; 3] = ["pool/", "core/engine/", "core/interface/"];
 /// Where samples are: measurements are no part of the books.
 const SAMPLES: &str = "core/interface/src/metric.rs";
 /// Hash maps of the pure rooms, by file and field: looked up, never iterated.
-const LOOKED_UP: [(&str, &[&str]); 4] = [
+const LOOKED_UP: [(&str, &[&str]); 5] = [
     ("pool/src/books.rs", &["claim_rows", "pool_rows"]),
-    ("core/engine/src/queue.rs", &["places"]),
+    ("core/engine/src/queue.rs", &["places", "numbers"]),
+    ("core/engine/src/line.rs", &["rows"]),
     ("core/engine/src/kept.rs", &["numbers"]),
     ("core/engine/src/feasible.rs", &["known"]),
 ];

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::args::{Ask, Claim, ClassArg, Output};
 use bursar_interface::Class;
-use bursar_wire::{Alternative, AskBody, ClaimAnswer, Client, LineBody, quantity};
+use bursar_wire::{Alternative, AskBody, ClaimAnswer, Client, GangBody, LineBody, quantity};
 
 /// The ask that options stand for.
 pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
@@ -52,7 +52,8 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
             .hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
     }
     let alternatives = ask.or.iter().map(|set| alternative(set)).collect::<Result<_, _>>()?;
-    Ok(AskBody { alternatives, ..with_lines(ask, lines) })
+    let gang = ask.gang.as_deref().map(gang).transpose()?;
+    Ok(AskBody { alternatives, gang, ..with_lines(ask, lines) })
 }
 
 /// The ask for these lines, all else as the options say.
@@ -74,6 +75,7 @@ pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> AskBody {
         need: ask.label.clone(),
         bar: ask.not_label.clone(),
         apart: None,
+        gang: None,
         key: None,
         detach: false,
         within: ask.within.clone(),
@@ -103,6 +105,16 @@ pub fn amount_of(text: &str) -> Result<(String, Option<String>, String), Failed>
         kind.split_once(':').map_or((kind, None), |(kind, pool)| (kind, Some(pool.to_owned())));
     let amount = quantity(kind, amount).map_err(Failed::usage)?.to_string();
     Ok((kind.into(), pool, amount))
+}
+
+/// `NAME:N`.
+fn gang(text: &str) -> Result<Box<GangBody>, Failed> {
+    let parts = text.rsplit_once(':').and_then(|(name, size)| Some((name, size.parse().ok()?)));
+    let (name, size) = parts.ok_or_else(|| {
+        Failed::usage(format!("--gang {text:?} is no gang"))
+            .hint("write its name and how many it has, as crew:4")
+    })?;
+    Ok(Box::new(GangBody { name: name.into(), size }))
 }
 
 /// One line of so much of a kind, as people write it.

@@ -86,16 +86,27 @@ fn floating(set: &super::settings::Pool) -> Result<PoolSpec, String> {
 
 /// A quota of the config.
 fn bound(set: &super::settings::Quota) -> Result<QuotaSpec, String> {
-    let limit = set.limit.as_ref().map(|text| per_time(&set.resource, text)).transpose()?;
+    let per_time =
+        |text: &Option<String>| text.as_ref().map(|text| per_time(&set.resource, text)).transpose();
+    let (limit, guaranteed) = (per_time(&set.limit)?, per_time(&set.guaranteed)?);
+    let periods = [limit, guaranteed].map(|bound| bound.map(|(_, period_ns)| period_ns));
+    if let [Some(limit), Some(guaranteed)] = periods
+        && guaranteed > 0
+        && limit != guaranteed
+    {
+        return Err(
+            "the limit and the guarantee are counted in different times; use one, as 20k/m and 50k/m".into(),
+        );
+    }
     Ok(QuotaSpec {
         scope: set.scope.clone(),
         resource: set.resource.clone(),
-        guaranteed: amount(&set.resource, &set.guaranteed)?.unwrap_or(0),
+        guaranteed: guaranteed.map_or(0, |(guaranteed, _)| guaranteed),
         limit: limit.map(|(limit, _)| limit),
         borrow_limit: amount(&set.resource, &set.borrow_limit)?,
         lend_limit: amount(&set.resource, &set.lend_limit)?,
         refill: Refill {
-            period_ns: limit.map_or(0, |(_, period_ns)| period_ns),
+            period_ns: periods.into_iter().flatten().max().unwrap_or(0),
             burst: amount(&set.resource, &set.burst)?.unwrap_or(0),
             ..Refill::default()
         },

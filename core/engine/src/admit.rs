@@ -47,6 +47,7 @@ impl Engine {
         if known.is_none() {
             check_path(&path)?;
         }
+        self.check_gang(&path, ask)?;
         if let Some(apart) = &ask.apart {
             check_path(&join(&by.root, apart))?;
         }
@@ -54,9 +55,10 @@ impl Engine {
         let mut sets = std::mem::take(&mut self.resolved.sets);
         lines.clear();
         sets.clear();
+        let nearest = known.or_else(|| self.nearest_scope(&path));
         let checked = match parent {
-            Some(parent) => self.check_within(parent, ask, &path, &mut lines),
-            None => self.check_sets(ask, &path, &mut lines, &mut sets),
+            Some(parent) => self.check_within(parent, ask, nearest, &mut lines),
+            None => self.check_sets(ask, nearest, &mut lines, &mut sets),
         };
         let springs = lines.iter().any(|line| line.springs);
         (self.resolved.lines, self.resolved.sets) = (lines, sets);
@@ -95,7 +97,7 @@ impl Engine {
 
     fn check_room(&self) -> Result<(), Refusal> {
         let full = |what: &str| Err(Refusal::new(Reason::QueueFull, what).hint("try again later"));
-        if self.fresh.len() + self.queue.len() >= PENDING_MAX {
+        if self.fresh.len() + self.queue.len() + self.gangs.len() >= PENDING_MAX {
             return full(&format!("{PENDING_MAX} claims wait already"));
         }
         if self.books.live() >= CLAIMS_MAX {
@@ -232,12 +234,12 @@ impl Engine {
     }
 
     /// Refuses at once what is above a limit on the way to the root, whoever holds what.
-    pub(crate) fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
+    pub(crate) fn check_limits(&self, nearest: Option<Row>, lines: &[Wanted]) -> Result<(), Refusal> {
         let quotas = &self.books.tables().quotas;
         if quotas.is_empty() {
             return Ok(());
         }
-        let Some(scope) = self.nearest_scope(path) else { return Ok(()) };
+        let Some(scope) = nearest else { return Ok(()) };
         for line in lines {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();

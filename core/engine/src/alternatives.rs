@@ -19,10 +19,13 @@ impl Engine {
     pub(crate) fn check_sets(
         &mut self,
         ask: &Ask,
-        path: &str,
+        nearest: Option<Row>,
         lines: &mut Vec<Wanted>,
         sets: &mut SetLens,
     ) -> Result<(), Refusal> {
+        if !ask.alternatives.is_empty() && ask.gang.is_some() {
+            return bad("a member of a gang can have no alternatives", "ask for one set of lines");
+        }
         if ask.alternatives.len() >= SETS_MAX {
             return bad(
                 &format!("the claim has {} alternatives", ask.alternatives.len()),
@@ -45,7 +48,7 @@ impl Engine {
             self.check_lines(set, lines).map_err(named)?;
             sets.push((lines.len() - before) as u32);
             let fits = self.check_fit(ask, &lines[before..]);
-            let fits = fits.and_then(|()| self.check_limits(path, &lines[before..]));
+            let fits = fits.and_then(|()| self.check_limits(nearest, &lines[before..]));
             // The first set's refusal is the one to tell, unless one of them fits.
             if fits.is_ok() || outcome.is_none() {
                 outcome = Some(fits);

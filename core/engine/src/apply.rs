@@ -76,7 +76,8 @@ impl Engine {
                 self.supply_changed();
             }
             Command::SetScope(spec) => {
-                self.books.set_scope(spec);
+                let scope = self.books.set_scope(spec);
+                self.queue.moves(scope);
             }
             Command::SetQuota(spec) => {
                 self.books.set_quota(spec);
@@ -140,6 +141,9 @@ impl Engine {
         self.fan_in(claim, by, scope);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
+        if let Some(gang) = &ask.gang {
+            self.join_gang(scope, gang, claim);
+        }
         self.fresh.push(claim);
         match ask.wait_ns {
             // One try, in this very step.
@@ -162,7 +166,23 @@ impl Engine {
         self.fences = self.fences.max(fence.0 & ((1 << 40) - 1));
         self.leave_queue(claim);
         self.restand_chain(self.books.tables().claims.scope[row as usize]);
+        self.wake_borrowers(row);
         self.deadlines.set(claim, lease_until);
+    }
+
+    /// What an assured scope has spent is kept back for it no more: others may borrow that much.
+    fn wake_borrowers(&mut self, row: Row) {
+        if self.queue.is_empty() || !self.books.assures_any() {
+            return;
+        }
+        let tables = self.books.tables();
+        let scope = tables.claims.scope[row as usize];
+        for line in tables.claims.line_rows(row) {
+            let ledgers = self.books.quotas_of(scope, tables.lines.resource[line as usize]);
+            ledgers
+                .filter(|&quota| self.books.assures(quota))
+                .for_each(|quota| self.queue.wake_ledger(quota));
+        }
     }
 
     fn renewed(&mut self, claim: ClaimId, lease_until: Time) {
@@ -194,10 +214,9 @@ impl Engine {
     }
 
     /// A scope holds more or less than before: it and those above it stand elsewhere in line.
-    fn restand_chain(&mut self, scope: Row) {
+    pub(crate) fn restand_chain(&mut self, scope: Row) {
         let mut at = scope;
-        while !self.queue.is_empty() && self.queue.stands(at) {
-            self.restand(at);
+        while self.queue.moves(at) {
             at = self.books.tables().scopes.parent[at as usize];
         }
     }
@@ -267,7 +286,8 @@ impl Engine {
     }
 
     fn leave_queue(&mut self, claim: ClaimId) {
-        if !self.queue.remove(claim) {
+        let mustered = self.leave_gang(claim);
+        if !self.queue.remove(claim) && !mustered {
             self.fresh.leave();
         }
         if self.kept_for.as_ref().is_some_and(|head| head.claim == claim) {

@@ -1,7 +1,7 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
-    Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, kept::Kept,
-    queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
+    Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
+    kept::Kept, queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View,
@@ -57,6 +57,8 @@ pub struct Engine {
     pub(crate) resizing: BTreeMap<ClaimId, Resizing>,
     /// How far demands may fan out, and how far they have.
     pub(crate) fan: Fan,
+    /// Claims that wait to be granted together.
+    pub(crate) gangs: Gangs,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -108,6 +110,7 @@ impl Engine {
             .map(|row| (ClaimId(view.claims.id[row as usize]), row))
             .partition(|&(_, row)| self.books.phase(row) == Phase::Pending);
         self.queue = Queue::default();
+        self.gangs.forget_ranks();
         self.fresh.clear();
         let mut fresh: Vec<ClaimId> = waiting.iter().map(|&(id, _)| id).collect();
         fresh.sort_unstable();
@@ -146,6 +149,7 @@ impl Engine {
         self.round(&mut tape, plugins);
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
+        self.tell_gangs(&mut tape);
         batch.events = tape.events;
         (batch.first_seq, batch.at) = (self.next_seq, self.books.at());
         self.next_seq = batch.next_seq();
@@ -160,6 +164,7 @@ impl Engine {
         self.next_seq = batch.next_seq();
         // Whoever was to be told at once was told then.
         self.impatient.clear();
+        self.gangs.forget_untold();
         self.forget_stale();
         if self.fresh.stale() {
             let mut fresh = std::mem::take(&mut self.fresh);
@@ -192,6 +197,7 @@ impl Engine {
         let mut digest = Digest::default();
         self.books.digest(&mut digest);
         self.kept.digest(&mut digest);
+        self.gangs.digest(&mut digest);
         [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
         digest.text(&self.boot);
         self.fan.digest(&mut digest);

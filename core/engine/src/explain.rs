@@ -49,8 +49,13 @@ impl Engine {
             return Why {
                 reason: self.spent(resource).unwrap_or(Reason::InsufficientQuota),
                 short: vec![Short { resource, by, holders: Vec::new() }],
-                retry_at: self.books.quota_ready(quota, by),
+                retry_at: self.books.quota_ready(row, quota, self.books.asked_in(lines, resource), by),
             };
+        }
+        let claim = ClaimId(self.books.tables().claims.id[row as usize]);
+        let ganged = self.gangs.has(claim);
+        if ganged && self.waits_for_others(claim) {
+            return Why { reason: Reason::WaitingForGang, short: Vec::new(), retry_at: None };
         }
         let mut short: Vec<Short> = Vec::new();
         let (mut reason, mut retry_at) = (None, Some(self.books.at()));
@@ -82,6 +87,7 @@ impl Engine {
             {
                 Why { reason: Reason::InsufficientCapacity, short, retry_at: None }
             }
+            None if ganged => Why { reason: Reason::WaitingForGang, short, retry_at: None },
             None => Why { reason: Reason::Fragmented, short, retry_at: None },
         }
     }

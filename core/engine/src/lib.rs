@@ -9,12 +9,15 @@
 mod admit;
 mod alternatives;
 mod apply;
+mod crowd;
+mod cup;
 mod deadline;
 mod engine;
 mod explain;
 mod fan;
 mod feasible;
 mod fresh;
+mod gang;
 mod guarantee;
 mod kept;
 mod line;
@@ -32,6 +35,8 @@ mod serve;
 mod shape;
 mod sticky;
 mod verbs;
+#[cfg(test)]
+mod work;
 
 pub use engine::Engine;
 pub use explain::{Short, Why};

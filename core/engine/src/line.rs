@@ -1,12 +1,18 @@
-//! A line of waiting groups in the order in which they are served: one comparator, in one place.
+//! Lines of waiting groups in the order in which they are served: one comparator, in one place.
 //!
 //! A claim stands by (class and what else its tier says, starvation, share, rank, who came first). The
 //! share is that of its scope: at each level of the scope tree the subtree with the smaller one goes
 //! first (weighted dominant shares over a tree: Ghodsi et al., NSDI'11; Bhattacharya et al., SoCC'13;
-//! Kueue, KEP-1714). Entering, leaving and a changed share cost O(depth · log n).
-use crate::shape::Shape;
+//! Kueue, KEP-1714). There is a line for each thing that groups may lack, and a branch in it for each scope
+//! that has groups there; its children contend in a [`Cup`]. Entering, leaving and a changed share cost
+//! O(depth · log n) in each line in which the scope has somebody to contend with, and nothing in others.
+use crate::cup::Cup;
 use bursar_interface::{ClaimId, NONE, Rank, Row};
-use std::collections::{BTreeMap, BTreeSet};
+use bursar_pool::Spread;
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::BuildHasherDefault,
+};
 
 /// A place among those of one scope: those who starve, then by rank, then who came first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,82 +60,293 @@ pub(crate) struct Stand {
     pub(crate) own: u64,
 }
 
-/// Stands by scope row.
-pub(crate) type Stands = BTreeMap<Row, Stand>;
+/// A group's number.
+pub(crate) type Group = u32;
 
-/// What of one scope stands in a line.
+/// The first claims of a scope's own groups in one line, in order: nearly always of one group.
 #[derive(Clone, Debug, Default)]
-struct Branch {
-    /// The first of each of its own groups.
-    own: BTreeSet<(Place, Shape)>,
-    children: BTreeSet<(Key, Row)>,
-    /// How it stands in its parent's `children`.
-    key: Option<Key>,
+struct Own {
+    first: Option<(Place, Group)>,
+    rest: BTreeSet<(Place, Group)>,
 }
 
-/// Groups in order.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Line(BTreeMap<Row, Branch>);
-
-impl Line {
-    /// Whether nobody stands here.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// A group enters with its first claim.
-    pub(crate) fn enter(&mut self, stands: &Stands, scope: Row, place: Place, shape: Shape) {
-        self.0.entry(scope).or_default().own.insert((place, shape));
-        self.refresh(stands, scope);
-    }
-
-    /// A group leaves, which stood with this claim.
-    pub(crate) fn leave(&mut self, stands: &Stands, scope: Row, place: Place, shape: Shape) {
-        if let Some(branch) = self.0.get_mut(&scope) {
-            branch.own.remove(&(place, shape));
-            self.refresh(stands, scope);
+impl Own {
+    fn insert(&mut self, entry: (Place, Group)) {
+        match self.first {
+            None => self.first = Some(entry),
+            Some(first) => {
+                self.first = Some(first.min(entry));
+                self.rest.insert(first.max(entry));
+            }
         }
     }
 
-    /// The group that is served first, and how it stands at the root.
-    pub(crate) fn first(&self, stands: &Stands) -> Option<(Key, Shape)> {
-        let mut at = 0;
-        let (key, _) = self.best(stands, at)?;
+    fn remove(&mut self, entry: (Place, Group)) {
+        if self.first == Some(entry) {
+            self.first = self.rest.pop_first();
+        } else {
+            self.rest.remove(&entry);
+        }
+    }
+}
+
+/// What of one scope stands in one line.
+#[derive(Clone, Debug, Default)]
+struct Branch {
+    line: u32,
+    scope: Row,
+    /// The branch of the scope above, or [`NONE`].
+    parent: u32,
+    /// Its leaf among its siblings.
+    leaf: u32,
+    /// Who of it is served first, as its siblings know it.
+    best: Option<Place>,
+    own: Own,
+    /// Whether there is somebody to contend with: beside it, or children against own groups below it.
+    beside: bool,
+    below: bool,
+    /// The branches of the same scope in other lines of which one of both is so.
+    listed: bool,
+    before: u32,
+    after: u32,
+}
+
+/// A scope that has somebody waiting.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    stand: Stand,
+    /// First of its branches that contend with somebody, or [`NONE`].
+    contends: u32,
+}
+
+const VACANT: Seat = Seat { stand: Stand { parent: NONE, share: 0, own: 0 }, contends: NONE };
+
+/// All lines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines {
+    seats: Vec<Seat>,
+    branches: Vec<Branch>,
+    /// The children of each branch.
+    cups: Vec<Cup>,
+    free: Vec<u32>,
+    rows: HashMap<(u32, Row), u32, BuildHasherDefault<Spread>>,
+    /// The topmost branch of each line, or [`NONE`].
+    tops: Vec<u32>,
+}
+
+/// Who of two branches is served first: as their [`Key`]s say, without writing them down.
+fn beats<'a>(seats: &'a [Seat], branches: &'a [Branch]) -> impl Fn(u32, u32) -> bool + 'a {
+    let share = |branch: &Branch| seats[branch.scope as usize].stand.share;
+    move |a, b| {
+        #[cfg(test)]
+        tests::count();
+        let (a, b) = (&branches[a as usize], &branches[b as usize]);
+        let (Some(first), Some(second)) = (&a.best, &b.best) else { return a.best.is_some() };
+        if (first.tier, first.patience) != (second.tier, second.patience) {
+            return (first.tier, first.patience) < (second.tier, second.patience);
+        }
+        let (mine, other) = (share(a), share(b));
+        if mine != other { mine < other } else { (first.share, first.claim) < (second.share, second.claim) }
+    }
+}
+
+impl Lines {
+    /// Whether nobody stands in a line.
+    pub(crate) fn is_empty(&self, line: u32) -> bool {
+        self.tops.get(line as usize).is_none_or(|&top| top == NONE)
+    }
+
+    /// A group enters a line with its first claim; returns where it stands.
+    pub(crate) fn enter(&mut self, line: u32, scope: Row, place: Place, group: Group) -> u32 {
+        let at = self.branch(line, scope);
+        self.branches[at as usize].own.insert((place, group));
+        self.contest(at, NONE);
+        self.rise(at);
+        at
+    }
+
+    /// A group leaves, which stood there with this claim.
+    pub(crate) fn leave(&mut self, at: u32, place: Place, group: Group) {
+        self.branches[at as usize].own.remove((place, group));
+        self.contest(at, NONE);
+        self.rise(at);
+    }
+
+    /// A group stands with another claim than before.
+    pub(crate) fn replace(&mut self, at: u32, before: Place, now: Place, group: Group) {
+        let own = &mut self.branches[at as usize].own;
+        own.remove((before, group));
+        own.insert((now, group));
+        self.rise(at);
+    }
+
+    /// The group that is served first in a line, and how it stands at the root.
+    pub(crate) fn first(&self, line: u32) -> Option<(Key, Group)> {
+        let mut at = *self.tops.get(line as usize).filter(|&&top| top != NONE)?;
+        let (key, _) = self.best(at)?;
         loop {
-            match self.best(stands, at)?.1 {
-                Ok(shape) => return Some((key, shape)),
+            match self.best(at)?.1 {
+                Ok(group) => return Some((key, group)),
                 Err(child) => at = child,
             }
         }
     }
 
-    /// Sets a scope's branch where its share, or what stands below it, says now; and those above it.
-    pub(crate) fn refresh(&mut self, stands: &Stands, scope: Row) {
-        let mut at = scope;
-        while at != NONE && self.0.contains_key(&at) {
-            let stand = stands.get(&at).copied().unwrap_or_default();
-            let now = self.best(stands, at).map(|(best, _)| Key::new(stand.share, best.place));
-            let Some(branch) = self.0.get_mut(&at) else { return };
-            let before = std::mem::replace(&mut branch.key, now);
-            if now.is_none() {
-                self.0.remove(&at);
+    /// Where a scope stands from now on.
+    pub(crate) fn set_stand(&mut self, scope: Row, stand: Stand) {
+        let scope = scope as usize;
+        if self.seats.len() <= scope {
+            self.seats.resize(scope + 1, VACANT);
+        }
+        #[cfg(test)]
+        tests::count();
+        let before = std::mem::replace(&mut self.seats[scope].stand, stand);
+        if before == stand {
+            return;
+        }
+        let mut at = self.seats[scope].contends;
+        while at != NONE {
+            #[cfg(test)]
+            tests::count();
+            let Branch { parent, leaf, beside, below, after, .. } = self.branches[at as usize];
+            if below && before.own != stand.own {
+                self.rise(at);
             }
-            if before == now || stand.parent == NONE {
-                return;
+            if beside && before.share != stand.share {
+                self.cups[parent as usize].replay(leaf, beats(&self.seats, &self.branches));
+                self.rise(parent);
             }
-            let parent = self.0.entry(stand.parent).or_default();
-            before.map(|key| parent.children.remove(&(key, at)));
-            now.map(|key| parent.children.insert((key, at)));
-            at = stand.parent;
+            at = after;
         }
     }
 
-    /// What is served first of a scope: one of its own groups, or a child.
-    fn best(&self, stands: &Stands, scope: Row) -> Option<(Key, Result<Shape, Row>)> {
-        let branch = self.0.get(&scope)?;
-        let own_share = stands.get(&scope).map_or(0, |stand| stand.own);
-        let own = branch.own.first().map(|&(place, shape)| (Key::new(own_share, place), Ok(shape)));
-        let child = branch.children.first().map(|&(key, child)| (key, Err(child)));
+    /// The row above a scope that has somebody waiting.
+    pub(crate) fn parent(&self, scope: Row) -> Row {
+        self.seats.get(scope as usize).map_or(NONE, |seat| seat.stand.parent)
+    }
+
+    /// The branch of a scope in a line, with those above it, made on first use.
+    fn branch(&mut self, line: u32, scope: Row) -> u32 {
+        if let Some(&at) = self.rows.get(&(line, scope)) {
+            return at;
+        }
+        let above = self.parent(scope);
+        let parent = if above == NONE { NONE } else { self.branch(line, above) };
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.branches.push(Branch::default());
+            self.cups.push(Cup::default());
+            self.branches.len() as u32 - 1
+        });
+        let branch = &mut self.branches[at as usize];
+        (branch.line, branch.scope, branch.parent) = (line, scope, parent);
+        self.rows.insert((line, scope), at);
+        if parent == NONE {
+            let line = line as usize;
+            self.tops.resize(self.tops.len().max(line + 1), NONE);
+            self.tops[line] = at;
+        }
+        at
+    }
+
+    /// Those above a branch hear who is its first now; a branch without anybody goes.
+    fn rise(&mut self, mut at: u32) {
+        while at != NONE {
+            let now = self.best(at).map(|(key, _)| key.place);
+            let branch = &mut self.branches[at as usize];
+            let (parent, leaf) = (branch.parent, branch.leaf);
+            let before = std::mem::replace(&mut branch.best, now);
+            if before == now {
+                return;
+            }
+            if parent != NONE {
+                let sole = self.cups[parent as usize].first();
+                let beats = beats(&self.seats, &self.branches);
+                let cup = &mut self.cups[parent as usize];
+                match (before, now) {
+                    (None, _) => {
+                        let leaf = cup.enter(at, beats);
+                        self.branches[at as usize].leaf = leaf;
+                        self.contest(parent, at);
+                        sole.into_iter().for_each(|sole| self.contest(parent, sole));
+                    }
+                    (_, None) => {
+                        cup.leave(leaf, beats);
+                        self.contest(parent, NONE);
+                    }
+                    _ => cup.replay(leaf, beats),
+                }
+            }
+            if now.is_none() {
+                self.forget(at);
+            }
+            at = parent;
+        }
+    }
+
+    fn forget(&mut self, at: u32) {
+        self.list(at, false);
+        let Branch { line, scope, parent, .. } = std::mem::take(&mut self.branches[at as usize]);
+        self.rows.remove(&(line, scope));
+        self.free.push(at);
+        if parent == NONE {
+            self.tops[line as usize] = NONE;
+        }
+    }
+
+    /// Others entered or left beside `child` and the own groups of a branch: who contends with whom.
+    fn contest(&mut self, at: u32, child: u32) {
+        let (own, children) = (self.branches[at as usize].own.first.is_some(), self.cups[at as usize].len());
+        let below = own && children > 0;
+        if std::mem::replace(&mut self.branches[at as usize].below, below) != below {
+            self.list(at, below || self.branches[at as usize].beside);
+        }
+        let sole = self.cups[at as usize].first().filter(|_| children == 1);
+        let beside = children + u32::from(own) > 1;
+        for child in [sole.unwrap_or(NONE), child].into_iter().filter(|&child| child != NONE) {
+            let branch = &mut self.branches[child as usize];
+            if std::mem::replace(&mut branch.beside, beside) != beside {
+                let listed = beside || branch.below;
+                self.list(child, listed);
+            }
+        }
+    }
+
+    /// Puts a branch on the list of its scope, or takes it off.
+    fn list(&mut self, at: u32, listed: bool) {
+        let Branch { scope, before, after, .. } = self.branches[at as usize];
+        if std::mem::replace(&mut self.branches[at as usize].listed, listed) == listed {
+            return;
+        }
+        let head = &mut self.seats[scope as usize].contends;
+        if listed {
+            let first = std::mem::replace(head, at);
+            (self.branches[at as usize].before, self.branches[at as usize].after) = (NONE, first);
+            if first != NONE {
+                self.branches[first as usize].before = at;
+            }
+            return;
+        }
+        match before {
+            NONE => *head = after,
+            _ => self.branches[before as usize].after = after,
+        }
+        if after != NONE {
+            self.branches[after as usize].before = before;
+        }
+    }
+
+    /// What is served first of a branch: one of its own groups, or a child.
+    fn best(&self, at: u32) -> Option<(Key, Result<Group, u32>)> {
+        let branch = &self.branches[at as usize];
+        let own = branch
+            .own
+            .first
+            .map(|(place, group)| (Key::new(self.seats[branch.scope as usize].stand.own, place), Ok(group)));
+        let child = self.cups[at as usize].first().and_then(|child| {
+            let below = &self.branches[child as usize];
+            let share = self.seats[below.scope as usize].stand.share;
+            below.best.map(|place| (Key::new(share, place), Err(child)))
+        });
         match (own, child) {
             (Some(own), Some(child)) => Some(if own.0 <= child.0 { own } else { child }),
             (own, child) => own.or(child),
@@ -137,44 +354,52 @@ impl Line {
     }
 }
 
+/// Comparisons made, and scopes looked at again, by this thread so far.
+#[cfg(test)]
+pub(crate) fn counted() -> u64 {
+    tests::COUNTED.with(std::cell::Cell::get)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Comparisons made, and scopes looked at again, so far.
+        pub(super) static COUNTED: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        COUNTED.with(|counted| counted.set(counted.get() + 1));
+    }
 
     fn place(tier: u64, claim: u64) -> Place {
         Place::new(Rank { tier, share: 0 }, ClaimId(claim))
     }
 
-    fn shape(number: u64) -> Shape {
-        Shape::new().with(number)
-    }
-
     #[test]
     fn tiers_go_before_shares_and_shares_before_who_came_first() {
         // 0 ⊃ 1 ⊃ 3, 0 ⊃ 2
-        let mut stands: Stands = [(0, NONE, 0), (1, 0, 50), (2, 0, 10), (3, 1, 0)]
-            .into_iter()
-            .map(|(scope, parent, share)| (scope, Stand { parent, share, own: 0 }))
-            .collect();
-        let mut line = Line::default();
-        line.enter(&stands, 3, place(1, 1), shape(1));
-        line.enter(&stands, 2, place(1, 2), shape(2));
-        assert_eq!(line.first(&stands).map(|(_, shape)| shape), Some(shape(2)), "the smaller share");
-        line.enter(&stands, 3, place(0, 3), shape(3));
-        assert_eq!(line.first(&stands).map(|(_, shape)| shape), Some(shape(3)), "the better tier");
-        line.leave(&stands, 3, place(0, 3), shape(3));
-        stands.get_mut(&1).expect("there").share = 5;
-        line.refresh(&stands, 1);
-        assert_eq!(line.first(&stands).map(|(_, shape)| shape), Some(shape(1)), "the share fell");
-        line.enter(&stands, 0, place(1, 9), shape(9));
-        assert_eq!(
-            line.first(&stands).map(|(_, shape)| shape),
-            Some(shape(9)),
-            "the root's own hold nothing"
-        );
-        for (scope, claim, group) in [(0, 9, 9), (3, 1, 1), (2, 2, 2)] {
-            line.leave(&stands, scope, place(1, claim), shape(group));
+        let mut lines = Lines::default();
+        for (scope, parent, share) in [(0, NONE, 0), (1, 0, 50), (2, 0, 10), (3, 1, 0)] {
+            lines.set_stand(scope, Stand { parent, share, own: 0 });
         }
-        assert!(line.is_empty());
+        let first = |lines: &Lines| lines.first(0).map(|(_, group)| group);
+        let one = lines.enter(0, 3, place(1, 1), 1);
+        let two = lines.enter(0, 2, place(1, 2), 2);
+        assert_eq!(first(&lines), Some(2), "the smaller share");
+        let three = lines.enter(0, 3, place(0, 3), 3);
+        assert_eq!(first(&lines), Some(3), "the better tier");
+        lines.leave(three, place(0, 3), 3);
+        lines.set_stand(1, Stand { parent: 0, share: 5, own: 0 });
+        assert_eq!(first(&lines), Some(1), "the share fell");
+        let nine = lines.enter(0, 0, place(1, 9), 9);
+        assert_eq!(first(&lines), Some(9), "the root's own hold nothing");
+        for (at, claim, group) in [(nine, 9, 9), (one, 1, 1), (two, 2, 2)] {
+            lines.leave(at, place(1, claim), group);
+        }
+        assert!(lines.is_empty(0) && lines.rows.is_empty());
+        assert!(lines.seats.iter().all(|seat| seat.contends == NONE));
     }
 }

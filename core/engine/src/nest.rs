@@ -105,20 +105,20 @@ impl Engine {
         &mut self,
         parent: Row,
         ask: &Ask,
-        path: &str,
+        nearest: Option<Row>,
         lines: &mut Vec<Wanted>,
     ) -> Result<(), Refusal> {
-        if !ask.alternatives.is_empty() {
+        if !ask.alternatives.is_empty() || ask.gang.is_some() {
             let id = self.books.tables().claims.id[parent as usize];
             return bad(
-                &format!("what draws from claim {id} can have no alternatives"),
-                "ask for one set of lines, or ask for the others once it is refused",
+                &format!("what draws from claim {id} can have no alternatives and no gang"),
+                "ask for one set of lines, and for each claim by itself",
             );
         }
         self.check_lines(&ask.lines, lines)?;
         let inner = self.books.split_inner(parent, lines);
         self.check_fit_within(parent, ask, lines, &inner)?;
-        self.check_limits(path, lines)
+        self.check_limits(nearest, lines)
     }
 
     /// Refuses at once what could never be granted within the parent, even if nobody else drew from it.

@@ -2,7 +2,7 @@
 //! parked by what it was short of. What comes back wakes a line of parked groups as a whole; the groups in
 //! it are tried in order, one by one, for as long as there is something to give.
 use crate::{
-    line::{Key, Line, Place, Stand, Stands},
+    line::{Key, Lines, Place, Stand},
     shape::Shape,
 };
 use bursar_interface::{Amount, ClaimId, NONE, Row, Time, bound::RESOURCES_MAX};
@@ -11,6 +11,8 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::BuildHasherDefault,
 };
+
+type Quick<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 
 /// What a group was short of, and how much of it, rounded to a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,32 +55,46 @@ pub(crate) struct Candidate {
 
 #[derive(Clone, Debug)]
 struct Group {
+    shape: Shape,
     scope: Row,
     members: BTreeSet<Place>,
     lack: Lack,
+    /// Its line, and where it stands there with its first claim.
+    line: u32,
+    at: u32,
+    first: Option<Place>,
     /// Kinds that its claims ask for, and [`ANYTHING`] where it cannot be told what helps.
-    hints: Box<[u32]>,
+    hints: Vec<u32>,
     due: Option<Time>,
 }
 
 /// Waiting claims that have a rank.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
-    groups: BTreeMap<Shape, Group>,
-    lines: BTreeMap<Lack, Line>,
+    groups: Vec<Group>,
+    spare_groups: Vec<u32>,
+    numbers: Quick<Shape, u32>,
+    lines: Lines,
+    /// The number of the line of each lack that somebody has.
+    lacks: BTreeMap<Lack, u32>,
+    spare_lines: Vec<u32>,
+    used_lines: u32,
     /// Lines that may have somebody who fits now.
     awake: BTreeSet<Lack>,
     /// Groups that do not fit together, or beside what is kept, by what may help them.
-    stuck: BTreeMap<u32, BTreeSet<Shape>>,
+    stuck: BTreeMap<u32, BTreeSet<u32>>,
     /// When what a group lacks will have come back by itself.
-    due: BTreeSet<(Time, Shape)>,
-    /// Where the scopes of groups, and those above them, stand; and of how many groups each.
-    stands: Stands,
-    counts: BTreeMap<Row, u32>,
-    places: HashMap<ClaimId, (Place, Shape), BuildHasherDefault<Spread>>,
-    /// Everyone, by who came first; and those of them who do not starve.
+    due: BTreeSet<(Time, u32)>,
+    /// Of how many groups each scope is, or one of those above them.
+    counts: Vec<u32>,
+    /// Scopes that may stand elsewhere since [`Queue::settle`].
+    moved: Vec<Row>,
+    is_moved: Vec<bool>,
+    places: Quick<ClaimId, (Place, u32)>,
+    /// Everyone, by who came first.
     oldest: BTreeSet<ClaimId>,
-    patient: BTreeSet<ClaimId>,
+    /// Whoever came up to this one starves.
+    starved: ClaimId,
 }
 
 impl Queue {
@@ -89,7 +105,8 @@ impl Queue {
 
     /// Whether nobody is known not to fit.
     pub(crate) fn all_ripe(&self) -> bool {
-        self.lines.keys().all(|lack| *lack == Lack::Nothing)
+        // In order of the enumeration, `Nothing` is first.
+        self.lacks.last_key_value().is_none_or(|(lack, _)| *lack == Lack::Nothing)
     }
 
     /// Whether nobody waits here.
@@ -109,47 +126,66 @@ impl Queue {
 
     /// Those who do not starve, who came first first.
     pub(crate) fn patient(&self) -> impl Iterator<Item = ClaimId> + '_ {
-        self.patient.iter().copied()
+        self.oldest.range(ClaimId(self.starved.0 + 1)..).copied()
     }
 
     /// Adds a claim to the group of its shape; a new group is to be tried. `chain` is its scope and those
-    /// above it, from below.
+    /// above it, from below, each with the row above it; `hints` says what may help it.
     pub(crate) fn insert(
         &mut self,
         place: Place,
         shape: Shape,
-        chain: impl Iterator<Item = (Row, Stand)>,
-        hints: &[u32],
+        chain: impl Iterator<Item = (Row, Row)>,
+        hints: impl FnOnce(&mut Vec<u32>),
     ) {
-        if !self.groups.contains_key(&shape) {
-            self.add_group(shape, chain, hints);
-        }
-        let Some(group) = self.groups.get_mut(&shape) else { return };
-        let scope = group.scope;
-        let (lack, first) = (group.lack, group.members.first().copied());
+        let number = match self.numbers.get(&shape) {
+            Some(&number) => number,
+            None => self.add_group(shape, chain, hints),
+        };
+        let group = &mut self.groups[number as usize];
         group.members.insert(place);
-        self.places.insert(place.claim, (place, shape));
+        self.places.insert(place.claim, (place, number));
         self.oldest.insert(place.claim);
-        if place.patience > 0 {
-            self.patient.insert(place.claim);
+        if place.patience > 0 && place.claim <= self.starved {
+            self.starved = ClaimId(place.claim.0 - 1);
         }
-        if first.is_none_or(|first| place < first) {
-            self.restand(lack, scope, shape, first, Some(place));
-        }
-        if first.is_none() && lack == Lack::Nothing {
+        let new = group.first.is_none();
+        self.restand(number);
+        if new {
             self.awake.insert(Lack::Nothing);
         }
     }
 
-    fn add_group(&mut self, shape: Shape, chain: impl Iterator<Item = (Row, Stand)>, hints: &[u32]) {
+    fn add_group(
+        &mut self,
+        shape: Shape,
+        chain: impl Iterator<Item = (Row, Row)>,
+        hints: impl FnOnce(&mut Vec<u32>),
+    ) -> u32 {
         let mut scope = NONE;
-        for (at, stand) in chain {
+        for (at, parent) in chain {
             scope = if scope == NONE { at } else { scope };
-            *self.counts.entry(at).or_default() += 1;
-            self.set_stand(at, stand);
+            if self.counts.len() <= at as usize {
+                self.counts.resize(at as usize + 1, 0);
+                self.is_moved.resize(at as usize + 1, false);
+            }
+            self.counts[at as usize] += 1;
+            if self.counts[at as usize] == 1 {
+                self.lines.set_stand(at, Stand { parent, share: 0, own: 0 });
+                self.moves(at);
+            }
         }
-        let (members, lack, hints, due) = (BTreeSet::new(), Lack::Nothing, hints.into(), None);
-        self.groups.insert(shape, Group { scope, members, lack, hints, due });
+        let number = self.spare_groups.pop().unwrap_or(self.groups.len() as u32);
+        if number as usize == self.groups.len() {
+            let (members, hints) = (BTreeSet::new(), Vec::new());
+            let (lack, line, at, first, due) = (Lack::Nothing, NONE, NONE, None, None);
+            self.groups.push(Group { shape, scope, members, lack, line, at, first, hints, due });
+        }
+        let group = &mut self.groups[number as usize];
+        (group.shape, group.scope, group.lack) = (shape, scope, Lack::Nothing);
+        hints(&mut group.hints);
+        self.numbers.insert(shape, number);
+        number
     }
 
     /// Takes a claim out, wherever it stands; says whether it stood here.
@@ -157,51 +193,46 @@ impl Queue {
         if self.places.is_empty() {
             return false;
         }
-        let Some((place, shape)) = self.places.remove(&claim) else { return false };
+        let Some((place, number)) = self.places.remove(&claim) else { return false };
         self.oldest.remove(&claim);
-        self.patient.remove(&claim);
-        let Some(group) = self.groups.get_mut(&shape) else { return true };
-        let first = group.members.first().copied();
+        let group = &mut self.groups[number as usize];
         group.members.remove(&place);
-        let (lack, scope, next) = (group.lack, group.scope, group.members.first().copied());
-        if first == Some(place) {
-            self.restand(lack, scope, shape, first, next);
-        }
-        if next.is_none() {
-            self.drop_group(shape);
+        if group.first == Some(place) {
+            self.restand(number);
+            if self.groups[number as usize].first.is_none() {
+                self.drop_group(number);
+            }
         }
         true
     }
 
     /// The first of all who are worth a try. `room` says how much there is of what a line lacks; lines for
-    /// which there is none fall asleep, unless it is only `promised` away.
+    /// which there is none fall asleep, unless it is only `promised` away. Who moved must have been settled.
     pub(crate) fn first(&mut self, promised: bool, room: impl Fn(Lack) -> Amount) -> Option<Candidate> {
-        let mut best: Option<(Key, Shape)> = None;
-        let mut asleep = Vec::new();
-        for &lack in &self.awake {
+        let mut best: Option<(Key, u32)> = None;
+        let Queue { awake, lacks, lines, .. } = self;
+        awake.retain(|&lack| {
             let least = match lack {
                 Lack::Kind(_, bits) | Lack::Ledger(_, bits) => 1 << bits,
                 Lack::Nothing | Lack::Together | Lack::Behind | Lack::Tried => 0,
             };
-            match self.lines.get(&lack).and_then(|line| line.first(&self.stands)) {
+            let first = lacks.get(&lack).and_then(|&line| lines.first(line));
+            match first {
                 Some(first) if room(lack) >= least => best = Some(best.map_or(first, |best| best.min(first))),
-                Some(_) if promised => {}
-                _ => asleep.push(lack),
+                Some(_) => return promised,
+                None => return false,
             }
-        }
-        asleep.iter().for_each(|lack| {
-            self.awake.remove(lack);
+            true
         });
-        let (_, shape) = best?;
-        let group = self.groups.get(&shape)?;
-        Some(Candidate { place: *group.members.first()?, shape })
+        let group = &self.groups[best?.1 as usize];
+        Some(Candidate { place: group.first?, shape: group.shape })
     }
 
     /// A waiting claim as a candidate, unless its like was tried in this round already.
     pub(crate) fn candidate(&self, claim: ClaimId) -> Option<Candidate> {
-        let &(place, shape) = self.places.get(&claim)?;
-        self.groups.get(&shape).filter(|group| group.lack != Lack::Tried)?;
-        Some(Candidate { place, shape })
+        let &(place, number) = self.places.get(&claim)?;
+        let group = &self.groups[number as usize];
+        (group.lack != Lack::Tried).then_some(Candidate { place, shape: group.shape })
     }
 
     /// The tier of a waiting claim.
@@ -211,7 +242,8 @@ impl Queue {
 
     /// As [`Queue::park`], for a group that was tried in this round, unless it is worth a try again.
     pub(crate) fn park_tried(&mut self, shape: Shape, lack: Lack, due: Option<Time>) {
-        if self.groups.get(&shape).is_some_and(|group| group.lack == Lack::Tried) {
+        let number = self.numbers.get(&shape);
+        if number.is_some_and(|&number| self.groups[number as usize].lack == Lack::Tried) {
             self.park(shape, lack, due);
         }
     }
@@ -219,47 +251,56 @@ impl Queue {
     /// A group did not fit for want of `lack`: none of its shape is tried until that changes, or until
     /// it will have come back by itself.
     pub(crate) fn park(&mut self, shape: Shape, lack: Lack, due: Option<Time>) {
-        self.move_group(shape, lack);
-        self.set_due(shape, due);
-        if let (Lack::Together | Lack::Behind, Some(group)) = (lack, self.groups.get(&shape)) {
-            for &hint in &group.hints {
-                self.stuck.entry(hint).or_default().insert(shape);
+        let Some(&number) = self.numbers.get(&shape) else { return };
+        self.move_group(number, lack);
+        self.set_due(number, due);
+        if let Lack::Together | Lack::Behind = lack {
+            for &hint in &self.groups[number as usize].hints {
+                self.stuck.entry(hint).or_default().insert(number);
             }
         }
     }
 
     /// Something of this kind came back.
     pub(crate) fn wake(&mut self, hint: u32) {
-        if self.lines.is_empty() {
+        if self.lacks.is_empty() {
             return;
         }
-        let of_kind = Lack::Kind(hint, 0)..=Lack::Kind(hint, u32::MAX);
-        self.awake.extend(self.lines.range(of_kind).map(|(lack, _)| *lack));
-        for shape in self.stuck.remove(&hint).unwrap_or_default() {
-            self.move_group(shape, Lack::Nothing);
+        self.wake_lines(Lack::Kind(hint, 0)..=Lack::Kind(hint, u32::MAX));
+        if self.stuck.is_empty() {
+            return;
+        }
+        for number in self.stuck.remove(&hint).unwrap_or_default() {
+            self.move_group(number, Lack::Nothing);
             self.awake.insert(Lack::Nothing);
+        }
+    }
+
+    fn wake_lines(&mut self, lacks: std::ops::RangeInclusive<Lack>) {
+        if self.awake.len() < self.lacks.len() {
+            self.awake.extend(self.lacks.range(lacks).map(|(lack, _)| *lack));
         }
     }
 
     /// What is kept for the head is not what it was.
     pub(crate) fn wake_behind(&mut self) {
-        if self.lines.contains_key(&Lack::Behind) {
-            self.awake.insert(Lack::Behind);
-        }
+        self.wake_lines(Lack::Behind..=Lack::Behind);
     }
 
     /// There is more room in a ledger.
     pub(crate) fn wake_ledger(&mut self, quota: Row) {
-        let of_ledger = Lack::Ledger(quota, 0)..=Lack::Ledger(quota, u32::MAX);
-        self.awake.extend(self.lines.range(of_ledger).map(|(lack, _)| *lack));
+        self.wake_lines(Lack::Ledger(quota, 0)..=Lack::Ledger(quota, u32::MAX));
     }
 
-    fn set_due(&mut self, shape: Shape, due: Option<Time>) {
-        let Some(group) = self.groups.get_mut(&shape) else { return };
-        if let Some(before) = std::mem::replace(&mut group.due, due) {
-            self.due.remove(&(before, shape));
+    fn set_due(&mut self, number: u32, due: Option<Time>) {
+        let before = std::mem::replace(&mut self.groups[number as usize].due, due);
+        if before == due {
+            return;
         }
-        self.due.extend(due.map(|due| (due, shape)));
+        if let Some(before) = before {
+            self.due.remove(&(before, number));
+        }
+        self.due.extend(due.map(|due| (due, number)));
     }
 
     /// When the first group is worth a try again though nothing happens.
@@ -269,108 +310,140 @@ impl Queue {
 
     /// Groups whose lack has come back by itself are to be tried.
     pub(crate) fn wake_due(&mut self, now: Time) {
-        while let Some(&(due, shape)) = self.due.first().filter(|(due, _)| *due <= now) {
-            self.due.remove(&(due, shape));
-            self.set_due(shape, None);
-            self.move_group(shape, Lack::Nothing);
+        while let Some(&(_, number)) = self.due.first().filter(|(due, _)| *due <= now) {
+            self.set_due(number, None);
+            self.move_group(number, Lack::Nothing);
             self.awake.insert(Lack::Nothing);
         }
     }
 
-    /// Anything may have changed: every group is worth a try.
+    /// Anything may have changed: every group is worth a try, and every scope may stand elsewhere.
     pub(crate) fn wake_all(&mut self) {
-        let shapes: Vec<Shape> = self.groups.keys().copied().collect();
-        shapes.into_iter().for_each(|shape| self.move_group(shape, Lack::Nothing));
-        if !self.groups.is_empty() {
-            self.awake.insert(Lack::Nothing);
+        for number in 0..self.groups.len() as u32 {
+            if self.groups[number as usize].first.is_some() {
+                self.move_group(number, Lack::Nothing);
+                self.awake.insert(Lack::Nothing);
+            }
+        }
+        for scope in 0..self.counts.len() as Row {
+            self.moves(scope);
         }
     }
 
-    /// Whether some claim of the scope, or of one below it, waits here.
-    pub(crate) fn stands(&self, scope: Row) -> bool {
-        self.stands.contains_key(&scope)
+    /// A scope may stand elsewhere: whether some claim of it, or of one below it, waits here.
+    pub(crate) fn moves(&mut self, scope: Row) -> bool {
+        let waits = self.counts.get(scope as usize).is_some_and(|&count| count > 0);
+        if waits && !std::mem::replace(&mut self.is_moved[scope as usize], true) {
+            self.moved.push(scope);
+        }
+        waits
     }
 
-    /// Where a scope stands from now on.
-    pub(crate) fn set_stand(&mut self, scope: Row, stand: Stand) {
-        if self.stands.insert(scope, stand) != Some(stand) {
-            let stands = &self.stands;
-            self.lines.values_mut().for_each(|line| line.refresh(stands, scope));
+    /// Scopes that moved since the last time stand where `stand` says.
+    pub(crate) fn settle(&mut self, mut stand: impl FnMut(Row) -> Stand) {
+        while let Some(scope) = self.moved.pop() {
+            self.is_moved[scope as usize] = false;
+            if self.counts[scope as usize] > 0 {
+                self.lines.set_stand(scope, stand(scope));
+            }
         }
     }
 
     /// A claim has waited too long: it goes before others of its tier.
     pub(crate) fn starve(&mut self, claim: ClaimId) {
-        self.patient.remove(&claim);
-        let Some(&(place, shape)) = self.places.get(&claim) else { return };
-        let Some(group) = self.groups.get_mut(&shape) else { return };
-        let first = group.members.first().copied();
-        group.members.remove(&place);
-        let starved = Place { patience: 0, ..place };
+        self.starved = self.starved.max(claim);
+        let Some((place, number)) = self.places.get_mut(&claim) else { return };
+        let (number, starved) = (*number, Place { patience: 0, ..*place });
+        let before = std::mem::replace(place, starved);
+        let group = &mut self.groups[number as usize];
+        group.members.remove(&before);
         group.members.insert(starved);
-        let (lack, scope, next) = (group.lack, group.scope, group.members.first().copied());
-        self.places.insert(claim, (starved, shape));
-        if first != next {
-            self.restand(lack, scope, shape, first, next);
-        }
+        self.restand(number);
     }
 
-    fn move_group(&mut self, shape: Shape, to: Lack) {
-        let Some(group) = self.groups.get_mut(&shape) else { return };
+    fn move_group(&mut self, number: u32, to: Lack) {
+        let group = &mut self.groups[number as usize];
         let from = std::mem::replace(&mut group.lack, to);
         if from == to {
             return;
         }
-        let (scope, first) = (group.scope, group.members.first().copied());
+        let first = group.first.take();
+        if let Some(place) = first {
+            self.lines.leave(group.at, place, number);
+        }
+        let left = group.line;
         if to != Lack::Tried {
-            self.set_due(shape, None);
+            self.set_due(number, None);
         }
         if matches!(from, Lack::Together | Lack::Behind) {
-            self.unstick(shape);
+            self.unstick(number);
         }
-        self.restand(from, scope, shape, first, None);
-        self.restand(to, scope, shape, None, first);
+        self.close_line(from, left);
+        self.restand(number);
     }
 
-    /// A group stands in its line with another claim than before.
-    fn restand(&mut self, lack: Lack, scope: Row, shape: Shape, before: Option<Place>, now: Option<Place>) {
-        let line = self.lines.entry(lack).or_default();
-        if let Some(place) = before {
-            line.leave(&self.stands, scope, place, shape);
+    /// A group stands in its line with whoever is its first now.
+    fn restand(&mut self, number: u32) {
+        let group = &mut self.groups[number as usize];
+        let now = group.members.first().copied();
+        let before = std::mem::replace(&mut group.first, now);
+        match (before, now) {
+            (None, Some(now)) => {
+                let lack = group.lack;
+                let line = self.open_line(lack);
+                let group = &mut self.groups[number as usize];
+                (group.line, group.at) = (line, self.lines.enter(line, group.scope, now, number));
+            }
+            (Some(before), Some(now)) if before != now => self.lines.replace(group.at, before, now, number),
+            (Some(before), None) => {
+                let (lack, line) = (group.lack, group.line);
+                self.lines.leave(group.at, before, number);
+                self.close_line(lack, line);
+            }
+            _ => {}
         }
-        if let Some(place) = now {
-            line.enter(&self.stands, scope, place, shape);
+    }
+
+    fn open_line(&mut self, lack: Lack) -> u32 {
+        if let Some(&line) = self.lacks.get(&lack) {
+            return line;
         }
-        if line.is_empty() {
-            self.lines.remove(&lack);
+        let line = self.spare_lines.pop().unwrap_or_else(|| {
+            self.used_lines += 1;
+            self.used_lines - 1
+        });
+        self.lacks.insert(lack, line);
+        line
+    }
+
+    fn close_line(&mut self, lack: Lack, line: u32) {
+        if self.lines.is_empty(line) && self.lacks.remove(&lack).is_some() {
             self.awake.remove(&lack);
+            self.spare_lines.push(line);
         }
     }
 
-    fn unstick(&mut self, shape: Shape) {
-        let Some(group) = self.groups.get(&shape) else { return };
-        for hint in &group.hints {
-            if let Some(shapes) = self.stuck.get_mut(hint) {
-                shapes.remove(&shape);
-                if shapes.is_empty() {
+    fn unstick(&mut self, number: u32) {
+        for hint in &self.groups[number as usize].hints {
+            if let Some(groups) = self.stuck.get_mut(hint) {
+                groups.remove(&number);
+                if groups.is_empty() {
                     self.stuck.remove(hint);
                 }
             }
         }
     }
 
-    fn drop_group(&mut self, shape: Shape) {
-        self.unstick(shape);
-        self.set_due(shape, None);
-        let Some(group) = self.groups.remove(&shape) else { return };
+    fn drop_group(&mut self, number: u32) {
+        self.unstick(number);
+        self.set_due(number, None);
+        let group = &self.groups[number as usize];
+        self.numbers.remove(&group.shape);
         let mut at = group.scope;
-        while let (Some(count), Some(stand)) = (self.counts.get_mut(&at), self.stands.get(&at).copied()) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&at);
-                self.stands.remove(&at);
-            }
-            at = stand.parent;
+        while at != NONE {
+            self.counts[at as usize] -= 1;
+            at = self.lines.parent(at);
         }
+        self.spare_groups.push(number);
     }
 }

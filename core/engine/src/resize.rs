@@ -84,6 +84,7 @@ impl Engine {
             return Ok(());
         }
         Err(self.too_tight(
+            row,
             &short,
             head.as_ref().filter(|_| self.books.growth_short(row, &lines, &[]).is_empty()),
         ))
@@ -260,10 +261,10 @@ impl Engine {
     }
 
     /// Says what an extension is short of; `head` is who it is kept for, if it is there at all.
-    fn too_tight(&self, short: &[Tight], head: Option<&Reservation>) -> Refusal {
+    fn too_tight(&self, row: Row, short: &[Tight], head: Option<&Reservation>) -> Refusal {
         let (tables, now) = (self.books.tables(), self.books.at());
         let ready = |tight: &Tight| match *tight {
-            Tight::Ledger(ledger, by) => self.books.quota_ready(ledger, by),
+            Tight::Ledger(ledger, by) => self.books.quota_ready(row, ledger, by, by),
             Tight::Pool(pool, by) => self.books.ready(tables.pools.resource[pool as usize], pool, by),
         };
         let all = short.iter().map(ready).collect::<Option<Vec<Time>>>();

@@ -1,5 +1,7 @@
 //! One round: rank who came, offer them to the allocator in order, check what it proposes, grant.
-use crate::{Engine, Plugins, engine::Tape, promised::Promised, queue::Candidate, serve::Tried};
+use crate::{
+    Engine, Plugins, crowd::Crowd, engine::Tape, promised::Promised, queue::Candidate, serve::Tried,
+};
 use bursar_interface::{
     ClaimId, Decider, Fault, FaultKind, Overlay, Phase, Plan, PoolId, Rank, Role, Row, Take, View, What,
     bound::ROUND_MAX,
@@ -26,15 +28,30 @@ pub(crate) struct Workbench {
     pub(crate) picked: Vec<Candidate>,
     pub(crate) tried: Vec<Tried>,
     pub(crate) promised: Promised,
+    /// Whether those who are offered are a gang.
+    pub(crate) gang: bool,
+    crowd: Crowd,
+    /// Whether no ledger is short for those who are offered: somebody looked.
+    roomy: bool,
 }
 
 impl Workbench {
-    /// Whether those who just came are all of one scope, and none has a choice: then nobody's share decides.
-    fn alike(&self, books: &Books) -> bool {
+    /// Whether nobody's share decides among those who just came: all are of one scope, or all of them fit. Who
+    /// has a choice, or draws from a lease, is looked at by itself.
+    fn alike(&mut self, books: &Books) -> bool {
         let scope = |row: Row| books.tables().claims.scope[row as usize];
-        let choosy = |(_, offer): &(Rank, Offer)| books.sets(offer.row) > 1;
-        !self.ranked.iter().any(choosy)
-            && self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
+        self.roomy = false;
+        if self.ranked.iter().any(|(_, offer)| books.sets(offer.row) > 1) {
+            return false;
+        }
+        if self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row)) {
+            return true;
+        }
+        if self.ranked.iter().any(|(_, offer)| books.parent_row(offer.row).is_some()) {
+            return false;
+        }
+        self.roomy = self.crowd.fits(books, self.ranked.iter().map(|&(_, offer)| offer));
+        self.roomy
     }
 }
 
@@ -48,6 +65,7 @@ impl Engine {
         let patient = plugins.qos.active.discipline().reserve_after_ns > 0;
         if patient && self.queue.is_empty() && bench.alike(&self.books) {
             self.try_fresh(tape, plugins, &mut bench);
+            bench.roomy = false;
         } else {
             bench.ranked.iter().for_each(|&(rank, offer)| self.line_up(rank, offer));
         }
@@ -88,6 +106,10 @@ impl Engine {
             let claim = ClaimId(tables.claims.id[row as usize]);
             (rank, Offer { claim, row })
         }));
+        if self.gangs.len() > 0 {
+            let members: Vec<_> = ranked.extract_if(.., |(_, offer)| self.gangs.has(offer.claim)).collect();
+            members.into_iter().for_each(|(rank, offer)| self.muster(rank, offer));
+        }
         ranked.sort_unstable_by_key(|(rank, offer)| (*rank, offer.claim));
     }
 
@@ -150,12 +172,12 @@ impl Engine {
         by: &Arc<Decider>,
         ask: impl FnOnce(&View<'_>, &[Row], &mut Plan<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let Workbench { rows, takes, overlay, .. } = bench;
+        let Workbench { rows, takes, overlay, roomy, gang, .. } = bench;
         let waiting = offers.iter().filter(|offer| self.still_waits(offer)).map(|offer| offer.row);
         rows.clear();
-        let may_go = |row| self.books.quota_short(row).is_none() && self.for_allocator(row);
+        let may_go = |row| (*roomy || self.books.quota_short(row).is_none()) && self.for_allocator(row);
         rows.extend(waiting.filter(|&row| may_go(row)));
-        if rows.is_empty() {
+        if rows.is_empty() || *gang && rows.len() < offers.len() {
             return Ok(());
         }
         let view = self.books.view();
@@ -165,6 +187,10 @@ impl Engine {
         let mut plan = Plan::new(view, overlay, takes);
         ask(&view, rows, &mut plan).map_err(|fault| fault.by(&by.plugin))?;
         let len = plan.len();
+        if *gang {
+            let done = self.dispose_gang(tape, rows, &takes[..len], by);
+            return done.map_err(|fault| fault.by(&by.plugin));
+        }
         self.dispose(tape, rows, &takes[..len], by).map_err(|fault| fault.by(&by.plugin))
     }
 

@@ -4,7 +4,7 @@ use crate::{
     Engine, Plugins,
     engine::Tape,
     line::Place,
-    promised::{Promised, hints, stand},
+    promised::{Promised, hints},
     queue::{Candidate, Lack},
     round::{Offer, Workbench},
     shape::Shape,
@@ -37,12 +37,16 @@ impl Engine {
         self.stand_in_line(Place::new(rank, offer.claim), offer.row);
     }
 
-    fn stand_in_line(&mut self, place: Place, row: Row) {
-        let shape = self.shape_within(row, self.shape_of(row));
+    pub(crate) fn stand_in_line(&mut self, place: Place, row: Row) {
+        let mut shape = self.shape_within(row, self.shape_of(row));
+        if self.gangs.has(place.claim) {
+            // It stands for others, whom nobody is like.
+            shape = shape.with(place.claim.0);
+        }
         let scope = self.books.tables().claims.scope[row as usize];
         let (books, queue) = (&self.books, &mut self.queue);
-        let chain = books.chain(scope).map(|at| (at, stand(books, at)));
-        queue.insert(place, shape, chain, &hints(books, row));
+        let chain = books.chain(scope).map(|at| (at, books.tables().scopes.parent[at as usize]));
+        queue.insert(place, shape, chain, |into| hints(books, row, into));
     }
 
     /// Offers those who wait to the allocator, in order, for as long as somebody may fit.
@@ -65,12 +69,14 @@ impl Engine {
                 Some(Offer { claim, row: self.books.claim(claim)? })
             });
             bench.offers.extend(rows);
+            self.offer_gang(bench);
             let offers = std::mem::take(&mut bench.offers);
             self.withhold(kept, head.as_ref());
             match offers[..] {
                 [offer] if self.books.sets(offer.row) > 1 => self.place_sets(tape, plugins, offer, bench),
                 _ => self.place(tape, plugins, &offers, bench),
             }
+            bench.gang = false;
             let all = self.put_back(tape, &offers, kept, bench);
             self.restore(kept, head.as_ref());
             bench.offers = offers;
@@ -129,7 +135,8 @@ impl Engine {
             let claim = next.place.claim;
             let Some(row) = self.books.claim(claim) else { break };
             let bound = head.is_some_and(|head| !self.may_pass(head, &next.place, row));
-            let alone = head.is_some_and(|head| head.claim == claim);
+            let gang = self.gang(claim);
+            let alone = gang.is_some() || head.is_some_and(|head| head.claim == claim);
             // Who has a choice is tried by itself: which of its sets it takes shows then.
             let alone = alone || self.books.sets(row) > 1;
             if !bench.picked.is_empty() && (bound != kept || alone) {
@@ -139,7 +146,8 @@ impl Engine {
             let barred = bound
                 && (discipline.backfill == Backfill::Nothing
                     || head.is_some_and(|head| !self.fits_beside_head(head, row)));
-            let (lack, due) = match self.lack(row) {
+            let known = gang.map_or_else(|| self.lack(row), |gang| self.gang_lack(&gang));
+            let (lack, due) = match known {
                 (Lack::Nothing, due) if barred => (Lack::Behind, due),
                 known => known,
             };
@@ -175,6 +183,7 @@ impl Engine {
     }
 
     fn first_in_line(&mut self, promised: &Promised) -> Option<Candidate> {
+        self.settle_line(promised);
         let books = &self.books;
         self.queue.first(!promised.is_empty(), |lack| match lack {
             Lack::Kind(kind, _) => {
@@ -268,7 +277,7 @@ impl Engine {
         }
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let asked = self.books.asked_in(lines, tables.quotas.resource[quota as usize]);
-            return (Lack::ledger(quota, asked), self.books.quota_ready(quota, by));
+            return (Lack::ledger(quota, asked), self.books.quota_ready(row, quota, asked, by));
         }
         for line in lines.clone().map(|line| line as usize) {
             let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
@@ -349,18 +358,13 @@ impl Engine {
                 self.books.chain(scope),
             );
         }
-        for at in self.books.chain(scope) {
-            if self.queue.stands(at) {
-                let stand = bench.promised.stand(&self.books, at);
-                self.queue.set_stand(at, stand);
-            }
-        }
+        self.restand_chain(scope);
     }
 
     /// Scopes that were promised something stand where the books say again.
     fn stand_again(&mut self, promised: &Promised) {
-        for scope in promised.scopes() {
-            self.restand(scope);
-        }
+        promised.scopes().for_each(|scope| {
+            self.queue.moves(scope);
+        });
     }
 }

@@ -316,13 +316,18 @@ impl Engine {
     pub(crate) fn check_quota_spec(&self, spec: &QuotaSpec) -> Result<(), Refusal> {
         check_path(&spec.scope)?;
         self.check_kind(&spec.resource)?;
-        if spec.limit.is_some() {
+        let assured = spec.guaranteed > 0 && self.is_rate(&spec.resource);
+        if spec.limit.is_some() || assured || spec.refill.period_ns > 0 {
             self.check_refill(&spec.resource, &spec.refill)?;
         }
         if spec.limit.is_some_and(|limit| limit < spec.guaranteed) {
             return bad("the limit is below the guarantee", "raise the limit or lower the guarantee");
         }
         Ok(())
+    }
+
+    fn is_rate(&self, resource: &str) -> bool {
+        self.books.resource(resource).is_some_and(|row| self.books.spec(row).shape == Shape::Rate)
     }
 
     /// Rates come back in some time, and what is held comes back from its holders.

@@ -313,6 +313,10 @@ fn ask(words: Words<'_>) -> Ask {
             "bar" => ask.bar = list(value),
             "within" => ask.within = within(value),
             "apart" => ask.apart = Some(value.into()),
+            "gang" => {
+                let (name, size) = value.split_once(':').unwrap();
+                ask.gang = Some(Gang { name: name.into(), size: size.parse().unwrap() });
+            }
             "priority" => ask.priority = value.parse().unwrap(),
             "class" => {
                 ask.class =

@@ -36,6 +36,8 @@ pub const AGENT_ASKS_PER_SECOND: u32 = 50;
 pub const CLAIMS_MAX: usize = 1 << 20;
 /// Claims waiting at once; one more is refused with `QueueFull`.
 pub const PENDING_MAX: usize = 100_000;
+/// Members of a gang.
+pub const GANG_MAX: u32 = 64;
 /// Closed claims and idempotency keys remembered.
 pub const KEPT_MAX: usize = 10_000;
 /// How long a closed claim is remembered at most, in nanoseconds (10 minutes).

@@ -144,6 +144,8 @@ pub struct Ask {
     pub alternatives: Vec<Vec<LineAsk>>,
     /// Whose lines it draws from.
     pub within: Within,
+    /// Others of the scope that it is granted together with, or not at all.
+    pub gang: Option<Gang>,
 }
 
 /// How much a live lease is to hold of one of its lines.
@@ -178,6 +180,15 @@ impl Ask {
             Within::Lease(claim, _) => Some(claim),
         }
     }
+}
+
+/// Claims of one scope that are granted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gang {
+    /// What they call it; free again once they were granted.
+    pub name: String,
+    /// How many they are: nothing is granted before so many wait.
+    pub size: u32,
 }
 
 /// What was really used of one kind.

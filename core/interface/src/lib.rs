@@ -38,7 +38,7 @@ mod strategy;
 mod table;
 mod tables;
 
-pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Size, Used, Within};
+pub use claim::{Ask, Class, Ending, Gang, LineAsk, Phase, Principal, Process, Size, Used, Within};
 pub use event::{Event, LineSize, Places, What};
 pub use fan::{FanOut, FanOutSpec};
 pub use fault::{Fault, FaultKind};

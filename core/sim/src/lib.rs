@@ -7,6 +7,7 @@
 pub mod batch;
 mod family;
 pub mod fgd;
+mod ganged;
 pub mod history;
 mod law;
 mod machine;

@@ -3,8 +3,8 @@
 //! The rate is the generic cell rate algorithm in its textbook form (a theoretical arrival time, ITU-T
 //! I.371), where the books keep a bucket; the budget is a sum per period.
 use bursar_interface::{
-    Amount, Batch, ClaimId, Command, Event, LineAsk, PoolSpec, Refill, ResourceSpec, Shape, Time, What,
-    bound::SETS_MAX,
+    Amount, Batch, ClaimId, Command, Event, LineAsk, PoolSpec, QuotaSpec, Refill, ResourceSpec, Shape, Time,
+    What, bound::SETS_MAX,
 };
 use std::collections::BTreeMap;
 
@@ -33,6 +33,13 @@ pub(crate) fn kinds() -> Vec<Command> {
         [Command::SetResource(kind), Command::SetPool(pool)]
     };
     kinds.into_iter().flat_map(set).collect()
+}
+
+/// What a scope is assured of the rate, and how much of that it lends.
+pub(crate) fn assured(scope: &str, guaranteed: Amount, lend_limit: Option<Amount>) -> Command {
+    let refill = Refill { period_ns: PERIODS[0], ..Refill::default() };
+    let (scope, resource) = (scope.to_owned(), RATE.to_owned());
+    Command::SetQuota(QuotaSpec { scope, resource, guaranteed, lend_limit, refill, ..QuotaSpec::default() })
 }
 
 /// What a claim asked for and said it used, of each of the two.

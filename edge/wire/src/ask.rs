@@ -1,7 +1,7 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
 use crate::{amount, duration, text};
 use bursar_interface::{
-    Ask, ClaimId, Class, Fence, LineAsk, Reason, Refusal, Used, Within,
+    Ask, ClaimId, Class, Fence, Gang, LineAsk, Reason, Refusal, Used, Within,
     bound::{TTL_NS_DEFAULT, TTL_NS_MAX},
 };
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct AskBody {
     /// Scope path of which no two claims share a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apart: Option<String>,
+    /// Others of the scope that it is granted together with, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gang: Option<Box<GangBody>>,
     /// Makes it safe to ask again: the same key is the same claim. An `Idempotency-Key` header says the same,
     /// and comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +67,16 @@ pub struct AskBody {
 pub struct Alternative {
     /// All of it or nothing.
     pub lines: Vec<LineBody>,
+}
+
+/// Claims of one scope that are granted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GangBody {
+    /// What they call it.
+    pub name: String,
+    /// How many they are.
+    pub size: u32,
 }
 
 /// One line of an ask.
@@ -143,6 +156,7 @@ impl TryFrom<AskBody> for Ask {
             apart: body.apart,
             alternatives,
             within: within(body.within.as_deref(), body.within_fence)?,
+            gang: body.gang.map(|gang| Gang { name: gang.name, size: gang.size }),
         })
     }
 }

@@ -21,7 +21,8 @@ mod socket;
 mod text;
 
 pub use ask::{
-    Alternative, AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody,
+    Alternative, AskBody, AttachBody, FenceBody, GangBody, LineBody, RenewBody, SettleBody, StrategyBody,
+    UsedBody,
 };
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
 pub use client::{Answer, Client, Events as EventStream, Failure};

@@ -59,6 +59,8 @@ laws! {
     Honest "honesty",
     /// Giving back always works.
     Release "release",
+    /// A gang is granted together or not at all.
+    Gang "gang",
     /// A closed node is given to nobody, and a drained one is left in time.
     Drain "drain",
     /// Who draws from a lease has no more than its slice, and goes before it.

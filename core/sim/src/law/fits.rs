@@ -2,7 +2,7 @@
 //! allocators.
 use super::supply::ends;
 use bursar_engine::Engine;
-use bursar_interface::{Amount, NONE, Row, Time, View};
+use bursar_interface::{Amount, ClaimId, NONE, Row, Time, View};
 use std::collections::BTreeMap;
 
 /// Whether some node (or none, where all of it floats) has all that a waiting claim asks for free, and every
@@ -13,7 +13,9 @@ pub(crate) fn now(engine: &Engine, row: Row) -> bool {
     // Who draws from a lease goes where that is.
     let bound = books.node_bound(row);
     let mut places = places(&view, row).filter(|&node| bound.is_none_or(|bound| bound == node));
-    books.quota_short(row).is_none()
+    // Whether a gang fits is for all of it, and not looked at here.
+    !engine.is_ganged(ClaimId(view.claims.id[row as usize]))
+        && books.quota_short(row).is_none()
         && books.slice_short(row).is_none()
         && places.any(|node| on(&view, row, node, &free))
 }

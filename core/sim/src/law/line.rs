@@ -20,7 +20,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn of(engine: &Engine) -> Option<Head> {
-        let (claim, row) = head(engine)?;
+        let (claim, row) = head(engine).filter(|&(claim, _)| !engine.is_ganged(claim))?;
         let view = engine.view();
         let (class, start) = (view.claims.class[row as usize], fits::earliest(&view, row));
         let overdue = (0..view.claims.len())

@@ -15,6 +15,7 @@ pub use broken::{Broken, Law};
 
 use crate::{
     family::Family,
+    ganged::Gangs,
     operator::Closed,
     spent::{self, Opinion},
     world::{Fault, Faults, Report},
@@ -44,6 +45,8 @@ pub(crate) struct Witness {
     heard: Heard,
     /// A second opinion on what is spent.
     opinion: Opinion,
+    /// A second opinion on gangs.
+    gangs: Gangs,
     /// A second opinion on nodes that take nobody.
     closed: Closed,
     /// Who draws from whom.
@@ -71,6 +74,7 @@ impl Witness {
     pub(crate) fn hear(&mut self, batch: &Batch) -> Result<(), Broken> {
         self.report.events += batch.events.len() as u64;
         every_input_is_answered(batch)?;
+        self.report.ganged += self.gangs.hear(batch).or_else(|why| broken(Law::Gang, why))?;
         self.opinion.at(batch.at.0);
         let sets = |body: &Command| {
             matches!(

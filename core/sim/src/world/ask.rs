@@ -1,7 +1,7 @@
 //! What clients of the world ask for.
 use super::{SECOND, World};
 use crate::{sizes, spent};
-use bursar_interface::{Ask, ClaimId, Class, LineAsk, Principal, Process, Used, Within};
+use bursar_interface::{Ask, ClaimId, Class, Gang, LineAsk, Principal, Process, Used, Within};
 
 /// Scopes below a client's root that claims are asked for.
 const SCOPES: [&str; 4] = ["", "x", "x/y", "z"];
@@ -17,9 +17,15 @@ impl World {
             4..6 => self.random.below(20 * SECOND),
             _ => self.random.below(PATIENT_S * SECOND),
         };
-        let within = self.within();
+        let gang = self.random.chance(1, 5).then(|| {
+            let (name, size) = *self.random.pick(&[("pair", 2), ("crew", 3)]);
+            Gang { name: name.into(), size }
+        });
+        let within = if gang.is_some() { Within::Pools } else { self.within() };
+        // Who waits for others has to have some patience.
+        let wait_ns = if gang.is_some() { wait_ns + 20 * SECOND } else { wait_ns };
         let alternatives = match within {
-            Within::Own => sizes::alternatives(&mut self.random),
+            Within::Own if gang.is_none() => sizes::alternatives(&mut self.random),
             _ => Vec::new(),
         };
         Ask {
@@ -36,6 +42,7 @@ impl World {
             apart: self.random.chance(1, 10).then(|| "apart".into()),
             alternatives,
             within,
+            gang,
         }
     }
 

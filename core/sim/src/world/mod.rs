@@ -63,6 +63,8 @@ pub struct Report {
     pub faults: u64,
     /// Restarts of the daemon.
     pub restarts: u64,
+    /// Claims of gangs of several granted.
+    pub ganged: u64,
     /// Claims within others at once, at most.
     pub nested: u64,
     /// Which fault met which operation.

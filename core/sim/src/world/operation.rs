@@ -1,7 +1,7 @@
 //! Everything that somebody may do in the world: one table, a line for each operation.
 use super::{NODES, SECOND, Target, World};
 use crate::{
-    operator, sizes,
+    operator, sizes, spent,
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
@@ -90,6 +90,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(1, Who::Operator, |world, _| {
         let to = Decider { plugin: world.swap_allocator(), home: Home::Linked };
         Command::Swap { role: Role::Allocator, to }
+    }),
+    op(1, Who::Operator, |world, _| {
+        let (scope, guaranteed) = (*world.random.pick(&BOUNDED), world.random.below(60));
+        let lend_limit = world.random.chance(1, 3).then(|| world.random.below(20));
+        spent::assured(scope, guaranteed, lend_limit)
     }),
     op(4, Who::Operator, |world, _| operator::settings(&mut world.random, &NODES)),
     op(1, Who::Operator, |world, _| {
