@@ -58,6 +58,9 @@ pub struct Books {
     pub(crate) metered: Vec<Row>,
     /// Live claims, waiting ones included.
     pub(crate) live: u32,
+    /// Room in ledgers that is kept from whoever asks, or supposed to be there, for a moment.
+    #[serde(skip)]
+    pub(crate) shifted: BTreeMap<Row, i64>,
 }
 
 impl Books {

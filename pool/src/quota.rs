@@ -190,16 +190,38 @@ impl Books {
         }
     }
 
+    /// Keeps room in a ledger from whoever asks (a negative amount: supposes that so much more was there)
+    /// until [`Books::restore_room`]: for a round, never for longer.
+    pub fn shift_room(&mut self, quota: Row, by: i64) {
+        let shift = self.shifted.entry(quota).or_default();
+        *shift = shift.saturating_add(by);
+    }
+
+    /// There is as much room in ledgers as there is.
+    pub fn restore_room(&mut self) {
+        self.shifted.clear();
+    }
+
+    fn shifted_level(&self, quota: Row) -> Amount {
+        self.level(quota).saturating_add_signed(self.shifted.get(&quota).copied().unwrap_or(0))
+    }
+
     /// What can still be granted at this level, to somebody in the child of ledger `below`.
     fn room(&self, quota: Row, below: Option<Row>) -> Amount {
         let q = quota as usize;
-        let free = self.cap(quota).saturating_sub(self.level(quota));
+        let level = match self.shifted.is_empty() {
+            true => self.level(quota),
+            false => self.shifted_level(quota),
+        };
+        let free = self.cap(quota).saturating_sub(level);
         let others = self.tables.quotas.kept_back[q] - below.map_or(0, |below| self.kept_back(below));
         match others {
             0 => free,
             _ if self.tables.quotas.scope[q] == ROOT => {
                 let kind = self.tables.quotas.resource[q] as usize;
-                free.min(self.tables.resources.free[kind]).saturating_sub(others)
+                let shift = self.shifted.get(&quota).copied().unwrap_or(0);
+                let of_kind = self.tables.resources.free[kind].saturating_add_signed(-shift.min(0));
+                free.min(of_kind).saturating_sub(others)
             }
             _ => free.saturating_sub(others),
         }

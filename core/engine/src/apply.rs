@@ -11,7 +11,10 @@ impl Engine {
         self.books.begin_change();
         let input = event.cause.and_then(|cause| inputs.get(cause as usize));
         match &event.what {
-            What::Refused(_) | What::Repeated(_) | What::PluginFault { .. } => {}
+            What::Refused(_)
+            | What::Repeated(_)
+            | What::PluginFault { .. }
+            | What::LoopBroken { .. } => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
                 self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))
@@ -35,7 +38,19 @@ impl Engine {
             | What::QuotaSet
             | What::Attached(_)
             | What::Settled(_)
+            | What::PreemptionSet
             | What::Swapped => self.as_told(input),
+            What::Promised(promise) => {
+                self.preemption.promises.insert(promise.claim, promise.clone());
+            }
+            What::Preempting { claim, by, until, why } => {
+                self.preemption.told(*claim, *by, *until, *why);
+                self.take_turn(*by, *claim);
+            }
+            What::Spared(claim) => {
+                self.preemption.notices.remove(claim);
+            }
+            What::Unpromised(claim) => self.promise_no_more(*claim),
         }
     }
 
@@ -74,6 +89,10 @@ impl Engine {
                 used.iter().for_each(|used| engine.books.settle(row, used));
                 engine.wake_after(row);
             }),
+            Command::SetPreemption(policy) => {
+                self.preemption.policy = policy.clone();
+                self.supply_changed();
+            }
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
             }
@@ -97,6 +116,7 @@ impl Engine {
 
     fn supply_changed(&mut self) {
         self.feasible.forget();
+        self.preemption.turns.clear();
         self.queue.wake_all();
     }
 
@@ -129,8 +149,14 @@ impl Engine {
         let Some((row, placement)) = self.books.placement(claim, pools) else { return };
         self.books.grant(row, fence, &placement, lease_until);
         self.fences = self.fences.max(fence.0 & ((1 << 40) - 1));
+        let claims = &self.books.tables().claims;
+        let (scope, class) = (claims.scope[row as usize], claims.class[row as usize]);
+        self.preemption.leased[class.min(2) as usize] += 1;
+        if !self.preemption.promises.contains_key(&claim) {
+            self.disturb(scope);
+        }
         self.leave_queue(claim);
-        self.restand_chain(self.books.tables().claims.scope[row as usize]);
+        self.restand_chain(scope);
         self.deadlines.set(claim, lease_until);
     }
 
@@ -152,6 +178,12 @@ impl Engine {
             self.leave_queue(claim);
         } else {
             self.wake_after(row);
+            let class = self.books.tables().claims.class[row as usize];
+            self.preemption.leased[class.min(2) as usize] -= 1;
+            self.preemption.notices.remove(&claim);
+            if ending != Ending::Preempted {
+                self.disturb(scope);
+            }
         }
         self.books.close(row);
         self.restand_chain(scope);
@@ -214,6 +246,14 @@ impl Engine {
         if self.kept_for.as_ref().is_some_and(|head| head.claim == claim) {
             // What was kept for it is anybody's now.
             self.kept_for = None;
+            self.queue.wake_behind();
+        }
+        self.promise_no_more(claim);
+    }
+
+    /// What was kept for a claim is anybody's.
+    fn promise_no_more(&mut self, claim: ClaimId) {
+        if !self.preemption.promises.is_empty() && self.preemption.promises.remove(&claim).is_some() {
             self.queue.wake_behind();
         }
     }

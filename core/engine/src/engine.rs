@@ -1,7 +1,7 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
-    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
-    round::Workbench, sticky::Reservation,
+    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept,
+    preempt::Preemption, queue::Queue, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What,
@@ -46,6 +46,8 @@ pub struct Engine {
     pub(crate) endings: BTreeMap<ClaimId, Ending>,
     /// Who decides, as last told.
     pub(crate) deciders: BTreeMap<Role, Decider>,
+    /// What is being taken back, and for whom.
+    pub(crate) preemption: Preemption,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -77,6 +79,7 @@ impl Engine {
     /// An engine that goes on from a checkpoint: what serde gave back, with what is derived made anew.
     pub fn resume(mut self) -> Engine {
         self.books.renew_views();
+        self.count_leases();
         let view = self.books.view();
         let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
         let (waiting, timed): (Vec<_>, Vec<_>) = live
@@ -116,8 +119,10 @@ impl Engine {
             self.admit(cause, input, &mut tape);
         }
         self.expire(&mut tape);
+        self.end_notices(&mut tape);
         self.round(&mut tape, plugins);
         self.lose_patience(&mut tape);
+        self.spare(&mut tape);
         batch.events = tape.events;
         (batch.first_seq, batch.at) = (self.next_seq, self.books.at());
         self.next_seq = batch.next_seq();
@@ -156,7 +161,7 @@ impl Engine {
         let first = deadlines.first(|claim| self.deadline(claim));
         self.deadlines = deadlines;
         let first = first.map(|(at, _)| at);
-        self.queue.first_due().into_iter().chain(first).min()
+        self.queue.first_due().into_iter().chain(first).chain(self.notices_due()).min()
     }
 
     /// One number for the whole state; equal after `step` and after folding what `step` gave.
@@ -164,6 +169,7 @@ impl Engine {
         let mut digest = Digest::default();
         self.books.digest(&mut digest);
         self.kept.digest(&mut digest);
+        self.preemption.digest(&mut digest);
         [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
         digest.text(&self.boot);
         for (claim, bodies) in &self.bodies {

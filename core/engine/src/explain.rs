@@ -30,6 +30,15 @@ pub struct Why {
 impl Engine {
     /// Why the waiting claim in `row` could not be granted as things stand.
     pub(crate) fn why(&self, row: Row) -> Why {
+        let claim = ClaimId(self.books.tables().claims.id[row as usize]);
+        let why = self.why_not(row);
+        match self.preemption.promises.contains_key(&claim) {
+            true => Why { reason: Reason::PreemptionPending, ..why },
+            false => why,
+        }
+    }
+
+    fn why_not(&self, row: Row) -> Why {
         if let Some((quota, by)) = self.books.quota_short(row) {
             let resource = self.books.tables().quotas.resource[quota as usize];
             return Why {
@@ -64,7 +73,8 @@ impl Engine {
             None if self
                 .kept_for
                 .as_ref()
-                .is_some_and(|head| head.claim.0 != tables.claims.id[row as usize]) =>
+                .is_some_and(|head| head.claim.0 != tables.claims.id[row as usize])
+                || !self.preemption.promises.is_empty() =>
             {
                 Why { reason: Reason::InsufficientCapacity, short, retry_at: None }
             }

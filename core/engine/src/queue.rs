@@ -277,6 +277,14 @@ impl Queue {
         }
     }
 
+    /// A claim's group is worth a try.
+    pub(crate) fn wake_claim(&mut self, claim: ClaimId) {
+        if let Some(&(_, shape)) = self.places.get(&claim) {
+            self.move_group(shape, Lack::Nothing);
+            self.awake.insert(Lack::Nothing);
+        }
+    }
+
     /// Anything may have changed: every group is worth a try.
     pub(crate) fn wake_all(&mut self) {
         let shapes: Vec<Shape> = self.groups.keys().copied().collect();

@@ -86,7 +86,7 @@ impl Engine {
     }
 }
 
-fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
+pub(crate) fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
     let (c, n) = (claim as usize, node as usize);
     let labels = view.nodes.labels[n];
     let apart = view.claims.apart[c];
@@ -132,7 +132,7 @@ fn start(
 }
 
 /// From which pools of a node (or floating ones) a claim would take what, when so much more is back.
-fn seats(view: &View<'_>, claim: Row, node: Row, back: &BTreeMap<Row, Amount>) -> Option<Vec<(Row, Amount)>> {
+pub(crate) fn seats(view: &View<'_>, claim: Row, node: Row, back: &BTreeMap<Row, Amount>) -> Option<Vec<(Row, Amount)>> {
     let mut seats: Vec<(Row, Amount)> = Vec::new();
     for line in view.claims.line_rows(claim).map(|line| line as usize) {
         let (amount, models) = (view.lines.amount[line], view.lines.models[line]);
@@ -148,7 +148,7 @@ fn seats(view: &View<'_>, claim: Row, node: Row, back: &BTreeMap<Row, Amount>) -
 }
 
 /// The pools that a line could be taken from on a node.
-fn pools_for<'a>(view: &'a View<'a>, line: usize, node: Row) -> impl Iterator<Item = Row> + 'a {
+pub(crate) fn pools_for<'a>(view: &'a View<'a>, line: usize, node: Row) -> impl Iterator<Item = Row> + 'a {
     let (want, resource) = (view.lines.want[line], view.lines.resource[line]);
     let own = if node == NONE { NONE } else { view.first_of_kind(node, resource) };
     let first = match (want, own) {

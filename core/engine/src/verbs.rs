@@ -172,6 +172,7 @@ impl Engine {
                 self.emit(tape, cause, What::ScopeSet);
             }
             Command::Swap { .. } => self.emit(tape, cause, What::Swapped),
+            Command::SetPreemption(policy) => self.set_preemption(cause, tape, policy)?,
             edge => self.reported(cause, tape, edge)?,
         }
         Ok(())

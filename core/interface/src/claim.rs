@@ -69,6 +69,8 @@ pub enum Ending {
     EnforceFailed,
     /// The machine was started anew.
     Rebooted,
+    /// Somebody had a better right to what it held.
+    Preempted,
 }
 
 /// Who speaks, as the transport knows it; never as the request says.

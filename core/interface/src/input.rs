@@ -1,6 +1,6 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, Fence, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, Fence, PreemptionPolicy, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +206,8 @@ pub enum Command {
     },
     /// Time went on.
     Tick,
+    /// Who takes from whom from here on.
+    SetPreemption(PreemptionPolicy),
 }
 
 /// One input and who sent it.
