@@ -138,6 +138,23 @@ impl Engine {
         spared.into_iter().for_each(|claim| self.emit(tape, None, What::Spared(claim)));
     }
 
+    /// As [`Engine::preempt`], for the claim that stood for a group, and for those behind it in the group for
+    /// as long as each is promised something.
+    pub(crate) fn preempt_for(&mut self, tape: &mut Tape<'_>, claim: ClaimId, row: Row) -> Option<Time> {
+        let mut first = self.preempt(tape, claim, row);
+        let mut last = claim;
+        for _ in 0..PROMISES_MAX {
+            if !self.preemption.promises.contains_key(&last) {
+                break;
+            }
+            let Some(next) = self.queue.next_alike(last) else { break };
+            let Some(row) = self.books.claim(next) else { break };
+            first = first.into_iter().chain(self.preempt(tape, next, row)).min();
+            last = next;
+        }
+        first
+    }
+
     /// Makes others give back for a claim that does not fit, if it has the right to; says when it is worth
     /// a try again though nothing else happens.
     pub(crate) fn preempt(&mut self, tape: &mut Tape<'_>, claim: ClaimId, row: Row) -> Option<Time> {
@@ -168,8 +185,9 @@ impl Engine {
         let told: Vec<_> = found.victims.iter().map(|&(victim, why)| (victim, why, grace(victim))).collect();
         let last = told.iter().map(|&(_, _, until)| until).max().unwrap_or(now);
         // Nobody is told to leave for one who will be gone by then.
-        if last.0 > self.books.tables().claims.wait_until[row as usize] {
-            return None;
+        let wait_until = Time(self.books.tables().claims.wait_until[row as usize]);
+        if last > wait_until {
+            return Some(wait_until.max(now).after(SOON_NS));
         }
         let until = last.after(PROMISE_NS);
         let promise = Promise { claim, pools: found.pools, standing: found.standing, until };

@@ -285,6 +285,13 @@ impl Queue {
         }
     }
 
+    /// Who stands behind a claim in its group.
+    pub(crate) fn next_alike(&self, claim: ClaimId) -> Option<ClaimId> {
+        let (place, shape) = self.places.get(&claim)?;
+        let behind = (std::ops::Bound::Excluded(*place), std::ops::Bound::Unbounded);
+        self.groups.get(shape)?.members.range(behind).next().map(|place| place.claim)
+    }
+
     /// Anything may have changed: every group is worth a try.
     pub(crate) fn wake_all(&mut self) {
         let shapes: Vec<Shape> = self.groups.keys().copied().collect();

@@ -232,7 +232,7 @@ impl Engine {
                 self.queue.park_tried(shape, lack, due);
                 continue;
             };
-            let again = self.preempt(tape, claim, row);
+            let again = self.preempt_for(tape, claim, row);
             self.queue.park_tried(shape, lack, due.into_iter().chain(again).min());
             if !told || again.is_some() {
                 self.tell_why(tape, &Offer { claim, row });

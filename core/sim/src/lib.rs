@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod fgd;
 pub mod history;
+pub mod kueue;
 mod law;
 mod machine;
 mod random;
