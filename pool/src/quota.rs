@@ -206,6 +206,25 @@ impl Books {
         self.level(quota).saturating_add_signed(self.shifted.get(&quota).copied().unwrap_or(0))
     }
 
+    /// How much more the children of a ledger, but for `below`, keep back where their room is shifted: what
+    /// comes back to a scope that does not lend is no more for others.
+    fn kept_back_shift(&self, quota: Row, below: Option<Row>) -> i64 {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        let child = |&(&child, _): &(&Row, &i64)| {
+            let c = child as usize;
+            Some(child) != below
+                && quotas.resource[c] == quotas.resource[q]
+                && self.tables.scopes.parent[quotas.scope[c] as usize] == quotas.scope[q]
+        };
+        let more = |(&child, &shift): (&Row, &i64)| {
+            let c = child as usize;
+            let own = quotas.guaranteed[c].saturating_sub(quotas.lend_limit[c]);
+            let now = own.saturating_sub(quotas.charged[c].saturating_add_signed(shift));
+            now as i64 - own.saturating_sub(quotas.charged[c]) as i64
+        };
+        self.shifted.iter().filter(child).map(more).sum()
+    }
+
     /// What can still be granted at this level, to somebody in the child of ledger `below`.
     fn room(&self, quota: Row, below: Option<Row>) -> Amount {
         let q = quota as usize;
@@ -215,6 +234,10 @@ impl Books {
         };
         let free = self.cap(quota).saturating_sub(level);
         let others = self.tables.quotas.kept_back[q] - below.map_or(0, |below| self.kept_back(below));
+        let others = match self.shifted.is_empty() {
+            true => others,
+            false => others.saturating_add_signed(self.kept_back_shift(quota, below)),
+        };
         match others {
             0 => free,
             _ if self.tables.quotas.scope[q] == ROOT => {

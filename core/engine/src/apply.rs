@@ -50,7 +50,10 @@ impl Engine {
             What::Spared(claim) => {
                 self.preemption.notices.remove(claim);
             }
-            What::Unpromised(claim) => self.promise_no_more(*claim),
+            What::Unpromised(claim) => {
+                *self.preemption.broken.entry(*claim).or_default() += 1;
+                self.promise_no_more(*claim);
+            }
         }
     }
 
@@ -248,6 +251,7 @@ impl Engine {
             self.kept_for = None;
             self.queue.wake_behind();
         }
+        self.preemption.broken.remove(&claim);
         self.promise_no_more(claim);
     }
 

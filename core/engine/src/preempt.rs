@@ -11,7 +11,7 @@
 use crate::{Engine, admit::bad, engine::Tape, turns::Turns};
 use bursar_interface::{
     ClaimId, Claimed, Ending, Phase, PreemptionPolicy, Promise, Refusal, Row, Time, What,
-    bound::{BANDS_MAX, LOOP_NS, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX, TTL_NS_MAX},
+    bound::{BANDS_MAX, BROKEN_MAX, LOOP_NS, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX, TTL_NS_MAX},
 };
 use bursar_pool::Digest;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ pub(crate) struct Preemption {
     /// By whose lease ends.
     pub(crate) notices: BTreeMap<ClaimId, Notice>,
     orders: u64,
+    /// How many promises to a waiting claim were not kept.
+    pub(crate) broken: BTreeMap<ClaimId, usize>,
     pub(crate) turns: Turns,
     /// Leases by class.
     #[serde(skip)]
@@ -51,6 +53,10 @@ pub(crate) struct Preemption {
     /// Searches that this step may still make.
     #[serde(skip)]
     pub(crate) searches: usize,
+    /// The planted bug: bands take from each other whichever is better.
+    #[cfg(test)]
+    #[serde(skip)]
+    pub(crate) either_way: bool,
 }
 
 impl Preemption {
@@ -60,6 +66,9 @@ impl Preemption {
         }
         for (claim, promise) in &self.promises {
             [claim.0, promise.until.0].into_iter().for_each(|word| digest.word(word));
+        }
+        for (claim, &times) in &self.broken {
+            [claim.0, times as u64].into_iter().for_each(|word| digest.word(word));
         }
         digest.word(self.orders);
         self.turns.digest(digest);
@@ -162,7 +171,9 @@ impl Engine {
             return Some(promise.until);
         }
         let now = self.books.at();
-        if !self.waits(claim) || !self.may_take(row) {
+        // Whatever it is that keeps its promises from being kept: more leases would not help.
+        let unlucky = self.preemption.broken.get(&claim).is_some_and(|&times| times >= BROKEN_MAX);
+        if unlucky || !self.waits(claim) || !self.may_take(row) {
             return None;
         }
         if self.preemption.searches == 0 || self.preemption.promises.len() >= PROMISES_MAX {
@@ -186,7 +197,7 @@ impl Engine {
         let last = told.iter().map(|&(_, _, until)| until).max().unwrap_or(now);
         // Nobody is told to leave for one who will be gone by then.
         let wait_until = Time(self.books.tables().claims.wait_until[row as usize]);
-        if last > wait_until {
+        if last >= wait_until {
             return Some(wait_until.max(now).after(SOON_NS));
         }
         let until = last.after(PROMISE_NS);

@@ -93,3 +93,100 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Plugins, Seat};
+    use bursar_interface::{
+        Allocator, Ask, Batch, ClaimId, Class, Command, Ending, Fault, Input, LineAsk, NodeSpec, Plan, PoolSpec,
+        PreemptionPolicy, Principal, Qos, Rank, ResourceSpec, Row, Shape, Time, View, What,
+    };
+
+    struct First;
+    impl Allocator for First {
+        fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
+            queue.iter().for_each(|&claim| drop(plan.place(claim, 0)));
+            Ok(())
+        }
+    }
+    impl Qos for First {
+        fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    struct Room(Engine, Plugins, u64);
+
+    impl Room {
+        fn step(&mut self, commands: Vec<Command>) -> Batch {
+            let by = Principal { admin: true, ..Principal::default() };
+            let inputs = commands.into_iter().map(|body| Input { by: by.clone(), body }).collect();
+            self.2 += 1;
+            self.0.step(Time(self.2), inputs, &mut self.1)
+        }
+    }
+
+    fn ask(class: Class) -> Command {
+        let line = LineAsk { resource: "cpu".into(), amount: 8, ..LineAsk::default() };
+        Command::Ask(Ask { class, wait_ns: 1 << 50, ttl_ns: 1 << 50, lines: vec![line], ..Ask::default() })
+    }
+
+    fn room() -> Room {
+        let kind = ResourceSpec {
+            name: "cpu".into(),
+            unit: "millicores".into(),
+            shape: Shape::Capacity,
+            min: 1,
+            step: 1,
+            piece: 0,
+            springs: 0,
+            driven: false,
+        };
+        let pool = PoolSpec { resource: "cpu".into(), node: Some("n".into()), capacity: 8, ..PoolSpec::default() };
+        let pool = PoolSpec { name: "cpu".into(), ..pool };
+        let plugins = Plugins {
+            qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
+            allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
+        };
+        let mut room = Room(Engine::new(), plugins, 0);
+        let policy = PreemptionPolicy { by_band: true, ..PreemptionPolicy::default() };
+        room.step(vec![
+            Command::SetResource(kind),
+            Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() }),
+            Command::SetPool(pool),
+            Command::SetPreemption(policy),
+        ]);
+        room
+    }
+
+    /// Two who ask again as soon as they are preempted: how often that happens, and whether it was stopped.
+    fn by_turns(room: &mut Room) -> (usize, bool) {
+        room.step(vec![ask(Class::BestEffort)]);
+        let (mut next, mut preempted, mut broken) = (vec![ask(Class::Guaranteed)], 0, false);
+        for _ in 0..40 {
+            let batch = room.step(next.drain(..).chain([Command::Tick]).collect());
+            for event in &batch.events {
+                match event.what {
+                    What::Closed { claim, ending: Ending::Preempted } => {
+                        preempted += 1;
+                        let class = |claim: ClaimId| room.0.closed(claim).map(|closed| closed.class);
+                        let class = if class(claim) == Some(0) { Class::Guaranteed } else { Class::BestEffort };
+                        next.push(ask(class));
+                    }
+                    What::LoopBroken { .. } => broken = true,
+                    _ => {}
+                }
+            }
+        }
+        (preempted, broken)
+    }
+
+    #[test]
+    fn two_that_would_take_turns_for_ever_are_stopped_at_the_second_turn() {
+        let mut lawful = room();
+        assert_eq!(by_turns(&mut lawful), (1, false), "the better one keeps what it took");
+        let mut broken = room();
+        broken.0.preemption.either_way = true;
+        assert_eq!(by_turns(&mut broken), (1, true), "with a planted bug in the order of bands");
+    }
+}

@@ -62,3 +62,5 @@ pub const PROMISE_NS: u64 = 30 * 1_000_000_000;
 pub const LOOP_NS: u64 = 60 * 1_000_000_000;
 /// Preemptions that are remembered to find such turns.
 pub const TURNS_MAX: usize = 1024;
+/// Promises to one waiting claim that may come to nothing; after that nobody is told to leave for it.
+pub const BROKEN_MAX: usize = 3;

@@ -130,7 +130,9 @@ fn path(cohort: u64, queue: u64) -> String {
 struct Job {
     cohort: u64,
     queue: u64,
-    kind: Kind,
+    /// Which of the schedule's kinds.
+    kind: usize,
+    what: Kind,
     /// When it comes, in milliseconds.
     at_ms: u64,
     /// When it started its last run, in nanoseconds.
@@ -181,10 +183,11 @@ impl Hall {
         engine.step(Time(0), schedule.setup().into_iter().map(told).collect(), plugins);
         let queues = (0..schedule.cohorts).flat_map(|c| (0..schedule.queues).map(move |q| (c, q)));
         let jobs: Vec<Job> = queues
-            .flat_map(|(cohort, queue)| schedule.kinds.iter().map(move |&kind| (cohort, queue, kind)))
-            .flat_map(|(cohort, queue, kind)| {
-                (0..kind.jobs)
-                    .map(move |i| Job { cohort, queue, kind, at_ms: i * kind.every_ms, started: 0 })
+            .flat_map(|at| schedule.kinds.iter().enumerate().map(move |(kind, &what)| (at, kind, what)))
+            .flat_map(|((cohort, queue), kind, what)| {
+                let at_ms = move |i: u64| i * what.every_ms;
+                (0..what.jobs)
+                    .map(move |i| Job { cohort, queue, kind, what, at_ms: at_ms(i), started: 0 })
             })
             .collect();
         let mut to_come: Vec<usize> = (0..jobs.len()).collect();
@@ -219,6 +222,8 @@ impl Hall {
             if let Some((job, fence)) = self.running.remove(&claim) {
                 self.run.finished += 1;
                 self.run.makespan_ns = self.run.makespan_ns.max(at_ns);
+                let Job { kind, at_ms, started, .. } = self.jobs[job];
+                self.run.waited_ns[kind] += u128::from(started - at_ms * MS);
                 self.count(job, at_ns, false);
                 commands.push(Command::Release { claim, fence });
             }
@@ -241,7 +246,7 @@ impl Hall {
 
     fn count(&mut self, job: usize, at_ns: u64, lost: bool) {
         let job = &self.jobs[job];
-        let held = u128::from(at_ns - job.started) * u128::from(job.kind.cpus * CPU);
+        let held = u128::from(at_ns - job.started) * u128::from(job.what.cpus * CPU);
         self.run.held += held;
         self.run.lost += if lost { held } else { 0 };
     }
@@ -257,7 +262,7 @@ impl Hall {
                     let Some(job) = self.waiting.remove(claim) else { continue };
                     self.jobs[job].started = at_ns;
                     self.running.insert(*claim, (job, *fence));
-                    self.ends.push(Reverse((at_ns + self.jobs[job].kind.run_ms * MS, *claim)));
+                    self.ends.push(Reverse((at_ns + self.jobs[job].what.run_ms * MS, *claim)));
                 }
                 What::Closed { claim, ending: Ending::Preempted } => {
                     let Some((job, _)) = self.running.remove(claim) else { continue };
@@ -282,10 +287,10 @@ impl Hall {
 }
 
 fn ask(job: &Job) -> Command {
-    let line = LineAsk { resource: "cpu".into(), amount: job.kind.cpus * CPU, ..LineAsk::default() };
+    let line = LineAsk { resource: "cpu".into(), amount: job.what.cpus * CPU, ..LineAsk::default() };
     Command::Ask(Ask {
         scope: path(job.cohort, job.queue),
-        priority: job.kind.priority,
+        priority: job.what.priority,
         wait_ns: TTL_NS_MAX,
         ttl_ns: TTL_NS_MAX,
         lines: vec![line],

@@ -12,6 +12,7 @@ mod law;
 mod machine;
 mod random;
 pub mod rlscheduler;
+pub mod settle;
 mod spent;
 mod supply;
 pub mod trace;

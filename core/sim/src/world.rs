@@ -10,7 +10,7 @@ use crate::{
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
     Allocator, Ask, Batch, ClaimId, Class, Command, Decider, Fault, FaultKind, Fence, Home, Input, LineAsk,
-    NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos, QuotaSpec, Rank,
+    NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, PreemptionPolicy, Principal, Process, Proof, Qos, QuotaSpec, Rank,
     ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View,
 };
 
@@ -255,6 +255,17 @@ impl World {
         }
     }
 
+    /// Who takes from whom from now on.
+    fn preemption(&mut self) -> PreemptionPolicy {
+        PreemptionPolicy {
+            reclaim: self.random.chance(3, 4),
+            by_band: self.random.chance(3, 4),
+            grace_ns: [self.random.below(4 * SECOND); 3],
+            min_runtime_ns: self.random.below(2) * self.random.below(10 * SECOND),
+            bands: if self.random.chance(1, 2) { vec![1] } else { Vec::new() },
+        }
+    }
+
     /// What an edge reports, in time or not.
     fn edge(&mut self, claim: ClaimId, phase: Phase) -> Command {
         let message = "the world is bad".to_owned();
@@ -270,7 +281,8 @@ impl World {
     /// What an operator changes: supplies shrink and grow, nodes close and open, bounds move.
     fn operator(&mut self) -> Command {
         let name = (*self.random.pick(&NODES)).to_owned();
-        match self.random.below(6) {
+        match self.random.below(7) {
+            6 => Command::SetPreemption(self.preemption()),
             0 => Command::SetNode(NodeSpec {
                 name,
                 labels: Vec::new(),
