@@ -1,7 +1,7 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
-    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept,
-    preempt::Preemption, queue::Queue, round::Workbench, sticky::Reservation,
+    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, preempt::Preemption,
+    queue::Queue, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What,

@@ -8,7 +8,7 @@
 //!
 //! A holder passes rungs: it is told and has a grace, then its lease drains. Rungs between these (shrink,
 //! suspend) belong into [`Engine::end_notices`].
-use crate::{Engine, admit::bad, engine::Tape, turns::Turns};
+use crate::{Engine, admit::bad, engine::Tape, queue::Lack, turns::Turns};
 use bursar_interface::{
     ClaimId, Claimed, Ending, Phase, PreemptionPolicy, Promise, Refusal, Row, Time, What,
     bound::{BANDS_MAX, BROKEN_MAX, LOOP_NS, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX, TTL_NS_MAX},
@@ -135,16 +135,26 @@ impl Engine {
 
     /// Leases whose preemptor does not need them any more go on.
     pub(crate) fn spare(&mut self, tape: &mut Tape<'_>) {
-        if self.preemption.notices.is_empty() {
+        if self.preemption.notices.is_empty() && self.preemption.promises.is_empty() {
             return;
         }
         let leases = self.preemption.notices.iter();
         let idle = leases.filter(|(_, notice)| !self.preemption.promises.contains_key(&notice.by));
         let spared: Vec<ClaimId> = idle
             .map(|(&claim, _)| claim)
-            .filter(|&claim| self.books.claim(claim).is_some_and(|row| self.books.phase(row) < Phase::Draining))
+            .filter(|&claim| {
+                self.books.claim(claim).is_some_and(|row| self.books.phase(row) < Phase::Draining)
+            })
             .collect();
         spared.into_iter().for_each(|claim| self.emit(tape, None, What::Spared(claim)));
+        // All is back, and somebody who stood before took it.
+        let owed = |by: ClaimId| self.preemption.notices.values().any(|notice| notice.by == by);
+        let passed = self.preemption.promises.keys().filter(|&&claim| {
+            let row = self.books.claim(claim);
+            !owed(claim) && row.is_some_and(|row| self.lack(row).0 != Lack::Nothing)
+        });
+        let passed: Vec<ClaimId> = passed.copied().collect();
+        passed.into_iter().for_each(|claim| self.unpromise(tape, claim));
     }
 
     /// As [`Engine::preempt`], for the claim that stood for a group, and for those behind it in the group for
@@ -185,12 +195,14 @@ impl Engine {
             Ok(found) => found,
             Err(lapse) => return Some(lapse.unwrap_or(again)),
         };
-        if let Some(&from) = found.victims.iter().map(|(victim, _)| victim).find(|&&v| self.turned(claim, v)) {
+        if let Some(&from) = found.victims.iter().map(|(victim, _)| victim).find(|&&v| self.turned(claim, v))
+        {
             self.emit(tape, None, What::LoopBroken { claim, from });
             return Some(again.max(now.after(LOOP_NS)));
         }
         let grace = |claim: ClaimId| {
-            let class = self.books.claim(claim).map_or(0, |row| self.books.tables().claims.class[row as usize]);
+            let class =
+                self.books.claim(claim).map_or(0, |row| self.books.tables().claims.class[row as usize]);
             now.after(self.preemption.policy.grace_ns[class.min(2) as usize])
         };
         let told: Vec<_> = found.victims.iter().map(|&(victim, why)| (victim, why, grace(victim))).collect();
@@ -217,7 +229,10 @@ impl Engine {
         policy: &PreemptionPolicy,
     ) -> Result<(), Refusal> {
         if policy.bands.len() > BANDS_MAX {
-            return bad(&format!("{} bands are too many", policy.bands.len()), &format!("at most {BANDS_MAX}"));
+            return bad(
+                &format!("{} bands are too many", policy.bands.len()),
+                &format!("at most {BANDS_MAX}"),
+            );
         }
         if policy.grace_ns.iter().chain([&policy.min_runtime_ns]).any(|&ns| ns > TTL_NS_MAX) {
             return bad("a grace or the shortest run is too long", "at most 30 days");

@@ -120,7 +120,8 @@ impl Engine {
             let ledgers = self.books.quotas_of(scope, kind);
             for q in ledgers.take_while(|&q| tables.quotas.scope[q as usize] != common) {
                 let guaranteed = tables.quotas.guaranteed[q as usize];
-                let held = tables.quotas.charged[q as usize].saturating_sub(gone.get(&q).copied().unwrap_or(0));
+                let held =
+                    tables.quotas.charged[q as usize].saturating_sub(gone.get(&q).copied().unwrap_or(0));
                 if guaranteed > 0 && held <= guaranteed {
                     return None;
                 }

@@ -132,7 +132,12 @@ fn start(
 }
 
 /// From which pools of a node (or floating ones) a claim would take what, when so much more is back.
-pub(crate) fn seats(view: &View<'_>, claim: Row, node: Row, back: &BTreeMap<Row, Amount>) -> Option<Vec<(Row, Amount)>> {
+pub(crate) fn seats(
+    view: &View<'_>,
+    claim: Row,
+    node: Row,
+    back: &BTreeMap<Row, Amount>,
+) -> Option<Vec<(Row, Amount)>> {
     let mut seats: Vec<(Row, Amount)> = Vec::new();
     for line in view.claims.line_rows(claim).map(|line| line as usize) {
         let (amount, models) = (view.lines.amount[line], view.lines.models[line]);

@@ -18,8 +18,7 @@ impl Engine {
     pub(crate) fn bound(&self, claim: ClaimId, row: Row) -> Option<Bound> {
         let promises = &self.preemption.promises;
         let owns = promises.contains_key(&claim);
-        (!promises.is_empty())
-            .then(|| Bound { claim: owns.then_some(claim), standing: self.standing(row) })
+        (!promises.is_empty()).then(|| Bound { claim: owns.then_some(claim), standing: self.standing(row) })
     }
 
     /// The promises that bind.
@@ -29,7 +28,12 @@ impl Engine {
     }
 
     /// What a promise keeps, by pool and by ledger.
-    fn keep(&self, promise: &Promise, pools: &mut BTreeMap<Row, Amount>, ledgers: &mut BTreeMap<Row, Amount>) {
+    fn keep(
+        &self,
+        promise: &Promise,
+        pools: &mut BTreeMap<Row, Amount>,
+        ledgers: &mut BTreeMap<Row, Amount>,
+    ) {
         let Some(row) = self.books.claim(promise.claim) else { return };
         let tables = self.books.tables();
         let scope = tables.claims.scope[row as usize];

@@ -4,7 +4,10 @@
 //! broken; the breaker is there for the day on which it is. What changed the footing of either side since
 //! (a lease that was granted or ended in the usual way, another bound) makes a turn a new matter.
 use crate::{Engine, shape::Shape};
-use bursar_interface::{ClaimId, Row, Time, bound::{LOOP_NS, TURNS_MAX}};
+use bursar_interface::{
+    ClaimId, Row, Time,
+    bound::{LOOP_NS, TURNS_MAX},
+};
 use bursar_pool::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -39,7 +42,8 @@ impl Turns {
     }
 
     fn record(&mut self, turn: Turn) {
-        while self.0.front().is_some_and(|old| old.at.after(LOOP_NS) <= turn.at) || self.0.len() >= TURNS_MAX {
+        while self.0.front().is_some_and(|old| old.at.after(LOOP_NS) <= turn.at) || self.0.len() >= TURNS_MAX
+        {
             self.0.pop_front();
         }
         self.0.push_back(turn);
@@ -98,8 +102,8 @@ impl Engine {
 mod tests {
     use crate::{Engine, Plugins, Seat};
     use bursar_interface::{
-        Allocator, Ask, Batch, ClaimId, Class, Command, Ending, Fault, Input, LineAsk, NodeSpec, Plan, PoolSpec,
-        PreemptionPolicy, Principal, Qos, Rank, ResourceSpec, Row, Shape, Time, View, What,
+        Allocator, Ask, Batch, ClaimId, Class, Command, Ending, Fault, Input, LineAsk, NodeSpec, Plan,
+        PoolSpec, PreemptionPolicy, Principal, Qos, Rank, ResourceSpec, Row, Shape, Time, View, What,
     };
 
     struct First;
@@ -142,7 +146,8 @@ mod tests {
             springs: 0,
             driven: false,
         };
-        let pool = PoolSpec { resource: "cpu".into(), node: Some("n".into()), capacity: 8, ..PoolSpec::default() };
+        let pool =
+            PoolSpec { resource: "cpu".into(), node: Some("n".into()), capacity: 8, ..PoolSpec::default() };
         let pool = PoolSpec { name: "cpu".into(), ..pool };
         let plugins = Plugins {
             qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
@@ -170,7 +175,8 @@ mod tests {
                     What::Closed { claim, ending: Ending::Preempted } => {
                         preempted += 1;
                         let class = |claim: ClaimId| room.0.closed(claim).map(|closed| closed.class);
-                        let class = if class(claim) == Some(0) { Class::Guaranteed } else { Class::BestEffort };
+                        let class =
+                            if class(claim) == Some(0) { Class::Guaranteed } else { Class::BestEffort };
                         next.push(ask(class));
                     }
                     What::LoopBroken { .. } => broken = true,

@@ -170,7 +170,8 @@ impl Engine {
         let (now, min_ns) = (self.books.at(), self.preemption.policy.min_runtime_ns);
         let (mut candidates, mut lapse) = (Vec::new(), None::<Time>);
         for victim in 0..claims.len().min(LEASES_SEEN_MAX) as Row {
-            let phase = if claims.id[victim as usize] == 0 { Phase::Closed } else { self.books.phase(victim) };
+            let phase =
+                if claims.id[victim as usize] == 0 { Phase::Closed } else { self.books.phase(victim) };
             if !matches!(phase, Phase::Reserved | Phase::Held)
                 || wanted.iter().all(|&kind| self.books.asked(victim, kind) == 0)
                 || self.leaves(victim)
@@ -334,8 +335,9 @@ impl Engine {
                     .collect();
                 let helps: Vec<Row> =
                     parts.iter().filter(|(_, _, given)| *given > 0).map(|&(kind, ..)| kind).collect();
-                let distance =
-                    parts.iter().fold(0u64, |sum, &(_, missing, given)| sum.saturating_add(far(missing, given)));
+                let distance = parts
+                    .iter()
+                    .fold(0u64, |sum, &(_, missing, given)| sum.saturating_add(far(missing, given)));
                 (!helps.is_empty()).then_some((distance, helps))
             }
             Missing::Nothing(_) | Missing::Hopeless => None,
@@ -363,7 +365,9 @@ impl Engine {
             let back = |pool: Row| supposed.pools.get(&pool).copied().unwrap_or(0);
             let there: Amount = pools.map(|pool| view.pools.free(pool) + back(pool)).sum();
             // What was named is one thing with one holder: it is waited for, not taken.
-            if view.lines.want[line] != NONE && view.lines.amount[line] > there || !self.is_held(kind) && asked > there {
+            if view.lines.want[line] != NONE && view.lines.amount[line] > there
+                || !self.is_held(kind) && asked > there
+            {
                 return Missing::Hopeless;
             }
             if short.iter().chain(&whole).any(|&(known, _)| known == kind) || !self.is_held(kind) {

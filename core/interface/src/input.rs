@@ -1,6 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, Fence, PreemptionPolicy, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, Fence, PreemptionPolicy, Principal, Process, Proof, ResourceSpec,
+    Role, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 

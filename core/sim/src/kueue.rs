@@ -186,8 +186,7 @@ impl Hall {
             .flat_map(|at| schedule.kinds.iter().enumerate().map(move |(kind, &what)| (at, kind, what)))
             .flat_map(|((cohort, queue), kind, what)| {
                 let at_ms = move |i: u64| i * what.every_ms;
-                (0..what.jobs)
-                    .map(move |i| Job { cohort, queue, kind, what, at_ms: at_ms(i), started: 0 })
+                (0..what.jobs).map(move |i| Job { cohort, queue, kind, what, at_ms: at_ms(i), started: 0 })
             })
             .collect();
         let mut to_come: Vec<usize> = (0..jobs.len()).collect();

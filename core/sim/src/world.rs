@@ -10,8 +10,8 @@ use crate::{
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
     Allocator, Ask, Batch, ClaimId, Class, Command, Decider, Fault, FaultKind, Fence, Home, Input, LineAsk,
-    NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, PreemptionPolicy, Principal, Process, Proof, Qos, QuotaSpec, Rank,
-    ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View,
+    NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, PreemptionPolicy, Principal, Process, Proof, Qos,
+    QuotaSpec, Rank, ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View,
 };
 
 /// Steps of the phase in which anything may happen.

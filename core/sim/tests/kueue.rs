@@ -15,10 +15,10 @@ fn plugins() -> Plugins {
 #[test]
 fn the_baseline_ends_soon_and_uses_what_there_is() {
     let schedule = Schedule::baseline();
-    let started = std::time::Instant::now();
-    let run = Hall::new(&schedule, &mut plugins()).live(&mut plugins());
+    let mut plugins = plugins();
+    let run = Hall::new(&schedule, &mut plugins).live(&mut plugins);
     let all = u128::from(schedule.cpus() * 1000) * u128::from(run.makespan_ns);
-    eprintln!("{run:?} use {} useful {} in {:?}", run.held * 100 / all, (run.held - run.lost) * 100 / all, started.elapsed());
+    eprintln!("{run:?}");
     assert_eq!((run.finished, run.loops, run.faults), (schedule.jobs(), 0, 0));
     assert!(run.makespan_ns <= 80_000_000_000, "{run:?}");
     assert!(run.held * 100 >= all * 80, "{run:?}");

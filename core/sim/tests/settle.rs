@@ -34,5 +34,8 @@ fn every_state_comes_to_rest_and_no_guarantee_is_cut_into() {
         }
     }
     eprintln!("{sum:?}");
-    assert!(sum.lent > RUNS / 10 && sum.preempted > sum.lent && sum.spared > 0 && sum.kept > RUNS / 10, "{sum:?}");
+    assert!(
+        sum.lent > RUNS / 20 && sum.preempted > sum.lent && sum.spared > 0 && sum.kept > RUNS / 10,
+        "{sum:?}"
+    );
 }
