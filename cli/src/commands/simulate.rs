@@ -1,5 +1,6 @@
 //! `bursar simulate`: a trace through the same engine and the same plugins, in virtual time.
 mod batch;
+mod kueue;
 
 use super::{
     Context,
@@ -45,6 +46,9 @@ struct Report {
 
 /// `bursar simulate`.
 pub fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
+    if let Some(experiment) = simulate.experiment {
+        return kueue::simulate(context, simulate, experiment);
+    }
     match simulate.format {
         Format::Openb => openb(context, simulate),
         Format::Swf => batch::simulate(context, simulate),

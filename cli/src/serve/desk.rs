@@ -225,7 +225,7 @@ fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
 fn of_the_config(body: &Command) -> bool {
     match body {
         Command::SetPool(pool) => pool.node.is_none(),
-        Command::SetQuota(_) | Command::SetScope(_) => true,
+        Command::SetQuota(_) | Command::SetScope(_) | Command::SetPreemption(_) => true,
         _ => false,
     }
 }
@@ -239,6 +239,7 @@ fn grows(body: &Command) -> bool {
             | Command::SetPool(_)
             | Command::SetQuota(_)
             | Command::SetScope(_)
+            | Command::SetPreemption(_)
             | Command::SetResource(_)
     )
 }

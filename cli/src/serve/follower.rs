@@ -274,10 +274,15 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Draining { claim, .. }
         | What::Quarantined { claim, .. }
         | What::Closed { claim, .. }
+        | What::Preempting { claim, .. }
+        | What::LoopBroken { claim, .. }
+        | What::Spared(claim)
+        | What::Unpromised(claim)
         | What::Repeated(claim)
         | What::Attached(claim)
         | What::Enforced(claim)
         | What::Settled(claim) => Some(*claim),
+        What::Promised(promise) => Some(promise.claim),
         _ => None,
     }
 }

@@ -1,7 +1,9 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
 use super::{clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
-use bursar_interface::{ClaimId, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time};
+use bursar_interface::{
+    ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time,
+};
 use bursar_wire as wire;
 
 /// A look at one state, at one time.
@@ -113,7 +115,18 @@ impl Present<'_> {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
             pids: self.engine.bodies(id).iter().map(|body| body.pid).collect(),
+            preempting: self.preempting(id),
         }
+    }
+
+    /// That a lease is to end for another claim; for whose is not for its holder to know.
+    fn preempting(&self, id: ClaimId) -> Option<wire::Preempting> {
+        let notice = self.engine.notice(id)?;
+        let why = match notice.why {
+            Claimed::Lent => "lent",
+            Claimed::Band => "band",
+        };
+        Some(wire::Preempting { until: self.time(notice.until.0), why: why.into() })
     }
 
     fn line(&self, line: Row) -> wire::Line {
@@ -312,6 +325,7 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::OverLimit => "over_limit",
         Ending::EnforceFailed => "enforce_failed",
         Ending::Rebooted => "rebooted",
+        Ending::Preempted => "preempted",
     }
     .into()
 }

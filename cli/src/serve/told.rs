@@ -82,5 +82,11 @@ fn told(what: &What) -> (&'static str, Value) {
             ("plugin_fault", fault)
         }
         What::Swapped => ("swapped", nothing),
+        What::PreemptionSet => ("preemption_set", nothing),
+        What::Promised(_) => ("promised", nothing),
+        What::Preempting { why, .. } => ("preempting", json!({ "why": why })),
+        What::Spared(_) => ("spared", nothing),
+        What::Unpromised(_) => ("unpromised", nothing),
+        What::LoopBroken { .. } => ("loop_broken", nothing),
     }
 }

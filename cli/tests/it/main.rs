@@ -11,6 +11,7 @@ mod logs;
 mod many;
 mod nested;
 mod plugins;
+mod preempt;
 mod restart;
 mod run;
 mod siege;

@@ -25,6 +25,7 @@ pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 pub use rows::{
     Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Line, Node, Nodes,
-    PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+    PENDING, Plugin, Plugins, Pool, Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy,
+    WaitingOn,
 };
 pub use socket::{Place, socket};

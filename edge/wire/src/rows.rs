@@ -42,6 +42,18 @@ pub struct Claim {
     pub node: Option<String>,
     /// Attached processes.
     pub pids: Vec<u32>,
+    /// The lease is to end for a claim with a better right; null while it is not.
+    #[serde(default)]
+    pub preempting: Option<Preempting>,
+}
+
+/// That a lease is to end for another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preempting {
+    /// Until when it may be given back by itself, RFC 3339; then its processes are ended.
+    pub until: Option<String>,
+    /// `lent`: what it holds was borrowed, and is wanted back; `band`: a better class or priority waits.
+    pub why: String,
 }
 
 /// One line of a claim.
