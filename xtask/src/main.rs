@@ -80,6 +80,9 @@ enum Task {
         /// As many as there are in so many minutes
         #[arg(long, conflicts_with = "seeds")]
         minutes: Option<f64>,
+        /// Instead: whether so many random states come to rest when leases are taken back
+        #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "minutes"])]
+        settle: Option<u64>,
     },
     /// The daemon under load: memory, files, threads and cells must stay flat
     Soak {
@@ -103,7 +106,8 @@ fn main() -> ExitCode {
         Task::Bench { peers } => bench::run(peers),
         Task::Instructions { update } => instructions::run(update),
         Task::Cover => cover::run(),
-        Task::Sim { seed, seeds, minutes } => {
+        Task::Sim { seed, settle: Some(states), .. } => sim::settle(seed, states),
+        Task::Sim { seed, seeds, minutes, .. } => {
             sim::run(seed, minutes.map_or(sim::Length::Seeds(seeds), sim::Length::Minutes))
         }
         Task::Soak { minutes } => soak::run(minutes),

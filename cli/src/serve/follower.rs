@@ -204,7 +204,7 @@ impl Follower {
 /// alone, and waking a thread costs more than they do.
 fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
     match &event.what {
-        What::Attached(_) | What::Draining { .. } => true,
+        What::Attached(_) | What::Draining { .. } | What::Preempting { .. } => true,
         What::Granted { claim, .. } => {
             engine.books().claim(*claim).is_some_and(|row| engine.books().driven(row))
         }

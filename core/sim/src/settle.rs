@@ -5,11 +5,12 @@
 use crate::{
     Random,
     supply::{kinds, node, told},
+    world::Strategies,
 };
-use bursar_engine::{Engine, Plugins};
+use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
-    Amount, Ask, Batch, ClaimId, Claimed, Class, Command, Ending, Input, LineAsk, PreemptionPolicy,
-    QuotaSpec, Time, What, bound::TTL_NS_MAX,
+    Amount, Ask, Batch, ClaimId, Claimed, Class, Command, Decider, Ending, Home, Input, LineAsk,
+    PreemptionPolicy, QuotaSpec, Time, What, bound::TTL_NS_MAX,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,27 @@ struct Room {
     /// For whom each lease is to end.
     takers: BTreeMap<ClaimId, ClaimId>,
     settled: Settled,
+}
+
+/// As [`settle`], with `best-fit` and `class` of these strategies.
+///
+/// # Errors
+/// Those of [`settle`], and a strategy that is missing.
+pub fn settle_with(seed: u64, strategies: Strategies) -> Result<Settled, String> {
+    let Strategies { mut allocators, mut qos } = strategies;
+    let missing = || "best-fit and class are not there, or nothing beside them".to_owned();
+    let best_fit = allocators.iter().position(|(id, _)| id == "best-fit").ok_or_else(missing)?;
+    let class = qos.iter().position(|(id, _)| id == "class").ok_or_else(missing)?;
+    let ((first, allocator), (of, by_class)) = (allocators.swap_remove(best_fit), qos.swap_remove(class));
+    let (Some((then, fallback)), Some((or, other))) = (allocators.pop(), qos.pop()) else {
+        return Err(missing());
+    };
+    let decider = |plugin: String| Decider { plugin, home: Home::Linked };
+    let mut plugins = Plugins {
+        allocator: Seat::new(decider(first), allocator, decider(then), fallback),
+        qos: Seat::new(decider(of), by_class, decider(or), other),
+    };
+    settle(seed, &mut plugins)
 }
 
 /// Lets a random state settle.

@@ -9,7 +9,7 @@ use bursar_interface::Batch;
 use std::path::Path;
 
 /// The form in which batches and states are written, and the only one that is read.
-pub(crate) const WRITTEN: u32 = 2;
+pub(crate) const WRITTEN: u32 = 3;
 
 /// Refuses a form that cannot be read here; `seq` is where it was found.
 pub(crate) fn known(path: &Path, seq: u64, found: u32) -> Result<(), Error> {
@@ -39,12 +39,12 @@ pub(crate) fn decode(blob: &[u8]) -> Result<Batch, String> {
 mod tests {
     use super::{WRITTEN, encode};
     use bursar_interface::{
-        Ask, Batch, Command, Event, Fence, Input, LineAsk, NodeSpec, PoolSpec, Principal, Proof, QuotaSpec,
-        Refusal, ScopeSpec, Time, What,
+        Ask, Batch, Command, Event, Fence, Input, LineAsk, NodeSpec, PoolSpec, PreemptionPolicy, Principal,
+        Proof, QuotaSpec, Refusal, ScopeSpec, Time, What,
     };
 
     /// Each form that there ever was, with the checksum of [`sample`] in it.
-    const FORMS: [(u32, u32); 2] = [(1, 1_845_188_244), (2, 1_021_516_580)];
+    const FORMS: [(u32, u32); 3] = [(1, 1_845_188_244), (2, 1_021_516_580), (3, 2_341_325_600)];
 
     /// A batch with something of everything that has a default, so that a new field shows.
     fn sample() -> Batch {
@@ -60,6 +60,7 @@ mod tests {
             Command::Release { claim, fence: Fence(3) },
             Command::Reclaimed { claim, proof: Proof::default(), over_limit: false },
             Command::Tick,
+            Command::SetPreemption(PreemptionPolicy::default()),
         ];
         let refusal = Refusal::new(bursar_interface::Reason::NeverFits, "why");
         let events = [What::Started, What::Refused(refusal), What::Attached(claim), What::Swapped];
