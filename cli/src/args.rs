@@ -336,13 +336,8 @@ pub enum StrategyVerb {
 #[derive(Debug, Args)]
 pub struct Simulate {
     /// The trace, which may be compressed (.gz): for openb the list of pods, for swf the log
-    #[arg(
-        long,
-        value_name = "F",
-        required_unless_present = "experiment",
-        default_value_if("experiment", clap::builder::ArgPredicate::IsPresent, Some(""))
-    )]
-    pub trace: PathBuf,
+    #[arg(long, value_name = "F", required_unless_present = "experiment")]
+    pub trace: Option<PathBuf>,
     /// A schedule that is made by rule and needs no trace
     #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["trace", "nodes", "protocol"])]
     pub experiment: Option<Experiment>,
@@ -374,6 +369,13 @@ pub struct Simulate {
     /// A folder of plugin libraries; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
+}
+
+impl Simulate {
+    /// The trace; there is one wherever no experiment is asked for.
+    pub fn trace(&self) -> &std::path::Path {
+        self.trace.as_deref().unwrap_or(std::path::Path::new(""))
+    }
 }
 
 /// Formats of traces.
