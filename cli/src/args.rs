@@ -156,6 +156,14 @@ pub struct Ask {
     pub no_autostart: bool,
 }
 
+impl Ask {
+    /// Whether nothing at all is asked for.
+    pub fn is_bare(&self) -> bool {
+        [&self.cpu, &self.memory, &self.pids, &self.gpu].into_iter().all(Option::is_none)
+            && [&self.need, &self.lock, &self.port].into_iter().all(Vec::is_empty)
+    }
+}
+
 /// How firmly a claim is promised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ClassArg {
@@ -168,7 +176,7 @@ pub enum ClassArg {
     BestEffort,
 }
 
-/// Run a command inside a lease.
+/// Run a command inside a lease; with nothing asked for, inside one of 256 processes.
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]

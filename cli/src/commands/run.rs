@@ -31,6 +31,9 @@ use std::{
 pub const REFUSED: u8 = 125;
 /// How long a lease lasts without renewal when nobody says; it is renewed three times in that time.
 const TTL: &str = "60s";
+/// Processes that a command may have when nothing at all was asked for: it is watched over and taken back like
+/// any other, and is no fork bomb.
+const PIDS: &str = "256";
 
 /// `bursar run`: the exit status is the command's, or 125 when it was not started.
 pub fn run(context: &Context, run: &Run) -> ExitCode {
@@ -48,7 +51,11 @@ fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
         return Err(Failed::usage("there is no command to run")
             .hint("write it behind --, as in: bursar run --cpu 1 -- make"));
     }
-    let mut body = ask::body(&run.ask)?;
+    let mut asked = run.ask.clone();
+    if asked.is_bare() {
+        asked.pids = Some(PIDS.into());
+    }
+    let mut body = ask::body(&asked)?;
     let ttl = body.ttl.get_or_insert_with(|| TTL.into()).clone();
     let ttl = duration(&ttl).map_err(Failed::usage)?;
     let attendant = Attendant::start()?;

@@ -22,6 +22,17 @@ fn the_exit_status_is_the_commands() {
 }
 
 #[test]
+fn whoever_asks_for_nothing_is_watched_over_all_the_same() {
+    let daemon = Daemon::plain();
+    let look = format!("{} get claims -o json; exit 7", program().display());
+    let told = daemon.tell(&["run", "--", "sh", "-c", &look]);
+    assert_eq!(told.code, 7, "{told:?}");
+    let lines = &told.json()["claims"][0]["lines"];
+    assert_eq!((&lines[0]["resource"], &lines[0]["amount"]), (&"pids".into(), &"256".into()), "{lines}");
+    assert_eq!(daemon.taken(), 0, "all of it came back");
+}
+
+#[test]
 fn input_and_output_are_the_commands() {
     let daemon = Daemon::plain();
     let mut command = daemon.command(&["run", "--memory", "64M", "--", "cat"]);
