@@ -56,6 +56,10 @@ enum Missing {
     Hopeless,
 }
 
+/// From which pools a claim would take how much.
+type Seats = Vec<(Row, Amount)>;
+/// What a claim would have, and whom it would be taken from, by their places among the candidates.
+type Choice = (Seats, Vec<(usize, Right)>);
 /// What is best: those of the lowest bands, fewest parts of guarantees, fewest leases, least lost work.
 type Score = (std::cmp::Reverse<u32>, usize, usize, u64);
 
@@ -70,7 +74,7 @@ impl Engine {
         let kept = self.withhold_promised(bound);
         let supposed = self.coming_back(&kept);
         let (candidates, lapse) = self.candidates(row);
-        let mut best: Option<(Score, Vec<(Row, Amount)>, Vec<(ClaimId, Right)>)> = None;
+        let mut best: Option<(Score, Choice)> = None;
         for node in self.nodes_for(row, &candidates) {
             let Some((seats, chosen)) = self.choose(row, node, &candidates, &supposed) else { continue };
             let worst = chosen.iter().map(|&(c, _)| candidates[c].band).min().unwrap_or(u32::MAX);
@@ -78,15 +82,18 @@ impl Engine {
             let lost = chosen.iter().fold(0u64, |sum, &(c, _)| sum.saturating_add(candidates[c].lost_ns));
             let score = (std::cmp::Reverse(worst), straddling, chosen.len(), lost);
             if best.as_ref().is_none_or(|(known, ..)| score < *known) {
-                let victims = chosen.into_iter().map(|(c, right)| (candidates[c].claim, right)).collect();
-                best = Some((score, seats, victims));
+                best = Some((score, (seats, chosen)));
             }
         }
         self.restore_promised(&kept);
         match best {
             // Enough comes back already.
-            Some((_, _, victims)) if victims.is_empty() => Err(None),
-            Some((_, seats, victims)) => Ok(self.found(row, &seats, &victims)),
+            Some((_, (_, chosen))) if chosen.is_empty() => Err(None),
+            Some((_, (seats, chosen))) => {
+                let victims: Vec<(ClaimId, Right)> =
+                    chosen.into_iter().map(|(c, right)| (candidates[c].claim, right)).collect();
+                Ok(self.found(row, &seats, &victims))
+            }
             None => Err(lapse),
         }
     }
@@ -236,14 +243,7 @@ impl Engine {
     }
 
     /// Whom to take from on a node, in order, and what the claim would have then.
-    #[allow(clippy::type_complexity)]
-    fn choose(
-        &mut self,
-        row: Row,
-        node: Row,
-        candidates: &[Candidate],
-        before: &Supposed,
-    ) -> Option<(Vec<(Row, Amount)>, Vec<(usize, Right)>)> {
+    fn choose(&mut self, row: Row, node: Row, candidates: &[Candidate], before: &Supposed) -> Option<Choice> {
         let mut supposed = before.clone();
         let mut chosen: Vec<(usize, Right)> = Vec::new();
         let mut seats = loop {
