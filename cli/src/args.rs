@@ -384,8 +384,14 @@ pub enum StrategyVerb {
 #[derive(Debug, Args)]
 pub struct Simulate {
     /// The trace, which may be compressed (.gz): for openb the list of pods, for swf the log
-    #[arg(long, value_name = "F")]
-    pub trace: PathBuf,
+    #[arg(long, value_name = "F", required_unless_present = "experiment")]
+    pub trace: Option<PathBuf>,
+    /// A schedule that is made by rule and needs no trace
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["trace", "nodes", "protocol"])]
+    pub experiment: Option<Experiment>,
+    /// Live through the experiment by the clock on the wall
+    #[arg(long, requires = "experiment")]
+    pub real: bool,
     /// Its format
     #[arg(long, value_enum, default_value_t = Format::Openb)]
     pub format: Format,
@@ -413,6 +419,13 @@ pub struct Simulate {
     pub plugins: Vec<PathBuf>,
 }
 
+impl Simulate {
+    /// The trace; there is one wherever no experiment is asked for.
+    pub fn trace(&self) -> &std::path::Path {
+        self.trace.as_deref().unwrap_or(std::path::Path::new(""))
+    }
+}
+
 /// Formats of traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -420,6 +433,15 @@ pub enum Format {
     Openb,
     /// A log of a batch system (Standard Workload Format)
     Swf,
+}
+
+/// Schedules that are made by rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Experiment {
+    /// Kueue's scheduler performance test: 30 queues that lend and take back, 15,000 jobs
+    KueueBaseline,
+    /// The same with 1,000 queues and 50,000 jobs
+    KueueLarge,
 }
 
 /// Protocols of experiments.

@@ -65,6 +65,9 @@ pub struct Books {
     /// Claims that draw from others, and those that others draw from.
     pub(crate) nest: BTreeMap<ClaimId, Nested>,
     pub(crate) assured: Assured,
+    /// Room in ledgers that is kept from whoever asks, or supposed to be there, for a moment.
+    #[serde(skip)]
+    pub(crate) shifted: BTreeMap<Row, i64>,
 }
 
 impl Books {

@@ -217,22 +217,67 @@ impl Books {
         quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q]))
     }
 
+    /// Keeps room in a ledger from whoever asks (a negative amount: supposes that so much more was there)
+    /// until [`Books::restore_room`]: for a round, never for longer.
+    pub fn shift_room(&mut self, quota: Row, by: i64) {
+        let shift = self.shifted.entry(quota).or_default();
+        *shift = shift.saturating_add(by);
+    }
+
+    /// There is as much room in ledgers as there is.
+    pub fn restore_room(&mut self) {
+        self.shifted.clear();
+    }
+
+    fn shifted_level(&self, quota: Row) -> Amount {
+        self.level(quota).saturating_add_signed(self.shifted.get(&quota).copied().unwrap_or(0))
+    }
+
+    /// How much more the children of a ledger, but for `below`, keep back where their room is shifted: what
+    /// comes back to a scope that does not lend is no more for others.
+    fn kept_back_shift(&self, quota: Row, below: Option<Row>) -> i64 {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        let child = |&(&child, _): &(&Row, &i64)| {
+            let c = child as usize;
+            Some(child) != below
+                && quotas.resource[c] == quotas.resource[q]
+                && self.tables.scopes.parent[quotas.scope[c] as usize] == quotas.scope[q]
+        };
+        let more = |(&child, &shift): (&Row, &i64)| {
+            let c = child as usize;
+            let own = quotas.guaranteed[c].saturating_sub(quotas.lend_limit[c]);
+            let now = own.saturating_sub(quotas.charged[c].saturating_add_signed(shift));
+            now as i64 - own.saturating_sub(quotas.charged[c]) as i64
+        };
+        self.shifted.iter().filter(child).map(more).sum()
+    }
+
     /// What can still be granted at this level, to somebody in the child of ledger `below`.
     fn room(&self, quota: Row, below: Option<Row>) -> Amount {
         let q = quota as usize;
         if self.assures(quota) {
             return self.room_beside(quota, below);
         }
-        if self.tables.quotas.set[q] == 0 && self.tables.quotas.kept_back[q] == 0 {
+        if self.tables.quotas.set[q] == 0 && self.tables.quotas.kept_back[q] == 0 && self.shifted.is_empty() {
             return Amount::MAX;
         }
-        let free = self.cap(quota).saturating_sub(self.level(quota));
+        let level = match self.shifted.is_empty() {
+            true => self.level(quota),
+            false => self.shifted_level(quota),
+        };
+        let free = self.cap(quota).saturating_sub(level);
         let others = self.tables.quotas.kept_back[q] - below.map_or(0, |below| self.kept_back(below));
+        let others = match self.shifted.is_empty() {
+            true => others,
+            false => others.saturating_add_signed(self.kept_back_shift(quota, below)),
+        };
         match others {
             0 => free,
             _ if self.tables.quotas.scope[q] == ROOT => {
                 let kind = self.tables.quotas.resource[q] as usize;
-                free.min(self.tables.resources.free[kind]).saturating_sub(others)
+                let shift = self.shifted.get(&quota).copied().unwrap_or(0);
+                let of_kind = self.tables.resources.free[kind].saturating_add_signed(-shift.min(0));
+                free.min(of_kind).saturating_sub(others)
             }
             _ => free.saturating_sub(others),
         }

@@ -9,7 +9,7 @@ use bursar_interface::{Amount, NONE, Refill, Row, Shape, Time, canary};
 
 impl Books {
     /// How a line's kind is counted.
-    pub(crate) fn shape(&self, resource: Row) -> Shape {
+    pub fn shape(&self, resource: Row) -> Shape {
         Shape::of(self.tables.resources.shape[resource as usize])
     }
 

@@ -86,6 +86,9 @@ enum Task {
         /// As many as there are in so many minutes
         #[arg(long, conflicts_with = "seeds")]
         minutes: Option<f64>,
+        /// Instead: whether so many random states come to rest when leases are taken back
+        #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "minutes"])]
+        settle: Option<u64>,
     },
     /// The daemon under load: memory, files, threads and cells must stay flat
     Soak {
@@ -110,7 +113,8 @@ fn main() -> ExitCode {
         Task::Instructions { update } => instructions::run(update),
         Task::Cover => cover::run(),
         Task::Canaries => canaries::run(),
-        Task::Sim { seed, seeds, minutes } => {
+        Task::Sim { seed, settle: Some(states), .. } => sim::settle(seed.unwrap_or(1), states),
+        Task::Sim { seed, seeds, minutes, .. } => {
             let seeds = seeds.unwrap_or(if seed.is_some() { 1 } else { SEEDS_DEFAULT });
             sim::run(seed.unwrap_or(1), minutes.map_or(sim::Length::Seeds(seeds), sim::Length::Minutes))
         }

@@ -106,6 +106,33 @@ fn tell(cover: &Cover, seeds: u64) -> Result<()> {
     Ok(())
 }
 
+/// Lets random states come to rest, from `first` on.
+///
+/// # Errors
+/// Names the state that did not, or in which somebody's right was broken, and the line that repeats it.
+pub fn settle(first: u64, states: u64) -> Result<()> {
+    let (since, mut told, mut preempted, mut kept) = (Instant::now(), 0, 0, 0);
+    for seed in first..first + states {
+        match bursar_sim::settle::settle_with(seed, strategies()) {
+            Ok(run) => {
+                told += run.told;
+                preempted += run.preempted;
+                kept += run.kept;
+            }
+            Err(why) => {
+                bail!("state {seed}: {why}\nrepeat it with: cargo xtask sim --seed {seed} --settle 1")
+            }
+        }
+    }
+    let took = since.elapsed().as_secs_f64();
+    println!(
+        "settle: {states} states from {first} came to rest; {told} leases told, {preempted} preempted, {kept} \
+         promises kept, no turns; {:.0} states/s",
+        states as f64 / took
+    );
+    Ok(())
+}
+
 /// The linked-in strategies, by name, each world with instances of its own.
 fn strategies() -> Strategies {
     let mut strategies = Strategies::default();

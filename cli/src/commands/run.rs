@@ -74,8 +74,8 @@ fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
     let ended = live(&tenancy, &claim, run, ttl, &attendant);
     let code = ended.as_ref().map_or(REFUSED, |code| *code);
     attendant.leave(code);
-    tenancy.give_back();
-    ended
+    let preempted = tenancy.give_back();
+    ended.map(|code| if preempted { REFUSED } else { code })
 }
 
 /// What is asked for when nothing is.

@@ -1,5 +1,6 @@
 //! `bursar simulate`: a trace through the same engine and the same plugins, in virtual time.
 mod batch;
+mod kueue;
 
 use super::{
     Context,
@@ -45,6 +46,9 @@ struct Report {
 
 /// `bursar simulate`.
 pub fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
+    if let Some(experiment) = simulate.experiment {
+        return kueue::simulate(context, simulate, experiment);
+    }
     match simulate.format {
         Format::Openb => openb(context, simulate),
         Format::Swf => batch::simulate(context, simulate),
@@ -55,13 +59,13 @@ fn openb(context: &Context, simulate: &Simulate) -> Outcome {
     if simulate.protocol.is_some() {
         return Err(Failed::usage("a protocol is for logs of batch systems").hint("give --format swf"));
     }
-    let trace = read(&simulate.trace)?;
+    let trace = read(simulate.trace())?;
     let nodes_path = simulate
         .nodes
         .as_ref()
         .ok_or_else(|| Failed::usage("an openb trace needs its machines").hint("give them with --nodes"))?;
     let nodes = openb::nodes(&read(nodes_path)?).map_err(|why| unreadable(nodes_path, &why))?;
-    let pods = openb::pods(&trace).map_err(|why| unreadable(&simulate.trace, &why))?;
+    let pods = openb::pods(&trace).map_err(|why| unreadable(simulate.trace(), &why))?;
     let scratch = scratch(simulate)?;
     let mut runs = Vec::new();
     let (mut spent, mut home) = (0.0, "linked");
@@ -152,7 +156,7 @@ fn report(simulate: &Simulate, runs: &[Run], spent: f64, home: &'static str) -> 
     };
     let (claims, granted) = (sum(|run| run.arrived), sum(|run| run.placed));
     Report {
-        trace: simulate.trace.display().to_string(),
+        trace: simulate.trace().display().to_string(),
         allocator: simulate.allocator.clone(),
         home,
         qos: simulate.qos.clone(),

@@ -78,7 +78,7 @@ impl Tenancy {
         let quiet = QUIET_MAX.min(every);
         rest(quiet);
         self.hang_up();
-        let mut wait = every - quiet;
+        let (mut wait, mut told) = (every - quiet, false);
         loop {
             rest(wait);
             let mut client = self.client();
@@ -86,7 +86,14 @@ impl Tenancy {
                 return;
             }
             wait = match self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None }) {
-                Ok(_) => every,
+                Ok(claim) => {
+                    if let Some(preempting) = claim.preempting.filter(|_| !std::mem::replace(&mut told, true))
+                    {
+                        let until = preempting.until.unwrap_or_default();
+                        eprintln!("bursar: another claim has a better right; the lease ends at {until}");
+                    }
+                    every
+                }
                 Err(Failure::Refused(error)) => {
                     eprintln!("bursar: the lease is lost: {error}");
                     return;
@@ -111,23 +118,30 @@ impl Tenancy {
         *client = Client::new(&self.socket);
     }
 
-    /// Gives everything back and waits until it is, as far as that goes.
-    pub fn give_back(&self) {
+    /// Gives everything back and waits until it is, as far as that goes; says whether it was taken before
+    /// that for another claim.
+    pub fn give_back(&self) -> bool {
         let verb = format!("release?wait={RETURN_MAX}");
         match self.insist(&verb, &FenceBody { fence: self.fence }, || true) {
             Ok(claim) => self.say_ending(&claim),
             // It was taken back before it was given.
-            Err(Failure::Refused(_)) => {
-                if let Ok(claim) = self.look() {
-                    self.say_ending(&claim);
-                }
+            Err(Failure::Refused(_)) => self.look().is_ok_and(|claim| self.say_ending(&claim)),
+            Err(failure) => {
+                eprintln!("bursar: {failure}; the lease ends by itself");
+                false
             }
-            Err(failure) => eprintln!("bursar: {failure}; the lease ends by itself"),
         }
     }
 
-    fn say_ending(&self, claim: &Claim) {
+    fn say_ending(&self, claim: &Claim) -> bool {
+        let preempted = claim.ending.as_deref() == Some("preempted");
         match claim.ending.as_deref() {
+            Some("preempted") => {
+                eprintln!(
+                    "bursar: preempted: the lease was taken for a claim with a better right (claim {})",
+                    self.id
+                );
+            }
             Some("over_limit") => eprintln!("bursar: killed for passing its own limit (claim {})", self.id),
             Some("lease_expired") => eprintln!("bursar: the lease ran out (claim {})", self.id),
             Some("drained") => eprintln!("bursar: the node was drained (claim {})", self.id),
@@ -137,6 +151,7 @@ impl Tenancy {
         if claim.quarantined {
             eprintln!("bursar: what claim {} held is not proved free yet", self.id);
         }
+        preempted
     }
 
     /// Tries until the daemon answers, for as long as one that restarts may take and `go_on` says so.

@@ -227,7 +227,9 @@ fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
 fn of_the_config(body: &Command) -> bool {
     match body {
         Command::SetPool(pool) => pool.node.is_none(),
-        Command::SetQuota(_) | Command::SetScope(_) | Command::SetFanOut(_) => true,
+        Command::SetQuota(_) | Command::SetScope(_) | Command::SetFanOut(_) | Command::SetPreemption(_) => {
+            true
+        }
         _ => false,
     }
 }
@@ -243,6 +245,7 @@ fn grows(body: &Command) -> bool {
             | Command::SetQuota(_)
             | Command::SetScope(_)
             | Command::SetFanOut(_)
+            | Command::SetPreemption(_)
             | Command::SetResource(_)
     ) || matches!(body, Command::Apply(settings) if !settings.iter().all(closes))
 }

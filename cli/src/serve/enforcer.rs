@@ -43,6 +43,8 @@ pub struct Enforcer {
     workers: Workers,
     inbox: Receiver<Note>,
     grace: Duration,
+    /// By which attached processes are told that their lease is to end for another claim.
+    notice: Option<i32>,
     pub(super) leases: BTreeMap<ClaimId, Held>,
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
@@ -60,11 +62,23 @@ impl Enforcer {
         workers: Workers,
         inbox: Receiver<Note>,
         grace: Duration,
+        notice: Option<i32>,
     ) -> Enforcer {
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
         let warmth = Warmth::new(hierarchy.clone());
-        let mut enforcer =
-            Enforcer { hierarchy, follower, mailbox, workers, inbox, grace, leases, strays, looked, warmth };
+        let mut enforcer = Enforcer {
+            hierarchy,
+            follower,
+            mailbox,
+            workers,
+            inbox,
+            grace,
+            notice,
+            leases,
+            strays,
+            looked,
+            warmth,
+        };
         enforcer.adopt();
         enforcer
     }
@@ -102,6 +116,11 @@ impl Enforcer {
             What::Attached(claim) => self.attached(*claim),
             What::Resizing { claim, .. } => self.resize(*claim),
             What::Draining { claim, .. } => self.draining(*claim),
+            What::Preempting { claim, .. } => {
+                if let (Some(signal), Some(held)) = (self.notice, self.leases.get(claim)) {
+                    held.watches.iter().for_each(|(_, watch)| watch.tell(signal));
+                }
+            }
             What::Closed { claim, .. } => self.closed(*claim),
             _ => {}
         }

@@ -222,7 +222,7 @@ impl Follower {
 /// alone, and waking a thread costs more than they do.
 fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
     match &event.what {
-        What::Attached(_) | What::Draining { .. } | What::Resizing { .. } => true,
+        What::Attached(_) | What::Draining { .. } | What::Resizing { .. } | What::Preempting { .. } => true,
         What::Granted { claim, .. } => {
             engine.books().claim(*claim).is_some_and(|row| engine.books().driven(row))
         }
@@ -310,6 +310,10 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Closed { claim, .. }
         | What::Leaving { claim, .. }
         | What::Returned { claim, .. }
+        | What::Preempting { claim, .. }
+        | What::LoopBroken { claim, .. }
+        | What::Spared(claim)
+        | What::Unpromised(claim)
         | What::Repeated(claim)
         | What::Attached(claim)
         | What::Enforced(claim)
@@ -318,6 +322,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Resized { claim, .. }
         | What::ResizeFailed { claim, .. }
         | What::Settled(claim) => Some(*claim),
+        What::Promised(promise) => Some(promise.claim),
         _ => None,
     }
 }

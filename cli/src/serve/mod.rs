@@ -11,6 +11,7 @@ mod host;
 mod mail;
 mod measure;
 mod outlook;
+mod preemption;
 mod present;
 mod resize;
 mod seats;
@@ -167,7 +168,9 @@ pub fn run(options: Options) -> Result<()> {
         tell.clone(),
     )?;
     let grace = Duration::from_millis(settings.enforce.grace_ms);
-    let enforcer = Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace);
+    let notice = preemption::signal(&settings.preemption)?;
+    let enforcer =
+        Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace, notice);
     let enforcer = thread("enforcer", move || enforcer.run())?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
     let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());

@@ -1,7 +1,9 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
 use super::{clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
-use bursar_interface::{ClaimId, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time};
+use bursar_interface::{
+    ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time,
+};
 use bursar_pool::Inner;
 use bursar_wire as wire;
 
@@ -117,6 +119,7 @@ impl Present<'_> {
             pids: self.engine.bodies(id).iter().map(|body| body.pid).collect(),
             alternative: books.chosen(row),
             within: books.parent(id).map(|parent| parent.0),
+            preempting: self.preempting(id),
         }
     }
 
@@ -130,6 +133,16 @@ impl Present<'_> {
             used: Some(line.used).filter(|used| *used != u64::MAX),
             within: true,
         }
+    }
+
+    /// That a lease is to end for another claim; for whose is not for its holder to know.
+    fn preempting(&self, id: ClaimId) -> Option<wire::Preempting> {
+        let notice = self.engine.notice(id)?;
+        let why = match notice.why {
+            Claimed::Lent => "lent",
+            Claimed::Band => "band",
+        };
+        Some(wire::Preempting { until: self.time(notice.until.0), why: why.into() })
     }
 
     fn line(&self, line: Row) -> wire::Line {
@@ -338,6 +351,7 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::Rebooted => "rebooted",
         Ending::Drained => "drained",
         Ending::ParentGone => "parent_gone",
+        Ending::Preempted => "preempted",
     }
     .into()
 }

@@ -31,6 +31,8 @@ pub struct Settings {
     pub scope: Vec<Scope>,
     /// Bounds of scopes.
     pub quota: Vec<Quota>,
+    /// When leases end for the sake of others.
+    pub preemption: Preemption,
     /// How leases are enforced.
     pub enforce: Enforce,
     /// The journal.
@@ -188,6 +190,32 @@ pub struct Quota {
     pub lend_limit: Option<String>,
     /// What the scope can always have.
     pub guaranteed: Option<String>,
+}
+
+/// When leases end for the sake of others.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Preemption {
+    /// Whether they do: for a guarantee that was lent out, and for a better class.
+    pub enabled: bool,
+    /// Between telling a holder and ending its lease, as `10s`.
+    pub grace: String,
+    /// The same for the holders of one class, where it is another one.
+    pub grace_of: BTreeMap<String, String>,
+    /// A lease that is younger is left alone, as `10s`.
+    pub min_runtime: String,
+    /// Priorities at which a band within a class begins: a better band takes from a worse one as well.
+    pub bands: Vec<u32>,
+    /// Sent to a lease's attached processes when their holder is told, as `SIGUSR1`; none if empty.
+    pub signal: String,
+}
+
+impl Default for Preemption {
+    fn default() -> Self {
+        let (grace, min_runtime) = ("10s".into(), "10s".into());
+        let (grace_of, bands, signal) = (BTreeMap::new(), Vec::new(), String::new());
+        Preemption { enabled: true, grace, grace_of, min_runtime, bands, signal }
+    }
 }
 
 /// How leases are enforced.

@@ -51,6 +51,11 @@ pub fn commands(
         let bound = bound(set).map_err(|why| anyhow!("config: quota of {:?}: {why}", set.scope))?;
         commands.push(Command::SetQuota(bound));
     }
+    let policy = super::preemption::policy(&settings.preemption)?;
+    // What is known already need not be written down at every start.
+    if *engine.preemption_policy() != policy {
+        commands.push(Command::SetPreemption(policy));
+    }
     Ok(commands)
 }
 

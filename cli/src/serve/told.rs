@@ -105,5 +105,11 @@ fn told(what: &What) -> (&'static str, Value) {
         What::ResizeFailed { message, .. } => ("resize_failed", json!({ "message": message })),
         What::FanOutSet => ("fan_out_set", nothing),
         What::Returned { ending, .. } => ("returned", json!({ "ending": ending_name(*ending) })),
+        What::PreemptionSet => ("preemption_set", nothing),
+        What::Promised(_) => ("promised", nothing),
+        What::Preempting { why, .. } => ("preempting", json!({ "why": why })),
+        What::Spared(_) => ("spared", nothing),
+        What::Unpromised(_) => ("unpromised", nothing),
+        What::LoopBroken { .. } => ("loop_broken", nothing),
     }
 }

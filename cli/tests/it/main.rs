@@ -12,6 +12,7 @@ mod many;
 mod nested;
 mod operate;
 mod plugins;
+mod preempt;
 mod restart;
 mod run;
 mod siege;

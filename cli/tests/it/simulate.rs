@@ -117,3 +117,24 @@ fn best_fit_allocates_what_the_paper_says() {
     assert!((percent("100") - 92.86).abs() < 0.3, "{answer}");
     assert!((percent("130") - 93.08).abs() < 0.3, "{answer}");
 }
+
+#[test]
+fn queues_that_lend_and_take_back_end_soon_and_nobody_takes_by_turns() {
+    let run = |args: &[&str]| {
+        told({
+            let mut command = Command::new(program());
+            command.arg("simulate").args(args).stdin(Stdio::null());
+            command
+        })
+    };
+    let report = run(&["--experiment", "kueue-baseline", "-o", "json"]).json();
+    assert_eq!(
+        (report["finished"].as_u64(), report["loops_broken"].as_u64()),
+        (Some(15_000), Some(0)),
+        "{report}"
+    );
+    assert!(report["makespan_ms"].as_u64().is_some_and(|ms| ms <= 80_000), "{report}");
+    assert!(report["used_percent"].as_f64().is_some_and(|used| used >= 80.0), "{report}");
+    let neither = run(&["--format", "openb"]);
+    assert!(neither.code == 2 && neither.err.contains("--trace"), "{neither:?}");
+}

@@ -17,7 +17,7 @@ impl Engine {
         self.books.begin_change();
         let input = event.cause.and_then(|cause| inputs.get(cause as usize));
         match &event.what {
-            What::Refused(_) | What::Repeated(_) | What::PluginFault { .. } => {}
+            What::Refused(_) | What::Repeated(_) | What::PluginFault { .. } | What::LoopBroken { .. } => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
                 self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))
@@ -54,7 +54,22 @@ impl Engine {
             | What::Attached(_)
             | What::Settled(_)
             | What::FanOutSet
+            | What::PreemptionSet
             | What::Swapped => self.as_told(input),
+            What::Promised(promise) => {
+                self.preemption.promises.insert(promise.claim, promise.clone());
+            }
+            What::Preempting { claim, by, until, why } => {
+                self.preemption.told(*claim, *by, *until, *why);
+                self.take_turn(*by, *claim);
+            }
+            What::Spared(claim) => {
+                self.preemption.notices.remove(claim);
+            }
+            What::Unpromised(claim) => {
+                *self.preemption.broken.entry(*claim).or_default() += 1;
+                self.promise_no_more(*claim);
+            }
         }
     }
 
@@ -96,6 +111,10 @@ impl Engine {
                 engine.wake_after(row);
             }),
             Command::SetFanOut(spec) => self.set_fan(spec),
+            Command::SetPreemption(policy) => {
+                self.preemption.policy = policy.clone();
+                self.supply_changed();
+            }
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
             }
@@ -121,6 +140,7 @@ impl Engine {
 
     pub(crate) fn supply_changed(&mut self) {
         self.feasible.forget();
+        self.preemption.turns.clear();
         self.queue.wake_all();
     }
 
@@ -164,8 +184,14 @@ impl Engine {
         let Some((row, placement)) = self.books.placement(claim, pools) else { return };
         self.books.grant(row, fence, &placement, lease_until);
         self.fences = self.fences.max(fence.0 & ((1 << 40) - 1));
+        let claims = &self.books.tables().claims;
+        let (scope, class) = (claims.scope[row as usize], claims.class[row as usize]);
+        self.preemption.leased[class.min(2) as usize] += 1;
+        if !self.preemption.promises.contains_key(&claim) {
+            self.disturb(scope);
+        }
         self.leave_queue(claim);
-        self.restand_chain(self.books.tables().claims.scope[row as usize]);
+        self.restand_chain(scope);
         self.wake_borrowers(row);
         self.deadlines.set(claim, lease_until);
     }
@@ -204,6 +230,14 @@ impl Engine {
             self.leave_queue(claim);
         } else {
             self.wake_after(row);
+            let class = self.books.tables().claims.class[row as usize];
+            // Right after a checkpoint was read they are not counted yet.
+            let leased = &mut self.preemption.leased[class.min(2) as usize];
+            *leased = leased.saturating_sub(1);
+            self.preemption.notices.remove(&claim);
+            if ending != Ending::Preempted {
+                self.disturb(scope);
+            }
         }
         self.fan_out(claim, scope);
         self.books.close(row);
@@ -293,6 +327,15 @@ impl Engine {
         if self.kept_for.as_ref().is_some_and(|head| head.claim == claim) {
             // What was kept for it is anybody's now.
             self.kept_for = None;
+            self.queue.wake_behind();
+        }
+        self.preemption.broken.remove(&claim);
+        self.promise_no_more(claim);
+    }
+
+    /// What was kept for a claim is anybody's.
+    fn promise_no_more(&mut self, claim: ClaimId) {
+        if !self.preemption.promises.is_empty() && self.preemption.promises.remove(&claim).is_some() {
             self.queue.wake_behind();
         }
     }

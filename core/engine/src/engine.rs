@@ -1,7 +1,7 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
-    kept::Kept, queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
+    kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View,
@@ -59,6 +59,8 @@ pub struct Engine {
     pub(crate) fan: Fan,
     /// Claims that wait to be granted together.
     pub(crate) gangs: Gangs,
+    /// What is being taken back, and for whom.
+    pub(crate) preemption: Preemption,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -104,6 +106,7 @@ impl Engine {
 
     fn resume_beyond(mut self, seen: u64) -> Engine {
         self.books.renew_views(seen);
+        self.count_leases();
         let view = self.books.view();
         let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
         let (waiting, timed): (Vec<_>, Vec<_>) = live
@@ -146,10 +149,12 @@ impl Engine {
             self.admit(cause, input, &mut tape);
         }
         self.expire(&mut tape);
+        self.end_notices(&mut tape);
         self.round(&mut tape, plugins);
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         self.tell_gangs(&mut tape);
+        self.spare(&mut tape);
         batch.events = tape.events;
         (batch.first_seq, batch.at) = (self.next_seq, self.books.at());
         self.next_seq = batch.next_seq();
@@ -189,7 +194,7 @@ impl Engine {
         let first = deadlines.first(|claim| self.deadline(claim));
         self.deadlines = deadlines;
         let first = first.map(|(at, _)| at);
-        self.queue.first_due().into_iter().chain(first).min()
+        self.queue.first_due().into_iter().chain(first).chain(self.notices_due()).min()
     }
 
     /// One number for the whole state; equal after `step` and after folding what `step` gave.
@@ -198,6 +203,7 @@ impl Engine {
         self.books.digest(&mut digest);
         self.kept.digest(&mut digest);
         self.gangs.digest(&mut digest);
+        self.preemption.digest(&mut digest);
         [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
         digest.text(&self.boot);
         self.fan.digest(&mut digest);

@@ -33,6 +33,15 @@ impl Engine {
     /// Why the waiting claim in `row` could not be granted as things stand: of several sets of lines the
     /// first, with the time at which one of them will be there.
     pub(crate) fn why(&self, row: Row) -> Why {
+        let claim = ClaimId(self.books.tables().claims.id[row as usize]);
+        let why = self.why_not(row);
+        match self.preemption.promises.contains_key(&claim) {
+            true => Why { reason: Reason::PreemptionPending, ..why },
+            false => why,
+        }
+    }
+
+    fn why_not(&self, row: Row) -> Why {
         let why = self.why_in(row, self.books.tables().claims.line_rows(row));
         let others = (1..self.books.sets(row)).map(|set| self.why_in(row, self.books.set_rows(row, set)));
         let retry_at = others.filter_map(|why| why.retry_at).chain(why.retry_at).min();
@@ -83,7 +92,8 @@ impl Engine {
             None if self
                 .kept_for
                 .as_ref()
-                .is_some_and(|head| head.claim.0 != tables.claims.id[row as usize]) =>
+                .is_some_and(|head| head.claim.0 != tables.claims.id[row as usize])
+                || !self.preemption.promises.is_empty() =>
             {
                 Why { reason: Reason::InsufficientCapacity, short, retry_at: None }
             }

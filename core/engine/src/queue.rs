@@ -317,6 +317,21 @@ impl Queue {
         }
     }
 
+    /// A claim's group is worth a try.
+    pub(crate) fn wake_claim(&mut self, claim: ClaimId) {
+        if let Some(&(_, number)) = self.places.get(&claim) {
+            self.move_group(number, Lack::Nothing);
+            self.awake.insert(Lack::Nothing);
+        }
+    }
+
+    /// Who stands behind a claim in its group.
+    pub(crate) fn next_alike(&self, claim: ClaimId) -> Option<ClaimId> {
+        let &(place, number) = self.places.get(&claim)?;
+        let behind = (std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded);
+        self.groups[number as usize].members.range(behind).next().map(|place| place.claim)
+    }
+
     /// Anything may have changed: every group is worth a try, and every scope may stand elsewhere.
     pub(crate) fn wake_all(&mut self) {
         for number in 0..self.groups.len() as u32 {

@@ -9,6 +9,7 @@ use crate::{
     round::{Offer, Workbench},
     shape::Shape,
     sticky::Reservation,
+    tag::Bound,
 };
 use bursar_interface::{
     Amount, Backfill, ClaimId, Discipline, NONE, Rank, Reason, Row, Time, What,
@@ -59,7 +60,7 @@ impl Engine {
         let mut width = if self.queue.all_ripe() { most } else { 1 };
         let (mut seen, mut stale) = (tape.events.len(), false);
         for _ in 0..PASSES_MAX {
-            let kept = self.pick(bench, width, &discipline, head.as_ref());
+            let (kept, bound) = self.pick(bench, width, &discipline, head.as_ref());
             if bench.picked.is_empty() {
                 break;
             }
@@ -72,12 +73,16 @@ impl Engine {
             self.offer_gang(bench);
             let offers = std::mem::take(&mut bench.offers);
             self.withhold(kept, head.as_ref());
+            let promised = self.withhold_promised(bound);
             match offers[..] {
                 [offer] if self.books.sets(offer.row) > 1 => self.place_sets(tape, plugins, offer, bench),
                 _ => self.place(tape, plugins, &offers, bench),
             }
             bench.gang = false;
-            let all = self.put_back(tape, &offers, kept, bench);
+            if bound.is_some() {
+                self.restore_promised(&promised);
+            }
+            let all = self.put_back(tape, &offers, kept || bound.is_some(), bench);
             self.restore(kept, head.as_ref());
             bench.offers = offers;
             width = if all { (width * 2).min(most) } else { 1 };
@@ -126,26 +131,28 @@ impl Engine {
         width: usize,
         discipline: &Discipline,
         head: Option<&Reservation>,
-    ) -> bool {
+    ) -> (bool, Option<Bound>) {
         bench.picked.clear();
         bench.promised.clear();
-        let mut kept = false;
+        let (mut kept, mut kept_by) = (false, None);
         while bench.picked.len() < width {
             let Some(next) = self.next_in_line(&bench.promised, head) else { break };
             let claim = next.place.claim;
             let Some(row) = self.books.claim(claim) else { break };
             let bound = head.is_some_and(|head| !self.may_pass(head, &next.place, row));
             let gang = self.gang(claim);
+            let promise = self.bound(claim, row);
             let alone = gang.is_some() || head.is_some_and(|head| head.claim == claim);
             // Who has a choice is tried by itself: which of its sets it takes shows then.
             let alone = alone || self.books.sets(row) > 1;
-            if !bench.picked.is_empty() && (bound != kept || alone) {
+            if !bench.picked.is_empty() && (bound != kept || promise != kept_by || alone) {
                 break;
             }
-            kept = bound;
+            (kept, kept_by) = (bound, promise);
             let barred = bound
                 && (discipline.backfill == Backfill::Nothing
-                    || head.is_some_and(|head| !self.fits_beside_head(head, row)));
+                    || head.is_some_and(|head| !self.fits_beside_head(head, row)))
+                || self.behind_promise(promise, row);
             let known = gang.map_or_else(|| self.lack(row), |gang| self.gang_lack(&gang));
             let (lack, due) = match known {
                 (Lack::Nothing, due) if barred => (Lack::Behind, due),
@@ -168,11 +175,14 @@ impl Engine {
             }
         }
         self.stand_again(&bench.promised);
-        kept
+        (kept, kept_by)
     }
 
     /// Who is first; a head that can start now goes before others of its tier.
     fn next_in_line(&mut self, promised: &Promised, head: Option<&Reservation>) -> Option<Candidate> {
+        if let Some(claim) = self.promised_first() {
+            return self.queue.candidate(claim);
+        }
         let first = self.first_in_line(promised);
         let due = head.filter(|head| head.start <= self.books.at());
         let head = due.and_then(|head| self.queue.candidate(head.claim));
@@ -253,15 +263,20 @@ impl Engine {
     /// Parks the groups that were tried, by what they lack.
     fn park_tried(&mut self, tape: &mut Tape<'_>, bench: &mut Workbench) {
         for Tried { claim, shape, lack, due, told } in bench.tried.drain(..) {
-            self.queue.park_tried(shape, lack, due);
-            if let (false, Some(row)) = (told, self.books.claim(claim)) {
+            let Some(row) = self.books.claim(claim) else {
+                self.queue.park_tried(shape, lack, due);
+                continue;
+            };
+            let again = self.preempt_for(tape, claim, row);
+            self.queue.park_tried(shape, lack, due.into_iter().chain(again).min());
+            if !told || again.is_some() {
                 self.tell_why(tape, &Offer { claim, row });
             }
         }
     }
 
     /// What a claim lacks that can be told without trying, and when that will have come back by itself.
-    fn lack(&self, row: Row) -> (Lack, Option<Time>) {
+    pub(crate) fn lack(&self, row: Row) -> (Lack, Option<Time>) {
         match self.books.sets(row) {
             1 => self.lack_in(row, self.books.tables().claims.line_rows(row)),
             _ => self.lack_of_all(row),

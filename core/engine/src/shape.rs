@@ -1,9 +1,10 @@
 //! What makes two claims alike for placement: when one of a shape does not fit, none of them does,
 //! until something changes that can help (equivalence hashing: Kubernetes KEP-4247, Borg).
 use bursar_interface::{Row, Tables};
+use serde::{Deserialize, Serialize};
 
 /// The shape of a claim: 128 hashed bits of what decides whether it fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Shape(u64, u64);
 
 impl Shape {

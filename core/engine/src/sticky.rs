@@ -88,7 +88,7 @@ impl Engine {
     }
 }
 
-fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
+pub(crate) fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
     let (c, n) = (claim as usize, node as usize);
     let labels = view.nodes.labels[n];
     let apart = view.claims.apart[c];
@@ -134,7 +134,7 @@ fn start(
 }
 
 /// From which pools of a node (or floating ones) a claim would take what, when so much more is back.
-fn seats(
+pub(crate) fn seats(
     view: &View<'_>,
     lines: Range<Row>,
     node: Row,
@@ -155,7 +155,7 @@ fn seats(
 }
 
 /// The pools that a line could be taken from on a node.
-fn pools_for<'a>(view: &'a View<'a>, line: usize, node: Row) -> impl Iterator<Item = Row> + 'a {
+pub(crate) fn pools_for<'a>(view: &'a View<'a>, line: usize, node: Row) -> impl Iterator<Item = Row> + 'a {
     let (want, resource) = (view.lines.want[line], view.lines.resource[line]);
     let own = if node == NONE { NONE } else { view.first_of_kind(node, resource) };
     let first = match (want, own) {

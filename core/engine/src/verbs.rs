@@ -180,6 +180,7 @@ impl Engine {
             Command::Swap { .. } => self.emit(tape, cause, What::Swapped),
             Command::Apply(settings) => self.operate(cause, tape, settings)?,
             Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
+            Command::SetPreemption(policy) => self.set_preemption(cause, tape, policy)?,
             edge => self.reported(cause, tape, edge)?,
         }
         Ok(())

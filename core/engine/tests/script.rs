@@ -196,10 +196,24 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             Command::Apply(words.collect::<Vec<_>>().split(|word| *word == "and").map(setting).collect())
         }
         "ask" => Command::Ask(ask(words)),
+        "preemption" => Command::SetPreemption(preemption(words)),
         "swapped" => {
             Command::Swap { role: Role::Allocator, to: Decider { plugin: word().into(), home: Home::Child } }
         }
         other => lease_verb(other, words, engine),
+    }
+}
+
+/// `lent`, `band`, `grace=SECONDS`, `min=SECONDS`, `bands=100,200`, each where it is wanted.
+fn preemption(mut words: Words<'_>) -> PreemptionPolicy {
+    let seconds = |key: &str| option(words.clone(), key).unwrap_or(0) * 1_000_000_000;
+    let bands = words.clone().find_map(|word| word.strip_prefix("bands=")).unwrap_or("");
+    PreemptionPolicy {
+        grace_ns: [seconds("grace="); 3],
+        min_runtime_ns: seconds("min="),
+        bands: list(bands).iter().map(|band| band.parse().unwrap()).collect(),
+        reclaim: words.clone().any(|word| word == "lent"),
+        by_band: words.any(|word| word == "band"),
     }
 }
 
@@ -438,6 +452,14 @@ fn tell(event: &Event) -> String {
         What::Leaving { claim, until } => format!("leaving {claim} by {}s", until.0 / 1_000_000_000),
         What::Applied(changes) => format!("applied {changes:?}").to_lowercase(),
         What::PoolSprang { pool, resource, name } => format!("sprang {resource}:{name} as {pool}"),
+        What::Promised(promise) => {
+            let pools: Vec<String> = promise.pools.iter().map(|pool| pool.to_string()).collect();
+            let (standing, until) = (promise.standing, promise.until.0 / 1_000_000_000);
+            format!("promised {} pools {} standing {standing} until {until}s", promise.claim, pools.join(","))
+        }
+        What::Preempting { claim, by, until, why } => {
+            format!("preempting {claim} for {by} until {}s ({why:?})", until.0 / 1_000_000_000)
+        }
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{cause}: {what}")

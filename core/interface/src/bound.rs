@@ -62,3 +62,25 @@ pub const RESERVE_AFTER_NS: u64 = 30 * 1_000_000_000;
 pub const STARVED_NS: u64 = 600 * 1_000_000_000;
 /// The longest time in which what is spent comes back, in nanoseconds (a year).
 pub const PERIOD_NS_MAX: u64 = 366 * 86_400 * 1_000_000_000;
+/// Waiting claims at once for which others are made to give back.
+pub const PROMISES_MAX: usize = 64;
+/// Leases that end for one waiting claim at most.
+pub const VICTIMS_MAX: usize = 64;
+/// Leases that are looked at to find them.
+pub const LEASES_SEEN_MAX: usize = 1 << 16;
+/// Of these, the first that may be taken from.
+pub const CANDIDATES_MAX: usize = 1024;
+/// Nodes on which they are looked for.
+pub const NODES_SEEN_MAX: usize = 64;
+/// Waiting claims in one step for which they are looked for.
+pub const SEARCHES_MAX: usize = 32;
+/// Preemptions by bands within one class, at most.
+pub const BANDS_MAX: usize = 16;
+/// How long what was freed is kept for whom it was freed, after it should have come, in nanoseconds (30 s).
+pub const PROMISE_NS: u64 = 30 * 1_000_000_000;
+/// In which the same two may not take from each other by turns, in nanoseconds (1 minute).
+pub const LOOP_NS: u64 = 60 * 1_000_000_000;
+/// Preemptions that are remembered to find such turns.
+pub const TURNS_MAX: usize = 1024;
+/// Promises to one waiting claim that may come to nothing; after that nobody is told to leave for it.
+pub const BROKEN_MAX: usize = 3;

@@ -73,6 +73,8 @@ pub enum Ending {
     Drained,
     /// The lease that it drew from ended.
     ParentGone,
+    /// Somebody had a better right to what it held.
+    Preempted,
 }
 
 /// Who speaks, as the transport knows it; never as the request says.

@@ -1,7 +1,7 @@
 //! What the engine did: the only truth. State is the fold of these, and nothing else.
 use crate::{
-    Amount, Change, ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time,
-    bound::LINES_MAX,
+    Amount, Change, ClaimId, Claimed, Decider, Ending, Fault, Fence, PoolId, Promise, Reason, Refusal, Role,
+    ScopeId, Time, bound::LINES_MAX,
 };
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
@@ -165,6 +165,32 @@ pub enum What {
         claim: ClaimId,
         /// Why it ended.
         ending: Ending,
+    },
+    /// Who takes from whom, as told.
+    PreemptionSet,
+    /// Others are to give back for somebody who waits; what they free is kept for it.
+    Promised(Promise),
+    /// A lease is to end for somebody who waits: its holder has until then to give it back by itself.
+    Preempting {
+        /// Which lease.
+        claim: ClaimId,
+        /// For whom.
+        by: ClaimId,
+        /// Until when.
+        until: Time,
+        /// Why.
+        why: Claimed,
+    },
+    /// Nobody needs the lease any more: it goes on.
+    Spared(ClaimId),
+    /// What was kept for a waiting claim is anybody's again.
+    Unpromised(ClaimId),
+    /// A claim would have taken back from whoever took from its like a moment ago: it waits.
+    LoopBroken {
+        /// Who would have taken.
+        claim: ClaimId,
+        /// From whom.
+        from: ClaimId,
     },
 }
 

@@ -1,7 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, Principal, Process, Proof, ResourceSpec, Role,
-    Setting, Size, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, PreemptionPolicy, Principal, Process, Proof,
+    ResourceSpec, Role, Setting, Size, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -241,6 +241,8 @@ pub enum Command {
     },
     /// How far demands may fan out from here on.
     SetFanOut(FanOutSpec),
+    /// Who takes from whom from here on.
+    SetPreemption(PreemptionPolicy),
 }
 
 /// One input and who sent it.

@@ -2,7 +2,7 @@
 use bursar_interface::Process;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
 };
 use std::{io, os::fd::OwnedFd, sync::OnceLock};
 
@@ -80,6 +80,14 @@ impl Watch {
         let opened = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         // Looked at after it was opened: the descriptor stays with whom it was opened for.
         Watch(opened.filter(|_| same(process)))
+    }
+
+    /// Sends a signal to the process, by its number; one that has ended does not hear it.
+    pub fn tell(&self, signal: i32) {
+        if let (Some(process), Some(signal)) = (&self.0, Signal::from_named_raw(signal)) {
+            // It may have ended meanwhile.
+            let _ = pidfd_send_signal(process, signal);
+        }
     }
 
     /// Whether the process has ended.

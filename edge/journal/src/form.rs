@@ -40,8 +40,8 @@ mod tests {
     use super::{WRITTEN, encode};
     use bursar_interface::{
         Ask, Batch, Change, Command, Event, FanOutSpec, Fence, Input, LineAsk, NodeChange, NodeSpec,
-        PoolChange, PoolSpec, Principal, Proof, QuotaChange, QuotaSpec, Refusal, ScopeSpec, Setting, Time,
-        What,
+        PoolChange, PoolSpec, PreemptionPolicy, Principal, Proof, QuotaChange, QuotaSpec, Refusal, ScopeSpec,
+        Setting, Time, What,
     };
 
     /// Each form that there ever was, with the checksum of [`sample`] in it.
@@ -68,6 +68,7 @@ mod tests {
                 Setting::Quota(QuotaChange::default()),
                 Setting::Node(NodeChange::default()),
             ]),
+            Command::SetPreemption(PreemptionPolicy::default()),
         ];
         let refusal = Refusal::new(bursar_interface::Reason::NeverFits, "why");
         let events = [

@@ -49,6 +49,18 @@ pub struct Claim {
     /// The lease that it draws from; null for one that draws from the pools alone.
     #[serde(with = "text::option", default)]
     pub within: Option<u64>,
+    /// The lease is to end for a claim with a better right; null while it is not.
+    #[serde(default)]
+    pub preempting: Option<Preempting>,
+}
+
+/// That a lease is to end for another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preempting {
+    /// Until when it may be given back by itself, RFC 3339; then its processes are ended.
+    pub until: Option<String>,
+    /// `lent`: what it holds was borrowed, and is wanted back; `band`: a better class or priority waits.
+    pub why: String,
 }
 
 /// One line of a claim.

@@ -62,9 +62,9 @@ pub(super) fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
         return Err(Failed::usage("a log of a batch system says itself what its machine has")
             .hint("leave --nodes out"));
     }
-    let log = swf::log(&read(&simulate.trace)?).map_err(|why| unreadable(&simulate.trace, &why))?;
+    let log = swf::log(&read(simulate.trace())?).map_err(|why| unreadable(simulate.trace(), &why))?;
     let processors = log.processors.ok_or_else(|| {
-        unreadable(&simulate.trace, &"its header says neither MaxProcs nor MaxNodes, as `; MaxProcs: 128`")
+        unreadable(simulate.trace(), &"its header says neither MaxProcs nor MaxNodes, as `; MaxProcs: 128`")
     })?;
     let scratch = scratch(simulate)?;
     let report = match simulate.protocol {
@@ -84,7 +84,7 @@ fn sequences(simulate: &Simulate, log: &Log, processors: u64, scratch: &Path) ->
         Some(qos) => (qos, true),
         None => (simulate.qos.as_str(), false),
     };
-    let unfit = |why: String| unreadable(&simulate.trace, &why);
+    let unfit = |why: String| unreadable(simulate.trace(), &why);
     let mut report = blank(simulate, processors);
     report.protocol = Some("rlscheduler");
     let mut spent = 0.0;
@@ -122,7 +122,8 @@ fn whole(simulate: &Simulate, log: &Log, processors: u64, scratch: &Path) -> Res
     report.home = serve::home(plugins.qos.decider.home);
     let jobs: Vec<Job> = log.jobs.iter().filter(|job| job.ran).copied().collect();
     let since = Instant::now();
-    let run = batch::run(&jobs, processors, &mut plugins).map_err(|why| unreadable(&simulate.trace, &why))?;
+    let run =
+        batch::run(&jobs, processors, &mut plugins).map_err(|why| unreadable(simulate.trace(), &why))?;
     let spent = since.elapsed().as_secs_f64();
     let started: Vec<(&Job, u64)> = jobs
         .iter()
@@ -142,7 +143,7 @@ fn whole(simulate: &Simulate, log: &Log, processors: u64, scratch: &Path) -> Res
 
 fn blank(simulate: &Simulate, processors: u64) -> Report {
     Report {
-        trace: simulate.trace.display().to_string(),
+        trace: simulate.trace().display().to_string(),
         format: "swf",
         protocol: None,
         allocator: simulate.allocator.clone(),

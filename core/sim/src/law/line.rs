@@ -82,6 +82,8 @@ fn head(engine: &Engine) -> Option<(ClaimId, Row)> {
 /// Whoever could be granted is granted: all of them while nobody is kept for, and the head in any case.
 pub(super) fn nobody_is_forgotten(engine: &Engine) -> Result<(), Broken> {
     let forgotten = match head(engine) {
+        // What others give back is kept for whom it is promised to.
+        _ if engine.has_promises() => None,
         Some(head) => Some(head).filter(|&(_, row)| fits::now(engine, row)),
         None => waiting(engine).into_iter().find(|&(_, row)| fits::now(engine, row)),
     };

@@ -45,6 +45,7 @@ verbs! {
     Resized "resized",
     ResizeFailed "resize failed",
     SetFanOut "set fan-out",
+    SetPreemption "set preemption",
 }
 
 /// Counts by fault and operation.
@@ -107,6 +108,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::SetQuota,
         Verb::Apply,
         Verb::SetFanOut,
+        Verb::SetPreemption,
         Verb::Swap,
         Verb::Start,
         Verb::Tick,

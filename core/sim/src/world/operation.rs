@@ -5,8 +5,8 @@ use crate::{
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
-    Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Phase, PoolSpec, QuotaSpec, Role,
-    ScopeSpec,
+    Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Phase, PoolSpec, PreemptionPolicy,
+    QuotaSpec, Role, ScopeSpec,
 };
 
 /// Who does it.
@@ -96,6 +96,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         let lend_limit = world.random.chance(1, 3).then(|| world.random.below(20));
         spent::assured(scope, guaranteed, lend_limit)
     }),
+    op(1, Who::Operator, |world, _| Command::SetPreemption(world.preemption())),
     op(4, Who::Operator, |world, _| operator::settings(&mut world.random, &NODES)),
     op(1, Who::Operator, |world, _| {
         let limits = FanOut {
@@ -132,6 +133,17 @@ fn report(world: &mut World, to: Target) -> Command {
 impl World {
     fn node(&mut self) -> String {
         (*self.random.pick(&NODES)).to_owned()
+    }
+
+    /// Who takes from whom from now on.
+    fn preemption(&mut self) -> PreemptionPolicy {
+        PreemptionPolicy {
+            reclaim: self.random.chance(3, 4),
+            by_band: self.random.chance(3, 4),
+            grace_ns: [self.random.below(4 * SECOND); 3],
+            min_runtime_ns: self.random.below(2) * self.random.below(10 * SECOND),
+            bands: if self.random.chance(1, 2) { vec![1] } else { Vec::new() },
+        }
     }
 
     fn quota(&mut self) -> QuotaSpec {

@@ -1,0 +1,81 @@
+//! The config's word on preemption as the engine is told it, and the signal by which holders are told.
+use super::settings;
+use anyhow::{Result, anyhow, bail};
+use bursar_interface::PreemptionPolicy;
+use bursar_wire::duration;
+use nix::sys::signal::Signal;
+use std::str::FromStr;
+
+/// The classes by their names in the config, in the order of their numbers.
+const CLASSES: [&str; 3] = ["guaranteed", "burstable", "best-effort"];
+
+/// The policy of a config.
+///
+/// # Errors
+/// Names the key that is wrong, and what would be right.
+pub fn policy(set: &settings::Preemption) -> Result<PreemptionPolicy> {
+    let ns = |key: &str, text: &str| {
+        let time = duration(text).map_err(|why| anyhow!("config: preemption.{key}: {why}"))?;
+        u64::try_from(time.as_nanos()).map_err(|_| anyhow!("config: preemption.{key}: {text} is too long"))
+    };
+    let mut grace_ns = [ns("grace", &set.grace)?; 3];
+    for (class, grace) in &set.grace_of {
+        let Some(number) = CLASSES.iter().position(|known| known == class) else {
+            bail!(
+                "config: preemption.grace-of: there is no class {class:?}; there are {}",
+                CLASSES.join(", ")
+            );
+        };
+        grace_ns[number] = ns("grace-of", grace)?;
+    }
+    Ok(PreemptionPolicy {
+        reclaim: set.enabled,
+        by_band: set.enabled,
+        grace_ns,
+        min_runtime_ns: ns("min-runtime", &set.min_runtime)?,
+        bands: set.bands.clone(),
+    })
+}
+
+/// The signal by which attached processes are told that their lease is to end; `None` for none.
+///
+/// # Errors
+/// When there is no such signal.
+pub fn signal(set: &settings::Preemption) -> Result<Option<i32>> {
+    if set.signal.is_empty() {
+        return Ok(None);
+    }
+    match Signal::from_str(&set.signal) {
+        Ok(signal) => Ok(Some(signal as i32)),
+        Err(_) => {
+            bail!("config: preemption.signal: there is no signal {:?}; write it as SIGUSR1", set.signal)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::settings::Preemption;
+
+    #[test]
+    fn what_is_wrong_in_the_config_is_named() {
+        let lawful = Preemption { signal: "SIGUSR1".into(), ..Preemption::default() };
+        let told = policy(&lawful).expect("the default");
+        assert_eq!((told.grace_ns, told.min_runtime_ns), ([10_000_000_000; 3], 10_000_000_000));
+        assert_eq!(signal(&lawful).expect("a signal"), Some(10));
+        let grace_of = [("best-effort".to_owned(), "1s".to_owned())].into();
+        let quick = policy(&Preemption { grace_of, ..Preemption::default() }).expect("a grace");
+        assert_eq!(quick.grace_ns, [10_000_000_000, 10_000_000_000, 1_000_000_000]);
+        let of_none = [("platinum".to_owned(), "1s".to_owned())].into();
+        for (set, word) in [
+            (Preemption { grace: "soon".into(), ..Preemption::default() }, "preemption.grace"),
+            (Preemption { min_runtime: "x".into(), ..Preemption::default() }, "min-runtime"),
+            (Preemption { grace_of: of_none, ..Preemption::default() }, "platinum"),
+        ] {
+            assert!(policy(&set).expect_err("wrong").to_string().contains(word));
+        }
+        let unknown = Preemption { signal: "USR9".into(), ..Preemption::default() };
+        assert!(signal(&unknown).expect_err("wrong").to_string().contains("SIGUSR1"));
+    }
+}

@@ -1,0 +1,43 @@
+//! How what was lent is taken back, and who goes before whom when there is not enough: a policy, told to
+//! the engine as an input like all else.
+use crate::{ClaimId, PoolId, Time, bound::LINES_MAX};
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+/// When leases end before their time for the sake of somebody who waits. The default takes nothing back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreemptionPolicy {
+    /// Whoever waits within its scope's guarantee takes back what others borrowed.
+    pub reclaim: bool,
+    /// Whoever waits in a better band takes from those in a worse one, unless they are within a guarantee.
+    pub by_band: bool,
+    /// Between telling a holder and ending its lease, in nanoseconds, by the holder's class.
+    pub grace_ns: [u64; 3],
+    /// A lease younger than this, in nanoseconds, is left alone.
+    pub min_runtime_ns: u64,
+    /// Priorities at which a band within a class begins, in any order; none for one band a class.
+    pub bands: Vec<u32>,
+}
+
+/// Why a lease is to end for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claimed {
+    /// It was lent, and whoever it is guaranteed to wants it.
+    Lent,
+    /// Somebody of a better band waits.
+    Band,
+}
+
+/// What somebody who waits is to have, and what is kept for it until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Who waits.
+    pub claim: ClaimId,
+    /// The pool of each of its lines, in order.
+    pub pools: ArrayVec<PoolId, LINES_MAX>,
+    /// Where it stands: 0 within its guarantee, else its band plus one. Whoever stands before may pass.
+    pub standing: u32,
+    /// When it is anybody's again, if it could not be had.
+    pub until: Time,
+}
