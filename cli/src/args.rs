@@ -309,6 +309,19 @@ pub struct Plugin {
 /// What is done with plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginVerb {
+    /// Begin a plugin of one's own: a crate that builds as it stands
+    New {
+        /// resource, driver, qos, allocator or metric
+        role: String,
+        /// Its name, which is the crate's as well
+        name: String,
+        /// Where to [default: a folder of that name]
+        #[arg(long, value_name = "DIR")]
+        path: Option<PathBuf>,
+        /// A checkout of bursar, for its sdk [default: the one around, or that this program was built from]
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
     /// Show what was found, where it runs and how it is doing
     List,
     /// Try every plugin of a library by the conformance kit, in a child

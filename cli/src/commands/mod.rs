@@ -9,6 +9,7 @@ mod get;
 mod lease;
 mod outcome;
 mod run;
+mod scaffold;
 mod show;
 mod simulate;
 mod strategy;
@@ -48,6 +49,9 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Get(get) => get::get(&context, &get),
         Verb::Explain(explain) => get::explain(&context, &explain),
         Verb::Plugin(plugin) => match plugin.verb {
+            PluginVerb::New { role, name, path, sdk } => {
+                scaffold::scaffold(&context, &role, &name, path.as_deref(), sdk.as_deref())
+            }
             PluginVerb::List => get::once(&context, What::Plugins),
             PluginVerb::Verify { library } => verify::verify(&context, &library),
         },

@@ -1,4 +1,5 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
+mod authors;
 mod bad;
 mod batch;
 mod daemon;

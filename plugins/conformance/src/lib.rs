@@ -8,4 +8,4 @@ mod supply;
 
 pub use built::{badly_behaved, first_party};
 pub use strategy::{allocator, qos};
-pub use supply::{metric, resource};
+pub use supply::{driver, metric, resource};
