@@ -329,6 +329,34 @@ pub enum PluginVerb {
         /// The library
         #[arg(value_name = "X.so")]
         library: PathBuf,
+        /// Calls over which memory, threads, files and log are watched
+        #[arg(long, value_name = "N", default_value_t = 100_000)]
+        calls: u64,
+        /// How long the huge world may take
+        #[arg(long, value_name = "DURATION", default_value = "300ms")]
+        deadline: String,
+    },
+    /// Let a plugin be asked again
+    Enable {
+        /// Its role
+        role: String,
+        /// Its name
+        name: String,
+    },
+    /// Let a plugin not be asked any more, until further notice
+    Disable {
+        /// Its role
+        role: String,
+        /// Its name
+        name: String,
+    },
+    /// Look through the plugin folders again, and let the highest versions decide
+    Reload,
+    /// Trust whoever signs libraries with a key (minisign): they may run in the daemon's own process
+    Trust {
+        /// A public key, or its file; or `list`; or `revoke` and a key
+        #[arg(value_name = "KEY|list|revoke", num_args = 1..=2)]
+        what: Vec<String>,
     },
 }
 
@@ -348,8 +376,13 @@ pub enum StrategyVerb {
     Use {
         /// allocator or qos
         role: String,
-        /// The plugin
+        /// The plugin, as NAME, NAME@VERSION or NAME@linked
         name: String,
+    },
+    /// Let whoever decided before decide again, that very version
+    Rollback {
+        /// allocator or qos
+        role: String,
     },
 }
 

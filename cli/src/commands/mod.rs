@@ -8,6 +8,7 @@ mod doctor;
 mod get;
 mod lease;
 mod outcome;
+mod plugin;
 mod run;
 mod scaffold;
 mod show;
@@ -53,7 +54,10 @@ pub fn carry_out(cli: Cli) -> ExitCode {
                 scaffold::scaffold(&context, &role, &name, path.as_deref(), sdk.as_deref())
             }
             PluginVerb::List => get::once(&context, What::Plugins),
-            PluginVerb::Verify { library } => verify::verify(&context, &library),
+            PluginVerb::Verify { library, calls, deadline } => {
+                verify::verify(&context, &library, calls, &deadline)
+            }
+            verb => plugin::plugin(&context, verb),
         },
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),

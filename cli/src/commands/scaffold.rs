@@ -49,7 +49,13 @@ const ROLES: [(&str, &str, &str, &str); 5] = [
 ];
 
 /// `bursar plugin new`.
-pub fn scaffold(context: &Context, role: &str, name: &str, path: Option<&Path>, sdk: Option<&Path>) -> Outcome {
+pub fn scaffold(
+    context: &Context,
+    role: &str,
+    name: &str,
+    path: Option<&Path>,
+    sdk: Option<&Path>,
+) -> Outcome {
     let Some((_, source, what, usage)) = ROLES.iter().find(|(word, ..)| *word == role) else {
         let words: Vec<&str> = ROLES.iter().map(|(word, ..)| *word).collect();
         return Err(Failed::usage(format!("there is no role {role:?} yet"))
@@ -126,7 +132,10 @@ fn find_plugins(folder: &Path, sdk: Option<&Path>) -> Result<PathBuf, Failed> {
 fn camel(name: &str) -> String {
     let word = |word: &str| {
         let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+            .unwrap_or_default()
     };
     // A type of this name would be that of the role.
     let camel: String = name.split('-').map(word).collect();

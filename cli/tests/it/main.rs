@@ -18,6 +18,7 @@ mod siege;
 mod signals;
 mod simulate;
 mod spend;
+mod steering;
 mod tables;
 mod terminal;
 mod time;

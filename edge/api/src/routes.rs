@@ -1,5 +1,5 @@
 //! Which path leads where.
-use crate::{House, batch, claims, denial::Denial, events, hall::Hall, reads, verbs};
+use crate::{House, batch, claims, denial::Denial, events, hall::Hall, plugins, reads, verbs};
 use axum::{
     Router,
     extract::Request,
@@ -25,9 +25,11 @@ pub(crate) fn router<H: House>(hall: Arc<Hall<H>>) -> Router {
         .route("/v1/nodes", get(reads::nodes::<H>))
         .route("/v1/scopes", get(reads::scopes::<H>))
         .route("/v1/quotas", get(reads::quotas::<H>))
-        .route("/v1/plugins", get(reads::plugins::<H>))
+        .route("/v1/plugins", get(reads::plugins::<H>).post(plugins::order::<H>))
+        .route("/v1/keys", get(reads::keys::<H>))
         .route("/v1/strategies", get(reads::strategies::<H>))
-        .route("/v1/strategies/{role}", put(verbs::choose::<H>))
+        .route("/v1/strategies/{role}", put(plugins::choose::<H>))
+        .route("/v1/strategies/{role}/rollback", post(plugins::roll_back::<H>))
         .route("/v1/doctor", get(reads::doctor::<H>))
         .route("/v1/events", get(events::events::<H>))
         .route("/healthz", get(reads::alive))

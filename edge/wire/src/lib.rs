@@ -18,13 +18,16 @@ mod rows;
 mod socket;
 mod text;
 
-pub use ask::{AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody};
+pub use ask::{
+    AskBody, AttachBody, FenceBody, LineBody, PluginOrder, RenewBody, SettleBody, StrategyBody, UsedBody,
+};
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 pub use rows::{
-    Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Line, Node, Nodes,
-    PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+    Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Key, Keys, Line, Node,
+    Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy,
+    WaitingOn,
 };
 pub use socket::{Place, socket};

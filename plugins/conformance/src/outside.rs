@@ -85,39 +85,53 @@ impl Outside<'_> {
         };
         let grew = after.memory_bytes.saturating_sub(before.memory_bytes);
         let most = GROWTH_BYTES_MAX + GROWTH_PER_CALL_MAX * made;
-        report.check("memory", "free what a call needed, and bound what is kept between calls", || {
-            match grew <= most {
+        report.check(
+            "memory",
+            "free what a call needed, and bound what is kept between calls",
+            || match grew <= most {
                 true => Ok(format!("{} kB more", grew >> 10)),
                 false => Err(format!("{grew} bytes more after {made} calls: {} a call", grew / made.max(1))),
-            }
-        });
-        report.check("threads", "start threads once, when it is made, and end them when it is dropped", || {
-            match after.threads <= before.threads + SLACK {
+            },
+        );
+        report.check(
+            "threads",
+            "start threads once, when it is made, and end them when it is dropped",
+            || match after.threads <= before.threads + SLACK {
                 true => Ok(format!("{}", after.threads)),
-                false => Err(format!("{} threads after {made} calls, {} before", after.threads, before.threads)),
-            }
-        });
+                false => {
+                    Err(format!("{} threads after {made} calls, {} before", after.threads, before.threads))
+                }
+            },
+        );
         report.check("files", "close what a call opened", || match after.files <= before.files + SLACK {
             true => Ok(format!("{}", after.files)),
             false => Err(format!("{} files open after {made} calls, {} before", after.files, before.files)),
         });
-        report.check("log", "log what an operator has to know, not every call: the host drops the rest", || {
-            let lines = after.lines - before.lines;
-            match lines <= LINES_FREE + made / CALLS_PER_LINE {
-                true => Ok(format!("{lines} lines")),
-                false => Err(format!("{lines} lines of log in {made} calls")),
-            }
-        });
+        report.check(
+            "log",
+            "log what an operator has to know, not every call: the host drops the rest",
+            || {
+                let lines = after.lines - before.lines;
+                match lines <= LINES_FREE + made / CALLS_PER_LINE {
+                    true => Ok(format!("{lines} lines")),
+                    false => Err(format!("{lines} lines of log in {made} calls")),
+                }
+            },
+        );
     }
 
     /// Lets instances go, and looks whether they do.
     pub(crate) fn farewell(&self, report: &mut Report, go: &mut dyn FnMut() -> Duration) {
-        report.check("cancel", "end when the host hangs up: no drop that waits, no thread that is joined", || {
-            let least = (0..FAREWELL.1).map(|_| go()).min().unwrap_or_default();
-            match least <= FAREWELL.0 {
-                true => Ok(format!("gone in {least:.1?}")),
-                false => Err(format!("it took {least:.1?} to go, and was killed")),
-            }
-        });
+        report.check(
+            "cancel",
+            "end when the host hangs up: no drop that waits, no thread that is joined",
+            || {
+                let least = (0..FAREWELL.1).map(|_| go()).min().unwrap_or_default();
+                match least <= FAREWELL.0 {
+                    true => Ok(format!("gone in {least:.1?}")),
+                    false => Err(format!("it took {least:.1?} to go, and was killed")),
+                }
+            },
+        );
     }
 }

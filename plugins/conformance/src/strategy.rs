@@ -140,12 +140,16 @@ const MADE: &str = "the constructor must succeed on no config, and its drop must
 const EMPTY: &str = "nothing to decide and nowhere to place it are not faults: return Ok";
 const LAWFUL: &str = "take what is free, on one node, every line of a claim or none: Plan::place does";
 const DETERMINISM: &str = "no clock, no randomness, no count of one's own calls";
-const FRESH: &str = "what is kept between calls is a cache of the view; follow its change stamps, or keep nothing";
-const PERMUTATION: &str = "a row is where a claim stands in the tables and says nothing of it: do not decide by it";
+const FRESH: &str =
+    "what is kept between calls is a cache of the view; follow its change stamps, or keep nothing";
+const PERMUTATION: &str =
+    "a row is where a claim stands in the tables and says nothing of it: do not decide by it";
 const ALONE: &str = "rank a claim by itself: others are ranked in other calls";
 const FULL: &str = "whoever fits nowhere goes on waiting: leave it out, and go on with the next";
-const HUGE_MEND: &str = "there may be 65,536 nodes: look at what changed, and allocate nothing per node and claim";
-const DEADLINE: &str = "a round that is not decided in time is decided by the default: keep an index, build it for release";
+const HUGE_MEND: &str =
+    "there may be 65,536 nodes: look at what changed, and allocate nothing per node and claim";
+const DEADLINE: &str =
+    "a round that is not decided in time is decided by the default: keep an index, build it for release";
 
 fn rank(qos: &mut dyn Qos, books: &Books, rows: &[Row]) -> Result<Vec<Rank>, String> {
     let mut ranks = vec![Rank::default(); rows.len()];
@@ -225,7 +229,10 @@ fn permuted(make: Make<'_, dyn Allocator>) -> Result<String, String> {
     let backward: Vec<u64> = forward.iter().rev().copied().collect();
     match placed(&forward)? == placed(&backward)? {
         true => Ok(String::new()),
-        false => Err("the same claims, asked for in the same order, go elsewhere when they stand in other rows".into()),
+        false => {
+            Err("the same claims, asked for in the same order, go elsewhere when they stand in other rows"
+                .into())
+        }
     }
 }
 
@@ -376,7 +383,9 @@ mod tests {
     impl Qos for Line {
         fn rank(&mut self, _: &View<'_>, pending: &[Row], ranks: &mut [Rank]) -> Result<(), Fault> {
             let crowd = pending.len() > 1;
-            (0..).zip(ranks).for_each(|(share, rank)| *rank = Rank { tier: 0, share: share * u64::from(crowd) });
+            (0..)
+                .zip(ranks)
+                .for_each(|(share, rank)| *rank = Rank { tier: 0, share: share * u64::from(crowd) });
             Ok(())
         }
     }

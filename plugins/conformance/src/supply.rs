@@ -70,7 +70,10 @@ pub fn driver(driver: &mut dyn Driver) -> Result<(), String> {
         let mut names: Vec<(String, String)> = Vec::new();
         for supply in &supplies {
             if supply.resource.is_empty() || supply.pool.is_empty() || supply.pool.len() > NAME_BYTES_MAX {
-                return Err(format!("{:?} of {:?} cannot be the name of a pool", supply.pool, supply.resource));
+                return Err(format!(
+                    "{:?} of {:?} cannot be the name of a pool",
+                    supply.pool, supply.resource
+                ));
             }
             if supply.capacity > AMOUNT_MAX {
                 return Err(format!("{}:{} is more than can be counted", supply.resource, supply.pool));

@@ -10,7 +10,11 @@ const FLEET: [(&str, u64, u64, u64); 4] =
     [("a", 8000, 64, 0), ("b", 4000, 16, 2), ("c", 16_000, 32, 1), ("d", 2000, 128, 0)];
 
 /// What an allocator proposes.
-pub(crate) fn propose(allocator: &mut dyn Allocator, books: &Books, queue: &[Row]) -> Result<Vec<Take>, String> {
+pub(crate) fn propose(
+    allocator: &mut dyn Allocator,
+    books: &Books,
+    queue: &[Row],
+) -> Result<Vec<Take>, String> {
     let view = books.view();
     let room: usize = queue.iter().map(|&row| view.claims.lines[row as usize] as usize).sum();
     let (mut overlay, mut takes) = (Overlay::default(), vec![Take::default(); room]);
@@ -64,8 +68,9 @@ pub(crate) fn fleet() -> Books {
 /// A thousand machines and more, of eight sizes.
 pub(crate) fn crowd(machines: u64) -> Books {
     let mut books = kinds();
-    (0..machines)
-        .for_each(|number| machine(&mut books, &format!("n{number}"), 2000 << (number % 4), 16 << (number % 2), number % 2));
+    (0..machines).for_each(|number| {
+        machine(&mut books, &format!("n{number}"), 2000 << (number % 4), 16 << (number % 2), number % 2)
+    });
     books
 }
 

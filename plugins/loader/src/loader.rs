@@ -104,11 +104,8 @@ impl Loader {
 
     /// Looks through the folders again. What is in use stays in use.
     pub fn scan(&mut self) {
-        let rules = Rules {
-            trusted: &self.settings.trusted,
-            keys: &self.keys,
-            suspects: self.stage.suspects(),
-        };
+        let rules =
+            Rules { trusted: &self.settings.trusted, keys: &self.keys, suspects: self.stage.suspects() };
         self.shelf.scan(&self.settings.dirs, &rules);
     }
 
@@ -159,6 +156,17 @@ impl Loader {
     /// Where the plugin of a name was put when it was last asked for; `None` if it never was.
     pub fn seat_of(&self, role: Role, id: &str) -> Option<Home> {
         self.seated.get(&(role, id.to_owned())).map(|(home, _)| *home)
+    }
+
+    /// Exactly which plugin `asked` would come to now, as `name@sha256` or `name@linked`; `None` if there is none.
+    pub fn would_seat(&self, role: Role, asked: &str) -> Option<String> {
+        let (id, wanted) = Wanted::asked(&self.settings.pins, role, asked);
+        let picks = self.picks(role, id, &wanted).ok()?;
+        let whole = picks.iter().find(|pick| !self.failed.contains_key(&pick.key()));
+        let linked =
+            linked().any(|entry| entry.make.role() == role && entry.id == id && wanted.allows_linked());
+        let which = whole.map(|pick| pick.candidate.sha256.as_str()).or(linked.then_some("linked"));
+        which.map(|which| format!("{id}@{which}"))
     }
 
     /// Names of a role's plugins, loaded and linked.

@@ -160,5 +160,10 @@ pub fn ability() -> (&'static str, String) {
         false => "no seccomp: every system call is let through",
     };
     let state = if landlock > 0 && seccomp { "ok" } else { "weak" };
-    (state, format!("{files}; {calls}; no privileges, capabilities, environment or descriptors; memory, files and cores by limits"))
+    (
+        state,
+        format!(
+            "{files}; {calls}; no privileges, capabilities, environment or descriptors; memory, files and cores by limits"
+        ),
+    )
 }

@@ -76,7 +76,9 @@ impl Shelf {
                     Some((_, _, Err(reject))) => Err(reject.clone()),
                     None => look(&path, rules.keys),
                 };
-                if known.is_none() && let Err(reject) = &looked {
+                if known.is_none()
+                    && let Err(reject) = &looked
+                {
                     tracing::warn!(%reject, "a file in a plugin folder is not loaded");
                 }
                 self.place(&path, &looked, &listed, rules);

@@ -85,7 +85,8 @@ impl Keys {
         let (first, second) = (lines.next().unwrap_or_default(), lines.next());
         let note = first.strip_prefix("untrusted comment:").map(str::trim);
         let key = if note.is_some() { second.unwrap_or_default() } else { first };
-        PublicKey::from_base64(key).map_err(|error| Reject::Key { key: key.into(), why: error.to_string() })?;
+        PublicKey::from_base64(key)
+            .map_err(|error| Reject::Key { key: key.into(), why: error.to_string() })?;
         if self.keys.len() >= KEYS_MAX && !self.keys.contains_key(key) {
             let why = format!("there are {KEYS_MAX} keys already; revoke one");
             return Err(Reject::Key { key: key.into(), why });
@@ -129,8 +130,8 @@ impl Keys {
         let signature = Signature::decode(&text).map_err(|error| bad(error.to_string()))?;
         let mut why = String::new();
         for key in self.keys.keys() {
-            let verified = PublicKey::from_base64(key)
-                .and_then(|public| public.verify(bytes, &signature, false));
+            let verified =
+                PublicKey::from_base64(key).and_then(|public| public.verify(bytes, &signature, false));
             match verified {
                 Ok(()) => return Ok(Some(key.clone())),
                 Err(error) => why = error.to_string(),

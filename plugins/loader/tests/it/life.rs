@@ -17,8 +17,12 @@ fn version(name: &str, to: &str, into: &Path) -> String {
     let mut bytes = fs::read(bursar_conformance::first_party().join("liballoc_fit.so")).expect("built");
     let (from, to) = ("\"version\":\"0.1.0\"".to_owned(), format!("\"version\":\"{to}\""));
     assert_eq!(from.len(), to.len());
-    let places: Vec<usize> =
-        bytes.windows(from.len()).enumerate().filter(|(_, at)| *at == from.as_bytes()).map(|(at, _)| at).collect();
+    let places: Vec<usize> = bytes
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, at)| *at == from.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
     assert!(!places.is_empty());
     places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to.as_bytes()));
     fs::write(into.join(name), &bytes).expect("written");
@@ -37,8 +41,7 @@ fn two(pin: Option<&str>) -> Installed {
     version("libold.so", "0.1.0", folder.path());
     version("libnew.so", "0.2.0", folder.path());
     let pins = pin.map(|pin| ("best-fit".to_owned(), pin.to_owned())).into_iter().collect();
-    let settings =
-        Settings { pins, ..settings(&[folder.path().into()], Default::default(), scratch.path()) };
+    let settings = Settings { pins, ..settings(&[folder.path().into()], Default::default(), scratch.path()) };
     Installed { loader: Loader::new(settings).expect("a stage"), folder, _scratch: scratch }
 }
 
@@ -87,7 +90,8 @@ fn two_versions_decide_side_by_side_and_alike() {
     let mut old = loader.allocator("best-fit@0.1.0", "").expect("there");
     let mut new = loader.allocator("best-fit@0.2.0", "").expect("there");
     assert_ne!(old.footprint.usage().map(|usage| usage.pid), new.footprint.usage().map(|usage| usage.pid));
-    let placed = [&mut old, &mut new].map(|seated| place(&mut *seated.plugin, &books, &queue).expect("a plan"));
+    let placed =
+        [&mut old, &mut new].map(|seated| place(&mut *seated.plugin, &books, &queue).expect("a plan"));
     assert_eq!(placed[0], placed[1]);
 }
 
