@@ -207,7 +207,7 @@ fn an_allocator_from_outside_the_workspace_decides() {
 /// Verifies a library without any daemon.
 fn verify(library: &Path) -> crate::daemon::Told {
     let mut command = Command::new(crate::daemon::program());
-    command.args(["plugin", "verify", "-o", "json"]).arg(library);
+    command.args(["plugin", "verify", "--calls", "300", "-o", "json"]).arg(library);
     crate::daemon::told(command)
 }
 

@@ -180,7 +180,7 @@ fn doctor_tells_how_children_are_locked_in() {
 /// How long each of a client's pairs of ask and release took, until it is told to stop.
 fn pairs(daemon: &Daemon, stop: &AtomicBool) -> Vec<Duration> {
     let (mut client, mut took) = (daemon.client(), Vec::new());
-    let ask = br#"{"lines":[{"resource":"cpu","amount":"0.01"}]}"#;
+    let ask = br#"{"lines":[{"resource":"cpu","amount":"10"}]}"#;
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
         let answer = client.request("POST", "/v1/claims", Some(ask), &[]).expect("an answer");
@@ -194,6 +194,15 @@ fn pairs(daemon: &Daemon, stop: &AtomicBool) -> Vec<Duration> {
         assert_eq!(released.expect("an answer").status, 200);
     }
     took
+}
+
+/// Stops the clients when it goes.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn percentile(mut all: Vec<Duration>, percent: usize) -> Duration {
@@ -220,11 +229,14 @@ fn a_thousand_swaps_under_load_lose_no_lease() {
     stop.store(false, Ordering::Relaxed);
     let busy = std::thread::scope(|scope| {
         let client = scope.spawn(|| pairs(&daemon, &stop));
+        // If a swap fails the client is to end all the same.
+        let _stopping = Stopping(&stop);
         let mut operator = daemon.client();
         for number in 0..SWAPS {
             let body = format!(r#"{{"plugin":"best-fit@0.{}.0"}}"#, 1 + number % 2);
             let answer = operator.request("PUT", "/v1/strategies/allocator", Some(body.as_bytes()), &[]);
-            assert_eq!(answer.expect("an answer").status, 200);
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         }
         stop.store(true, Ordering::Relaxed);
         client.join().expect("a client")

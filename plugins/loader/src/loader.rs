@@ -205,7 +205,7 @@ impl Loader {
             Ok(match pick.home {
                 Home::Child => Box::new(ChildAllocator(loader.child(pick, config, true)?)),
                 _ => {
-                    let plugin = loader.root(pick)?.allocator()(id.into(), config.into());
+                    let plugin = loader.root(pick)?.allocator()(pick.id.as_str().into(), config.into());
                     let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
                     Box::new(InlineAllocator { plugin, watched: loader.watched(pick), takes: Vec::new() })
                 }
@@ -227,7 +227,7 @@ impl Loader {
             Ok(match pick.home {
                 Home::Child => Box::new(ChildQos(loader.child(pick, config, true)?)),
                 _ => {
-                    let plugin = loader.root(pick)?.qos()(id.into(), config.into());
+                    let plugin = loader.root(pick)?.qos()(pick.id.as_str().into(), config.into());
                     let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
                     Box::new(InlineQos { plugin, watched: loader.watched(pick) })
                 }

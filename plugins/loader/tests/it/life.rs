@@ -96,6 +96,20 @@ fn two_versions_decide_side_by_side_and_alike() {
 }
 
 #[test]
+fn a_version_can_be_asked_for_in_this_process_too() {
+    let (folder, scratch) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let trusted = [version("libold.so", "0.1.0", folder.path()), version("libnew.so", "0.2.0", folder.path())];
+    let settings = settings(&[folder.path().into()], trusted.into(), scratch.path());
+    let mut loader = Loader::new(settings).expect("a stage");
+    let (books, queue) = books();
+    for version in ["0.1.0", "0.2.0"] {
+        let mut seated = loader.allocator(&format!("best-fit@{version}"), "").expect("there");
+        assert_eq!((seated.decider.home, seated.version.as_str()), (Home::Inline, version));
+        assert_eq!(place(&mut *seated.plugin, &books, &queue).expect("a plan").len(), 4);
+    }
+}
+
+#[test]
 fn the_same_bytes_twice_and_the_same_version_twice_are_told() {
     let Installed { mut loader, folder, _scratch } = two(None);
     fs::copy(folder.path().join("libnew.so"), folder.path().join("libtwin.so")).expect("copied");
