@@ -4,8 +4,10 @@ use super::{
     follower::Follower,
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
+    outlook,
     present::{Present, may_see},
     roster::Roster,
+    seats::linked,
     settings::Settings,
     told,
 };
@@ -13,7 +15,8 @@ use bursar_api::{Done, House, Peer};
 use bursar_enforce::{Ability, Hierarchy, identify};
 use bursar_engine::{Closed, Engine};
 use bursar_interface::{
-    Batch, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role, Time,
+    Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
+    Setting, Time,
 };
 use bursar_loader::Loader;
 use bursar_monitor::Rings;
@@ -24,10 +27,16 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Batches that are read from the journal at a time for one page of events.
 const PAGE_BATCHES: usize = 256;
+
+/// Refusals with a counter-offer come apart by this much at least; those between them go without.
+const OFFER_EVERY: Duration = Duration::from_millis(10);
+/// How often it is looked whether a node is empty.
+const EMPTIED_LOOK: Duration = Duration::from_millis(20);
 
 /// Everything that answers need.
 pub struct Host {
@@ -57,6 +66,8 @@ pub struct Host {
     pub ending: Arc<AtomicBool>,
     /// Engine time of the last request.
     pub used_at: AtomicU64,
+    /// When a counter-offer was last made.
+    pub offered: Mutex<Instant>,
 }
 
 impl Host {
@@ -200,6 +211,15 @@ impl House for Host {
         self.follower.wait_for(claim, None, enforced).await;
     }
 
+    async fn resized(&self, claim: ClaimId) -> Result<(), Refusal> {
+        self.follower.wait_for(claim, None, |engine| engine.resizing(claim).is_none()).await;
+        match self.follower.resize_failed(claim) {
+            None => Ok(()),
+            Some(message) => Err(Refusal::new(Reason::InUse, message)
+                .hint("the lease holds what it held; give back less, or use less first")),
+        }
+    }
+
     async fn closed(&self, claim: ClaimId) {
         self.follower.wait_for(claim, None, |engine| engine.books().claim(claim).is_none()).await;
     }
@@ -230,6 +250,34 @@ impl House for Host {
         self.steer(&by, order).await
     }
 
+    async fn apply(
+        &self,
+        by: Principal,
+        settings: Vec<Setting>,
+        dry_run: bool,
+    ) -> Result<Vec<Change>, Refusal> {
+        if dry_run {
+            return self.follower.read(|engine| engine.rehearse(&by, &settings));
+        }
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let answers = self.mailbox.ask(by, vec![Command::Apply(settings)], None).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(|done| done.changes)
+    }
+
+    async fn emptied(&self, node: &str) {
+        let mut moved = self.follower.moved();
+        loop {
+            let empty =
+                |engine: &Engine| engine.books().node(node).is_none_or(|node| engine.leases_on(node) == 0);
+            // An error means that the daemon is ending.
+            if self.follower.read(empty) || moved.changed().await.is_err() {
+                return;
+            }
+            // Every lease is looked at: not for each that goes by.
+            tokio::time::sleep(EMPTIED_LOOK).await;
+        }
+    }
+
     fn ready(&self) -> bool {
         !self.ending.load(Ordering::Acquire)
     }
@@ -243,7 +291,30 @@ impl House for Host {
     }
 
     fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain> {
-        self.present(|present| present.explain(by, id))
+        let (mut told, trial) = self.present(|present| {
+            let told = present.explain(by, id)?;
+            Some((told, present.engine.trial(id)))
+        })?;
+        // The copy is tried without holding up anybody.
+        if let (Some(trial), Some(mut plugins)) = (trial, self.follower.read(linked)) {
+            told.would_admit = outlook::would_admit(trial, &mut plugins);
+        }
+        Some(told)
+    }
+
+    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Option<String> {
+        // A storm of refusals is no reason to copy the state for each of them.
+        let mut offered = self.offered.try_lock().ok()?;
+        if offered.elapsed() < OFFER_EVERY {
+            return None;
+        }
+        let scope = [by.root.as_str(), ask.scope.as_str()].into_iter().filter(|path| !path.is_empty());
+        let ask = Ask { scope: scope.collect::<Vec<_>>().join("/"), ..ask.clone() };
+        let (trial, plugins) = self.follower.read(|engine| (engine.trial_of(ask), linked(engine)));
+        let changes = outlook::would_admit(trial, &mut plugins?);
+        *offered = Instant::now();
+        let first = changes.first()?;
+        Some(format!("this would be granted now: {}; or wait for it with --wait 30s", first.options))
     }
 
     fn pools(&self, _: &Principal) -> Vec<wire::Pool> {

@@ -2,6 +2,7 @@
 use super::{clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
 use bursar_interface::{ClaimId, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time};
+use bursar_pool::Inner;
 use bursar_wire as wire;
 
 /// A look at one state, at one time.
@@ -94,6 +95,7 @@ impl Present<'_> {
             false => Some(self.clock.now()),
         };
         let lines = view.claims.line_rows(row).map(|line| self.line(line));
+        let lines = lines.chain(books.inner(row).iter().map(|line| self.inner(line)));
         wire::Claim {
             id: id.0,
             fence: granted.then_some(view.claims.fence[c]),
@@ -103,7 +105,7 @@ impl Present<'_> {
             priority: view.claims.priority[c],
             lines: lines.collect(),
             asked_at: self.time(view.claims.asked_at[c]),
-            lease_until: if granted { self.time(view.claims.lease_until[c]) } else { None },
+            lease_until: if granted { self.time(self.engine.lease_end(row).0) } else { None },
             waited_ms: waited_until.map(|until| until.0.saturating_sub(view.claims.asked_at[c]) / 1_000_000),
             reason: Reason::of(view.claims.reason[c]).map(|reason| reason.name().into()),
             ending: self.engine.ending(id).map(ending_name),
@@ -113,6 +115,20 @@ impl Present<'_> {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
             pids: self.engine.bodies(id).iter().map(|body| body.pid).collect(),
+            alternative: books.chosen(row),
+            within: books.parent(id).map(|parent| parent.0),
+        }
+    }
+
+    fn inner(&self, line: &Inner) -> wire::Line {
+        let books = self.engine.books();
+        let pool = if line.pool == NONE { line.want } else { line.pool };
+        wire::Line {
+            resource: books.spec(line.resource).name.clone(),
+            amount: line.amount,
+            pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
+            used: Some(line.used).filter(|used| *used != u64::MAX),
+            within: true,
         }
     }
 
@@ -124,6 +140,7 @@ impl Present<'_> {
             amount: view.lines.amount[l],
             pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
             used: Some(view.lines.used[l]).filter(|used| *used != u64::MAX),
+            within: false,
         }
     }
 
@@ -137,6 +154,7 @@ impl Present<'_> {
             amount: line.amount,
             pool: None,
             used: line.used,
+            within: false,
         });
         wire::Claim {
             id: closed.claim.0,
@@ -150,7 +168,9 @@ impl Present<'_> {
             waited_ms: granted_at.map(|at| at.0.saturating_sub(closed.asked_at.0) / 1_000_000),
             reason: closed.reason.map(|reason| reason.name().into()),
             ending: Some(ending_name(closed.ending)),
+            within: closed.within.map(|parent| parent.0),
             evidence: self.follower.evidence(closed.claim),
+            alternative: closed.alternative,
             ..wire::Claim::default()
         }
     }
@@ -167,13 +187,14 @@ impl Present<'_> {
             };
             why.short.iter().map(|short| self.waiting_on(by, short, quota(short))).collect()
         });
+        let eta_ms = why.as_ref().and_then(|why| self.follower.eta(self.engine, id, why));
         let reason = why.map(|why| why.reason.name().to_owned());
         Some(wire::Explain {
             claim: id.0,
             phase: claim.phase,
             reason,
             waiting_on,
-            eta_ms: None,
+            eta_ms,
             would_admit: Vec::new(),
         })
     }
@@ -193,7 +214,7 @@ impl Present<'_> {
             Some(wire::Holder {
                 claim: id.0,
                 scope: self.scope_of(row).to_owned(),
-                amount: books.asked(row, short.resource),
+                amount: books.asked_in_all(row, short.resource),
                 until: self.time(view.claims.lease_until[row as usize]),
             })
         };
@@ -218,6 +239,7 @@ impl Present<'_> {
             shape: shape_name(books.spec(view.pools.resource[p]).shape).into(),
             capacity: view.pools.capacity[p],
             offered: view.pools.offered[p],
+            free: view.pools.free(p as Row),
             reserved: view.pools.reserved[p],
             held: view.pools.held[p],
             quarantined: view.pools.quarantined[p],
@@ -235,6 +257,8 @@ impl Present<'_> {
             id: books.node_name(n as Row).into(),
             state: node_state(NodeState::of(view.nodes.state[n])).into(),
             labels: books.label_terms(view.nodes.labels[n]).into_iter().map(str::to_owned).collect(),
+            leases: self.engine.leases_on(n as Row) as u64,
+            until: self.engine.drains_until(n as Row).and_then(|end| self.time(end.0)),
         })
         .collect()
     }
@@ -312,6 +336,8 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::OverLimit => "over_limit",
         Ending::EnforceFailed => "enforce_failed",
         Ending::Rebooted => "rebooted",
+        Ending::Drained => "drained",
+        Ending::ParentGone => "parent_gone",
     }
     .into()
 }

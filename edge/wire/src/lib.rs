@@ -14,20 +14,27 @@ mod batch;
 mod client;
 mod quantity;
 mod refusal;
+mod resize;
 mod rows;
+mod setting;
 mod socket;
 mod text;
 
 pub use ask::{
-    AskBody, AttachBody, FenceBody, LineBody, PluginOrder, RenewBody, SettleBody, StrategyBody, UsedBody,
+    Alternative, AskBody, AttachBody, FenceBody, LineBody, PluginOrder, RenewBody, SettleBody, StrategyBody,
+    UsedBody,
 };
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
+pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
-    Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Key, Keys, Line, Node,
-    Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy,
-    WaitingOn,
+    Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain, Finding, Holder,
+    Key, Keys, Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope,
+    Scopes, Strategies, Strategy, WaitingOn,
+};
+pub use setting::{
+    APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
 pub use socket::{Place, socket};

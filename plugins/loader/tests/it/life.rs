@@ -98,7 +98,8 @@ fn two_versions_decide_side_by_side_and_alike() {
 #[test]
 fn a_version_can_be_asked_for_in_this_process_too() {
     let (folder, scratch) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
-    let trusted = [version("libold.so", "0.1.0", folder.path()), version("libnew.so", "0.2.0", folder.path())];
+    let trusted =
+        [version("libold.so", "0.1.0", folder.path()), version("libnew.so", "0.2.0", folder.path())];
     let settings = settings(&[folder.path().into()], trusted.into(), scratch.path());
     let mut loader = Loader::new(settings).expect("a stage");
     let (books, queue) = books();
