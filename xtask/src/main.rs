@@ -81,6 +81,8 @@ enum Task {
         #[arg(long, conflicts_with = "seeds")]
         minutes: Option<f64>,
     },
+    /// What each badly behaved plugin comes to, in a child and in the daemon's own process
+    Matrix,
     /// The daemon under load: memory, files, threads and cells must stay flat
     Soak {
         /// For how long
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Task::Sim { seed, seeds, minutes } => {
             sim::run(seed, minutes.map_or(sim::Length::Seeds(seeds), sim::Length::Minutes))
         }
+        Task::Matrix => plugins::matrix(),
         Task::Soak { minutes } => soak::run(minutes),
         Task::Job(job) => demo::job(job),
     };

@@ -5,6 +5,7 @@ mod batch;
 mod daemon;
 mod disk;
 mod door;
+mod guide;
 mod history;
 mod http;
 mod journal;

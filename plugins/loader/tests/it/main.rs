@@ -3,6 +3,7 @@ mod chaos;
 mod homes;
 mod life;
 mod locked;
+mod matrix;
 mod place;
 mod refused;
 mod trusted;
