@@ -3,10 +3,10 @@
 use abi_stable::{
     StableAbi,
     abi_stability::abi_checking::check_layout_compatibility,
-    std_types::utypeid::UTypeId,
+    std_types::{RResult, RString, RVec, utypeid::UTypeId},
     type_layout::{TLData, TLFields, TypeLayout},
 };
-use bursar_abi::PluginRoot_Ref;
+use bursar_abi::{AllocatorBox, CallBox, HostArc, PluginRoot_Ref, QosBox, RFault, RRank, RTake, RView};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -56,15 +56,37 @@ fn made_of(fields: TLFields, told: &mut String, into: &mut Walked) {
     for field in fields.iter() {
         writeln!(told, "  {}: {}", field.name(), named(field.layout())).expect("text");
         for function in field.function_range().iter() {
-            writeln!(told, "    {function}").expect("text");
+            let text = function.to_string();
+            // What follows are lifetimes, which the compiler has checked.
+            writeln!(told, "    {}", text.lines().next().unwrap_or_default()).expect("text");
         }
         walk(field.layout(), into);
     }
 }
 
+/// Everything that crosses: the root, what its functions and the methods of its objects take and give.
+fn roots() -> [&'static TypeLayout; 14] {
+    [
+        <PluginRoot_Ref as StableAbi>::LAYOUT,
+        <AllocatorBox as StableAbi>::LAYOUT,
+        <QosBox as StableAbi>::LAYOUT,
+        <CallBox as StableAbi>::LAYOUT,
+        <HostArc as StableAbi>::LAYOUT,
+        <RView<'static> as StableAbi>::LAYOUT,
+        <RTake as StableAbi>::LAYOUT,
+        <RRank as StableAbi>::LAYOUT,
+        <RFault as StableAbi>::LAYOUT,
+        <RResult<AllocatorBox, RFault> as StableAbi>::LAYOUT,
+        <RResult<u32, RFault> as StableAbi>::LAYOUT,
+        <RResult<(), RFault> as StableAbi>::LAYOUT,
+        <RResult<RVec<u8>, RFault> as StableAbi>::LAYOUT,
+        <RResult<RString, RFault> as StableAbi>::LAYOUT,
+    ]
+}
+
 fn snapshot() -> String {
     let mut walked = Walked::default();
-    walk(<PluginRoot_Ref as StableAbi>::LAYOUT, &mut walked);
+    roots().into_iter().for_each(|root| walk(root, &mut walked));
     let mut text = format!(
         "# The border {}: written by `UPDATE=1 cargo test -p bursar-abi`, and only ever with a reason.\n",
         bursar_abi::ABI_VERSION
