@@ -123,6 +123,9 @@ fn loader(home: Home) -> (Loader, tempfile::TempDir) {
         strategy_deadline: Duration::from_millis(500),
         call_deadline: Duration::from_secs(2),
         strikes_max: 3,
+        quarantine: Duration::from_secs(30),
+        pins: Default::default(),
+        grants: Default::default(),
     };
     (Loader::new(settings).expect("a stage"), scratch)
 }

@@ -1,6 +1,10 @@
 //! The command line: what can be said, with its help.
 mod operator;
 
+mod plugin;
+
+pub use plugin::{Plugin, PluginVerb, Strategy, StrategyVerb};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use operator::{Apply, Drain, Node, Set, SetPool, SetQuota, SetWhat};
 use std::path::PathBuf;
@@ -337,47 +341,6 @@ pub struct Explain {
     /// The claim
     #[arg(value_name = "CLAIM")]
     pub id: String,
-}
-
-/// Plugins.
-#[derive(Debug, Args)]
-pub struct Plugin {
-    #[command(subcommand)]
-    pub verb: PluginVerb,
-}
-
-/// What is done with plugins.
-#[derive(Debug, Subcommand)]
-pub enum PluginVerb {
-    /// Show what was found, where it runs and how it is doing
-    List,
-    /// Try every plugin of a library by the conformance kit, in a child
-    Verify {
-        /// The library
-        #[arg(value_name = "X.so")]
-        library: PathBuf,
-    },
-}
-
-/// Who decides.
-#[derive(Debug, Args)]
-pub struct Strategy {
-    #[command(subcommand)]
-    pub verb: StrategyVerb,
-}
-
-/// What is done about who decides.
-#[derive(Debug, Subcommand)]
-pub enum StrategyVerb {
-    /// Show who decides
-    Show,
-    /// Let another plugin decide from now on
-    Use {
-        /// allocator or qos
-        role: String,
-        /// The plugin
-        name: String,
-    },
 }
 
 /// Replay a trace.

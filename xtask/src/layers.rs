@@ -35,10 +35,13 @@ const PLUGIN_ROOMS: [&str; 5] =
     ["bursar-pool", "bursar-allocator", "bursar-qos", "bursar-monitor", "bursar-enforce"];
 
 /// Crates of others that only some rooms may use (H6).
-const GUARDED: [(&str, &[&str]); 5] = [
+const GUARDED: [(&str, &[&str]); 8] = [
     ("tokio", &["bursar-api", "bursar"]),
     ("libloading", &["bursar-loader"]),
     ("abi_stable", &["bursar-abi", "bursar-sdk", "bursar-loader"]),
+    ("landlock", &["bursar-loader"]),
+    ("seccompiler", &["bursar-loader"]),
+    ("minisign-verify", &["bursar-loader"]),
     ("rusqlite", &["bursar-journal"]),
     ("axum", &["bursar-api"]),
 ];

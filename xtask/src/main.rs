@@ -90,6 +90,8 @@ enum Task {
         #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "minutes"])]
         settle: Option<u64>,
     },
+    /// What each badly behaved plugin comes to, in a child and in the daemon's own process
+    Matrix,
     /// The daemon under load: memory, files, threads and cells must stay flat
     Soak {
         /// For how long
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
             let seeds = seeds.unwrap_or(if seed.is_some() { 1 } else { SEEDS_DEFAULT });
             sim::run(seed.unwrap_or(1), minutes.map_or(sim::Length::Seeds(seeds), sim::Length::Minutes))
         }
+        Task::Matrix => plugins::matrix(),
         Task::Soak { minutes } => soak::run(minutes),
         Task::Job(job) => demo::job(job),
     };

@@ -1,6 +1,6 @@
 //! The first-party plugin libraries: built as strangers would build theirs, laid out as an operator
 //! would install them, with the list of those that are trusted like the daemon itself.
-use crate::step::{cargo, output, root, set_environment, variable};
+use crate::step::{cargo, output, root, run, set_environment, variable};
 use anyhow::{Context, Result};
 use cargo_metadata::Message;
 use sha2::{Digest, Sha256};
@@ -26,6 +26,17 @@ pub fn build(dev: bool) -> Result<PathBuf> {
         set_environment([("BURSAR_PLUGINS_BUILT".to_owned(), "1".to_owned())].into_iter());
     }
     Ok(folder)
+}
+
+/// Prints what each badly behaved plugin comes to.
+///
+/// # Errors
+/// When a cell is not as it should be.
+pub fn matrix() -> Result<()> {
+    build(true)?;
+    let args =
+        ["test", "--quiet", "--package", "bursar-loader", "--test", "it", "--", "matrix::", "--nocapture"];
+    run(cargo(&args))
 }
 
 /// Where everything is built.

@@ -36,6 +36,8 @@ fn daemon(context: &Context) -> Result<wire::Doctor, Failed> {
     let hierarchy = Hierarchy::detect(&format!("doctor-{}", std::process::id()));
     let mut findings = host_findings(&hierarchy);
     hierarchy.remove();
+    let (state, detail) = bursar_loader::ability();
+    findings.push(wire::Finding { what: "plugin children".into(), state: state.into(), detail });
     findings.push(wire::Finding {
         what: "daemon".into(),
         state: "missing".into(),

@@ -10,7 +10,9 @@ mod lease;
 mod manifest;
 mod operate;
 mod outcome;
+mod plugin;
 mod run;
+mod scaffold;
 mod show;
 mod simulate;
 mod strategy;
@@ -58,8 +60,14 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Uncordon(node) => operate::turn(&context, &node, NodeState::Open),
         Verb::Drain(drain) => operate::drain(&context, &drain),
         Verb::Plugin(plugin) => match plugin.verb {
+            PluginVerb::New { role, name, path, sdk } => {
+                scaffold::scaffold(&context, &role, &name, path.as_deref(), sdk.as_deref())
+            }
             PluginVerb::List => get::once(&context, What::Plugins),
-            PluginVerb::Verify { library } => verify::verify(&context, &library),
+            PluginVerb::Verify { library, calls, deadline } => {
+                verify::verify(&context, &library, calls, &deadline)
+            }
+            verb => plugin::plugin(&context, verb),
         },
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),

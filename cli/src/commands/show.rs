@@ -150,7 +150,7 @@ pub fn quotas(quotas: &[wire::Quota]) -> String {
 /// Plugins, one a row.
 pub fn plugins(plugins: &[wire::Plugin]) -> String {
     table(
-        &["role", "id", "home", "state", "library", "version", "reason"],
+        &["role", "id", "home", "state", "library", "version", "trust", "reason"],
         plugins.iter().map(|plugin| {
             vec![
                 or_dash(Some(plugin.role.clone())),
@@ -159,6 +159,7 @@ pub fn plugins(plugins: &[wire::Plugin]) -> String {
                 plugin.state.clone(),
                 plugin.library.clone(),
                 or_dash(Some(plugin.version.clone())),
+                or_dash(plugin.trust.as_ref().map(|trust| trust.chars().take(24).collect())),
                 or_dash(plugin.reason.clone()),
             ]
         }),

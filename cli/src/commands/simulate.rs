@@ -143,7 +143,12 @@ fn plugins(simulate: &Simulate, qos: &str, scratch: &Path) -> Result<Plugins, Fa
     super::make_private(scratch)?;
     let loader_settings = serve::loader_settings(&settings, &simulate.plugins, scratch)?;
     let mut loader = Loader::new(loader_settings).map_err(anyhow::Error::from)?;
-    Ok(serve::strategies(&mut loader, &settings, &bursar_engine::Engine::new())?)
+    Ok(serve::strategies(
+        &mut loader,
+        &settings,
+        &bursar_engine::Engine::new(),
+        &mut serve::Roster::default(),
+    )?)
 }
 
 fn report(simulate: &Simulate, runs: &[Run], spent: f64, home: &'static str) -> Report {

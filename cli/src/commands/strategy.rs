@@ -13,11 +13,7 @@ pub fn strategy(context: &Context, verb: &StrategyVerb) -> Outcome {
     let answer: Strategies = match verb {
         StrategyVerb::Show => client.get("/v1/strategies")?,
         StrategyVerb::Use { role, name } => {
-            if !["allocator", "qos"].contains(&role.as_str()) {
-                return Err(
-                    Failed::usage(format!("{role:?} is no strategy")).hint("strategies are: allocator, qos")
-                );
-            }
+            check(role)?;
             client.send(
                 "PUT",
                 &format!("/v1/strategies/{role}"),
@@ -25,10 +21,23 @@ pub fn strategy(context: &Context, verb: &StrategyVerb) -> Outcome {
                 None,
             )?
         }
+        StrategyVerb::Rollback { role } => {
+            check(role)?;
+            client.send("POST", &format!("/v1/strategies/{role}/rollback"), &serde_json::json!({}), None)?
+        }
     };
     match context.output {
         Output::Table => show::line(&show::strategies(&answer.strategies)),
         output => show::document(&answer, output),
     }
     Ok(())
+}
+
+fn check(role: &str) -> Result<(), Failed> {
+    match ["allocator", "qos"].contains(&role) {
+        true => Ok(()),
+        false => {
+            Err(Failed::usage(format!("{role:?} is no strategy")).hint("strategies are: allocator, qos"))
+        }
+    }
 }

@@ -168,10 +168,12 @@ impl Desk {
     }
 
     fn swap(&mut self, to: Decider, chosen: Chosen) {
-        match chosen {
-            Chosen::Allocator(plugin) => drop(self.plugins.allocator.swap(to, plugin)),
-            Chosen::Qos(plugin) => drop(self.plugins.qos.swap(to, plugin)),
-        }
+        let old = match chosen {
+            Chosen::Allocator(plugin) => Chosen::Allocator(self.plugins.allocator.swap(to, plugin)),
+            Chosen::Qos(plugin) => Chosen::Qos(self.plugins.qos.swap(to, plugin)),
+        };
+        // It may take its time to go, and everybody would wait for it. Without a thread for it, they do.
+        let _ = std::thread::Builder::new().name("plugin-end".into()).spawn(move || drop(old));
     }
 
     /// The disk is full: the step did not happen. The state is the last committed one again.

@@ -2,10 +2,12 @@
 use super::{
     clock::Clock,
     follower::Follower,
-    mail::{self, Chosen, Mailbox, ending},
+    listed::{plugin_findings, plugin_row},
+    mail::{self, Mailbox, ending},
     outlook,
     present::{Present, may_see},
-    seats::{config_of, linked},
+    roster::Roster,
+    seats::linked,
     settings::Settings,
     told,
 };
@@ -16,7 +18,7 @@ use bursar_interface::{
     Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
     Setting, Time,
 };
-use bursar_loader::{Listing, Loader, State};
+use bursar_loader::Loader;
 use bursar_monitor::Rings;
 use bursar_wire as wire;
 use std::{
@@ -44,6 +46,10 @@ pub struct Host {
     pub mailbox: Mailbox,
     /// Finds plugins.
     pub loader: Mutex<Loader>,
+    /// Who decides by choice, and who did before.
+    pub roster: tokio::sync::Mutex<Roster>,
+    /// Held by whoever steers plugins: one at a time.
+    pub steering: tokio::sync::Mutex<()>,
     /// What can be enforced here.
     pub hierarchy: Arc<Hierarchy>,
     /// Newest samples.
@@ -71,7 +77,8 @@ impl Host {
         self.follower.read(|engine| look(&Present { engine, clock, follower }))
     }
 
-    fn loader(&self) -> MutexGuard<'_, Loader> {
+    /// What there is of plugins.
+    pub fn loader(&self) -> MutexGuard<'_, Loader> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,25 +89,6 @@ impl Host {
             0 => self.clock.now().0.saturating_sub(last.0),
             _ => 0,
         }
-    }
-
-    /// Loads a strategy; may take a while.
-    fn choose(&self, role: Role, plugin: &str) -> Result<(Decider, Chosen), Refusal> {
-        let config = config_of(&self.settings, plugin);
-        let mut loader = self.loader();
-        // What was put into the folders meanwhile can be chosen too.
-        loader.scan();
-        let chosen = match role {
-            Role::Qos => {
-                loader.qos(plugin, &config).map(|seated| (seated.decider, Chosen::Qos(seated.plugin)))
-            }
-            _ => loader
-                .allocator(plugin, &config)
-                .map(|seated| (seated.decider, Chosen::Allocator(seated.plugin))),
-        };
-        chosen.map_err(|reject| {
-            Refusal::new(Reason::BadRequest, reject.to_string()).hint("see `bursar plugin list`")
-        })
     }
 
     /// Whether the claim waits no more.
@@ -251,16 +239,15 @@ impl House for Host {
     }
 
     async fn use_strategy(&self, by: Principal, role: Role, plugin: String) -> Result<(), Refusal> {
-        if !by.admin {
-            return Err(Refusal::new(
-                Reason::Forbidden,
-                "only the daemon's own user and root choose strategies",
-            ));
-        }
-        let (to, chosen) = tokio::task::block_in_place(|| self.choose(role, &plugin))?;
-        let swap = vec![Command::Swap { role, to }];
-        let answers = self.mailbox.ask(by, swap, Some(chosen)).await?;
-        answers.into_iter().try_for_each(|answer| answer.map(drop))
+        self.choose(&by, role, plugin).await
+    }
+
+    async fn roll_back(&self, by: Principal, role: Role) -> Result<(), Refusal> {
+        self.go_back(&by, role).await
+    }
+
+    async fn order(&self, by: Principal, order: wire::PluginOrder) -> Result<(), Refusal> {
+        self.steer(&by, order).await
     }
 
     async fn apply(
@@ -358,6 +345,11 @@ impl House for Host {
         loader.listings(seats).into_iter().map(plugin_row).collect()
     }
 
+    fn keys(&self, _: &Principal) -> Vec<wire::Key> {
+        let loader = self.loader();
+        loader.keys().map(|(key, note)| wire::Key { key: key.into(), note: note.into() }).collect()
+    }
+
     fn strategies(&self, _: &Principal) -> Vec<wire::Strategy> {
         let row = |role: Role| {
             let decider = self.follower.read(|engine| engine.decider(role).cloned())?;
@@ -397,18 +389,7 @@ impl House for Host {
             state,
             format!("{quarantined} of {pools} pools hold what came back without proof"),
         ));
-        let listed = self.loader().listings(|_, _| false);
-        let refused: Vec<String> = listed
-            .iter()
-            .filter(|plugin| matches!(plugin.state, State::Refused | State::Quarantined))
-            .map(|plugin| plugin.id.clone())
-            .collect();
-        let state = if refused.is_empty() { "ok" } else { "wrong" };
-        findings.push(row(
-            "plugins",
-            state,
-            format!("{} found, refused or quarantined: {}", listed.len(), list(&refused)),
-        ));
+        findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for name in rings.names() {
             let window = rings.window(name, Time(0));
@@ -464,29 +445,4 @@ pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
         wire::Finding { what: ability.name().into(), state: strength.name().into(), detail: detail.into() }
     }));
     findings
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
-/// A plugin as it is shown.
-pub fn plugin_row(listing: Listing) -> wire::Plugin {
-    let state = match listing.state {
-        State::Active => "active",
-        State::Ready => "ready",
-        State::Quarantined => "quarantined",
-        State::Refused => "refused",
-    };
-    wire::Plugin {
-        id: listing.id,
-        library: listing.library,
-        version: listing.version,
-        role: listing.role.map(|role| role.name().to_owned()).unwrap_or_default(),
-        home: told::home(listing.home).into(),
-        state: state.into(),
-        path: listing.path.map(|path| path.display().to_string()),
-        sha256: listing.sha256,
-        reason: listing.reason,
-    }
 }

@@ -8,20 +8,24 @@ mod enforcer;
 mod follower;
 mod held;
 mod host;
+mod listed;
 mod mail;
 mod measure;
 mod outlook;
 mod preemption;
 mod present;
 mod resize;
+mod roster;
 mod seats;
 mod settings;
+mod steering;
 mod supply;
 mod told;
 mod turn;
 mod workers;
 
 pub use host::host_findings;
+pub use roster::Roster;
 pub use seats::{linked_allocator, linked_qos, strategies};
 pub use settings::Settings;
 pub use told::home;
@@ -32,7 +36,7 @@ use bursar_enforce::Hierarchy;
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::{Command, Input, Principal, Role};
 use bursar_journal::Journal;
-use bursar_loader::{INLINE_MAX, Loader, Settings as LoaderSettings};
+use bursar_loader::{INLINE_MAX, Loader, PAUSE_MAX, Settings as LoaderSettings};
 use bursar_monitor::Rings;
 use clock::{Clock, boottime_ns};
 use desk::Desk;
@@ -118,7 +122,8 @@ pub fn run(options: Options) -> Result<()> {
     }
     let mut loader =
         Loader::new(loader_settings(&settings, &plugins, &state)?).map_err(|reject| anyhow!(reject))?;
-    let strategies = seats::strategies(&mut loader, &settings, &engine)?;
+    let mut roster = roster::Roster::open(&state);
+    let strategies = seats::strategies(&mut loader, &settings, &engine, &mut roster)?;
     let kinds = seats::kinds(&mut loader, &settings);
     let mut drivers = seats::drivers(&mut loader, &settings);
     let metrics = seats::metrics(&mut loader, &settings);
@@ -182,6 +187,8 @@ pub fn run(options: Options) -> Result<()> {
         follower,
         mailbox: mailbox.clone(),
         loader: Mutex::new(loader),
+        roster: tokio::sync::Mutex::new(roster),
+        steering: tokio::sync::Mutex::new(()),
         hierarchy: hierarchy.clone(),
         rings,
         clock: clock.clone(),
@@ -264,6 +271,9 @@ pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> 
         strategy_deadline: settings.deadline().min(INLINE_MAX),
         call_deadline: CALL_MAX,
         strikes_max: settings.plugins.strikes,
+        quarantine: Duration::from_millis(settings.plugins.quarantine_ms).min(PAUSE_MAX),
+        pins: settings.plugins.pin.clone(),
+        grants: settings.plugins.grant.clone(),
     })
 }
 

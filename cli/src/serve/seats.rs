@@ -1,5 +1,9 @@
 //! Who sits where at the start: strategies with their linked-in fallbacks, kinds, drivers, metrics.
-use super::settings::Settings;
+use super::{
+    roster::{Choice, Roster, name_of},
+    settings::Settings,
+    steering::exact,
+};
 use anyhow::{Context, Result, anyhow};
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{Allocator, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
@@ -12,21 +16,35 @@ const ALLOCATOR: &str = "best-fit";
 /// The same for who is first.
 const QOS: &str = "class";
 
+/// The linked-in plugin that decides where no other can.
+pub fn default_of(role: Role) -> &'static str {
+    if role == Role::Qos { QOS } else { ALLOCATOR }
+}
+
 /// What an operator gave to a plugin, as JSON text.
 pub fn config_of(settings: &Settings, id: &str) -> String {
-    settings.plugins.config.get(id).map(ToString::to_string).unwrap_or_default()
+    settings.plugins.config.get(name_of(id)).map(ToString::to_string).unwrap_or_default()
 }
 
 /// The strategies: the ones last chosen live, else those of the config.
-pub fn strategies(loader: &mut Loader, settings: &Settings, engine: &Engine) -> Result<Plugins> {
-    let chosen = |role: Role, configured: &str| {
-        engine.decider(role).map_or(configured.to_owned(), |decider| decider.plugin.clone())
+pub fn strategies(
+    loader: &mut Loader,
+    settings: &Settings,
+    engine: &Engine,
+    roster: &mut Roster,
+) -> Result<Plugins> {
+    let chosen = |roster: &Roster, role: Role, configured: &str| {
+        let decider = engine.decider(role);
+        decider.map_or(configured.to_owned(), |decider| roster.asked(role, &decider.plugin))
     };
-    let wanted = chosen(Role::Allocator, &settings.strategy.allocator);
-    let allocator =
-        seated(&wanted, &settings.strategy.allocator, |id| loader.allocator(id, &config_of(settings, id)))?;
-    let wanted = chosen(Role::Qos, &settings.strategy.qos);
-    let qos = seated(&wanted, &settings.strategy.qos, |id| loader.qos(id, &config_of(settings, id)))?;
+    let configured = &settings.strategy.allocator;
+    let wanted = chosen(roster, Role::Allocator, configured);
+    let allocator = seated(&wanted, configured, |id| loader.allocator(id, &config_of(settings, id)))?;
+    roster.take(Role::Allocator, Choice { asked: wanted, exact: exact(&allocator) });
+    let configured = &settings.strategy.qos;
+    let wanted = chosen(roster, Role::Qos, configured);
+    let qos = seated(&wanted, configured, |id| loader.qos(id, &config_of(settings, id)))?;
+    roster.take(Role::Qos, Choice { asked: wanted, exact: exact(&qos) });
     Ok(Plugins { allocator: seat(allocator, ALLOCATOR, linked_allocator)?, qos: seat(qos, QOS, linked_qos)? })
 }
 
@@ -46,7 +64,7 @@ fn seated<T: ?Sized>(
 }
 
 fn seat<T: ?Sized>(
-    Seated { decider, plugin }: Seated<T>,
+    Seated { decider, plugin, .. }: Seated<T>,
     default: &str,
     linked: impl Fn(&str) -> Option<Box<T>>,
 ) -> Result<Seat<T>> {

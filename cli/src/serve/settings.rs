@@ -79,13 +79,29 @@ pub struct Plugins {
     pub deadline_ms: u64,
     /// Faults after which a plugin is quarantined.
     pub strikes: u32,
+    /// How long a plugin that failed too often is not asked for the first time, in milliseconds; each time it
+    /// fails again, for twice as long.
+    pub quarantine_ms: u64,
+    /// The version or sha256 that a name is bound to, by `name` or by `role name`.
+    pub pin: BTreeMap<String, String>,
+    /// What a plugin in a child may reach beyond what its role needs, by its id.
+    pub grant: BTreeMap<String, bursar_loader::Grant>,
     /// What each plugin is given, by its id.
     pub config: BTreeMap<String, serde_json::Value>,
 }
 
 impl Default for Plugins {
     fn default() -> Self {
-        Plugins { dirs: Vec::new(), inline: Vec::new(), deadline_ms: 5, strikes: 3, config: BTreeMap::new() }
+        Plugins {
+            dirs: Vec::new(),
+            inline: Vec::new(),
+            deadline_ms: 5,
+            strikes: 3,
+            quarantine_ms: 30_000,
+            pin: BTreeMap::new(),
+            grant: BTreeMap::new(),
+            config: BTreeMap::new(),
+        }
     }
 }
 

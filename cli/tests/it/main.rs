@@ -1,9 +1,11 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
+mod authors;
 mod bad;
 mod batch;
 mod daemon;
 mod disk;
 mod door;
+mod guide;
 mod history;
 mod http;
 mod journal;
@@ -20,6 +22,7 @@ mod signals;
 mod simulate;
 mod sizes;
 mod spend;
+mod steering;
 mod tables;
 mod terminal;
 mod time;

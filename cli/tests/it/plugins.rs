@@ -95,7 +95,9 @@ fn strategies_are_swapped_live_and_stay_swapped() {
 
 #[test]
 fn a_plugin_that_fails_costs_nobody_a_grant() {
-    let daemon = Daemon::with(Setup { plugins: vec![badly_behaved()], ..Setup::default() });
+    // A machine that is busy with other things would have every plugin late.
+    let config = "[plugins]\ndeadline-ms = 200\n".into();
+    let daemon = Daemon::with(Setup { plugins: vec![badly_behaved()], config, ..Setup::default() });
     let mut claim = 0;
     for (id, kind) in [
         ("chaos-panic", "panicked"),
@@ -207,7 +209,7 @@ fn an_allocator_from_outside_the_workspace_decides() {
 /// Verifies a library without any daemon.
 fn verify(library: &Path) -> crate::daemon::Told {
     let mut command = Command::new(crate::daemon::program());
-    command.args(["plugin", "verify", "-o", "json"]).arg(library);
+    command.args(["plugin", "verify", "--calls", "300", "-o", "json"]).arg(library);
     crate::daemon::told(command)
 }
 

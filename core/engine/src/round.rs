@@ -96,7 +96,7 @@ impl Engine {
         ranks.resize(rows.len(), Rank::default());
         if let Err(fault) = plugins.qos.active.rank(&self.books.view(), rows, ranks) {
             let fault = fault.by(&plugins.qos.decider.plugin);
-            self.emit(tape, None, What::PluginFault { role: Role::Qos, fault });
+            self.tell_fault(tape, Role::Qos, fault);
             ranks.fill(Rank::default());
             if let Err(fault) = plugins.qos.fallback.rank(&self.books.view(), rows, ranks) {
                 self.emit(tape, None, What::PluginFault { role: Role::Qos, fault });
@@ -140,6 +140,13 @@ impl Engine {
         self.books.phase(offer.row) == Phase::Pending
     }
 
+    /// Tells of a fault. One in quarantine was not asked: the fault that put it there has been told.
+    fn tell_fault(&mut self, tape: &mut Tape<'_>, role: Role, fault: Fault) {
+        if fault.kind != FaultKind::Quarantined {
+            self.emit(tape, None, What::PluginFault { role, fault });
+        }
+    }
+
     /// Asks the allocator, and its fallback for what a fault left undone.
     pub(crate) fn place(
         &mut self,
@@ -155,7 +162,7 @@ impl Engine {
         }) else {
             return;
         };
-        self.emit(tape, None, What::PluginFault { role: Role::Allocator, fault });
+        self.tell_fault(tape, Role::Allocator, fault);
         let fallback = self.decide(tape, offers, bench, &seat.fallback_decider, |view, queue, plan| {
             seat.fallback.place(view, queue, plan)
         });

@@ -82,6 +82,22 @@ pub trait House: Send + Sync + 'static {
         plugin: String,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
+    /// Lets whoever decided before decide again; resolves when that is durable.
+    ///
+    /// # Errors
+    /// When nobody did, it cannot serve any more, or the principal may not.
+    fn roll_back(&self, by: Principal, role: Role) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Carries out an operator's order about plugins; it outlives a restart.
+    ///
+    /// # Errors
+    /// What is wrong with it; and when the principal may not.
+    fn order(
+        &self,
+        by: Principal,
+        order: wire::PluginOrder,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
     /// Sets all of it at one moment or none of it, and resolves when that is durable; with `dry_run` only
     /// says what would come of it. What comes of each is in their order.
     ///
@@ -127,6 +143,9 @@ pub trait House: Send + Sync + 'static {
 
     /// Plugins, in use or not.
     fn plugins(&self, by: &Principal) -> Vec<wire::Plugin>;
+
+    /// Keys whose signature makes a library trusted.
+    fn keys(&self, by: &Principal) -> Vec<wire::Key>;
 
     /// Who decides, by role.
     fn strategies(&self, by: &Principal) -> Vec<wire::Strategy>;

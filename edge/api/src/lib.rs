@@ -17,6 +17,7 @@ mod hall;
 mod house;
 mod json;
 pub mod limits;
+mod plugins;
 mod pulse;
 mod query;
 mod reads;

@@ -1,5 +1,7 @@
 //! Which path leads where.
-use crate::{House, batch, claims, denial::Denial, events, hall::Hall, reads, resize, settings, verbs};
+use crate::{
+    House, batch, claims, denial::Denial, events, hall::Hall, plugins, reads, resize, settings, verbs,
+};
 use axum::{
     Router,
     extract::Request,
@@ -33,9 +35,11 @@ pub(crate) fn router<H: House>(hall: Arc<Hall<H>>) -> Router {
         .route("/v1/scopes/{*path}", put(settings::scope::<H>))
         .route("/v1/quotas/{resource}", put(settings::root_quota::<H>))
         .route("/v1/quotas/{resource}/{*scope}", put(settings::quota::<H>))
-        .route("/v1/plugins", get(reads::plugins::<H>))
+        .route("/v1/plugins", get(reads::plugins::<H>).post(plugins::order::<H>))
+        .route("/v1/keys", get(reads::keys::<H>))
         .route("/v1/strategies", get(reads::strategies::<H>))
-        .route("/v1/strategies/{role}", put(verbs::choose::<H>))
+        .route("/v1/strategies/{role}", put(plugins::choose::<H>))
+        .route("/v1/strategies/{role}/rollback", post(plugins::roll_back::<H>))
         .route("/v1/doctor", get(reads::doctor::<H>))
         .route("/v1/events", get(events::events::<H>))
         .route("/healthz", get(reads::alive))

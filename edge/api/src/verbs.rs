@@ -12,7 +12,7 @@ use axum::{
     extract::{Path, Request, State},
     response::Response,
 };
-use bursar_interface::{ClaimId, Command, Process, Reason, Refusal, Role};
+use bursar_interface::{ClaimId, Command, Process, Reason, Refusal};
 use bursar_wire as wire;
 use hyper::StatusCode;
 use std::{fs::read_to_string, sync::Arc};
@@ -92,27 +92,6 @@ pub(crate) async fn attach<H: House>(
         () = hall.closing() => return Err(Denial::closing_time()),
     }
     answer(&hall, &caller, claim)
-}
-
-/// Another plugin is to decide.
-pub(crate) async fn choose<H: House>(
-    State(hall): At<H>,
-    Extension(caller): Extension<Caller>,
-    Path(role): Path<String>,
-    request: Request,
-) -> Result<Response, Denial> {
-    let role = match role.as_str() {
-        "allocator" => Role::Allocator,
-        "qos" => Role::Qos,
-        other => {
-            return Err(
-                Denial::bad(format!("{other:?} is no strategy")).hint("strategies are: allocator, qos")
-            );
-        }
-    };
-    let body: wire::StrategyBody = json::body(request, hall.limits.body).await?;
-    hall.house.use_strategy(caller.principal.clone(), role, body.plugin).await?;
-    Ok(fresh(StatusCode::OK, wire::Strategies { strategies: hall.house.strategies(&caller.principal) }))
 }
 
 pub(crate) async fn submit<H: House>(

@@ -288,6 +288,38 @@ pub struct StrategyBody {
     pub plugin: String,
 }
 
+/// `POST /v1/plugins`: what an operator does about plugins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PluginOrder {
+    /// Lets it be asked.
+    Enable {
+        /// Its role.
+        role: String,
+        /// Its name.
+        id: String,
+    },
+    /// Lets it not be asked any more.
+    Disable {
+        /// Its role.
+        role: String,
+        /// Its name.
+        id: String,
+    },
+    /// Looks through the folders again, and lets the highest versions decide.
+    Reload {},
+    /// Trusts whoever has this key.
+    Trust {
+        /// As minisign prints it, or the whole of its file.
+        key: String,
+    },
+    /// Trusts them no more.
+    Revoke {
+        /// As minisign prints it.
+        key: String,
+    },
+}
+
 pub(crate) mod fence {
     //! A fence as digits.
     use super::{Fence, text};

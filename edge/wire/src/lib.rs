@@ -21,8 +21,8 @@ mod socket;
 mod text;
 
 pub use ask::{
-    Alternative, AskBody, AttachBody, FenceBody, GangBody, LineBody, RenewBody, SettleBody, StrategyBody,
-    UsedBody,
+    Alternative, AskBody, AttachBody, FenceBody, GangBody, LineBody, PluginOrder, RenewBody, SettleBody,
+    StrategyBody, UsedBody,
 };
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
 pub use client::{Answer, Client, Events as EventStream, Failure};
@@ -31,8 +31,8 @@ pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, 
 pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
     Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain, Finding, Holder,
-    Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Preempting, Quota, Quotas, Scope,
-    Scopes, Strategies, Strategy, WaitingOn,
+    Key, Keys, Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Preempting, Quota,
+    Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
 };
 pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,

@@ -184,14 +184,26 @@ pub struct Plugin {
     pub role: String,
     /// `inline`, `child` or `linked`.
     pub home: String,
-    /// `active`, `ready`, `quarantined` or `refused`.
+    /// `active`, `ready`, `quarantined`, `disabled` or `refused`.
     pub state: String,
     /// The file; null for what is linked in.
     pub path: Option<String>,
     /// Its checksum.
     pub sha256: Option<String>,
+    /// Why it may run in the daemon's own process: `listed`, or `signed by KEY`; null if it may not.
+    #[serde(default)]
+    pub trust: Option<String>,
     /// Why it is not in use.
     pub reason: Option<String>,
+}
+
+/// A key whose signature makes a library trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// As minisign prints it.
+    pub key: String,
+    /// What it is for.
+    pub note: String,
 }
 
 /// Who decides.
@@ -355,6 +367,8 @@ documents! {
     Plugins { plugins: Vec<Plugin> }
     /// `strategy show`.
     Strategies { strategies: Vec<Strategy> }
+    /// `plugin trust list`.
+    Keys { keys: Vec<Key> }
     /// `get events`.
     Events { events: Vec<EventRow> }
 }

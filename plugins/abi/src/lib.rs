@@ -131,6 +131,9 @@ pub struct PluginRoot {
     /// Role, id and config (JSON) to a plugin.
     #[sabi(last_prefix_field)]
     pub call: extern "C" fn(RStr<'_>, RStr<'_>, RStr<'_>) -> RResult<CallBox, RFault>,
+    /// Role and id to the JSON schema of the config; nothing for a plugin that does not say. Younger than the
+    /// prefix: a library without it is as good as any.
+    pub schema: extern "C" fn(RStr<'_>, RStr<'_>) -> RResult<RString, RFault>,
 }
 
 impl RootModule for PluginRoot_Ref {

@@ -1,7 +1,42 @@
 //! Badly behaved plugins, for tests: they panic, hang, lie, abort and flood. Never shipped, never linked in.
 #![deny(unsafe_code)]
 use bursar_sdk::{ClaimId, prelude::*};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt::Display, fs, net, os::unix::net::UnixStream, process, time::Duration};
+
+/// Says what came of trying to get out.
+fn escaped<T>(what: &str, tried: std::io::Result<T>) -> Result<(), Fault> {
+    let told: Box<dyn Display> = match tried {
+        Ok(_) => Box::new("got out"),
+        Err(error) => Box::new(error),
+    };
+    Err(Fault::new(format!("{what}: {told}")))
+}
+
+/// Tries one way out after the other, and says how each of them went.
+fn flee() -> Fault {
+    let ways = [
+        escaped("read", fs::read("/etc/passwd")),
+        escaped("list", fs::read_dir("/")),
+        escaped("write", fs::write("/tmp/chaos-was-here", "x")),
+        escaped("connect", net::TcpStream::connect(("127.0.0.1", 9))),
+        escaped("listen", net::TcpListener::bind(("127.0.0.1", 0))),
+        escaped("send", net::UdpSocket::bind(("127.0.0.1", 0))),
+        escaped("local", UnixStream::connect("/run/nobody")),
+        escaped("run", process::Command::new("/bin/true").spawn().and_then(|mut child| child.wait())),
+        escaped("signal", signal_parent()),
+        escaped("peek", fs::read(format!("/proc/{}/environ", std::os::unix::process::parent_id()))),
+    ];
+    let told: Vec<String> = ways.into_iter().filter_map(Result::err).map(|fault| fault.message).collect();
+    let threads = std::thread::spawn(|| 1).join().map_or("no threads", |_| "threads");
+    let names = std::env::vars().map(|(name, _)| name).filter(|name| name != "LLVM_PROFILE_FILE").count();
+    Fault::new(format!("{}; {threads}; {names} variables", told.join("; ")))
+}
+
+/// Asks whether the host could be signalled.
+fn signal_parent() -> std::io::Result<()> {
+    let parent = rustix::process::getppid().ok_or_else(|| std::io::Error::other("there is no parent"))?;
+    Ok(rustix::process::test_kill_process(parent)?)
+}
 
 macro_rules! allocators {
     ($($(#[$doc:meta])* $name:ident, $id:literal, |$view:ident, $queue:ident, $plan:ident| $body:expr;)*) => {$(
@@ -40,11 +75,107 @@ allocators! {
         }
         Ok(())
     };
+    /// Tries to get out of its child.
+    Flees, "chaos-flee", |view, queue, plan| Err(flee());
+    /// Takes memory without end, and keeps it.
+    Hoards, "chaos-hoard", |view, queue, plan| {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        loop { kept.push(vec![1; 16 << 20]); }
+    };
+    /// Lets a little memory go astray at each call.
+    Leaks, "chaos-leak", |view, queue, plan| {
+        std::mem::forget(vec![1_u8; 64 << 10]);
+        Ok(())
+    };
+    /// Starts a thread at each call, and forgets it.
+    Spawns, "chaos-spawn", |view, queue, plan| {
+        std::thread::spawn(|| std::thread::sleep(Duration::from_secs(600)));
+        Ok(())
+    };
+    /// Recurses without end.
+    Overflows, "chaos-overflow", |view, queue, plan| {
+        fn deeper(depth: u64) -> u64 { std::hint::black_box(if depth == u64::MAX { 0 } else { 1 + deeper(depth + 1) }) }
+        Err(Fault::new(format!("{}", deeper(queue.len() as u64))))
+    };
+    /// Leaves as if all were well.
+    Exits, "chaos-exit", |view, queue, plan| process::exit(0);
+    /// Panics while it is panicking.
+    Doubles, "chaos-double", |view, queue, plan| {
+        struct Sore;
+        impl Drop for Sore {
+            fn drop(&mut self) { panic!("and again") }
+        }
+        let _sore = Sore;
+        panic!("once")
+    };
+    /// Panics with something that is no text.
+    Mumbles, "chaos-mumble", |view, queue, plan| std::panic::panic_any(7_u32);
+    /// Closes what it was given, and writes into it.
+    Babbles, "chaos-babble", |view, queue, plan| {
+        print!("{}", "look at me\n".repeat(1000));
+        eprint!("{}", "look at me\n".repeat(1000));
+        Ok(())
+    };
+    /// Places by when it was asked.
+    Wavers, "chaos-waver", |view, queue, plan| {
+        let now = std::time::Instant::now();
+        let seed = format!("{now:?}").bytes().map(u32::from).sum::<u32>();
+        let nodes = view.nodes.len() as Row;
+        for &claim in queue {
+            (0..nodes).find(|&node| plan.place(claim, (node + seed) % nodes));
+        }
+        Ok(())
+    };
     /// Logs without end, then places nothing.
     Floods, "chaos-flood", |view, queue, plan| {
         (0..10_000).for_each(|number| tracing::info!(number, "look at me"));
         Ok(())
     };
+}
+
+/// Panics when it is let go.
+#[derive(Default)]
+pub struct Clings;
+
+#[plugin(id = "chaos-cling")]
+impl Allocator for Clings {
+    fn place(&mut self, _: &View<'_>, _: &[Row], _: &mut Plan<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+impl Drop for Clings {
+    fn drop(&mut self) {
+        panic!("do not leave me")
+    }
+}
+
+/// Cannot be made.
+pub struct Unborn;
+
+impl Unborn {
+    fn new(_: &Config) -> Result<Unborn, Fault> {
+        panic!("I was never here")
+    }
+}
+
+#[plugin(id = "chaos-unborn", new = Unborn::new)]
+impl Allocator for Unborn {
+    fn place(&mut self, _: &View<'_>, _: &[Row], _: &mut Plan<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// A metric that looks where it should not.
+#[derive(Default)]
+pub struct Nosy;
+
+#[plugin(id = "chaos-nosy")]
+impl Metric for Nosy {
+    fn collect(&mut self, _: Time, _: &mut Vec<Sample>) -> Result<(), Fault> {
+        let figures = fs::read("/proc/uptime").is_ok();
+        Err(Fault::new(format!("figures {figures}; {}", flee().message)))
+    }
 }
 
 /// A qos that panics.

@@ -1,6 +1,6 @@
 //! What resources and metrics must keep to: bounds that make sense, names that say their unit.
 use bursar_interface::{
-    Metric, Resource, Time,
+    ClaimId, Driver, Fault, Fence, Lease, Metric, Resource, Time,
     bound::{AMOUNT_MAX, NAME_BYTES_MAX},
 };
 
@@ -58,10 +58,48 @@ pub fn metric(metric: &mut dyn Metric) -> Result<(), String> {
     Ok(())
 }
 
+/// Tries a driver, as far as that can be done without acting on the world more than a look does: a lease of
+/// nothing is made true and taken back.
+///
+/// # Errors
+/// What it did that makes no sense.
+pub fn driver(driver: &mut dyn Driver) -> Result<(), String> {
+    let mut looks = Vec::new();
+    for _ in 0..2 {
+        let supplies = driver.discover().map_err(|fault| format!("discover: {fault}"))?;
+        let mut names: Vec<(String, String)> = Vec::new();
+        for supply in &supplies {
+            if supply.resource.is_empty() || supply.pool.is_empty() || supply.pool.len() > NAME_BYTES_MAX {
+                return Err(format!(
+                    "{:?} of {:?} cannot be the name of a pool",
+                    supply.pool, supply.resource
+                ));
+            }
+            if supply.capacity > AMOUNT_MAX {
+                return Err(format!("{}:{} is more than can be counted", supply.resource, supply.pool));
+            }
+            names.push((supply.resource.clone(), supply.pool.clone()));
+        }
+        names.sort();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("{}:{} is there twice", twice[0].0, twice[0].1));
+        }
+        looks.push(names);
+    }
+    if looks[0] != looks[1] {
+        return Err("asked twice in a row what there is, it says two things".into());
+    }
+    let nothing = Lease { claim: ClaimId(1), fence: Fence(1), lines: Vec::new() };
+    let told = |what: &str, fault: Fault| format!("{what} a lease of nothing: {fault}");
+    driver.enforce(&nothing).map_err(|fault| told("enforce", fault))?;
+    driver.enforce(&nothing).map_err(|fault| told("enforce again, as after a restart,", fault))?;
+    driver.release(&nothing).map(drop).map_err(|fault| told("release", fault))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bursar_interface::{Fault, ResourceSpec, Sample, Shape};
+    use bursar_interface::{ResourceSpec, Sample, Shape, Supply};
 
     struct Spec(ResourceSpec);
     impl Resource for Spec {
@@ -94,6 +132,36 @@ mod tests {
         assert!(resource(&Spec(ResourceSpec { name: "a=b".into(), ..sound.clone() })).is_err());
         assert!(resource(&Spec(ResourceSpec { min: 0, ..sound.clone() })).is_err());
         assert!(resource(&Spec(ResourceSpec { springs: u64::MAX, ..sound })).is_err());
+    }
+
+    /// Finds what a function of the number of looks says.
+    struct Finds(fn(u64) -> Vec<(&'static str, u64)>, u64);
+    impl Driver for Finds {
+        fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
+            self.1 += 1;
+            let supply = |(pool, capacity): (&str, u64)| Supply {
+                resource: "seats".into(),
+                pool: pool.into(),
+                capacity,
+                labels: Vec::new(),
+            };
+            Ok((self.0)(self.1).into_iter().map(supply).collect())
+        }
+        fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
+            Ok(())
+        }
+        fn release(&mut self, _: &Lease) -> Result<bursar_interface::Proof, Fault> {
+            Ok(bursar_interface::Proof::default())
+        }
+    }
+
+    #[test]
+    fn supplies_that_make_no_sense_are_named() {
+        let tried = |finds| driver(&mut Finds(finds, 0));
+        assert_eq!(tried(|_| vec![("a", 1), ("b", 2)]), Ok(()));
+        assert!(tried(|_| vec![("a", 1), ("a", 2)]).expect_err("twice").contains("seats:a is there twice"));
+        assert!(tried(|_| vec![("a", u64::MAX)]).expect_err("too many").contains("more than can be"));
+        assert!(tried(|look| vec![("a", 1), ("b", 1)].split_off(look as usize - 1)).is_err());
     }
 
     #[test]

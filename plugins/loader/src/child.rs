@@ -1,12 +1,13 @@
 //! Plugins in a child process: started, asked under a deadline, killed when late, started again.
 //! Whatever the child does, the caller gets a fault and the linked-in default takes over.
 use crate::{
-    Health, Reject,
+    Footprint, Grant, Health, Reject,
     frame::{Question, Reply, receive, send},
-    hosted::PROBE,
+    hosted::{PROBE, SCHEMA},
     inline::{carry_out, room},
     log,
     mirror::Mirror,
+    nursery,
 };
 use bursar_abi::RTake;
 use bursar_interface::{Allocator, Fault, FaultKind, Plan, Qos, Rank, Row, View};
@@ -28,8 +29,8 @@ const START_MAX: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
 /// How long a child may take to end by itself when its host hangs up.
 const FAREWELL: Duration = Duration::from_millis(50);
-/// What a child gets of the host's environment.
-const ENVIRONMENT: [&str; 3] = ["PATH", "LANG", "LLVM_PROFILE_FILE"];
+/// What a child gets of the host's environment: nothing, unless coverage is counted.
+const ENVIRONMENT: [&str; 1] = ["LLVM_PROFILE_FILE"];
 /// Log lines of one child that are passed on per second; the rest is counted.
 const LINES_PER_SECOND: u32 = 100;
 /// Bytes of a log line that are passed on.
@@ -46,6 +47,10 @@ pub(crate) struct Recipe {
     pub(crate) id: String,
     /// JSON, or nothing.
     pub(crate) config: String,
+    /// What it may reach beyond what its role needs.
+    pub(crate) grant: Grant,
+    /// Where its traces are counted.
+    pub(crate) footprint: Footprint,
 }
 
 /// A running child.
@@ -59,6 +64,7 @@ impl Link {
     /// Starts a child and has it make its plugin.
     fn start(recipe: &Recipe, mirror: Option<OwnedFd>) -> Result<Link, String> {
         let mut link = Link::spawn(recipe, mirror).map_err(|error| error.to_string())?;
+        recipe.footprint.moved_to(link.process.id());
         let until = Instant::now() + START_MAX;
         // The child may be gone already; the reply, or its lack, says why.
         let _ = link.send(&Question::Make(recipe.config.clone()));
@@ -74,18 +80,20 @@ impl Link {
         let (socket, theirs) = UnixStream::pair()?;
         let (program, args) = &recipe.host;
         let mut command = Command::new(program);
-        command.args(args).arg(&recipe.library).arg(recipe.role).arg(&recipe.id);
+        let grant = serde_json::to_string(&recipe.grant)?;
+        command.args(args).arg(&recipe.library).arg(recipe.role).arg(&recipe.id).arg(grant);
         command
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| ENVIRONMENT.iter().any(|known| name == known)));
         command.stdin(OwnedFd::from(theirs)).stderr(Stdio::piped());
         command.stdout(mirror.map_or_else(Stdio::null, Stdio::from));
-        let mut process = command.spawn()?;
+        let mut process = nursery::spawn(command)?;
         if let Some(stderr) = process.stderr.take() {
-            let plugin = recipe.id.clone();
+            let (plugin, footprint) = (recipe.id.clone(), recipe.footprint.clone());
             // Without a thread for it the child's log is lost, and nothing else.
-            let _ =
-                std::thread::Builder::new().name("plugin-log".into()).spawn(move || relay(&plugin, stderr));
+            let _ = std::thread::Builder::new()
+                .name("plugin-log".into())
+                .spawn(move || relay(&plugin, &footprint, stderr));
         }
         Ok(Link { process, socket, turn: 0 })
     }
@@ -136,7 +144,7 @@ impl Drop for Link {
 }
 
 /// Passes a child's log on, so many lines a second.
-fn relay(plugin: &str, stderr: impl io::Read) {
+fn relay(plugin: &str, footprint: &Footprint, stderr: impl io::Read) {
     let (mut since, mut lines, mut dropped) = (Instant::now(), 0, 0_u64);
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
@@ -152,6 +160,7 @@ fn relay(plugin: &str, stderr: impl io::Read) {
             }
             (since, lines, dropped) = (Instant::now(), 0, 0);
         }
+        footprint.logged();
         lines += 1;
         if lines > LINES_PER_SECOND {
             dropped += 1;
@@ -342,18 +351,45 @@ impl Qos for ChildQos {
 
 /// Opens a library in a child and lets it go again: what crashes, crashes there.
 pub(crate) fn probe(host: &(PathBuf, Vec<String>), library: &std::path::Path) -> Result<(), String> {
+    match errand(host, library, PROBE, "probe")? {
+        Reply::Ready => Ok(()),
+        other => Err(format!("it answered {other:?}")),
+    }
+}
+
+/// What a plugin says may be configured, as a JSON schema; nothing if it does not say.
+pub(crate) fn schema(
+    host: &(PathBuf, Vec<String>),
+    library: &std::path::Path,
+    role: &str,
+    id: &str,
+) -> Result<String, String> {
+    match errand(host, library, SCHEMA, &format!("{role} {id}"))? {
+        Reply::Bytes(text) => String::from_utf8(text).map_err(|error| error.to_string()),
+        other => Err(format!("it answered {other:?}")),
+    }
+}
+
+/// One answer of a child that is there for nothing else.
+fn errand(
+    host: &(PathBuf, Vec<String>),
+    library: &std::path::Path,
+    role: &'static str,
+    id: &str,
+) -> Result<Reply, String> {
     let recipe = Recipe {
         host: host.clone(),
         library: library.into(),
-        role: PROBE,
-        id: "probe".into(),
+        role,
+        id: id.into(),
         config: String::new(),
+        grant: Grant::default(),
+        footprint: Footprint::default(),
     };
     let mut link = Link::spawn(&recipe, None).map_err(|error| error.to_string())?;
     match link.receive(Instant::now() + START_MAX) {
-        Ok(Reply::Ready) => Ok(()),
         Ok(Reply::Fault(_, why)) => Err(why),
-        Ok(other) => Err(format!("it answered {other:?}")),
+        Ok(reply) => Ok(reply),
         Err(error) => Err(link.obituary(&error)),
     }
 }

@@ -1,10 +1,11 @@
 //! The child's side: a process that holds one plugin and answers one question after the other.
 use crate::{
-    Reject,
+    Grant, Reject,
     frame::{Question, Reply, receive, send},
     log,
     mirror::Glass,
     open::open,
+    sandbox::{Profile, close_inherited, lock, lock_further},
 };
 use abi_stable::std_types::{RResult, RVec};
 use bursar_abi::{AllocatorBox, CallBox, PluginRoot_Ref, QosBox, RFault, RRank, RTake, RView};
@@ -23,15 +24,19 @@ use std::{
 
 /// The role word of a child that only opens the library.
 pub(crate) const PROBE: &str = "probe";
+/// The role word of a child that only says what may be configured; its id is `role id`.
+pub(crate) const SCHEMA: &str = "schema";
 
-/// Runs a plugin child: the staged library, a role and an id stand in `args`; the host is on standard
+/// Runs a plugin child: the staged library, a role, an id and a grant (JSON) stand in `args`; the host is on standard
 /// input, the mirror on standard output, log lines go to standard error. Returns when the host hangs up.
 pub fn child_main(args: &[String]) -> ExitCode {
-    let [library, role, id] = args else {
+    close_inherited();
+    let [library, role, id, grant] = args else {
         eprintln!("1\tbursar\ta plugin host is started by the daemon only");
         return ExitCode::from(2);
     };
-    match serve(Path::new(library), role, id) {
+    let grant = serde_json::from_str(grant).map_err(io::Error::from);
+    match grant.and_then(|grant| serve(Path::new(library), role, id, &grant)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("1\tbursar\t{error}");
@@ -40,19 +45,26 @@ pub fn child_main(args: &[String]) -> ExitCode {
     }
 }
 
-fn serve(library: &Path, role: &str, id: &str) -> io::Result<()> {
+fn serve(library: &Path, role: &str, id: &str, grant: &Grant) -> io::Result<()> {
     // The host may already be gone, then nobody would end this process.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let host = UnixStream::from(take(std::io::stdin().as_fd())?);
     let mirror = take(std::io::stdout().as_fd())?;
     put_away(0)?;
     put_away(1)?;
+    let profile = Profile::of(role);
+    lock(profile, grant, library)?;
     let root = match open(library, log::to_stderr()) {
         Ok(root) => root,
         Err(reject) => return refuse(&host, &reject),
     };
+    lock_further(profile, grant)?;
     if role == PROBE {
         return send(&host, 0, &Reply::Ready);
+    }
+    if role == SCHEMA {
+        let (of, id) = id.split_once(' ').unwrap_or_default();
+        return send(&host, 0, &schema(&root, of, id));
     }
     let (turn, question) = receive(&host, None)?;
     let Question::Make(config) = question else { return Err(io::Error::other("a config comes first")) };
@@ -90,6 +102,15 @@ fn put_away(descriptor: i32) -> io::Result<()> {
         _ => rustix::stdio::dup2_stdout(&null)?,
     }
     Ok(())
+}
+
+fn schema(root: &PluginRoot_Ref, role: &str, id: &str) -> Reply {
+    // A library from before there were schemas says nothing.
+    let told = root.schema().map(|schema| schema(role.into(), id.into()).into_result());
+    match told.unwrap_or_else(|| Ok("".into())) {
+        Ok(text) => Reply::Bytes(text.into_string().into_bytes()),
+        Err(fault) => Reply::Fault(fault.kind, fault.message.into()),
+    }
 }
 
 fn refuse(host: &UnixStream, reject: &Reject) -> io::Result<()> {

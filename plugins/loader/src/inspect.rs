@@ -2,16 +2,19 @@
 //! into a crash.
 use crate::{
     Reject,
-    trust::{check_owner, sha256},
+    trust::sha256,
+    way::{check, check_way},
 };
 use bursar_interface::Manifest;
 use object::{
     Endianness, Object, ObjectSection, elf,
     read::elf::{ElfFile64, FileHeader, ProgramHeader},
 };
+use rustix::{fs::OFlags, io::Errno};
 use std::{
     fs,
     io::Read,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -34,16 +37,28 @@ pub struct Candidate {
 /// # Errors
 /// A [`Reject`] that names the file and what is wrong.
 pub fn inspect(path: &Path) -> Result<Candidate, Reject> {
-    let bytes = read(path)?;
-    let manifests = manifests(path, &bytes)?;
+    inspect_bytes(path, &read(path)?)
+}
+
+/// The same of bytes that were read already.
+pub(crate) fn inspect_bytes(path: &Path, bytes: &[u8]) -> Result<Candidate, Reject> {
+    let manifests = manifests(path, bytes)?;
     manifests.iter().try_for_each(check_border)?;
-    Ok(Candidate { path: path.into(), sha256: sha256(&bytes), manifests })
+    Ok(Candidate { path: path.into(), sha256: sha256(bytes), manifests })
 }
 
 /// The bytes of a library that only root or this user can change.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Reject> {
     let io = |error: std::io::Error| Reject::io(path, &error);
-    let mut file = fs::File::open(path).map_err(io)?;
+    // What is opened is what is looked at from here on, whatever the name comes to mean meanwhile.
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = fs::File::options().read(true).custom_flags(flags.bits() as i32).open(path);
+    let mut file = match opened {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Err(Reject::Link { path: name(path) });
+        }
+        opened => opened.map_err(io)?,
+    };
     let meta = file.metadata().map_err(io)?;
     if !meta.is_file() || meta.len() > LIBRARY_BYTES_MAX {
         return Err(Reject::NotALibrary {
@@ -51,7 +66,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Reject> {
             why: "not a regular file, or far too large".into(),
         });
     }
-    check_owner(path)?;
+    check(path, &meta)?;
+    check_way(path)?;
     let mut bytes = Vec::with_capacity(meta.len() as usize);
     file.read_to_end(&mut bytes).map_err(io)?;
     Ok(bytes)

@@ -5,25 +5,39 @@
 //! daemon itself runs inline, everything else in a child process that can never take the host down.
 mod called;
 mod child;
+mod choice;
 mod columns;
+mod footprint;
 mod frame;
+mod grant;
 mod health;
 mod hosted;
 mod inline;
 mod inspect;
+mod listing;
 mod loader;
 mod log;
 mod mirror;
+mod nursery;
 mod open;
 mod reject;
+mod sandbox;
+mod shelf;
 mod stage;
+#[rustfmt::skip]
+mod syscalls;
 mod trust;
 mod watchdog;
+mod way;
 
-pub use health::Health;
+pub use footprint::{Footprint, Usage};
+pub use grant::Grant;
+pub use health::{Health, PAUSE_MAX};
 pub use hosted::child_main;
 pub use inspect::{Candidate, inspect};
-pub use loader::{Listing, Loader, Seated, Settings, State};
+pub use listing::{Listing, State};
+pub use loader::{Loader, Seated, Settings};
 pub use reject::Reject;
-pub use trust::{TRUST_FILE, load_trusted, sha256};
+pub use sandbox::ability;
+pub use trust::{KEYS_MAX, TRUST_FILE, Trust, load_trusted, sha256};
 pub use watchdog::INLINE_MAX;

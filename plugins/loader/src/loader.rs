@@ -1,20 +1,23 @@
 //! Finds plugins by role and name, wherever they are, and puts them where they belong.
 use crate::{
-    Candidate, Health, Reject,
+    Footprint, Grant, Health, Reject,
     called::Called,
-    child::{Child, ChildAllocator, ChildQos, Recipe, probe},
+    child::{Child, ChildAllocator, ChildQos, Recipe, probe, schema},
+    choice::{Off, Pick, Wanted},
     inline::{InlineAllocator, InlineCall, InlineQos, Watched},
-    inspect, load_trusted, log,
+    log,
     open::open,
+    shelf::{Found, Rules, Shelf},
     stage::Stage,
+    trust::Keys,
     watchdog::Watchdog,
 };
 use bursar_abi::PluginRoot_Ref;
-use bursar_interface::{Allocator, Decider, Driver, Home, Manifest, Metric, Qos, ResourceSpec, Role};
+use bursar_interface::{Allocator, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
 use bursar_sdk::{Config, Entry, Make, linked};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -37,42 +40,12 @@ pub struct Settings {
     pub call_deadline: Duration,
     /// Faults after which a plugin is quarantined.
     pub strikes_max: u32,
-}
-
-/// How a plugin that was found is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Asked at present.
-    Active,
-    /// Could be.
-    Ready,
-    /// Was, and failed too often.
-    Quarantined,
-    /// Cannot be.
-    Refused,
-}
-
-/// A plugin that was found, or a file that is none.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// Name within its role; the file's name where that is not known.
-    pub id: String,
-    /// The library.
-    pub library: String,
-    /// Version of the library; empty where that is not known.
-    pub version: String,
-    /// Interface; `None` where that is not known.
-    pub role: Option<Role>,
-    /// Where it runs or would run.
-    pub home: Home,
-    /// How it is doing.
-    pub state: State,
-    /// The file; `None` for what is linked in.
-    pub path: Option<PathBuf>,
-    /// Its checksum.
-    pub sha256: Option<String>,
-    /// Why it is not in use.
-    pub reason: Option<String>,
+    /// How long a plugin is not asked when it is quarantined for the first time.
+    pub quarantine: Duration,
+    /// The version or sha256 that a name is bound to, by name or by `role name`.
+    pub pins: BTreeMap<String, String>,
+    /// What a plugin may reach beyond what its role needs, by its name.
+    pub grants: BTreeMap<String, Grant>,
 }
 
 /// A plugin, ready to be asked, and who it is.
@@ -81,27 +54,28 @@ pub struct Seated<T: ?Sized> {
     pub decider: Decider,
     /// The plugin.
     pub plugin: Box<T>,
-}
-
-struct Found {
-    manifest: Manifest,
-    library: usize,
+    /// Version of its library.
+    pub version: String,
+    /// Checksum of its library; `None` for what is linked in.
+    pub sha256: Option<String>,
+    /// What it leaves behind, if it runs in a child.
+    pub footprint: Footprint,
 }
 
 /// All plugins that there are.
 pub struct Loader {
-    settings: Settings,
+    pub(crate) settings: Settings,
     stage: Stage,
     watchdog: Arc<Watchdog>,
-    libraries: Vec<(Candidate, Home)>,
-    found: Vec<Found>,
-    refused: Vec<Listing>,
+    pub(crate) shelf: Shelf,
+    keys: Keys,
+    pub(crate) off: Off,
     opened: BTreeMap<String, PluginRoot_Ref>,
     /// By checksum, role and name: the ones that were asked for at least once.
-    health: BTreeMap<(String, Role, String), Arc<Health>>,
-    failed: BTreeMap<(String, Role, String), String>,
-    /// Where the one that was asked for last runs, by role and name.
-    seated: BTreeMap<(Role, String), Home>,
+    pub(crate) health: BTreeMap<(String, Role, String), Arc<Health>>,
+    pub(crate) failed: BTreeMap<(String, Role, String), String>,
+    /// Where the one that was asked for last runs and of which library it is, by role and name.
+    pub(crate) seated: BTreeMap<(Role, String), (Home, Option<String>)>,
 }
 
 impl Loader {
@@ -113,12 +87,12 @@ impl Loader {
         let stage = Stage::open(&settings.stage)?;
         let watchdog = Watchdog::start(stage.suspects_path());
         let mut loader = Loader {
+            keys: Keys::open(stage.kept("keys"))?,
+            off: Off::open(stage.kept("disabled"))?,
             settings,
             stage,
             watchdog,
-            libraries: Vec::new(),
-            found: Vec::new(),
-            refused: Vec::new(),
+            shelf: Shelf::default(),
             opened: BTreeMap::new(),
             health: BTreeMap::new(),
             failed: BTreeMap::new(),
@@ -130,119 +104,96 @@ impl Loader {
 
     /// Looks through the folders again. What is in use stays in use.
     pub fn scan(&mut self) {
-        (self.libraries, self.found, self.refused) = Default::default();
-        for dir in self.settings.dirs.clone() {
-            let trusted = load_trusted(&dir).unwrap_or_else(|reject| {
-                tracing::warn!(%reject, "nothing in this folder is trusted");
-                BTreeSet::new()
-            });
-            let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path());
-            let mut files: Vec<PathBuf> =
-                entries.filter(|path| path.extension().is_some_and(|end| end == "so")).collect();
-            files.sort();
-            files.iter().for_each(|path| self.consider(path, &trusted));
-        }
-        // The highest version of a name comes first; of equal ones, the first folder's.
-        self.found.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
+        let rules =
+            Rules { trusted: &self.settings.trusted, keys: &self.keys, suspects: self.stage.suspects() };
+        self.shelf.scan(&self.settings.dirs, &rules);
     }
 
-    fn consider(&mut self, path: &Path, trusted: &BTreeSet<String>) {
-        match inspect(path) {
-            Ok(candidate) if self.libraries.iter().any(|(known, _)| known.sha256 == candidate.sha256) => {}
-            Ok(candidate) => {
-                let sum = &candidate.sha256;
-                let trust = trusted.contains(sum) || self.settings.trusted.contains(sum);
-                let home =
-                    if trust && !self.stage.suspects().contains(sum) { Home::Inline } else { Home::Child };
-                let library = self.libraries.len();
-                self.found.extend(
-                    candidate.manifests.iter().map(|manifest| Found { manifest: manifest.clone(), library }),
-                );
-                self.libraries.push((candidate, home));
-            }
-            Err(reject) => {
-                tracing::warn!(%reject, "a file in a plugin folder is not loaded");
-                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                self.refused.push(Listing {
-                    id: name.clone(),
-                    library: name,
-                    version: String::new(),
-                    role: None,
-                    home: Home::Child,
-                    state: State::Refused,
-                    path: Some(path.into()),
-                    sha256: None,
-                    reason: Some(reject.to_string()),
-                });
-            }
+    /// Lets a plugin be asked, or not any more, until further notice: it outlives this process. What is linked in
+    /// stays, as somebody has to decide.
+    ///
+    /// # Errors
+    /// [`Reject::Unknown`] for one that no folder has, [`Reject::Io`] if it cannot be written down.
+    pub fn enable(&mut self, role: Role, id: &str, enabled: bool) -> Result<(), Reject> {
+        let there = self.found(role, id).next().is_some();
+        if !there && !self.off.has(role, id) {
+            return Err(self.unknown(role, id));
         }
+        self.off.set(role, id, !enabled)
     }
 
-    /// Every plugin and every file that is none; `active` says which are asked at present.
-    pub fn listings(&self, active: impl Fn(Role, &Decider) -> bool) -> Vec<Listing> {
-        let loaded = self.found.iter().map(|found| self.listing(found, &active));
-        let linked = linked().map(|entry| {
-            let (role, home) = (entry.make.role(), Home::Linked);
-            let decider = Decider { plugin: entry.id.into(), home };
-            Listing {
-                id: entry.id.into(),
-                library: entry.library.into(),
-                version: entry.version.into(),
-                role: Some(role),
-                home,
-                state: if active(role, &decider) { State::Active } else { State::Ready },
-                path: None,
-                sha256: None,
-                reason: None,
-            }
-        });
-        let mut all: Vec<Listing> = loaded.chain(linked).collect();
-        all.sort_by(|a, b| (a.role, &a.id, a.home as u8).cmp(&(b.role, &b.id, b.home as u8)));
-        all.extend(self.refused.iter().cloned());
-        all
+    /// Trusts whoever has this minisign key; returns it.
+    ///
+    /// # Errors
+    /// [`Reject::Key`] for what is none, [`Reject::Io`] if it cannot be written down.
+    pub fn trust(&mut self, key: &str) -> Result<String, Reject> {
+        let key = self.keys.add(key)?;
+        self.shelf.forget();
+        self.scan();
+        Ok(key)
     }
 
-    fn listing(&self, found: &Found, active: &impl Fn(Role, &Decider) -> bool) -> Listing {
-        let (candidate, home) = &self.libraries[found.library];
-        let Manifest { id, role, library, version, .. } = &found.manifest;
-        let key = (candidate.sha256.clone(), *role, id.clone());
-        let health = self.health.get(&key);
-        let decider = Decider { plugin: id.clone(), home: *home };
-        let failed = self.failed.get(&key).cloned();
-        let state = match health {
-            _ if failed.is_some() => State::Refused,
-            Some(health) if health.quarantined() => State::Quarantined,
-            Some(_) if active(*role, &decider) => State::Active,
-            _ => State::Ready,
-        };
-        Listing {
-            id: id.clone(),
-            library: library.clone(),
-            version: version.to_string(),
-            role: Some(*role),
-            home: *home,
-            state,
-            path: Some(candidate.path.clone()),
-            sha256: Some(candidate.sha256.clone()),
-            reason: failed.or_else(|| health.and_then(|health| health.last())),
-        }
+    /// Trusts them no more: their libraries are put into children from the next time on that they are asked for.
+    ///
+    /// # Errors
+    /// As [`Loader::trust`].
+    pub fn revoke(&mut self, key: &str) -> Result<(), Reject> {
+        self.keys.revoke(key)?;
+        self.shelf.forget();
+        self.scan();
+        Ok(())
+    }
+
+    /// Trusted keys, and what each is for.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.keys.all()
+    }
+
+    pub(crate) fn found(&self, role: Role, id: &str) -> impl Iterator<Item = &Found> {
+        self.shelf.found.iter().filter(move |found| found.manifest.role == role && found.manifest.id == id)
     }
 
     /// Where the plugin of a name was put when it was last asked for; `None` if it never was.
     pub fn seat_of(&self, role: Role, id: &str) -> Option<Home> {
-        self.seated.get(&(role, id.to_owned())).copied()
+        self.seated.get(&(role, id.to_owned())).map(|(home, _)| *home)
+    }
+
+    /// Exactly which plugin `asked` would come to now, as `name@sha256` or `name@linked`; `None` if there is none.
+    pub fn would_seat(&self, role: Role, asked: &str) -> Option<String> {
+        let (id, wanted) = Wanted::asked(&self.settings.pins, role, asked);
+        let picks = self.picks(role, id, &wanted).ok()?;
+        let whole = picks.iter().find(|pick| !self.failed.contains_key(&pick.key()));
+        let linked =
+            linked().any(|entry| entry.make.role() == role && entry.id == id && wanted.allows_linked());
+        let which = whole.map(|pick| pick.candidate.sha256.as_str()).or(linked.then_some("linked"));
+        which.map(|which| format!("{id}@{which}"))
     }
 
     /// Names of a role's plugins, loaded and linked.
     pub fn ids(&self, role: Role) -> BTreeSet<String> {
-        let found = self
-            .found
-            .iter()
-            .filter(|found| found.manifest.role == role)
-            .map(|found| found.manifest.id.clone());
+        let found = self.shelf.found.iter().filter(|found| found.manifest.role == role);
+        let found = found.map(|found| found.manifest.id.clone());
         found
             .chain(linked().filter(|entry| entry.make.role() == role).map(|entry| entry.id.to_owned()))
             .collect()
+    }
+
+    fn unknown(&self, role: Role, id: &str) -> Reject {
+        let known = self.ids(role).into_iter().collect::<Vec<_>>().join(", ");
+        Reject::Unknown { role: role.name().into(), id: id.into(), known }
+    }
+
+    /// What may be configured of a plugin, as a JSON schema; `None` if it does not say. A child is asked.
+    ///
+    /// # Errors
+    /// [`Reject::Unknown`], and [`Reject::Probe`] when the child cannot say.
+    pub fn schema(&mut self, role: Role, id: &str) -> Result<Option<String>, Reject> {
+        let found = self.found(role, id).next().map(|found| found.library);
+        let Some(library) = found else { return Err(self.unknown(role, id)) };
+        let candidate = self.shelf.libraries[library].candidate.clone();
+        let (copy, path) = (self.stage.put(&candidate)?, candidate.path.display().to_string());
+        let text = schema(&self.settings.host, &copy, role.name(), id);
+        text.map(|text| Some(text).filter(|text| !text.is_empty())).map_err(|why| Reject::Probe { path, why })
     }
 
     /// An allocator by name, loaded if it can be, else linked in. `config` is JSON, or nothing.
@@ -254,7 +205,7 @@ impl Loader {
             Ok(match pick.home {
                 Home::Child => Box::new(ChildAllocator(loader.child(pick, config, true)?)),
                 _ => {
-                    let plugin = loader.root(pick)?.allocator()(id.into(), config.into());
+                    let plugin = loader.root(pick)?.allocator()(pick.id.as_str().into(), config.into());
                     let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
                     Box::new(InlineAllocator { plugin, watched: loader.watched(pick), takes: Vec::new() })
                 }
@@ -276,7 +227,7 @@ impl Loader {
             Ok(match pick.home {
                 Home::Child => Box::new(ChildQos(loader.child(pick, config, true)?)),
                 _ => {
-                    let plugin = loader.root(pick)?.qos()(id.into(), config.into());
+                    let plugin = loader.root(pick)?.qos()(pick.id.as_str().into(), config.into());
                     let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
                     Box::new(InlineQos { plugin, watched: loader.watched(pick) })
                 }
@@ -335,22 +286,27 @@ impl Loader {
         self.seat(Role::Resource, id, config, seat, link)
     }
 
-    /// Tries what was found, best first, then what is linked in.
+    /// Tries what was found, best first, then what is linked in. `asked` is a name, or `name@version`, or
+    /// `name@sha256`, or `name@linked`: then nothing else will do.
     fn seat<T: ?Sized>(
         &mut self,
         role: Role,
-        id: &str,
+        asked: &str,
         config: &str,
         seat: impl Fn(&mut Self, &Pick) -> Result<Box<T>, Reject>,
         link: impl Fn(&Entry, &Config) -> Option<Result<Box<T>, bursar_interface::Fault>>,
     ) -> Result<Seated<T>, Reject> {
+        let (id, wanted) = Wanted::asked(&self.settings.pins, role, asked);
         let mut refused = None;
-        for pick in self.picks(role, id) {
+        for pick in self.picks(role, id, &wanted)? {
             match seat(self, &pick) {
                 Ok(plugin) => {
                     self.failed.remove(&pick.key());
-                    self.seated.insert((role, id.into()), pick.home);
-                    return Ok(Seated { decider: Decider { plugin: id.into(), home: pick.home }, plugin });
+                    let (home, sum) = (pick.home, Some(pick.candidate.sha256.clone()));
+                    self.seated.insert((role, id.into()), (home, sum.clone()));
+                    let decider = Decider { plugin: id.into(), home };
+                    let (version, footprint) = (pick.version.clone(), pick.footprint.clone());
+                    return Ok(Seated { decider, plugin, version, sha256: sum, footprint });
                 }
                 Err(reject) => {
                     tracing::warn!(%reject, "a plugin is passed over");
@@ -361,35 +317,58 @@ impl Loader {
         }
         let unmade = |why: String| Reject::Make { plugin: format!("{} {id}", role.name()), why };
         let parsed = Config::read(config).map_err(|fault| unmade(fault.message))?;
-        let made = linked().filter(|entry| entry.id == id).find_map(|entry| link(entry, &parsed));
+        let mut entries = linked().filter(|entry| entry.id == id && wanted.allows_linked());
+        let made = entries.find_map(|entry| link(entry, &parsed).map(|made| (entry.version, made)));
         match (made, refused) {
-            (Some(made), _) => {
+            (Some((version, made)), _) => {
                 let plugin = made.map_err(|fault| unmade(fault.message))?;
-                self.seated.insert((role, id.into()), Home::Linked);
-                Ok(Seated { decider: Decider { plugin: id.into(), home: Home::Linked }, plugin })
+                self.seated.insert((role, id.into()), (Home::Linked, None));
+                let decider = Decider { plugin: id.into(), home: Home::Linked };
+                let (version, footprint) = (version.into(), Footprint::default());
+                Ok(Seated { decider, plugin, version, sha256: None, footprint })
             }
             (None, Some(refused)) => Err(refused),
-            (None, None) => {
-                let known = self.ids(role).into_iter().collect::<Vec<_>>().join(", ");
-                Err(Reject::Unknown { role: role.name().into(), id: id.into(), known })
-            }
+            (None, None) => Err(self.unknown(role, id)),
         }
     }
 
-    fn picks(&self, role: Role, id: &str) -> Vec<Pick> {
-        let named = self.found.iter().filter(|found| found.manifest.role == role && found.manifest.id == id);
-        let pick = |found: &Found| {
-            let (candidate, home) = &self.libraries[found.library];
-            Pick { candidate: candidate.clone(), home: *home, role, id: id.into() }
-        };
-        named.map(pick).collect()
+    /// The libraries' plugins of a name that will do, best first.
+    fn picks(&self, role: Role, id: &str, wanted: &Wanted) -> Result<Vec<Pick>, Reject> {
+        let linked_too = linked().any(|entry| entry.make.role() == role && entry.id == id);
+        if self.off.has(role, id) {
+            let reject = Reject::Disabled { role: role.name().into(), id: id.into() };
+            return if linked_too && wanted.allows_linked() { Ok(Vec::new()) } else { Err(reject) };
+        }
+        let sum = |found: &Found| self.shelf.libraries[found.library].candidate.sha256.as_str();
+        let fitting = self.found(role, id).filter(|found| wanted.fits(&found.manifest, sum(found)));
+        let picks: Vec<Pick> = fitting.map(|found| self.pick(found)).collect();
+        if picks.is_empty() && wanted.is_exact() {
+            let named = self.found(role, id).map(|found| found.manifest.version.to_string());
+            let known = named.chain(linked_too.then(|| "linked".into())).collect::<Vec<String>>().join(", ");
+            let (role, id, wanted) = (role.name().into(), id.into(), wanted.to_string());
+            return Err(Reject::NoVersion { role, id, wanted, known });
+        }
+        Ok(picks)
+    }
+
+    fn pick(&self, found: &Found) -> Pick {
+        let library = &self.shelf.libraries[found.library];
+        Pick {
+            candidate: library.candidate.clone(),
+            home: library.home,
+            role: found.manifest.role,
+            id: found.manifest.id.clone(),
+            version: found.manifest.version.to_string(),
+            footprint: Footprint::default(),
+        }
     }
 
     /// A plugin's health, fresh each time it is put in a seat. Only strategies are quarantined: there is
     /// a default in their stead, while what a driver holds must be asked back of it for ever.
     fn fresh_health(&mut self, pick: &Pick) -> Arc<Health> {
         let strategy = matches!(pick.role, Role::Allocator | Role::Qos);
-        let health = Arc::new(Health::new(if strategy { self.settings.strikes_max } else { u32::MAX }));
+        let strikes_max = if strategy { self.settings.strikes_max } else { u32::MAX };
+        let health = Arc::new(Health::new(strikes_max, self.settings.quarantine));
         self.health.insert(pick.key(), health.clone());
         health
     }
@@ -401,6 +380,8 @@ impl Loader {
             role: pick.role.name(),
             id: pick.id.clone(),
             config: config.into(),
+            grant: self.settings.grants.get(&pick.id).cloned().unwrap_or_default(),
+            footprint: pick.footprint.clone(),
         };
         let deadline = if strategy { self.settings.strategy_deadline } else { self.settings.call_deadline };
         let health = self.fresh_health(pick);
@@ -440,23 +421,5 @@ impl Loader {
         let root = open(&copy, log::to_tracing())?;
         self.opened.insert(sum.clone(), root);
         Ok(root)
-    }
-}
-
-/// A plugin that was found, and where it is to run.
-struct Pick {
-    candidate: Candidate,
-    home: Home,
-    role: Role,
-    id: String,
-}
-
-impl Pick {
-    fn key(&self) -> (String, Role, String) {
-        (self.candidate.sha256.clone(), self.role, self.id.clone())
-    }
-
-    fn unmade(&self, why: &impl ToString) -> Reject {
-        Reject::Make { plugin: format!("{} {}", self.role.name(), self.id), why: why.to_string() }
     }
 }

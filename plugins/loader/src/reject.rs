@@ -20,6 +20,48 @@ pub enum Reject {
         /// Its mode.
         mode: u32,
     },
+    /// It is not there itself, or the way to it leads elsewhere.
+    #[error("{path} is a symbolic link; put the library itself into a folder that is one itself")]
+    Link {
+        /// The link.
+        path: String,
+    },
+    /// It has a signature that says nothing good.
+    #[error("{path}: {why}; remove the signature to have the library run as a stranger")]
+    Signature {
+        /// The signature.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// It is no key, or not one that can be added or removed.
+    #[error("{key:?} is no such key: {why}")]
+    Key {
+        /// As it was given.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// No library of that name has that version.
+    #[error("there is no {role} {id} of {wanted}; there are {known}")]
+    NoVersion {
+        /// The role.
+        role: String,
+        /// The name.
+        id: String,
+        /// The version or checksum that was asked for.
+        wanted: String,
+        /// The versions that there are.
+        known: String,
+    },
+    /// An operator has disabled it.
+    #[error("{role} {id} is disabled; `bursar plugin enable {role} {id}` lets it in again")]
+    Disabled {
+        /// The role.
+        role: String,
+        /// The name.
+        id: String,
+    },
     /// It is no shared library of this machine's kind.
     #[error("{path} is no shared library: {why}")]
     NotALibrary {

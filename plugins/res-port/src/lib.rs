@@ -2,7 +2,6 @@
 #![deny(unsafe_code)]
 use bursar_enforce::{Hold, hold_port, prove_port};
 use bursar_sdk::{ClaimId, prelude::*};
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// TCP ports of this host.
@@ -26,10 +25,11 @@ impl Resource for Port {
 }
 
 /// Which ports are offered to claims that name none.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[config]
 struct Range {
+    /// The lowest one.
     first: u16,
+    /// The highest one.
     last: u16,
 }
 
@@ -46,8 +46,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    fn new(config: &Config) -> Result<Ports, Fault> {
-        let range: Range = config.parse()?;
+    fn new(range: Range) -> Result<Ports, Fault> {
         match range.first > 0 && range.first <= range.last {
             true => Ok(Ports { range, holds: BTreeMap::new() }),
             false => Err(Fault::new(format!(
@@ -68,7 +67,7 @@ fn numbers(lease: &Lease) -> Result<Vec<u16>, Fault> {
     lines.map(|line| number(&line.pool)).collect()
 }
 
-#[plugin(id = "port", new = Ports::new)]
+#[plugin(id = "port", config = Range, new = Ports::new)]
 impl Driver for Ports {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
         let ours: Vec<u16> = self.holds.keys().map(|(_, port)| *port).collect();
@@ -123,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_port_is_held_released_and_proved() {
-        let mut ports = Ports::new(&Config::default()).expect("defaults");
+        let mut ports = Ports::new(Range::default()).expect("defaults");
         let port = free_port();
         let lease = lease(&port.to_string());
         ports.enforce(&lease).expect("free");
@@ -138,13 +137,13 @@ mod tests {
     fn a_port_that_somebody_listens_on_is_not_granted() {
         let taken = TcpListener::bind("0.0.0.0:0").expect("a port");
         let port = taken.local_addr().expect("its number").port();
-        let mut ports = Ports::new(&Config::default()).expect("defaults");
+        let mut ports = Ports::new(Range::default()).expect("defaults");
         assert!(ports.enforce(&lease(&port.to_string())).is_err());
     }
 
     #[test]
     fn what_is_no_port_is_named() {
-        let mut ports = Ports::new(&Config::default()).expect("defaults");
+        let mut ports = Ports::new(Range::default()).expect("defaults");
         for pool in ["http", "0", "70000"] {
             assert!(ports.enforce(&lease(pool)).expect_err(pool).message.contains(pool));
             assert_eq!(ports.release(&lease(pool)).expect("nothing to prove").evidence, "");
@@ -153,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_range_is_configured_by_name() {
-        let read = |text: &str| Config::read(text).and_then(|config| Ports::new(&config));
+        let read = |text: &str| Config::read(text).and_then(|config| Ports::new(config.parse()?));
         let port = free_port();
         let mut ports = read(&format!(r#"{{"first":{port},"last":{port}}}"#)).expect("a range of one");
         assert_eq!(ports.discover().expect("a look").len(), 1);

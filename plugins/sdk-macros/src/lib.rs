@@ -2,32 +2,62 @@
 #![forbid(unsafe_code)]
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{Error, ItemImpl, LitStr, Path, parse_macro_input};
+use syn::{Error, ItemImpl, ItemStruct, LitStr, Path, parse_macro_input};
 
 /// Makes an impl of `Allocator`, `Qos`, `Resource`, `Driver` or `Metric` a plugin.
 ///
 /// `#[plugin]` alone takes the crate's name as the id and `Default` as the constructor;
 /// `#[plugin(id = "best-fit", new = BestFit::new)]` names both, where `new` is a
-/// `fn(&Config) -> Result<Self, Fault>`.
+/// `fn(&Config) -> Result<Self, Fault>`. With `config = Settings`, a type under `#[config]`, the host can show
+/// what may be set; `new` is then a `fn(Settings) -> Result<Self, Fault>`, and without it the plugin is
+/// made by `From<Settings>`.
 #[proc_macro_attribute]
 pub fn plugin(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    let (mut id, mut new): (Option<LitStr>, Option<Path>) = (None, None);
+    let (mut id, mut new, mut config): (Option<LitStr>, Option<Path>, Option<Path>) = (None, None, None);
     let options = syn::meta::parser(|meta| {
         if meta.path.is_ident("id") {
             id = Some(meta.value()?.parse()?);
         } else if meta.path.is_ident("new") {
             new = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("config") {
+            config = Some(meta.value()?.parse()?);
         } else {
-            return Err(meta.error("expected id = \"...\" or new = path"));
+            return Err(meta.error("expected id = \"...\", config = Type or new = path"));
         }
         Ok(())
     });
     parse_macro_input!(attribute with options);
     let item = parse_macro_input!(item as ItemImpl);
-    expand(id, new, &item).unwrap_or_else(|error| error.to_compile_error()).into()
+    expand(id, new, config, &item).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-fn expand(id: Option<LitStr>, new: Option<Path>, item: &ItemImpl) -> Result<proc_macro2::TokenStream, Error> {
+/// Makes a struct the config of a plugin: every key may be left out, and one that is unknown is an error.
+/// The struct needs a `Default`; its docs are what the schema says of each key.
+#[proc_macro_attribute]
+pub fn config(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    if !attribute.is_empty() {
+        let attribute = proc_macro2::TokenStream::from(attribute);
+        return Error::new_spanned(attribute, "#[config] takes nothing").to_compile_error().into();
+    }
+    let item = parse_macro_input!(item as ItemStruct);
+    quote! {
+        #[derive(
+            ::core::clone::Clone, ::core::fmt::Debug, ::bursar_sdk::__private::serde::Serialize,
+            ::bursar_sdk::__private::serde::Deserialize, ::bursar_sdk::__private::schemars::JsonSchema,
+        )]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case", crate = "::bursar_sdk::__private::serde")]
+        #[schemars(crate = "::bursar_sdk::__private::schemars")]
+        #item
+    }
+    .into()
+}
+
+fn expand(
+    id: Option<LitStr>,
+    new: Option<Path>,
+    config: Option<Path>,
+    item: &ItemImpl,
+) -> Result<proc_macro2::TokenStream, Error> {
     let roles = "#[plugin] goes on `impl Allocator | Qos | Resource | Driver | Metric for T`";
     let Some((_, of, _)) = &item.trait_ else { return Err(Error::new_spanned(&item.self_ty, roles)) };
     let Some(role) = of.segments.last().map(|segment| segment.ident.clone()) else {
@@ -39,10 +69,16 @@ fn expand(id: Option<LitStr>, new: Option<Path>, item: &ItemImpl) -> Result<proc
     let name = role.to_string().to_lowercase();
     let ty = &item.self_ty;
     let id = id.map_or_else(|| quote!(env!("CARGO_PKG_NAME")), |id| quote!(#id));
-    let make = new.map_or_else(
-        || quote!({ let _ = config; <#ty as ::core::default::Default>::default() }),
-        |new| quote!(#new(config)?),
-    );
+    let make = match (&new, &config) {
+        (Some(new), Some(config)) => quote!(#new(config.parse::<#config>()?)?),
+        (None, Some(config)) => {
+            quote!(<#ty as ::core::convert::From<#config>>::from(config.parse::<#config>()?))
+        }
+        (Some(new), None) => quote!(#new(config)?),
+        // A config is by name, and may be for the plugin of this name in another role.
+        (None, None) => quote!({ let _ = config; <#ty as ::core::default::Default>::default() }),
+    };
+    let schema = config.map(|config| quote!(.with_schema(private::schema_of::<#config>)));
     Ok(quote! {
         #item
         #[allow(unsafe_code)]
@@ -61,7 +97,7 @@ fn expand(id: Option<LitStr>, new: Option<Path>, item: &ItemImpl) -> Result<proc
                 Ok(::std::boxed::Box::new(#make))
             }
             ::bursar_sdk::__private::inventory::submit! {
-                ::bursar_sdk::Entry::new(#id, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), &MANIFEST, ::bursar_sdk::Make::#role(make))
+                ::bursar_sdk::Entry::new(#id, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), &MANIFEST, ::bursar_sdk::Make::#role(make))#schema
             }
         };
     })

@@ -1,7 +1,7 @@
 //! The way out of a plugin library: its own `tracing` events and panics reach the host's log.
 use bursar_abi::HostArc;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::{Debug, Write},
     sync::OnceLock,
 };
@@ -15,6 +15,29 @@ use tracing::{
 static HOST: OnceLock<HostArc> = OnceLock::new();
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static WHO: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// While this lives, what the thread logs is logged as a plugin's.
+pub(crate) struct Speaking(&'static str);
+
+/// From here on this thread speaks as `who`.
+pub(crate) fn speak_as(who: &'static str) -> Speaking {
+    Speaking(WHO.with(|cell| cell.replace(who)))
+}
+
+impl Drop for Speaking {
+    fn drop(&mut self) {
+        WHO.with(|cell| cell.set(self.0));
+    }
+}
+
+/// The plugin whose call this thread carries out; `or` on threads that a plugin started itself.
+fn who(or: &str) -> &str {
+    match WHO.with(Cell::get) {
+        "" => or,
+        who => who,
+    }
 }
 
 /// Text and location of this thread's last panic.
@@ -36,7 +59,7 @@ pub(crate) fn install(host: HostArc) {
         let place = info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
         let text = format!("{}{place}", said.as_deref().unwrap_or("a panic that says nothing"));
         if let Some(host) = HOST.get() {
-            host.log(1, "plugin::panic".into(), text.as_str().into());
+            host.log(1, who("plugin::panic").into(), text.as_str().into());
         }
         LAST_PANIC.with(|cell| *cell.borrow_mut() = Some(text));
     }));
@@ -82,7 +105,7 @@ impl Subscriber for ToHost {
         if let Some(host) = HOST.get() {
             host.log(
                 number(event.metadata().level()),
-                event.metadata().target().into(),
+                who(event.metadata().target()).into(),
                 line.0.as_str().into(),
             );
         }

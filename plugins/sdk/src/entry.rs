@@ -42,6 +42,8 @@ pub struct Entry {
     pub manifest: &'static [u8],
     /// Its constructor.
     pub make: Make,
+    /// The JSON schema of its config; `None` for one that does not say.
+    pub schema: Option<fn() -> String>,
 }
 
 impl Entry {
@@ -53,7 +55,12 @@ impl Entry {
         manifest: &'static [u8],
         make: Make,
     ) -> Entry {
-        Entry { id, library, version, manifest, make }
+        Entry { id, library, version, manifest, make, schema: None }
+    }
+
+    /// The same with a config of a type of its own.
+    pub const fn with_schema(self, schema: fn() -> String) -> Entry {
+        Entry { schema: Some(schema), ..self }
     }
 }
 

@@ -8,8 +8,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Runs plugin code; what it returns or how it failed.
-pub(crate) fn guard<T>(run: impl FnOnce() -> Result<T, Fault>) -> RResult<T, RFault> {
+/// Runs plugin code; what it returns or how it failed. What it logs meanwhile is logged as `who`.
+pub(crate) fn guard<T>(who: &'static str, run: impl FnOnce() -> Result<T, Fault>) -> RResult<T, RFault> {
+    let _speaking = crate::bridge::speak_as(who);
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => ROk(value),
         Ok(Err(fault)) => RErr(RFault { kind: fault.kind as u32, message: fault.message.into() }),

@@ -19,7 +19,7 @@
 //! # fn main() { assert!(bursar_sdk::linked().any(|entry| entry.id == "first")); }
 //! ```
 pub use bursar_interface::*;
-pub use bursar_sdk_macros::plugin;
+pub use bursar_sdk_macros::{config, plugin};
 
 mod bridge;
 mod config;
@@ -35,15 +35,18 @@ pub use entry::{Entry, Make, linked};
 pub mod prelude {
     pub use crate::{
         Allocator, Amount, Config, Driver, Fault, Lease, Metric, NONE, Plan, Proof, Qos, Rank, Resource,
-        ResourceSpec, Row, Sample, Shape, Supply, Time, View, plugin,
+        ResourceSpec, Row, Sample, Shape, Supply, Time, View, config, plugin,
     };
     pub use tracing;
 }
 
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::config::schema_of;
     pub use bursar_abi::ABI_VERSION;
     pub use inventory;
+    pub use schemars;
+    pub use serde;
 
     /// Border versions that a plugin built with this sdk can talk to.
     pub const ABI_REQ: &str = concat!("^", env!("CARGO_PKG_VERSION"));

@@ -10,7 +10,10 @@ use crate::{
 use abi_stable::{
     prefix_type::PrefixTypeTrait,
     sabi_trait::prelude::TD_Opaque,
-    std_types::{RResult, RStr},
+    std_types::{
+        RResult::{self, RErr, ROk},
+        RStr, RString,
+    },
 };
 use bursar_abi::{
     ABI_VERSION, AllocatorAbi_TO, AllocatorBox, CallAbi_TO, CallBox, HostArc, PluginRoot, PluginRoot_Ref,
@@ -32,47 +35,61 @@ extern "C" fn abi_version() -> RStr<'static> {
 }
 
 extern "C" fn init(host: HostArc) -> RResult<(), RFault> {
-    guard(|| {
+    guard("", || {
         bridge::install(host);
         Ok(())
     })
 }
 
+/// Makes a plugin of one role by name, under its name.
+fn made<T>(
+    role: &str,
+    id: RStr<'_>,
+    config: RStr<'_>,
+    make: impl FnOnce(&'static Entry, &Config) -> Result<T, Fault>,
+) -> RResult<T, RFault> {
+    let entry = match guard("", || find(role, id)) {
+        ROk(entry) => entry,
+        RErr(fault) => return RErr(fault),
+    };
+    guard(entry.id, || make(entry, &Config::read(config.as_str())?))
+}
+
 extern "C" fn allocator(id: RStr<'_>, config: RStr<'_>) -> RResult<AllocatorBox, RFault> {
-    guard(|| match find("allocator", id)?.make {
+    made("allocator", id, config, |entry, config| match entry.make {
         Make::Allocator(make) => {
-            let shim = AllocatorShim::new(make(&Config::read(config.as_str())?)?);
-            Ok(AllocatorAbi_TO::from_value(shim, TD_Opaque))
+            Ok(AllocatorAbi_TO::from_value(AllocatorShim::new(entry.id, make(config)?), TD_Opaque))
         }
         _ => Err(wrong("allocator")),
     })
 }
 
 extern "C" fn qos(id: RStr<'_>, config: RStr<'_>) -> RResult<QosBox, RFault> {
-    guard(|| match find("qos", id)?.make {
-        Make::Qos(make) => {
-            Ok(QosAbi_TO::from_value(QosShim::new(make(&Config::read(config.as_str())?)?), TD_Opaque))
-        }
+    made("qos", id, config, |entry, config| match entry.make {
+        Make::Qos(make) => Ok(QosAbi_TO::from_value(QosShim::new(entry.id, make(config)?), TD_Opaque)),
         _ => Err(wrong("qos")),
     })
 }
 
 extern "C" fn call(role: RStr<'_>, id: RStr<'_>, config: RStr<'_>) -> RResult<CallBox, RFault> {
-    guard(|| {
-        let config = Config::read(config.as_str())?;
-        let callee = match find(role.as_str(), id)?.make {
-            Make::Resource(make) => Callee::Resource(make(&config)?),
-            Make::Driver(make) => Callee::Driver(make(&config)?),
-            Make::Metric(make) => Callee::Metric(make(&config)?),
+    made(role.as_str(), id, config, |entry, config| {
+        let callee = match entry.make {
+            Make::Resource(make) => Callee::Resource(make(config)?),
+            Make::Driver(make) => Callee::Driver(make(config)?),
+            Make::Metric(make) => Callee::Metric(make(config)?),
             Make::Qos(_) | Make::Allocator(_) => return Err(wrong(role.as_str())),
         };
-        Ok(CallAbi_TO::from_value(CallShim::new(callee), TD_Opaque))
+        Ok(CallAbi_TO::from_value(CallShim::new(entry.id, callee), TD_Opaque))
     })
+}
+
+extern "C" fn schema(role: RStr<'_>, id: RStr<'_>) -> RResult<RString, RFault> {
+    guard("", || Ok(find(role.as_str(), id)?.schema.map_or_else(String::new, |schema| schema()).into()))
 }
 
 /// The root module.
 #[allow(unreachable_pub, reason = "exported as a symbol, not as a path")]
 #[abi_stable::export_root_module]
 pub fn bursar_root() -> PluginRoot_Ref {
-    PluginRoot { abi_version, init, allocator, qos, call }.leak_into_prefix()
+    PluginRoot { abi_version, init, allocator, qos, call, schema }.leak_into_prefix()
 }

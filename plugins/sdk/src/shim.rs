@@ -9,18 +9,18 @@ use bursar_interface::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::mem::ManuallyDrop;
 
-/// A plugin whose drop is guarded as well.
-struct Guarded<T: ?Sized>(ManuallyDrop<Box<T>>);
+/// A plugin by name, whose drop is guarded as well.
+struct Guarded<T: ?Sized>(ManuallyDrop<Box<T>>, &'static str);
 impl<T: ?Sized> Guarded<T> {
-    fn new(plugin: Box<T>) -> Self {
-        Guarded(ManuallyDrop::new(plugin))
+    fn new(who: &'static str, plugin: Box<T>) -> Self {
+        Guarded(ManuallyDrop::new(plugin), who)
     }
 }
 impl<T: ?Sized> Drop for Guarded<T> {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
         // SAFETY: dropped once, here, and never used again. A panic in it has nobody left to tell.
-        let _ = guard(|| {
+        let _ = guard(self.1, || {
             unsafe { ManuallyDrop::drop(&mut self.0) };
             Ok(())
         });
@@ -78,8 +78,8 @@ pub(crate) struct AllocatorShim {
     takes: Vec<Take>,
 }
 impl AllocatorShim {
-    pub(crate) fn new(plugin: Box<dyn Allocator>) -> Self {
-        let plugin = Guarded::new(plugin);
+    pub(crate) fn new(who: &'static str, plugin: Box<dyn Allocator>) -> Self {
+        let plugin = Guarded::new(who, plugin);
         AllocatorShim {
             plugin,
             gathered: Gathered::default(),
@@ -96,7 +96,7 @@ impl AllocatorAbi for AllocatorShim {
         mut out: RSliceMut<'_, RTake>,
     ) -> RResult<u32, RFault> {
         let AllocatorShim { plugin, gathered, overlay, takes } = self;
-        guard(|| {
+        guard(plugin.1, || {
             gathered.with(&view, |view| {
                 takes.clear();
                 takes.resize(out.len(), Take::default());
@@ -117,8 +117,8 @@ pub(crate) struct QosShim {
     gathered: Gathered,
 }
 impl QosShim {
-    pub(crate) fn new(plugin: Box<dyn Qos>) -> Self {
-        QosShim { plugin: Guarded::new(plugin), gathered: Gathered::default() }
+    pub(crate) fn new(who: &'static str, plugin: Box<dyn Qos>) -> Self {
+        QosShim { plugin: Guarded::new(who, plugin), gathered: Gathered::default() }
     }
 }
 impl QosAbi for QosShim {
@@ -129,7 +129,7 @@ impl QosAbi for QosShim {
         mut out: RSliceMut<'_, RRank>,
     ) -> RResult<(), RFault> {
         let QosShim { plugin, gathered } = self;
-        guard(|| {
+        guard(plugin.1, || {
             gathered.with(&view, |view| {
                 let mut ranks = vec![Rank::default(); out.len()];
                 plugin.0.rank(view, pending.as_slice(), &mut ranks)?;
@@ -181,12 +181,12 @@ fn answer<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
 
 pub(crate) struct CallShim(Guarded<Callee>);
 impl CallShim {
-    pub(crate) fn new(plugin: Callee) -> Self {
-        CallShim(Guarded::new(Box::new(plugin)))
+    pub(crate) fn new(who: &'static str, plugin: Callee) -> Self {
+        CallShim(Guarded::new(who, Box::new(plugin)))
     }
 }
 impl CallAbi for CallShim {
     fn call(&mut self, operation: RStr<'_>, argument: RSlice<'_, u8>) -> RResult<RVec<u8>, RFault> {
-        guard(|| self.0.0.call(operation.as_str(), argument.as_slice()).map(RVec::from))
+        guard(self.0.1, || self.0.0.call(operation.as_str(), argument.as_slice()).map(RVec::from))
     }
 }

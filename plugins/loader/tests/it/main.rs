@@ -1,14 +1,18 @@
 //! Real libraries in every home: linked in, inline, in a child.
 mod chaos;
 mod homes;
+mod life;
+mod locked;
+mod matrix;
 mod place;
 mod refused;
+mod trusted;
 
 use bursar_builtin as _;
 use bursar_interface::Home;
-use bursar_loader::{Loader, Settings};
+use bursar_loader::{Grant, Loader, Settings};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -29,15 +33,31 @@ fn loader_within(
     strategy_deadline: Duration,
 ) -> (Loader, TempDir) {
     let scratch = TempDir::new().expect("a folder");
-    let settings = Settings {
+    let settings = Settings { strategy_deadline, ..settings(dirs, trusted, scratch.path()) };
+    (Loader::new(settings).expect("a stage"), scratch)
+}
+
+/// Settings with the stage in a folder.
+fn settings(dirs: &[PathBuf], trusted: BTreeSet<String>, scratch: &Path) -> Settings {
+    Settings {
         dirs: dirs.to_vec(),
-        stage: scratch.path().join("stage"),
+        stage: scratch.join("stage"),
         trusted,
         host: (host(), Vec::new()),
-        strategy_deadline,
+        strategy_deadline: DEADLINE,
         call_deadline: Duration::from_secs(2),
         strikes_max: 3,
-    };
+        quarantine: Duration::from_secs(30),
+        pins: Default::default(),
+        grants: Default::default(),
+    }
+}
+
+/// The badly behaved plugins in children, with more than they need.
+fn badly_behaved_with(grants: BTreeMap<String, Grant>) -> (Loader, TempDir) {
+    let scratch = TempDir::new().expect("a folder");
+    let dirs = [bursar_conformance::badly_behaved()];
+    let settings = Settings { grants, ..settings(&dirs, BTreeSet::new(), scratch.path()) };
     (Loader::new(settings).expect("a stage"), scratch)
 }
 

@@ -1,0 +1,74 @@
+//! Children that try to get out: files, network, programs, signals, memory. Each way ends in a fault.
+use crate::{
+    badly_behaved,
+    place::{books, place},
+};
+use bursar_interface::{FaultKind, Home, Time};
+use bursar_loader::{Grant, Loader, ability};
+
+/// Whether the kernel has all that this needs; says what is skipped where it has not.
+fn able() -> bool {
+    let (state, detail) = ability();
+    if state != "ok" {
+        eprintln!("skipped: {detail}");
+    }
+    state == "ok"
+}
+
+fn flee(loader: &mut Loader) -> String {
+    let (books, queue) = books();
+    let mut plugin = loader.allocator("chaos-flee", "").expect("there").plugin;
+    place(&mut *plugin, &books, &queue).expect_err("it says how it went").message
+}
+
+#[test]
+fn a_strategy_reaches_nothing_but_its_host() {
+    if !able() {
+        return;
+    }
+    let told = flee(&mut badly_behaved(Home::Child).0);
+    assert!(!told.contains("got out"), "{told}");
+    for way in ["read", "list", "write", "connect", "listen", "send", "local", "run", "signal", "peek"] {
+        assert!(told.contains(&format!("{way}: ")), "{way}: {told}");
+    }
+    // Threads are its own business, and it has nothing of the host's environment.
+    assert!(told.contains("; threads; 0 variables"), "{told}");
+}
+
+#[test]
+fn one_in_this_process_gets_out_as_whoever_trusted_it_knew() {
+    let told = flee(&mut badly_behaved(Home::Inline).0);
+    assert!(told.contains("read: got out") && told.contains("run: got out"), "{told}");
+}
+
+#[test]
+fn a_metric_reads_figures_and_nothing_else() {
+    if !able() {
+        return;
+    }
+    let (mut loader, _scratch) = badly_behaved(Home::Child);
+    let mut metric = loader.metric("chaos-nosy", "").expect("there").plugin;
+    let told = metric.collect(Time(1), &mut Vec::new()).expect_err("it says how it went").message;
+    assert!(told.starts_with("figures true; ") && !told.contains("got out"), "{told}");
+}
+
+#[test]
+fn a_grant_opens_what_it_names_and_no_more() {
+    if !able() {
+        return;
+    }
+    let grant = Grant { read: vec!["/etc/passwd".into()], ..Grant::default() };
+    let grants = [("chaos-flee".to_owned(), grant)].into();
+    let told = flee(&mut crate::badly_behaved_with(grants).0);
+    assert!(told.contains("read: got out") && told.matches("got out").count() == 1, "{told}");
+}
+
+#[test]
+fn one_that_takes_all_memory_is_stopped_long_before_that() {
+    let (mut loader, _scratch) = badly_behaved(Home::Child);
+    let (books, queue) = books();
+    let mut plugin = loader.allocator("chaos-hoard", "").expect("there").plugin;
+    let fault = place(&mut *plugin, &books, &queue).expect_err("a fault");
+    // Late or dead, depending on how fast the machine gives memory.
+    assert!([FaultKind::Died, FaultKind::Overrun].contains(&fault.kind), "{fault}");
+}
