@@ -55,6 +55,8 @@ pub enum Verb {
     Plugin(Plugin),
     /// Who decides
     Strategy(Strategy),
+    /// Serve the tools that agents see, over standard input and output (the daemon serves them under /mcp)
+    Mcp(Mcp),
     /// Replay a trace through the same engine in virtual time
     Simulate(Simulate),
     /// Say what works on this host and what does not
@@ -338,6 +340,14 @@ pub enum StrategyVerb {
         /// The plugin
         name: String,
     },
+}
+
+/// The tools that agents see.
+#[derive(Debug, Args)]
+pub struct Mcp {
+    /// Do not start a daemon where none answers
+    #[arg(long)]
+    pub no_autostart: bool,
 }
 
 /// Replay a trace.

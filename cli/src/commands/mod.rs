@@ -7,6 +7,7 @@ mod daemon;
 mod doctor;
 mod get;
 mod lease;
+mod mcp;
 mod outcome;
 mod run;
 mod show;
@@ -52,6 +53,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
             PluginVerb::Verify { library } => verify::verify(&context, &library),
         },
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
+        Verb::Mcp(mcp) => mcp::mcp(&context, &mcp),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
         Verb::Backup(backup) => backup::backup(&context, &backup),
