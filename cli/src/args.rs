@@ -1,4 +1,7 @@
 //! The command line: what can be said, with its help.
+mod agent;
+
+pub use agent::{Decide, Fail, Hook, HookEvent, Mcp};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -55,6 +58,8 @@ pub enum Verb {
     Plugin(Plugin),
     /// Who decides
     Strategy(Strategy),
+    /// Answer a hook of an agent: one JSON object on standard input, one on standard output
+    Hook(Hook),
     /// Serve the tools that agents see, over standard input and output (the daemon serves them under /mcp)
     Mcp(Mcp),
     /// Replay a trace through the same engine in virtual time
@@ -340,14 +345,6 @@ pub enum StrategyVerb {
         /// The plugin
         name: String,
     },
-}
-
-/// The tools that agents see.
-#[derive(Debug, Args)]
-pub struct Mcp {
-    /// Do not start a daemon where none answers
-    #[arg(long)]
-    pub no_autostart: bool,
 }
 
 /// Replay a trace.

@@ -6,6 +6,7 @@ mod backup;
 mod daemon;
 mod doctor;
 mod get;
+mod hook;
 mod lease;
 mod mcp;
 mod outcome;
@@ -53,6 +54,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
             PluginVerb::Verify { library } => verify::verify(&context, &library),
         },
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
+        Verb::Hook(hook) => return hook::hook(&context, &hook),
         Verb::Mcp(mcp) => mcp::mcp(&context, &mcp),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),

@@ -1,12 +1,13 @@
 //! An answer as a model reads it: one small document, as data and as text, that never passes its bound.
 use crate::{denial::Denial, limits::ANSWER_BYTES_MAX};
-use rmcp::model::CallToolResult;
+use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value};
 
 /// What a tool says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
-    told: Map<String, Value>,
+    /// In the order in which it is read: first the status.
+    told: Vec<(&'static str, Value)>,
     fault: bool,
 }
 
@@ -17,13 +18,14 @@ impl Answer {
     }
 
     /// Adds a member.
-    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Answer {
-        self.told.insert(key.into(), value.into());
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Answer {
+        self.told.retain(|(known, _)| *known != key);
+        self.told.push((key, value.into()));
         self
     }
 
     /// Adds a member where there is something to say.
-    pub(crate) fn with_some(self, key: &str, value: Option<impl Into<Value>>) -> Answer {
+    pub(crate) fn with_some(self, key: &'static str, value: Option<impl Into<Value>>) -> Answer {
         match value {
             Some(value) => self.with(key, value),
             None => self,
@@ -31,37 +33,52 @@ impl Answer {
     }
 
     /// Adds a list unless it is empty. What does not fit is counted in `more`.
-    pub(crate) fn with_list(mut self, key: &str, rows: Vec<Value>) -> Answer {
+    pub(crate) fn with_list(mut self, key: &'static str, rows: Vec<Value>) -> Answer {
         if rows.is_empty() {
             return self;
         }
-        let all = rows.len() + self.told.get("more").and_then(Value::as_u64).unwrap_or(0) as usize;
+        let all = rows.len() + self.get("more").and_then(Value::as_u64).unwrap_or(0) as usize;
         self = self.with(key, rows);
         while self.bytes() > ANSWER_BYTES_MAX {
-            let Some(Value::Array(rows)) = self.told.get_mut(key) else { break };
+            let rows = self.told.iter_mut().find(|(known, _)| *known == key);
+            let Some((_, Value::Array(rows))) = rows else { break };
             rows.pop();
             let left = rows.len();
             if left == 0 {
-                self.told.remove(key);
+                self.told.retain(|(known, _)| *known != key);
             }
             self = self.with("more", all - left);
         }
         self
     }
 
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.told.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    /// The document as text.
+    fn text(&self) -> String {
+        let members = self.told.iter().map(|(key, value)| format!("{:?}:{value}", key));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
+
     /// Bytes of the document as data, and of the same as text: that is how often it stands in a result.
     fn bytes(&self) -> usize {
-        let data = Value::Object(self.told.clone()).to_string();
+        let data = self.text();
         data.len() + Value::String(data).to_string().len()
     }
 
     /// As the protocol carries it.
     pub(crate) fn result(self) -> CallToolResult {
-        let told = Value::Object(self.told);
-        match self.fault {
-            true => CallToolResult::structured_error(told),
-            false => CallToolResult::structured(told),
-        }
+        let content = vec![ContentBlock::text(self.text())];
+        let told = self.told.into_iter().map(|(key, value)| (key.to_owned(), value));
+        let told: Map<String, Value> = told.collect();
+        let mut result = match self.fault {
+            true => CallToolResult::error(content),
+            false => CallToolResult::success(content),
+        };
+        result.structured_content = Some(told.into());
+        result
     }
 }
 
@@ -84,10 +101,12 @@ mod tests {
             (0..200).map(|n| json!({ "resource": "memory", "amount": n.to_string() })).collect();
         let answer =
             Answer::of("OK").with_list("lines", rows).with_list("pools", vec![json!("x".repeat(300))]);
-        let shown = answer.told["lines"].as_array().expect("some").len();
-        assert!(shown > 3 && answer.told["more"].as_u64().is_some());
-        assert!(!answer.told.contains_key("pools"));
-        assert_eq!(answer.told["more"], 201 - shown);
+        let shown = answer.get("lines").and_then(Value::as_array).expect("some").len();
+        assert!(shown > 3);
+        assert!(answer.get("pools").is_none());
+        assert_eq!(answer.get("more"), Some(&json!(201 - shown)));
+        let read: Value = serde_json::from_str(&answer.text()).expect("JSON");
+        assert_eq!(read["status"], "OK");
         let result = serde_json::to_string(&answer.result()).expect("plain data");
         assert!(result.len() < 1050, "{}: {result}", result.len());
     }

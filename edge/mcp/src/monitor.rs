@@ -8,9 +8,10 @@ use crate::{
     denial::Denial,
     terms,
 };
+use bursar_interface::Reason;
 use bursar_wire::{self as wire, Claim, ClaimAnswer};
 use serde_json::{Value, json};
-use std::{pin::pin, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 /// Arguments of the tool.
 pub(crate) const KNOWN: [&str; 3] = ["claim", "resource", "wait"];
@@ -59,23 +60,85 @@ fn over(claim: &Claim) -> Answer {
 /// What is free of everything, or of one kind: of a rate or a budget, what is not spent.
 async fn of_pools<D: Daemon>(call: &Call<'_, D>, resource: Option<&str>) -> Result<Answer, Denial> {
     let pools = call.get::<wire::Pools>("/v1/pools").await?.pools;
-    let wanted = |pool: &&wire::Pool| resource.is_none_or(|resource| pool.resource == resource);
-    let row = |pool: &wire::Pool| {
-        let used = pool.reserved + pool.held + pool.quarantined + pool.spent;
-        let mut row = json!({
-            "resource": terms::name(&pool.resource),
-            "free": wire::show(&pool.resource, pool.offered.saturating_sub(used)),
-            "of": wire::show(&pool.resource, pool.capacity),
-        });
-        // Whose name says more than its kind's.
-        if pool.id != pool.resource {
-            row["pool"] = terms::pool(&pool.resource, &pool.id).into();
+    let rows = match resource {
+        Some(resource) => {
+            let wanted = pools.iter().filter(|pool| pool.resource == resource);
+            wanted.map(|pool| row(pool, free(pool), pool.capacity, true)).collect()
         }
-        row
+        None => by_kind(&pools),
     };
-    let rows: Vec<Value> = pools.iter().filter(wanted).map(row).collect();
     match rows.is_empty() {
-        true => Err(Denial::of(bursar_interface::Reason::UnknownResource, None)),
+        true => Err(Denial::of(Reason::UnknownResource, None)),
         false => Ok(Answer::of("OK").with_list("pools", rows)),
+    }
+}
+
+fn free(pool: &wire::Pool) -> u64 {
+    pool.offered.saturating_sub(pool.reserved + pool.held + pool.quarantined + pool.spent)
+}
+
+fn row(pool: &wire::Pool, free: u64, of: u64, named: bool) -> Value {
+    let mut row = json!({
+        "resource": terms::name(&pool.resource),
+        "free": wire::show(&pool.resource, free),
+        "of": wire::show(&pool.resource, of),
+    });
+    // Whose name says more than its kind's.
+    if named && pool.id != pool.resource {
+        row["pool"] = terms::pool(&pool.resource, &pool.id).into();
+    }
+    row
+}
+
+/// Everything at a glance: machines' capacities first, then rates and budgets by name, then single pieces, as
+/// ports. What is spread over several pools of a kind is added up.
+fn by_kind(pools: &[wire::Pool]) -> Vec<Value> {
+    let own = |pool: &wire::Pool| matches!(pool.shape.as_str(), "rate" | "budget");
+    let place = |pool: &wire::Pool| match pool.shape.as_str() {
+        "capacity" => 0,
+        "unit" => 2,
+        _ => 1,
+    };
+    let mut kinds: BTreeMap<(u8, &str, &str), (&wire::Pool, u64, u64)> = BTreeMap::new();
+    for pool in pools {
+        let name = if own(pool) { pool.id.as_str() } else { "" };
+        let kind = kinds.entry((place(pool), &pool.resource, name)).or_insert((pool, 0, 0));
+        kind.1 = kind.1.saturating_add(free(pool));
+        kind.2 = kind.2.saturating_add(pool.capacity);
+    }
+    kinds.into_values().map(|(pool, free, of)| row(pool, free, of, own(pool))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_adds_up_what_is_spread_and_names_what_is_not() {
+        let pool = |resource: &str, id: &str, shape: &str, capacity, held| wire::Pool {
+            id: id.into(),
+            resource: resource.into(),
+            shape: shape.into(),
+            capacity,
+            offered: capacity,
+            held,
+            ..wire::Pool::default()
+        };
+        let rows = by_kind(&[
+            pool("port", "20000", "unit", 1, 1),
+            pool("port", "20001", "unit", 1, 0),
+            pool("tokens", "a", "rate", 10, 0),
+            pool("tokens", "b", "rate", 20, 5),
+            pool("cpu", "cpu", "capacity", 2000, 500),
+        ]);
+        assert_eq!(
+            rows,
+            [
+                json!({ "resource": "cpu", "free": "1.5", "of": "2" }),
+                json!({ "resource": "tokens", "free": "10", "of": "10", "pool": "a" }),
+                json!({ "resource": "tokens", "free": "15", "of": "20", "pool": "b" }),
+                json!({ "resource": "port", "free": "1", "of": "2" }),
+            ]
+        );
     }
 }

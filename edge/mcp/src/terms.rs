@@ -33,6 +33,10 @@ pub(crate) fn amount(resource: &str, amount: u64) -> Value {
 pub(crate) fn lines(lines: &[wire::Line]) -> Vec<Value> {
     let told = lines.iter().map(|line| {
         let mut told = amount(&line.resource, line.amount);
+        if line.resource == "lock" {
+            // The whole pool, however it is counted.
+            told["amount"] = if line.amount > 1 { "exclusive" } else { "shared" }.into();
+        }
         if let Some(used) = line.used {
             told["used"] = wire::show(&line.resource, used).into();
         }
