@@ -5,6 +5,9 @@ use clap::{Args, ValueEnum};
 /// The tools that agents see.
 #[derive(Debug, Args)]
 pub struct Mcp {
+    /// How long one call may wait before it says how things stand [default: 20s]
+    #[arg(long, value_name = "DURATION")]
+    pub hold: Option<String>,
     /// Do not start a daemon where none answers
     #[arg(long)]
     pub no_autostart: bool,

@@ -1,10 +1,12 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
+mod agents;
 mod bad;
 mod batch;
 mod daemon;
 mod disk;
 mod door;
 mod history;
+mod hooks;
 mod http;
 mod journal;
 mod logs;

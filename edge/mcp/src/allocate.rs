@@ -16,6 +16,8 @@ use std::{pin::pin, time::Duration};
 /// Arguments of the tool.
 pub(crate) const KNOWN: [&str; 12] =
     ["cpu", "memory", "gpu", "needs", "locks", "scope", "class", "priority", "wait", "ttl", "expect", "key"];
+/// Where asks go.
+const CLAIMS: &str = "/v1/claims";
 /// Members of an element of `needs`.
 const NEED: [&str; 3] = ["resource", "amount", "pool"];
 
@@ -132,10 +134,11 @@ async fn hold<D: Daemon>(
     claim: Claim,
     wait: Duration,
 ) -> Result<Outcome, Denial> {
-    let mut held = pin!(send(call, body));
+    let asked = document(body);
+    let mut held = pin!(call.lengthy::<ClaimAnswer>("POST", CLAIMS, Some(&asked)));
     // Somewhat longer than the claim waits, so that its own end is what is heard.
     match call.wait(held.as_mut(), wait.saturating_add(Duration::from_millis(500))).await {
-        Waited::Done(claim) => decided(claim?),
+        Waited::Done(answer) => decided(answer?.claim),
         Waited::CalledOff => {
             // It may have been granted or have ended at this very moment: either way it is over.
             let _ = call.cancel(claim.id).await;
@@ -156,8 +159,11 @@ async fn hold<D: Daemon>(
 }
 
 async fn send<D: Daemon>(call: &Call<'_, D>, body: &AskBody) -> Result<Claim, Denial> {
-    let body = serde_json::to_value(body).expect("plain data always becomes JSON");
-    call.request::<ClaimAnswer>("POST", "/v1/claims", Some(&body)).await.map(|answer| answer.claim)
+    call.request::<ClaimAnswer>("POST", CLAIMS, Some(&document(body))).await.map(|answer| answer.claim)
+}
+
+fn document(body: &AskBody) -> Value {
+    serde_json::to_value(body).expect("plain data always becomes JSON")
 }
 
 /// What a claim that does not wait came to.
@@ -214,7 +220,7 @@ pub(crate) fn waiting(status: &str, claim: &Claim, explained: &Value) -> Answer 
         .with_some("reason", claim.reason.as_deref().and_then(wire::reason).map(Reason::name))
 }
 
-/// Until when one call waits at most.
+/// How long the agent wants to wait; no call lasts longer than [`HOLD_MAX`].
 pub(crate) fn patience(arguments: &Arguments) -> Result<Option<Duration>, Denial> {
     let wait = arguments.duration("wait")?.and_then(|wait| wire::duration(wait).ok());
     Ok(wait.map(|wait| wait.min(HOLD_MAX)))

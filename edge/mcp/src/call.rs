@@ -2,7 +2,7 @@
 use crate::{
     Daemon, Parts,
     denial::Denial,
-    limits::{HOLD_MAX, PROGRESS_EVERY},
+    limits::{ANSWER_MAX, PROGRESS_EVERY},
     pace::Pace,
 };
 use bursar_interface::Reason;
@@ -15,12 +15,14 @@ use std::{
     pin::Pin,
     time::{Duration, Instant},
 };
-use tokio::time::{MissedTickBehavior, interval_at, sleep};
+use tokio::time::{MissedTickBehavior, interval_at, sleep, timeout};
 
 /// A call, as long as it lasts.
 pub(crate) struct Call<'a, D> {
     pub(crate) daemon: &'a D,
     pub(crate) pace: &'a Pace,
+    /// How long it may last.
+    pub(crate) hold: Duration,
     pub(crate) context: &'a RequestContext<RoleServer>,
 }
 
@@ -39,8 +41,19 @@ impl<D: Daemon> Call<'_, D> {
         self.context.extensions.get::<Parts>()
     }
 
-    /// Has the daemon carry out a request of the contract.
+    /// Has the daemon carry out a request of the contract, which is not long in coming.
     pub(crate) async fn request<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Denial> {
+        let answer = timeout(ANSWER_MAX, self.lengthy(method, path, body)).await;
+        answer.unwrap_or_else(|_| Err(Denial::away()))
+    }
+
+    /// The same where the answer may take as long as it likes.
+    pub(crate) async fn lengthy<T: DeserializeOwned>(
         &self,
         method: &'static str,
         path: &str,
@@ -87,7 +100,7 @@ impl<D: Daemon> Call<'_, D> {
 
     /// Waits at most `most`, and no longer than a call may last, with signs of progress.
     pub(crate) async fn wait<F: Future>(&self, mut held: Pin<&mut F>, most: Duration) -> Waited<F::Output> {
-        let most = most.min(HOLD_MAX);
+        let most = most.min(self.hold);
         let start = tokio::time::Instant::now();
         let mut ticks = interval_at(start + PROGRESS_EVERY, PROGRESS_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

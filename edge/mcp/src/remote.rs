@@ -1,8 +1,5 @@
 //! A daemon at the other end of a unix socket, without blocking.
-use crate::{
-    Away, Daemon, Parts, Reply,
-    limits::{ANSWER_MAX, HOLD_MAX, REPLY_BYTES_MAX},
-};
+use crate::{Away, Daemon, Parts, Reply, limits::REPLY_BYTES_MAX};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request,
@@ -13,11 +10,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::{
-    io::{Error, ErrorKind},
+    io::Error,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::{net::UnixStream, time::timeout};
+use tokio::net::UnixStream;
 
 type Connection = SendRequest<Full<Bytes>>;
 
@@ -84,9 +81,7 @@ impl Daemon for Remote {
             false => request.header(CONTENT_TYPE, "application/json"),
         };
         let request = request.body(Full::from(body)).map_err(Error::other)?;
-        // Whoever waits for a claim is left to wait by the call itself.
-        let answer = timeout(HOLD_MAX + ANSWER_MAX, self.exchange(request)).await;
-        answer.unwrap_or_else(|_| Err(Error::from(ErrorKind::TimedOut).into()))
+        self.exchange(request).await
     }
 
     /// Whoever started this process is all that calls.

@@ -28,8 +28,8 @@ pub fn http<D: Daemon>(daemon: D) -> Http<D> {
 ///
 /// # Errors
 /// When the two ends cannot agree on how to begin.
-pub async fn stdio<D: Daemon>(daemon: D) -> io::Result<()> {
-    let serving = Server::new(daemon).serve(rmcp::transport::stdio()).await.map_err(io::Error::other)?;
+pub async fn stdio<D: Daemon>(server: Server<D>) -> io::Result<()> {
+    let serving = server.serve(rmcp::transport::stdio()).await.map_err(io::Error::other)?;
     serving.waiting().await.map_err(io::Error::other)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The one handler of all revisions of the protocol and of both transports.
 use crate::{
     Daemon, advise, allocate, analyze, answer::Answer, arguments::Arguments, call::Call, denial::Denial,
-    explain, give_back, monitor, pace::Pace, schema::TOOLS,
+    explain, give_back, limits::HOLD_MAX, monitor, pace::Pace, schema::TOOLS,
 };
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -11,6 +11,7 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use std::time::Duration;
 
 /// How long a list of tools may be kept, in milliseconds: it changes with the program only.
 const LIST_TTL_MS: u64 = 3_600_000;
@@ -23,12 +24,18 @@ const INSTRUCTIONS: &str = "Everything here is shared. Ask with resource_allocat
 pub struct Server<D> {
     daemon: D,
     pace: Pace,
+    hold: Duration,
 }
 
 impl<D: Daemon> Server<D> {
     /// A server in front of a daemon. Clones count refusals together.
     pub fn new(daemon: D) -> Server<D> {
-        Server { daemon, pace: Pace::default() }
+        Server { daemon, pace: Pace::default(), hold: HOLD_MAX }
+    }
+
+    /// How long one call waits before it says how things stand; [`HOLD_MAX`] if nobody says.
+    pub fn holding(self, hold: Duration) -> Server<D> {
+        Server { hold, ..self }
     }
 
     async fn answer(
@@ -36,7 +43,7 @@ impl<D: Daemon> Server<D> {
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Option<Result<Answer, Denial>> {
-        let call = Call { daemon: &self.daemon, pace: &self.pace, context };
+        let call = Call { daemon: &self.daemon, pace: &self.pace, hold: self.hold, context };
         let passed = request.arguments;
         macro_rules! told {
             ($known:expr, $tool:path) => {
