@@ -1,5 +1,5 @@
 //! Everything that must hold before a change lands, in named lanes; and all tests.
-use crate::{cover, instructions, layers, plugins, sim, soak, step, tidy};
+use crate::{agents, cover, instructions, layers, plugins, sim, soak, step, tidy};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -24,6 +24,8 @@ pub enum Lane {
     System,
     /// The simulated world, and the instructions that a decision takes
     Simulation,
+    /// The official conformance suite and inspector of the protocol that agents speak
+    Agents,
     /// Coverage
     Coverage,
     /// What takes long and is not part of every change: ten minutes of load, tests that wait for half a minute,
@@ -36,7 +38,7 @@ pub enum Lane {
 /// # Errors
 /// The first step that fails.
 pub fn run(lane: Option<Lane>) -> Result<()> {
-    let all = [Lane::Layers, Lane::Simulation, Lane::Coverage];
+    let all = [Lane::Layers, Lane::Simulation, Lane::Agents, Lane::Coverage];
     match lane {
         Some(lane) => timed(lane),
         None => {
@@ -79,6 +81,7 @@ fn timed(lane: Lane) -> Result<()> {
             sim::run(1, sim::Length::Seeds(SEEDS))?;
             instructions::run(false)?;
         }
+        Lane::Agents => agents::run()?,
         Lane::Coverage => cover::run()?,
         Lane::Slow => slow()?,
     }
