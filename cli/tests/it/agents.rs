@@ -305,6 +305,18 @@ fn one_that_waits_longer_than_a_call_may_is_queued_and_looked_after_by_its_numbe
 }
 
 #[test]
+fn a_daemon_that_is_away_is_told_of_and_found_again() {
+    let mut daemon = Daemon::configured(ONE_CORE);
+    let mut hand = ByHand::start(&daemon, &["--no-autostart"]);
+    assert_eq!(hand.call("resource_monitor", json!({ "resource": "cpu" }))["status"], "OK");
+    daemon.stop();
+    let away = hand.call("resource_monitor", json!({ "resource": "cpu" }));
+    assert_eq!((&away["status"], &away["reason"]), (&json!("DENIED"), &json!("Unreachable")));
+    daemon.start();
+    assert_eq!(hand.call("resource_allocate", json!({ "cpu": 1 }))["status"], "GRANTED");
+}
+
+#[test]
 fn an_agent_that_dies_in_line_leaves_it() {
     let daemon = Daemon::configured(ONE_CORE);
     assert_eq!(daemon.tell(&["claim", "--cpu", "1"]).code, 0);

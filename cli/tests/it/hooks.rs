@@ -239,3 +239,26 @@ fn a_session_of_claude_code_from_start_to_end() {
     assert_eq!(daemon.await_phase("1", "closed")["ending"], "process_gone");
     assert_eq!(daemon.taken(), 0);
 }
+
+#[test]
+fn the_settings_that_are_shown_work_as_they_stand() {
+    let daemon = Daemon::configured(SMALL);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/claude-code/settings.json");
+    let settings: Value = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
+    let mut agent = Agent::start(&daemon);
+    let folder = program().parent().expect("a folder").display().to_string();
+    for (name, hooks) in settings["hooks"].as_object().expect("hooks") {
+        let line = hooks[0]["hooks"][0]["command"].as_str().expect("a command");
+        let more = json!({ "agent_id": "a1", "tool_name": "Bash", "tool_input": { "command": "make" } });
+        let quoted = event(name, more).to_string();
+        let said = agent.run(&format!("printf '%s' '{quoted}' | PATH=\"{folder}:$PATH\" {line}"));
+        let said: Value =
+            serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{line}: {error}: {said}"));
+        assert_eq!(
+            said.get("hookSpecificOutput").is_some(),
+            ["SessionStart", "PreToolUse"].contains(&name.as_str())
+        );
+    }
+    let claims = daemon.ask(&["get", "claims"])["claims"].as_array().expect("claims").clone();
+    assert_eq!(claims.len(), 2, "the session's and the subagent's: {claims:?}");
+}
