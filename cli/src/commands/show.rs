@@ -210,7 +210,23 @@ pub fn explain(explain: &wire::Explain) -> String {
             ));
         }
     }
+    if let Some(eta) = &explain.eta_ms {
+        let time = |ms| humantime::format_duration(std::time::Duration::from_millis(round(ms)));
+        told.push(format!(
+            "  to be granted in {} as likely as not, in {} nine times of ten",
+            time(eta.p50),
+            time(eta.p90)
+        ));
+    }
+    for change in &explain.would_admit {
+        told.push(format!("  would be granted now: {} ({})", change.options, change.change));
+    }
     told.join("\n")
+}
+
+/// To whole seconds where there are many.
+fn round(ms: u64) -> u64 {
+    if ms < 10_000 { ms } else { ms / 1000 * 1000 }
 }
 
 /// What works and what does not, one finding a row.

@@ -3,9 +3,12 @@
 use super::{
     enforcer::Note,
     mail::{Answer, Done, Reply},
+    outlook,
 };
-use bursar_engine::Engine;
+use bursar_engine::{Engine, Why};
 use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
+use bursar_monitor::Lasting;
+use bursar_wire as wire;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
@@ -42,6 +45,7 @@ struct Seen {
     granted: BTreeMap<ClaimId, Time>,
     evidence: BTreeMap<ClaimId, String>,
     faults: BTreeMap<Role, u64>,
+    lasting: Lasting,
 }
 
 /// A committed batch on its way to the follower, with the answers that are due.
@@ -102,8 +106,8 @@ impl Follower {
         let Committed { batch, replies } = committed;
         engine.fold(&batch);
         let concerns_edges = batch.events.iter().any(|event| acts(&engine, &batch, event));
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, &batch);
         drop(engine);
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&batch);
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
             tail.push_back(batch.clone());
@@ -139,6 +143,13 @@ impl Follower {
     /// Faults of a strategy since the daemon started.
     pub fn faults(&self, role: Role) -> u64 {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
+    }
+
+    /// How long a waiting claim will wait from now on, by how long those last who hold what it lacks; `None` where
+    /// too little is known of them.
+    pub fn eta(&self, engine: &Engine, claim: ClaimId, why: &Why) -> Option<wire::Eta> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        outlook::eta(engine, &seen.lasting, claim, why)
     }
 
     /// Waits until `look` says yes for the claim, or the time is over; says which.
@@ -217,9 +228,15 @@ fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
 }
 
 impl Seen {
-    fn see(&mut self, batch: &Batch) {
+    fn see(&mut self, engine: &Engine, batch: &Batch) {
         for event in &batch.events {
             match &event.what {
+                What::Closed { claim, .. } => {
+                    let closed = engine.closed(*claim);
+                    if let (Some(granted), Some(closed)) = (self.granted.get(claim), closed) {
+                        self.lasting.observe(&closed.scope, batch.at, batch.at.0.saturating_sub(granted.0));
+                    }
+                }
                 What::Granted { claim, .. } => remember(&mut self.granted, *claim, batch.at),
                 What::PluginFault { role, .. } => *self.faults.entry(*role).or_default() += 1,
                 _ => {}

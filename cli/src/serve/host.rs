@@ -3,8 +3,9 @@ use super::{
     clock::Clock,
     follower::Follower,
     mail::{self, Chosen, Mailbox, ending},
+    outlook,
     present::{Present, may_see},
-    seats::config_of,
+    seats::{config_of, linked},
     settings::Settings,
     told,
 };
@@ -12,7 +13,7 @@ use bursar_api::{Done, House, Peer};
 use bursar_enforce::{Ability, Hierarchy, identify};
 use bursar_engine::{Closed, Engine};
 use bursar_interface::{
-    Batch, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role, Time,
+    Ask, Batch, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role, Time,
 };
 use bursar_loader::{Listing, Loader, State};
 use bursar_monitor::Rings;
@@ -23,10 +24,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Batches that are read from the journal at a time for one page of events.
 const PAGE_BATCHES: usize = 256;
+
+/// Refusals with a counter-offer come apart by this much at least; those between them go without.
+const OFFER_EVERY: Duration = Duration::from_millis(10);
 
 /// Everything that answers need.
 pub struct Host {
@@ -52,6 +57,8 @@ pub struct Host {
     pub ending: Arc<AtomicBool>,
     /// Engine time of the last request.
     pub used_at: AtomicU64,
+    /// When a counter-offer was last made.
+    pub offered: Mutex<Instant>,
 }
 
 impl Host {
@@ -257,7 +264,30 @@ impl House for Host {
     }
 
     fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain> {
-        self.present(|present| present.explain(by, id))
+        let (mut told, trial) = self.present(|present| {
+            let told = present.explain(by, id)?;
+            Some((told, present.engine.trial(id)))
+        })?;
+        // The copy is tried without holding up anybody.
+        if let (Some(trial), Some(mut plugins)) = (trial, self.follower.read(linked)) {
+            told.would_admit = outlook::would_admit(trial, &mut plugins);
+        }
+        Some(told)
+    }
+
+    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Option<String> {
+        // A storm of refusals is no reason to copy the state for each of them.
+        let mut offered = self.offered.try_lock().ok()?;
+        if offered.elapsed() < OFFER_EVERY {
+            return None;
+        }
+        let scope = [by.root.as_str(), ask.scope.as_str()].into_iter().filter(|path| !path.is_empty());
+        let ask = Ask { scope: scope.collect::<Vec<_>>().join("/"), ..ask.clone() };
+        let (trial, plugins) = self.follower.read(|engine| (engine.trial_of(ask), linked(engine)));
+        let changes = outlook::would_admit(trial, &mut plugins?);
+        *offered = Instant::now();
+        let first = changes.first()?;
+        Some(format!("this would be granted now: {}; or wait for it with --wait 30s", first.options))
     }
 
     fn pools(&self, _: &Principal) -> Vec<wire::Pool> {

@@ -11,6 +11,7 @@ mod held;
 mod host;
 mod mail;
 mod measure;
+mod outlook;
 mod present;
 mod seats;
 mod settings;
@@ -49,7 +50,7 @@ use std::{
         mpsc::{Receiver, channel, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use workers::Workers;
@@ -186,6 +187,7 @@ pub fn run(options: Options) -> Result<()> {
         uid: rustix::process::geteuid().as_raw(),
         ending: ending.clone(),
         used_at: AtomicU64::new(clock.now().0),
+        offered: Mutex::new(Instant::now()),
     });
     let served = door(&host, listener, http.as_deref(), idle, &desk);
     drop(host);

@@ -167,13 +167,14 @@ impl Present<'_> {
             };
             why.short.iter().map(|short| self.waiting_on(by, short, quota(short))).collect()
         });
+        let eta_ms = why.as_ref().and_then(|why| self.follower.eta(self.engine, id, why));
         let reason = why.map(|why| why.reason.name().to_owned());
         Some(wire::Explain {
             claim: id.0,
             phase: claim.phase,
             reason,
             waiting_on,
-            eta_ms: None,
+            eta_ms,
             would_admit: Vec::new(),
         })
     }

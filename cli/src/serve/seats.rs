@@ -58,6 +58,25 @@ fn seat<T: ?Sized>(
     Ok(Seat::new(decider, plugin, fallback_decider, fallback))
 }
 
+/// Fresh instances of those who decide now, linked in; of the defaults where a plugin is not linked in.
+pub fn linked(engine: &Engine) -> Option<Plugins> {
+    let id = |role: Role| engine.decider(role).map_or("", |decider| decider.plugin.as_str());
+    let allocator = |id: &str| linked_allocator(id).map(|_| id.to_owned());
+    let qos = |id: &str| linked_qos(id).map(|_| id.to_owned());
+    let chosen = allocator(id(Role::Allocator)).or_else(|| allocator(ALLOCATOR))?;
+    let first = qos(id(Role::Qos)).or_else(|| qos(QOS))?;
+    let seated = |id: &str| Decider { plugin: id.to_owned(), home: Home::Linked };
+    Some(Plugins {
+        allocator: Seat::new(
+            seated(&chosen),
+            linked_allocator(&chosen)?,
+            seated(&chosen),
+            linked_allocator(&chosen)?,
+        ),
+        qos: Seat::new(seated(&first), linked_qos(&first)?, seated(&first), linked_qos(&first)?),
+    })
+}
+
 /// A linked-in allocator by name.
 pub fn linked_allocator(id: &str) -> Option<Box<dyn Allocator>> {
     bursar_sdk::linked().filter(|entry| entry.id == id).find_map(|entry| match entry.make {

@@ -59,6 +59,49 @@ fn the_same_key_is_the_same_claim() {
 }
 
 #[test]
+fn whoever_waits_is_told_what_would_be_granted_now_and_when_its_turn_comes() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"4\"\n");
+    let hold = |amount: u64| daemon.http("POST", "/v1/claims", &cpu(amount)).1["claim"].clone();
+    let give_back = |claim: &Value| {
+        let path = format!("/v1/claims/{}/release", claim["id"].as_str().expect("an id"));
+        assert_eq!(daemon.http("POST", &path, &json!({ "fence": claim["fence"] }).to_string()).0, 200);
+    };
+    let first = hold(2500);
+    let wait = json!({ "wait": "1h", "detach": true, "lines": [{ "resource": "cpu", "amount": "3000" }] })
+        .to_string();
+    let waiting =
+        daemon.http("POST", "/v1/claims", &wait).1["claim"]["id"].as_str().expect("an id").to_owned();
+    let told = daemon.ask(&["explain", &waiting]);
+    assert_eq!(told["eta_ms"], Value::Null, "nobody has ended yet: {told}");
+    let change = &told["would_admit"][0];
+    assert_eq!((&change["change"], &change["options"]), (&"less".into(), &"--cpu 1.5".into()), "{told}");
+    assert_eq!(change["lines"][0]["amount"], "1500");
+    assert!(daemon.tell(&["explain", &waiting]).out.contains("would be granted now: --cpu 1.5 (less)"));
+
+    assert_eq!(daemon.tell(&["cancel", &waiting]).code, 0);
+    let more = daemon.tell(&["claim", "--cpu", "1.501", "-o", "json"]);
+    let hint = more.json()["error"]["hint"].as_str().expect("a hint").to_owned();
+    assert!(more.code == 4 && hint.contains("--cpu 1.5;"), "one unit more is not: {more:?}");
+    let second = daemon.ask(&["claim", "--cpu", "1.5"])["claim"].clone();
+    assert_eq!(second["phase"], "held", "and that much is");
+    [&first, &second].into_iter().for_each(&give_back);
+
+    for _ in 0..6 {
+        let short = hold(100);
+        std::thread::sleep(Duration::from_millis(300));
+        give_back(&short);
+    }
+    // Where its like never lasted so long, its own estimate speaks.
+    let held = json!({ "expect": "1h", "lines": [{ "resource": "cpu", "amount": "4000" }] });
+    assert_eq!(daemon.http("POST", "/v1/claims", &held.to_string()).0, 201);
+    let waiting =
+        daemon.http("POST", "/v1/claims", &wait).1["claim"]["id"].as_str().expect("an id").to_owned();
+    let eta = daemon.ask(&["explain", &waiting])["eta_ms"].clone();
+    let (p50, p90) = (eta["p50"].as_u64().expect("p50"), eta["p90"].as_u64().expect("p90"));
+    assert!(p50 <= p90 && p90 > 0, "{eta}");
+}
+
+#[test]
 fn waiting_is_one_long_answer() {
     let daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
     let held = daemon.http("POST", "/v1/claims", &cpu(1000)).1;

@@ -8,7 +8,7 @@ use bursar_interface::{Amount, ClaimId, NONE, Phase, Row, Time, View};
 use std::collections::BTreeMap;
 
 /// Waiting claims that are looked at to find the head.
-const HEADS_MAX: usize = 64;
+pub(crate) const HEADS_MAX: usize = 64;
 
 /// When what comes back, by node: (when, pool, amount), in order of time.
 type Ends = BTreeMap<Row, Vec<(Time, Row, Amount)>>;

@@ -30,12 +30,19 @@ pub(crate) async fn ask<H: House>(
     let detach = body.detach;
     let mut ask: Ask = body.try_into()?;
     ask.key = key.or(ask.key);
-    let waiter = hall.waiters.ask(caller.principal.clone(), ask).await?;
     if detach {
-        detached(&hall, &caller.principal, waiter)
-    } else {
-        decided(&hall, &caller.principal, waiter).await
+        let waiter = hall.waiters.ask(caller.principal.clone(), ask).await?;
+        return detached(&hall, &caller.principal, waiter);
     }
+    let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone()).await?;
+    let decided = decided(&hall, &caller.principal, waiter).await;
+    decided.map_err(|denial| match denial.wants() {
+        true => match hall.house.counter_offer(&caller.principal, &ask) {
+            Some(offer) => denial.hint(offer),
+            None => denial,
+        },
+        false => denial,
+    })
 }
 
 fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {

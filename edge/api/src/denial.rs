@@ -137,6 +137,21 @@ impl Denial {
     }
 
     /// Whole seconds, never too early.
+    /// Whether something was asked for that is not there now: less of it, or otherwise, may be.
+    pub(crate) fn wants(&self) -> bool {
+        use Reason::*;
+        matches!(
+            self.reason,
+            InsufficientQuota
+                | InsufficientCapacity
+                | Fragmented
+                | BudgetExhausted
+                | RateLimited
+                | HeldByOther
+                | WaitExpired
+        )
+    }
+
     fn retry_seconds(&self) -> Option<u64> {
         self.retry_after.map(|after| after.as_millis().div_ceil(1000) as u64)
     }

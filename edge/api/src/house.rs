@@ -1,5 +1,5 @@
 //! What the front door needs of the house behind it: the one seam to the host.
-use bursar_interface::{ClaimId, Command, Principal, Process, Refusal, Role};
+use bursar_interface::{Ask, ClaimId, Command, Principal, Process, Refusal, Role};
 use bursar_wire as wire;
 use std::future::Future;
 
@@ -84,6 +84,10 @@ pub trait House: Send + Sync + 'static {
 
     /// Every claim, alive or remembered.
     fn claims(&self, by: &Principal) -> Vec<wire::Claim>;
+
+    /// With which change an ask that was refused for want of something would be granted now, as a hint; `None`
+    /// where there is none, or no time to look for one.
+    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Option<String>;
 
     /// Why a claim waits; `None` for one that is not known.
     fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain>;

@@ -24,7 +24,8 @@ pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 pub use rows::{
-    Claim, ClaimAnswer, Claims, Doctor, EventRow, Events, Explain, Finding, Holder, Line, Node, Nodes,
-    PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+    Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain, Finding, Holder,
+    Line, Node, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies,
+    Strategy, WaitingOn,
 };
 pub use socket::{Place, socket};

@@ -188,10 +188,44 @@ pub struct Explain {
     pub reason: Option<String>,
     /// What is missing.
     pub waiting_on: Vec<WaitingOn>,
-    /// Not estimated yet.
-    pub eta_ms: Option<u64>,
-    /// The smallest changes that would be granted now.
-    pub would_admit: Vec<Line>,
+    /// How long it will wait from now on, by how long such holders last; null where too little is known of them.
+    pub eta_ms: Option<Eta>,
+    /// The smallest changes, each of which would be granted now in the place of the claim.
+    pub would_admit: Vec<Change>,
+}
+
+/// How long something will take from now on, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eta {
+    /// As likely more as less.
+    pub p50: u64,
+    /// In nine of ten cases.
+    pub p90: u64,
+}
+
+/// A change with which a claim would be granted now: one unit more of anything would not be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `less`, `any-pool`, `shared`, `any-model`, or `shorter` (of its estimate).
+    pub change: String,
+    /// What to ask for, as for `bursar claim`.
+    pub options: String,
+    /// What to ask for, line by line.
+    pub lines: Vec<ChangedLine>,
+    /// The estimate of its run time to ask with, in milliseconds; null for the one it had.
+    pub expect_ms: Option<u64>,
+}
+
+/// One line of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedLine {
+    /// Name of the kind.
+    pub resource: String,
+    /// How much, in base units.
+    #[serde(with = "text")]
+    pub amount: u64,
+    /// Only from the pool of this name.
+    pub pool: Option<String>,
 }
 
 /// One thing that is missing.
