@@ -275,19 +275,18 @@ impl House for Host {
         Some(told)
     }
 
-    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Option<String> {
+    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Vec<wire::Change> {
         // A storm of refusals is no reason to copy the state for each of them.
-        let mut offered = self.offered.try_lock().ok()?;
+        let Ok(mut offered) = self.offered.try_lock() else { return Vec::new() };
         if offered.elapsed() < OFFER_EVERY {
-            return None;
+            return Vec::new();
         }
         let scope = [by.root.as_str(), ask.scope.as_str()].into_iter().filter(|path| !path.is_empty());
         let ask = Ask { scope: scope.collect::<Vec<_>>().join("/"), ..ask.clone() };
         let (trial, plugins) = self.follower.read(|engine| (engine.trial_of(ask), linked(engine)));
-        let changes = outlook::would_admit(trial, &mut plugins?);
+        let changes = plugins.map(|mut plugins| outlook::would_admit(trial, &mut plugins));
         *offered = Instant::now();
-        let first = changes.first()?;
-        Some(format!("this would be granted now: {}; or wait for it with --wait 30s", first.options))
+        changes.unwrap_or_default()
     }
 
     fn pools(&self, _: &Principal) -> Vec<wire::Pool> {

@@ -272,6 +272,42 @@ impl Drop for ByHand {
 }
 
 #[test]
+fn what_is_not_there_is_answered_with_what_is() {
+    let daemon = Daemon::configured(ONE_CORE);
+    let mut hand = ByHand::start(&daemon, &["--hold", "300ms"]);
+    let first = hand.call("resource_allocate", json!({ "cpu": "0.6" }));
+    let offered = hand.call("resource_allocate", json!({ "cpu": 1 }));
+    assert_eq!(
+        (&offered["status"], &offered["reason"], &offered["offers"][0]["lines"]),
+        (
+            &json!("COUNTER_OFFER"),
+            &json!("InsufficientCapacity"),
+            &json!([{ "resource": "cpu", "amount": "0.4" }])
+        ),
+        "{offered}"
+    );
+    // In line too, where it keeps its place.
+    let queued = hand.call("resource_allocate", json!({ "cpu": 1, "wait": "10m" }));
+    assert_eq!(
+        (&queued["status"], &queued["offers"]),
+        (&json!("COUNTER_OFFER"), &offered["offers"]),
+        "{queued}"
+    );
+    assert_eq!(daemon.claim(queued["claim"].as_str().expect("a number"))["phase"], "pending");
+    assert_eq!(
+        hand.call("resource_explain", json!({ "claim": queued["claim"] }))["offers"],
+        offered["offers"]
+    );
+    assert_eq!(hand.call("resource_release", json!({ "claim": queued["claim"] }))["status"], "RELEASED");
+    let taken = hand.call("resource_allocate", json!({ "cpu": offered["offers"][0]["lines"][0]["amount"] }));
+    assert_eq!(taken["status"], "GRANTED", "what is offered is granted");
+    for held in [first, taken] {
+        let handle = json!({ "claim": held["claim"], "fence": held["fence"] });
+        assert_eq!(hand.call("resource_release", handle)["status"], "RELEASED");
+    }
+}
+
+#[test]
 fn one_that_waits_longer_than_a_call_may_is_queued_and_looked_after_by_its_number() {
     let daemon = Daemon::configured(ONE_CORE);
     let mut hand = ByHand::start(&daemon, &["--hold", "300ms"]);

@@ -260,10 +260,11 @@ mod tests {
             (&json!("QUEUED"), &json!("unknown"), &json!("unknown"))
         );
         assert!(plain.get("offers").is_none());
-        let offered =
-            said(queued(&pending, &json!({ "would_admit": [{ "resource": "cpu", "amount": "500" }] })));
+        let line = json!({ "resource": "cpu", "amount": "500", "pool": null });
+        let change = json!({ "change": "less", "options": "", "lines": [line], "expect_ms": null });
+        let offered = said(queued(&pending, &json!({ "would_admit": [change] })));
         assert_eq!(
-            (&offered["status"], &offered["offers"][0]["amount"]),
+            (&offered["status"], &offered["offers"][0]["lines"][0]["amount"]),
             (&json!("COUNTER_OFFER"), &json!("0.5"))
         );
     }

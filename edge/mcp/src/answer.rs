@@ -84,9 +84,16 @@ impl Answer {
 
 impl From<Denial> for Answer {
     fn from(denial: Denial) -> Answer {
-        let Denial { reason, fix, retry_after_ms, fault } = denial;
-        let answer = Answer::of("DENIED").with("reason", reason).with("fix", fix);
-        Answer { fault, ..answer.with_some("retry_after_ms", retry_after_ms) }
+        let Denial { reason, fix, retry_after_ms, offers, fault } = denial;
+        let (status, fix) = match offers.is_empty() {
+            true => ("DENIED", fix),
+            false => {
+                ("COUNTER_OFFER", "each offer would be granted now: ask for its lines; or set wait".into())
+            }
+        };
+        let answer = Answer::of(status).with("reason", reason).with("fix", fix);
+        let answer = answer.with_some("retry_after_ms", retry_after_ms).with_list("offers", offers);
+        Answer { fault, ..answer }
     }
 }
 

@@ -4,11 +4,12 @@ use crate::{
     denial::Denial,
     limits::{ANSWER_MAX, PROGRESS_EVERY},
     pace::Pace,
+    terms,
 };
 use bursar_interface::Reason;
 use bursar_wire as wire;
 use rmcp::{RoleServer, model::ProgressNotificationParam, service::RequestContext};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
     future::Future,
@@ -63,8 +64,9 @@ impl<D: Daemon> Call<'_, D> {
         if (200..300).contains(&reply.status) {
             return serde_json::from_slice(&reply.body).map_err(|_| Denial::away());
         }
-        match serde_json::from_slice::<wire::Problem>(&reply.body) {
-            Ok(problem) => Err(Denial::from(&problem.error)),
+        let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        match wire::ErrorBody::deserialize(&problem["error"]) {
+            Ok(error) => Err(Denial { offers: terms::offers(&problem), ..Denial::from(&error) }),
             Err(_) => Err(Denial::away()),
         }
     }

@@ -3,9 +3,10 @@
 //! reason is looked up here, and figures are all that is taken over.
 use bursar_interface::Reason;
 use bursar_wire::ErrorBody;
+use serde_json::Value;
 
 /// Why not, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Denial {
     /// A [`Reason`]'s name, or `Unreachable`.
     pub(crate) reason: &'static str,
@@ -13,6 +14,8 @@ pub(crate) struct Denial {
     pub(crate) fix: String,
     /// When trying again may help.
     pub(crate) retry_after_ms: Option<u64>,
+    /// What would be granted in its stead.
+    pub(crate) offers: Vec<Value>,
     /// The call itself was wrong or could not be carried out; else this is an answer like any other.
     pub(crate) fault: bool,
 }
@@ -21,25 +24,31 @@ impl Denial {
     /// The arguments are wrong.
     pub(crate) fn bad(fix: impl Into<String>) -> Denial {
         let fix = fix.into();
-        Denial { reason: Reason::BadRequest.name(), fix, retry_after_ms: None, fault: true }
+        Denial {
+            reason: Reason::BadRequest.name(),
+            fix,
+            retry_after_ms: None,
+            offers: Vec::new(),
+            fault: true,
+        }
     }
 
     /// A reason of the daemon's, found here.
     pub(crate) fn of(reason: Reason, retry_after_ms: Option<u64>) -> Denial {
         let fault = matches!(reason, Reason::BadRequest | Reason::StorageFull);
-        Denial { reason: reason.name(), fix: fix(reason).into(), retry_after_ms, fault }
+        Denial { reason: reason.name(), fix: fix(reason).into(), retry_after_ms, offers: Vec::new(), fault }
     }
 
     /// No daemon answers.
     pub(crate) fn away() -> Denial {
         let fix = "no daemon answers; have an operator start `bursar serve`, then call again".into();
-        Denial { reason: "Unreachable", fix, retry_after_ms: None, fault: true }
+        Denial { reason: "Unreachable", fix, retry_after_ms: None, offers: Vec::new(), fault: true }
     }
 
     /// The caller itself called it off.
     pub(crate) fn called_off() -> Denial {
         let fix = "the call was cancelled, and its claim with it".into();
-        Denial { reason: "Cancelled", fix, retry_after_ms: None, fault: true }
+        Denial { reason: "Cancelled", fix, retry_after_ms: None, offers: Vec::new(), fault: true }
     }
 }
 
@@ -52,6 +61,7 @@ impl From<&ErrorBody> for Denial {
                 fix: "the daemon gave a reason that is not known here; have an operator look at its log"
                     .into(),
                 retry_after_ms: error.retry_after_ms,
+                offers: Vec::new(),
                 fault: true,
             },
         }

@@ -171,6 +171,17 @@ fn amounts() -> Value {
     })
 }
 
+fn offers() -> Value {
+    json!({
+        "type": "array",
+        "description": "Each is granted now if you ask for its lines",
+        "items": {
+            "type": "object",
+            "properties": { "change": plain(), "lines": amounts(), "expect": plain() },
+        },
+    })
+}
+
 fn allocated() -> Value {
     json!({
         "claim": plain(),
@@ -179,7 +190,7 @@ fn allocated() -> Value {
         "lease_until": plain(),
         "position": text("Place in line, or unknown"),
         "eta": text("As 12s, or unknown"),
-        "offers": amounts(),
+        "offers": offers(),
         "next": plain(),
         "more": count(),
     })
@@ -236,7 +247,7 @@ fn explained() -> Value {
         "phase": plain(),
         "eta": plain(),
         "short": short,
-        "offers": amounts(),
+        "offers": offers(),
         "more": count(),
     })
 }

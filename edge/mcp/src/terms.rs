@@ -65,14 +65,25 @@ pub(crate) fn eta(explained: &Value) -> String {
     }
 }
 
-/// The smallest changes that would be granted now, where somebody has found them.
+/// The smallest changes, each of which would be granted now as a whole, where somebody has found them.
 pub(crate) fn offers(explained: &Value) -> Vec<Value> {
-    let lines = explained["would_admit"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let line = |line: &Value| {
-        let resource = line["resource"].as_str()?;
-        Some(amount(resource, line["amount"].as_str()?.parse().ok()?))
+    let changes = serde_json::from_value::<Vec<wire::Change>>(explained["would_admit"].clone());
+    let line = |line: &wire::ChangedLine| {
+        let mut told = amount(&line.resource, line.amount);
+        if let Some(own) = &line.pool {
+            told["pool"] = pool(&line.resource, own).into();
+        }
+        told
     };
-    lines.iter().filter_map(line).collect()
+    let offer = |change: &wire::Change| {
+        let mut told = json!({ "change": name(&change.change) });
+        told["lines"] = change.lines.iter().map(line).collect();
+        if let Some(ms) = change.expect_ms {
+            told["expect"] = format!("{}s", ms / 1000).into();
+        }
+        told
+    };
+    changes.unwrap_or_default().iter().map(offer).collect()
 }
 
 #[cfg(test)]
@@ -94,8 +105,11 @@ mod tests {
         assert_eq!(eta(&json!({ "eta_ms": 1500 })), "2s");
         assert_eq!(eta(&json!({ "eta_ms": { "p50": 900, "p90": 5000 } })), "1s");
         assert!(offers(&json!({ "would_admit": [] })).is_empty());
-        let offered = offers(&json!({ "would_admit": [{ "resource": "cpu", "amount": "1500" }] }));
-        assert_eq!(offered, [json!({ "resource": "cpu", "amount": "1.5" })]);
+        let line = json!({ "resource": "cpu", "amount": "1500", "pool": null });
+        let change =
+            json!({ "change": "less", "options": "--lock IGNORE", "lines": [line], "expect_ms": null });
+        let offered = offers(&json!({ "would_admit": [change] }));
+        assert_eq!(offered, [json!({ "change": "less", "lines": [{ "resource": "cpu", "amount": "1.5" }] })]);
     }
 
     #[test]
