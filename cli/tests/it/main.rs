@@ -5,6 +5,7 @@ mod batch;
 mod daemon;
 mod disk;
 mod door;
+mod fleet;
 mod history;
 mod hooks;
 mod http;

@@ -91,11 +91,9 @@ impl Arguments {
 
     /// A list of texts.
     pub(crate) fn texts(&self, key: &str) -> Result<Vec<&str>, Denial> {
-        let text = |value| match value {
-            &Value::String(ref text) if text.len() <= ARGUMENT_BYTES_MAX => Ok(text.as_str()),
-            _ => Err(Denial::bad(format!("{key}: pass a list of texts"))),
-        };
-        self.list(key)?.iter().map(text).collect()
+        let texts = self.list(key)?.iter().map(Value::as_str);
+        let texts = texts.map(|text| text.filter(|text| text.len() <= ARGUMENT_BYTES_MAX));
+        texts.collect::<Option<_>>().ok_or_else(|| Denial::bad(format!("{key}: pass a list of texts")))
     }
 
     /// A list of objects, each with keys of `known`.
