@@ -126,6 +126,11 @@ fn a_lease_from_ask_to_return_over_both_transports() {
             let used = json!([{ "resource": "usd", "amount": 0.3 }]);
             let settled = json!({ "claim": granted["claim"], "fence": granted["fence"], "used": used });
             assert_eq!(call(&agent, "resource_settle", settled).await["status"], "SETTLED");
+            let longer = json!({ "claim": granted["claim"], "fence": granted["fence"], "ttl": "2h" });
+            let kept = call(&agent, "resource_settle", longer).await;
+            assert!(kept["lease_until"].as_str() > granted["lease_until"].as_str(), "{kept}");
+            let idle = json!({ "claim": granted["claim"], "fence": granted["fence"] });
+            assert_eq!(call(&agent, "resource_settle", idle).await["reason"], "BadRequest");
             let stale = json!({ "claim": granted["claim"], "fence": "1" });
             assert_eq!(call(&agent, "resource_release", stale).await["reason"], "StaleFence");
             assert_eq!(call(&agent, "resource_release", handle.clone()).await["status"], "RELEASED");

@@ -58,14 +58,15 @@ pub(crate) static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
         ),
         tool(
             "resource_settle",
-            "Say what was really used, as tokens or usd; the rest returns to the budget.",
+            "Say what was really used, as tokens or usd: the rest returns to the budget. With ttl, keep the lease.",
             object(
                 json!({
                     "claim": text("Claim"),
                     "fence": text("Fence of its grant"),
                     "used": list(object(need(), &["resource", "amount"]), "What was used, by kind"),
+                    "ttl": text("How long from now, as 30m"),
                 }),
-                &["claim", "fence", "used"],
+                &["claim", "fence"],
             ),
             answer(&["SETTLED", "DENIED"], given_back()),
             acts,
@@ -236,7 +237,13 @@ fn analyzed() -> Value {
 }
 
 fn given_back() -> Value {
-    json!({ "claim": plain(), "phase": plain(), "lines": amounts(), "more": count() })
+    json!({
+        "claim": plain(),
+        "phase": plain(),
+        "lease_until": plain(),
+        "lines": amounts(),
+        "more": count(),
+    })
 }
 
 fn explained() -> Value {

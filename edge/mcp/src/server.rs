@@ -17,7 +17,8 @@ use std::time::Duration;
 const LIST_TTL_MS: u64 = 3_600_000;
 /// What a model is told of all this.
 const INSTRUCTIONS: &str = "Everything here is shared. Ask with resource_allocate before heavy work, keep the \
-    claim and fence it gives, and call resource_release when done. A lease ends by itself after its ttl.";
+    claim and fence it gives, and call resource_release when done. A lease ends by itself after its ttl; \
+    resource_settle with a new ttl keeps it.";
 
 /// What agents speak to. It keeps nothing of a call but how often its caller was refused.
 #[derive(Clone, Debug)]
