@@ -15,6 +15,7 @@ mod many;
 mod nested;
 mod plugins;
 mod restart;
+mod revisions;
 mod run;
 mod siege;
 mod signals;
