@@ -1,8 +1,10 @@
 //! The command line: what can be said, with its help.
 mod agent;
+mod operator;
 
 pub use agent::{Decide, Fail, Hook, HookEvent, Mcp};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use operator::{Apply, Drain, Node, Set, SetPool, SetQuota, SetWhat};
 use std::path::PathBuf;
 
 /// One gate through which a fleet of agents gets everything it spends.
@@ -44,6 +46,10 @@ pub enum Verb {
     Renew(Renew),
     /// Say what was used, as KIND=AMOUNT
     Settle(Settle),
+    /// Hold more in the same lease, as KIND=AMOUNT to hold then; granted or refused at once
+    Extend(Resize),
+    /// Give back some of what a lease holds, as KIND=AMOUNT to hold then
+    Shrink(Resize),
     /// Give a lease back
     Release(Release),
     /// End a claim, whoever holds it
@@ -54,6 +60,16 @@ pub enum Verb {
     Get(Get),
     /// Say why a claim waits, and who holds what it waits for
     Explain(Explain),
+    /// Set everything that a file says, at one moment, or nothing
+    Apply(Apply),
+    /// Set a quota, a pool or a scope's weight
+    Set(Set),
+    /// Let a node take no new claims
+    Cordon(Node),
+    /// Let a node take claims again
+    Uncordon(Node),
+    /// Let a node take no new claims, and end the leases on it
+    Drain(Drain),
     /// Plugins
     Plugin(Plugin),
     /// Who decides
@@ -125,6 +141,10 @@ pub struct Ask {
     /// Anything else, as KIND=AMOUNT or KIND:POOL=AMOUNT; may be given more than once
     #[arg(long, value_name = "KIND=AMOUNT")]
     pub need: Vec<String>,
+    /// What would do as well if the rest does not fit now, as cpu=2,memory=1G; may be given more than once, in
+    /// order of preference
+    #[arg(long, value_name = "KIND=AMOUNT,…")]
+    pub or: Vec<String>,
     /// A named lock, as NAME or NAME:shared; may be given more than once
     #[arg(long, value_name = "NAME[:shared]")]
     pub lock: Vec<String>,
@@ -155,6 +175,12 @@ pub struct Ask {
     /// Label term that the node must not have; may be given more than once
     #[arg(long, value_name = "TERM")]
     pub not_label: Vec<String>,
+    /// The lease to draw from; none for the pools, for who may [default: the lease that this runs in, if any]
+    #[arg(long, value_name = "LEASE")]
+    pub within: Option<String>,
+    /// That lease's fence, where it is neither one's own nor within one's own
+    #[arg(long, value_name = "F", requires = "within")]
+    pub within_fence: Option<u64>,
     /// Idempotency key: the same ask with the same key is carried out once
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
@@ -232,6 +258,16 @@ pub struct Settle {
     /// What was used, as memory=512M
     #[arg(value_name = "KIND=AMOUNT", required = true)]
     pub used: Vec<String>,
+}
+
+/// Hold more, or less.
+#[derive(Debug, Args)]
+pub struct Resize {
+    #[command(flatten)]
+    pub lease: Lease,
+    /// What the lease is to hold then, as memory=1G or gpu:gpu0=500
+    #[arg(value_name = "KIND=AMOUNT", required = true)]
+    pub to: Vec<String>,
 }
 
 /// Give a lease back.

@@ -6,7 +6,11 @@ impl Books {
     /// Whether each pool's amounts are those of the live leases, no pool is promised beyond what was
     /// ever offered to them, each quota's charge is what its scope holds, and all counts agree.
     pub fn balanced(&self) -> bool {
-        self.pools_add_up() && self.quotas_add_up() && self.kinds_add_up() && self.scopes_add_up()
+        self.pools_add_up()
+            && self.quotas_add_up()
+            && self.kinds_add_up()
+            && self.scopes_add_up()
+            && self.slices_add_up()
     }
 
     /// Whether no pool is promised beyond its capacity. May be untrue after a capacity shrank, until

@@ -1,5 +1,7 @@
 //! The books as a whole: the tables, their names, and how to find a row.
 use crate::{
+    Nested,
+    alternatives::Alternatives,
     names::Names,
     slots::{Runs, Slots},
 };
@@ -58,6 +60,10 @@ pub struct Books {
     pub(crate) metered: Vec<Row>,
     /// Live claims, waiting ones included.
     pub(crate) live: u32,
+    /// Claims that came with several sets of lines, by row.
+    pub(crate) alternatives: BTreeMap<Row, Alternatives>,
+    /// Claims that draw from others, and those that others draw from.
+    pub(crate) nest: BTreeMap<ClaimId, Nested>,
 }
 
 impl Books {

@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 use bursar_interface::{
     Amount, ClaimId, NONE, NodeState, Phase, PoolId, Reason, Row, Take, bound::LINES_MAX,
 };
+use std::ops::Range;
 
 /// A lawful place for a claim: its node and the pool of each of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,28 @@ impl Books {
         }
         if placement.pools.contains(&NONE) {
             return unlawful("not all lines of the claim are taken");
+        }
+        self.check_slice(claim, placement)
+    }
+
+    /// As [`Books::check`], for a claim that takes nothing from the pools: all of it is its parent's.
+    ///
+    /// # Errors
+    /// As [`Books::check`].
+    pub fn check_bare(&self, claim: Row) -> Result<Placement, Refused> {
+        if !self.tables.claims.line_rows(claim).is_empty() || self.phase(claim) != Phase::Pending {
+            return unlawful(format!("row {claim} does not wait for its parent's lines alone"));
+        }
+        self.check_slice(claim, Placement { node: NONE, pools: ArrayVec::new() })
+    }
+
+    /// The last of it: what the parent has left, where the parent lives, and the bounds above.
+    fn check_slice(&self, claim: Row, placement: Placement) -> Result<Placement, Refused> {
+        if self.node_bound(claim).is_some_and(|node| ![NONE, node].contains(&placement.node)) {
+            return unlawful("a claim is on another node than the one that it draws from");
+        }
+        if self.slice_short(claim).is_some() {
+            return Err(Refused::Wait(Reason::InsufficientCapacity));
         }
         match self.quota_short(claim) {
             Some(_) => Err(Refused::Wait(Reason::InsufficientQuota)),
@@ -126,7 +149,11 @@ impl Books {
 
     /// What a claim asks of a kind over all of its lines.
     pub fn asked(&self, claim: Row, resource: Row) -> Amount {
-        let lines = self.tables.claims.line_rows(claim);
+        self.asked_in(self.tables.claims.line_rows(claim), resource)
+    }
+
+    /// What a run of lines asks of a kind.
+    pub fn asked_in(&self, lines: Range<Row>, resource: Row) -> Amount {
         lines
             .map(|l| l as usize)
             .filter(|&l| self.tables.lines.resource[l] == resource)
@@ -139,6 +166,7 @@ impl Books {
         let row = self.claim(claim)?;
         let pools: ArrayVec<Row, LINES_MAX> = pools.iter().map(|&id| self.pool(id)).collect::<Option<_>>()?;
         let node = pools.iter().map(|&pool| self.tables.pools.node[pool as usize]).find(|&node| node != NONE);
+        let node = node.or_else(|| self.node_bound(row));
         Some((row, Placement { node: node.unwrap_or(NONE), pools }))
     }
 }

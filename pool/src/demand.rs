@@ -1,5 +1,5 @@
 //! Who demands: the scope tree, and the claims that enter it.
-use crate::{Books, Wanted, names::put};
+use crate::{Books, SetLens, Wanted, names::put};
 use bursar_interface::{Amount, Ask, ClaimId, NONE, Phase, Row, ScopeId, ScopeSpec};
 use std::sync::Arc;
 
@@ -42,9 +42,9 @@ impl Books {
 
     /// Enters a waiting claim that has passed admission; returns its row.
     pub fn open_claim(&mut self, id: ClaimId, path: &str, apart: Option<&str>, ask: &Ask) -> Row {
-        let (scope, mut lines) = (self.ensure_scope(path), Vec::new());
-        self.resolve(ask, &mut lines);
-        self.open_resolved(id, scope, apart, ask, &lines)
+        let (scope, mut lines, mut sets) = (self.ensure_scope(path), Vec::new(), SetLens::new());
+        self.resolve(ask, &mut lines, &mut sets);
+        self.open_resolved(id, scope, apart, ask, &lines, &sets)
     }
 
     /// As [`Books::open_claim`], for an ask whose names were looked up already.
@@ -55,6 +55,7 @@ impl Books {
         apart: Option<&str>,
         ask: &Ask,
         lines: &[Wanted],
+        sets: &SetLens,
     ) -> Row {
         let apart = apart.map_or(NONE, |path| self.ensure_scope(path));
         let row = self.free_claims.take(|| self.tables.claims.push());
@@ -91,6 +92,9 @@ impl Books {
         }
         self.claim_rows.insert(id, row);
         self.live += 1;
+        if !sets.is_empty() {
+            self.part(row, sets);
+        }
         row
     }
 

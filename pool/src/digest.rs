@@ -36,6 +36,7 @@ impl Books {
     /// Adds everything that the books remember, but for the time: it moves by itself.
     pub fn digest(&self, digest: &mut Digest) {
         self.tables.cells(&mut |cell| digest.word(cell));
+        self.nest.iter().for_each(|(claim, nested)| nested.digest(*claim, digest));
         self.counters.iter().for_each(|&count| digest.word(u64::from(count)));
         self.names
             .nodes

@@ -61,6 +61,7 @@ impl Books {
         claims.bodied[c] = if driven { BECOMING } else { BODILESS };
         claims.touch(claim, self.epoch);
         self.occupy(claim, true);
+        self.draw(claim);
     }
 
     /// Why a claim waits now, and when what is short will have come back.
@@ -109,6 +110,7 @@ impl Books {
                 self.settle_line(line, scope, account, left.take().unwrap_or(0));
             }
         }
+        self.settle_inner(claim, resource, used, left);
     }
 
     /// The lease ended; its amounts stay held until they are proved back.
@@ -135,11 +137,15 @@ impl Books {
         if self.phase(claim) > Phase::Pending {
             self.occupy(claim, false);
         }
+        self.unnest(claim);
         let account = self.account(claim);
         let (scope, apart) = (self.tables.claims.scope[c], self.tables.claims.apart[c]);
-        let lines = self.tables.claims.line_rows(claim);
+        let lines = self.all_rows(claim);
         for line in lines.clone() {
             self.close_line(line, scope, account);
+        }
+        if !self.alternatives.is_empty() {
+            self.alternatives.remove(&claim);
         }
         self.free_lines.give(lines.start, lines.len());
         self.claim_rows.remove(&ClaimId(self.tables.claims.id[c]));
@@ -156,20 +162,14 @@ impl Books {
     }
 
     fn close_line(&mut self, line: Row, scope: Row, account: Option<Account>) {
-        let l = line as usize;
-        let (pool, want) = (self.tables.lines.pool[l], self.tables.lines.want[l]);
+        let pool = self.tables.lines.pool[line as usize];
         if let (Some(account), true) = (account, pool != NONE) {
             self.end_line(line, pool, scope, account);
         }
-        // Whoever opens the row again writes all of it.
-        self.tables.lines.claim[l] = NONE;
-        self.tables.lines.touch(line, self.epoch);
-        if want != NONE {
-            self.want_no_more(want);
-        }
+        self.free_line(line);
     }
 
-    fn want_no_more(&mut self, pool: Row) {
+    pub(crate) fn want_no_more(&mut self, pool: Row) {
         if let Some(wanted) = self.wanted.get_mut(&pool) {
             *wanted -= 1;
             if *wanted == 0 {
@@ -193,7 +193,7 @@ impl Books {
         Phase::of(self.tables.claims.phase[claim as usize])
     }
 
-    fn account(&self, claim: Row) -> Option<Account> {
+    pub(crate) fn account(&self, claim: Row) -> Option<Account> {
         match (self.phase(claim), self.tables.claims.bodied[claim as usize]) {
             (Phase::Pending | Phase::Closed, _) => None,
             (_, QUARANTINED) => Some(Account::Quarantined),

@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod alternatives;
 mod balance;
 mod books;
 mod check;
@@ -24,13 +25,21 @@ mod digest;
 mod lease;
 mod meter;
 mod names;
+mod nest;
 mod quota;
+mod resize;
+mod set;
+mod slice;
 mod slots;
 mod spend;
 mod supply;
 mod wanted;
 
+pub use alternatives::SetLens;
 pub use books::{Books, Spread};
 pub use check::{Placement, Refused};
 pub use digest::Digest;
+pub use meter::{Flow, Meter};
+pub use nest::{Inner, Nested};
+pub use resize::Tight;
 pub use wanted::Wanted;

@@ -3,32 +3,33 @@
 //! A rate is the generic cell rate algorithm (ITU-T I.371) written as a bucket: with whole amounts and an
 //! exact remainder, `spent + n <= burst` holds exactly when the algorithm would let `n` cells pass.
 use bursar_interface::{Amount, Shape};
+use serde::{Deserialize, Serialize};
 
 /// What was spent, and how far its coming back was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Meter {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meter {
     /// Spent and not yet back.
-    pub(crate) spent: Amount,
+    pub spent: Amount,
     /// Rates: the time up to which the flow was counted. Budgets: when the period ends. Nanoseconds.
-    pub(crate) due: u64,
+    pub due: u64,
     /// Rates: what has flowed beyond whole amounts, in amounts times nanoseconds, below one period.
-    pub(crate) rest: u64,
+    pub rest: u64,
 }
 
 /// How it comes back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Flow {
+pub struct Flow {
     /// Rates and budgets only; all else never comes back by itself.
-    pub(crate) shape: Shape,
+    pub shape: Shape,
     /// Amount per period.
-    pub(crate) capacity: Amount,
+    pub capacity: Amount,
     /// Nanoseconds; 0 for never.
-    pub(crate) period: u64,
+    pub period: u64,
 }
 
 impl Meter {
     /// The meter at a later time (ns).
-    pub(crate) fn at(self, flow: Flow, now: u64) -> Meter {
+    pub fn at(self, flow: Flow, now: u64) -> Meter {
         match flow.shape {
             _ if flow.period == 0 => self,
             Shape::Rate => self.flowed(flow, now),
@@ -56,7 +57,7 @@ impl Meter {
     }
 
     /// What was counted as `before` was `now`.
-    pub(crate) fn recount(self, before: Amount, now: Amount) -> Meter {
+    pub fn recount(self, before: Amount, now: Amount) -> Meter {
         let left = self.spent.saturating_sub(before);
         // What has flowed into an empty bucket is gone.
         let rest = if left == 0 { 0 } else { self.rest };
@@ -64,7 +65,7 @@ impl Meter {
     }
 
     /// When `missing` more will have come back, in nanoseconds; `None` for never.
-    pub(crate) fn ready(self, flow: Flow, missing: Amount) -> Option<u64> {
+    pub fn ready(self, flow: Flow, missing: Amount) -> Option<u64> {
         match flow.shape {
             _ if flow.period == 0 || missing > self.spent => None,
             Shape::Budget => Some(self.due),

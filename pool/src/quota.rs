@@ -5,6 +5,7 @@
 //! holds, those above it hold too, so children stay within their parent's slice at every instant.
 use crate::Books;
 use bursar_interface::{Amount, NONE, QuotaSpec, Row, Shape};
+use std::ops::Range;
 
 /// The row of the scope tree's root.
 const ROOT: Row = 0;
@@ -21,6 +22,7 @@ impl Books {
             self.ledger(self.tables.scopes.parent[scope as usize], resource);
         }
         let before = self.kept_back(row);
+        self.count_quota(row);
         let (quotas, q) = (&mut self.tables.quotas, row as usize);
         quotas.set[q] = 1;
         quotas.guaranteed[q] = spec.guaranteed;
@@ -166,18 +168,27 @@ impl Books {
 
     /// The first ledger along the chain that the whole claim would pass, and by how much.
     pub fn quota_short(&self, claim: Row) -> Option<(Row, Amount)> {
+        self.quota_short_in(claim, self.tables.claims.line_rows(claim))
+    }
+
+    /// As [`Books::quota_short`], for one set of a claim's lines.
+    pub fn quota_short_in(&self, claim: Row, mut lines: Range<Row>) -> Option<(Row, Amount)> {
         if self.tables.quotas.is_empty() {
             return None;
         }
-        let scope = self.tables.claims.scope[claim as usize];
-        self.tables.claims.line_rows(claim).find_map(|line| {
+        let (scope, all) = (self.tables.claims.scope[claim as usize], lines.clone());
+        lines.find_map(|line| {
             let resource = self.tables.lines.resource[line as usize];
-            let asked = self.asked(claim, resource);
-            let mut below = None;
-            self.quotas_of(scope, resource).find_map(|quota| {
-                let room = self.room(quota, below.replace(quota));
-                (asked > room).then(|| (quota, asked - room))
-            })
+            self.ledger_short(scope, resource, self.asked_in(all.clone(), resource))
+        })
+    }
+
+    /// The first ledger on a kind along the chain of a scope that so much more would pass, and by how much.
+    pub(crate) fn ledger_short(&self, scope: Row, resource: Row, asked: Amount) -> Option<(Row, Amount)> {
+        let mut below = None;
+        self.quotas_of(scope, resource).find_map(|quota| {
+            let room = self.room(quota, below.replace(quota));
+            (asked > room).then(|| (quota, asked - room))
         })
     }
 

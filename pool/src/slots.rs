@@ -25,6 +25,9 @@ pub(crate) struct Runs([Vec<Row>; LINES_MAX + 1]);
 impl Runs {
     /// The first row of a run of `len` rows; `push` appends single rows.
     pub(crate) fn take(&mut self, len: usize, mut push: impl FnMut() -> Row) -> Row {
+        if len == 0 {
+            return 0;
+        }
         self.0[len].pop().unwrap_or_else(|| {
             let first = push();
             (1..len).for_each(|_| {
@@ -36,6 +39,8 @@ impl Runs {
 
     /// Gives a run back.
     pub(crate) fn give(&mut self, first: Row, len: usize) {
-        self.0[len].push(first);
+        if len > 0 {
+            self.0[len].push(first);
+        }
     }
 }

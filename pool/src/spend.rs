@@ -56,13 +56,19 @@ impl Books {
         let (pool, resource, amount) =
             (self.tables.lines.pool[l], self.tables.lines.resource[l], self.tables.lines.amount[l]);
         let known = Some(self.tables.lines.used[l]).filter(|&used| used != Amount::MAX);
+        // What those within it spent comes on top of what it used itself, and is counted already where it
+        // is beyond the estimate.
+        let drawn = self.drawn_from(line);
         match (self.shape(resource), known) {
-            (Shape::Rate, known) => self.spend(pool, scope, resource, known.unwrap_or(amount), used),
-            (Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
+            (Shape::Rate | Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
+            (Shape::Rate, None) => {
+                self.spend(pool, scope, resource, amount.max(drawn), used.saturating_add(drawn));
+            }
             (Shape::Budget, None) => {
                 self.leave(pool, account, amount);
                 self.charge(scope, resource, amount, true);
-                self.spend(pool, scope, resource, 0, used);
+                let counted = drawn.saturating_sub(amount);
+                self.spend(pool, scope, resource, counted, used.saturating_add(drawn));
             }
             _ => {}
         }
@@ -72,7 +78,7 @@ impl Books {
 
     /// What was counted as `before` was `now` spent: on the pool, and on the bounds of the scope and those
     /// above it.
-    fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
+    pub(crate) fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
         let meter = self.pool_meter(pool).recount(before, now);
         self.set_pool_meter(pool, meter);
         let quotas: Vec<Row> = self.quotas_of(scope, resource).collect();
@@ -99,20 +105,28 @@ impl Books {
     /// How a pool's supply comes back from now on.
     pub(crate) fn set_pool_refill(&mut self, pool: Row, refill: &Refill) {
         let (pools, p) = (&mut self.tables.pools, pool as usize);
-        let known = std::mem::replace(&mut pools.period[p], refill.period_ns) > 0;
-        if !known && refill.period_ns > 0 {
+        let before = std::mem::replace(&mut pools.period[p], refill.period_ns);
+        if before != refill.period_ns && refill.period_ns > 0 {
             let shape = Shape::of(self.tables.resources.shape[pools.resource[p] as usize]);
             pools.due[p] = first_due(shape, refill, self.at);
-            self.metered.push(pool);
+            pools.rest[p] = 0;
+            if !self.metered.contains(&pool) {
+                self.metered.push(pool);
+            }
         }
+    }
+
+    /// Counts what came back of a bound up to now: before it comes back otherwise.
+    pub(crate) fn count_quota(&mut self, quota: Row) {
+        let meter = self.quota_meter(quota);
+        let (quotas, q) = (&mut self.tables.quotas, quota as usize);
+        (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (meter.spent, meter.due, meter.rest);
     }
 
     /// How a bound comes back from now on.
     pub(crate) fn set_quota_refill(&mut self, quota: Row, refill: &Refill) {
-        let meter = self.quota_meter(quota);
         let shape = self.shape(self.tables.quotas.resource[quota as usize]);
         let (quotas, q) = (&mut self.tables.quotas, quota as usize);
-        (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (meter.spent, meter.due, meter.rest);
         quotas.burst[q] = if refill.burst > 0 { refill.burst } else { quotas.limit[q] };
         if std::mem::replace(&mut quotas.period[q], refill.period_ns) != refill.period_ns {
             quotas.due[q] = first_due(shape, refill, self.at);

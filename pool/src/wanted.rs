@@ -1,6 +1,9 @@
 //! What an ask comes to once its names are looked up: rows and amounts, line by line.
-use crate::Books;
-use bursar_interface::{Amount, Ask, LineAsk, NONE, Row, bound::LINES_MAX};
+use crate::{Books, SetLens};
+use bursar_interface::{
+    Amount, Ask, LineAsk, NONE, Row,
+    bound::{LINES_MAX, SETS_MAX},
+};
 
 /// One line of an ask, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +22,24 @@ pub struct Wanted {
 
 impl Books {
     /// Resolves an ask that has passed admission, over what was in `lines`.
-    pub fn resolve(&self, ask: &Ask, lines: &mut Vec<Wanted>) {
+    /// Says in `sets` how many lines each set has; nothing for an ask without alternatives.
+    pub fn resolve(&self, ask: &Ask, lines: &mut Vec<Wanted>, sets: &mut SetLens) {
         lines.clear();
-        for line in &ask.lines {
+        sets.clear();
+        self.resolve_set(&ask.lines, lines);
+        if ask.alternatives.is_empty() {
+            return;
+        }
+        sets.push(lines.len() as u32);
+        for set in ask.alternatives.iter().take(SETS_MAX - 1) {
+            let before = lines.len();
+            self.resolve_set(set, lines);
+            sets.push((lines.len() - before) as u32);
+        }
+    }
+
+    fn resolve_set(&self, set: &[LineAsk], lines: &mut Vec<Wanted>) {
+        for line in set {
             let Some(resource) = self.resource(&line.resource) else { continue };
             let want = line.pool.as_ref().and_then(|name| self.pool_named(resource, name)).unwrap_or(NONE);
             self.split(line, resource, want, lines);

@@ -1,7 +1,7 @@
 //! The law: every proposal that a correct allocator cannot make is refused by name, and nothing that
 //! is refused moves the books.
 use bursar_interface::*;
-use bursar_pool::{Books, Digest, Refused};
+use bursar_pool::{Books, Digest, Refused, Tight};
 
 /// Two nodes with two cpu pools' worth each, one floating lock; one claim for cpu and a T4.
 fn books() -> Books {
@@ -253,4 +253,73 @@ fn labels_have_a_bound_and_names_lead_back() {
     let (row, _) = (claim(&mut books), ());
     assert_eq!(books.placement(ClaimId(1), &[PoolId(77)]), None);
     assert!(books.placement(ClaimId(1), &[PoolId(3), PoolId(4)]).is_some_and(|(r, _)| r == row));
+}
+
+#[test]
+fn what_grows_is_checked_against_pools_ledgers_and_what_is_kept() {
+    let mut books = books();
+    let row = claim(&mut books);
+    let takes = lawful(&books, row);
+    let placement = books.check(&takes).unwrap();
+    books.grant(row, Fence(7), &placement, Time(9));
+    let to = |amount| [LineSize { line: 0, amount }];
+    assert!(books.growth_short(row, &to(4), &[]).is_empty());
+    assert_eq!(books.growth_short(row, &to(5), &[]), [Tight::Pool(takes[0].pool, 1)]);
+    assert_eq!(books.growth_short(row, &to(4), &[(takes[0].pool, 1)]), [Tight::Pool(takes[0].pool, 1)]);
+    for (scope, limit) in [("team/a", 4), ("team", 3)] {
+        let spec = QuotaSpec {
+            scope: scope.into(),
+            resource: "cpu".into(),
+            limit: Some(limit),
+            ..QuotaSpec::default()
+        };
+        books.set_quota(&spec);
+    }
+    assert!(books.growth_short(row, &to(3), &[]).is_empty());
+    assert!(matches!(books.growth_short(row, &to(4), &[])[..], [Tight::Ledger(_, 1)]), "of the scope above");
+    for amount in [3, 1, 2] {
+        books.resize(row, to(amount)[0]);
+        assert!(books.balanced() && books.within_capacity());
+        assert_eq!(books.view().pools.free(takes[0].pool), 4 - amount);
+    }
+    // No such line: nothing moves.
+    let before = digest(&books);
+    books.resize(row, LineSize { line: 2, amount: 1 });
+    assert_eq!(digest(&books), before);
+}
+
+#[test]
+fn of_several_sets_of_lines_one_is_left_and_the_rest_is_given_back() {
+    let mut books = books();
+    let lock = |name: &str| LineAsk { pool: Some(name.into()), ..line("lock", 1) };
+    for name in ["a", "b"] {
+        books.spring_pool("lock", name);
+    }
+    let ask = Ask {
+        lines: vec![line("cpu", 9), lock("a")],
+        alternatives: vec![vec![lock("b")], vec![line("cpu", 1), line("gpu", 5)]],
+        ..Ask::default()
+    };
+    let row = books.open_claim(ClaimId(1), "team/a", None, &ask);
+    assert_eq!(
+        (books.sets(row), books.all_rows(row).len(), books.view().claims.line_rows(row).len()),
+        (3, 5, 2)
+    );
+    books.select(row, 1);
+    let (rows, b) = (books.view().claims.line_rows(row), books.pool_named(2, "b").unwrap());
+    assert!(rows.len() == 1 && !books.goes_with_choice(row, b));
+    assert!(books.goes_with_choice(row, books.pool_named(2, "a").unwrap()), "nobody else names it");
+    let take = Take { claim: row, line: rows.start, pool: b, node: NONE, amount: 1 };
+    let placement = books.check(&[take]).unwrap();
+    books.choose(row, 1);
+    books.grant(row, Fence(7), &placement, Time(9));
+    assert!(books.balanced() && books.chosen(row) == Some(1) && books.sets(row) == 1);
+    assert_eq!(books.pool_named(2, "a"), None, "it went with its last asker");
+    // Their rows are used again before new ones are made.
+    let rows = books.view().lines.len();
+    open(&mut books, 2, vec![line("cpu", 1), line("gpu", 5)]);
+    open(&mut books, 3, vec![line("cpu", 1), line("gpu", 5)]);
+    assert_eq!(books.view().lines.len(), rows);
+    books.close(row);
+    assert!(books.balanced() && books.pool_named(2, "b").is_none());
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::args::{Ask, Claim, ClassArg, Output};
 use bursar_interface::Class;
-use bursar_wire::{AskBody, ClaimAnswer, Client, LineBody, quantity};
+use bursar_wire::{Alternative, AskBody, ClaimAnswer, Client, LineBody, quantity};
 
 /// The ask that options stand for.
 pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
@@ -19,13 +19,8 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         }
     }
     for need in &ask.need {
-        let (kind, text) = need.split_once('=').ok_or_else(|| {
-            Failed::usage(format!("--need {need:?} has no amount"))
-                .hint("write it as KIND=AMOUNT, as in --need slots=2")
-        })?;
-        let (resource, pool) =
-            kind.split_once(':').map_or((kind, None), |(kind, pool)| (kind, Some(pool.to_owned())));
-        lines.push(LineBody { pool, ..line(resource, text)? });
+        let (resource, pool, amount) = amount_of(need)?;
+        lines.push(LineBody { resource, pool, amount, ..LineBody::default() });
     }
     for lock in &ask.lock {
         let (name, shared) = lock.strip_suffix(":shared").map_or((lock.as_str(), false), |name| (name, true));
@@ -56,12 +51,18 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         return Err(Failed::usage("nothing is asked for")
             .hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
     }
+    let alternatives = ask.or.iter().map(|set| alternative(set)).collect::<Result<_, _>>()?;
+    Ok(AskBody { alternatives, ..with_lines(ask, lines) })
+}
+
+/// The ask for these lines, all else as the options say.
+pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> AskBody {
     let class = match ask.class {
         ClassArg::Guaranteed => Class::Guaranteed,
         ClassArg::Burstable => Class::Burstable,
         ClassArg::BestEffort => Class::BestEffort,
     };
-    Ok(AskBody {
+    AskBody {
         scope: ask.scope.clone(),
         class,
         priority: ask.priority,
@@ -69,15 +70,43 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         ttl: ask.ttl.clone(),
         expect: ask.expect.clone(),
         lines,
+        alternatives: Vec::new(),
         need: ask.label.clone(),
         bar: ask.not_label.clone(),
         apart: None,
         key: None,
         detach: false,
-    })
+        within: ask.within.clone(),
+        within_fence: ask.within_fence,
+    }
 }
 
-fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
+/// `cpu=2,memory=1G,lock:build` as a set of lines; a lock without an amount is held alone.
+fn alternative(set: &str) -> Result<Alternative, Failed> {
+    let line = |text: &str| {
+        if let Some(name) = text.strip_prefix("lock:").filter(|name| !name.contains('=')) {
+            let (resource, pool) = ("lock".to_owned(), Some(name.to_owned()));
+            return Ok(LineBody { resource, amount: "1".into(), pool, whole: true, ..LineBody::default() });
+        }
+        let (resource, pool, amount) = amount_of(text)?;
+        Ok(LineBody { resource, pool, amount, ..LineBody::default() })
+    };
+    Ok(Alternative { lines: set.split(',').map(line).collect::<Result<_, Failed>>()? })
+}
+
+/// `KIND=AMOUNT` or `KIND:POOL=AMOUNT` as kind, pool, and amount in base units.
+pub fn amount_of(text: &str) -> Result<(String, Option<String>, String), Failed> {
+    let (kind, amount) = text.split_once('=').ok_or_else(|| {
+        Failed::usage(format!("{text:?} has no amount")).hint("write it as KIND=AMOUNT, as in memory=512M")
+    })?;
+    let (kind, pool) =
+        kind.split_once(':').map_or((kind, None), |(kind, pool)| (kind, Some(pool.to_owned())));
+    let amount = quantity(kind, amount).map_err(Failed::usage)?.to_string();
+    Ok((kind.into(), pool, amount))
+}
+
+/// One line of so much of a kind, as people write it.
+pub fn line(resource: &str, text: &str) -> Result<LineBody, Failed> {
     let amount = quantity(resource, text).map_err(Failed::usage)?.to_string();
     Ok(LineBody { resource: resource.into(), amount, ..LineBody::default() })
 }

@@ -1,12 +1,15 @@
 //! The verbs on a claim that is there: renew, settle, release, cancel, attach.
 use super::{
     Context,
+    ask::amount_of,
     outcome::{Failed, Outcome},
     show,
 };
-use crate::args::{Attach, Cancel, Lease, Output, Release, Renew, Settle};
+use crate::args::{Attach, Cancel, Lease, Output, Release, Renew, Resize, Settle};
 use bursar_interface::{Fence, Reason};
-use bursar_wire::{AttachBody, ClaimAnswer, FenceBody, RenewBody, SettleBody, UsedBody, quantity};
+use bursar_wire::{
+    AttachBody, ClaimAnswer, FenceBody, RenewBody, ResizeBody, SettleBody, SizeBody, UsedBody,
+};
 use serde::Serialize;
 
 /// `bursar renew`.
@@ -19,17 +22,33 @@ pub fn renew(context: &Context, renew: &Renew) -> Outcome {
 pub fn settle(context: &Context, settle: &Settle) -> Outcome {
     let (id, fence) = named(&settle.lease)?;
     let used = settle.used.iter().map(|text| {
-        let (resource, amount) = text.split_once('=').ok_or_else(|| {
-            Failed::usage(format!("{text:?} has no amount"))
-                .hint("write it as KIND=AMOUNT, as in memory=512M")
-        })?;
-        let (resource, pool) =
-            resource.split_once(':').map_or((resource, None), |(kind, pool)| (kind, Some(pool.to_owned())));
-        let amount = quantity(resource, amount).map_err(Failed::usage)?.to_string();
-        Ok(UsedBody { resource: resource.into(), pool, amount })
+        let (resource, pool, amount) = amount_of(text)?;
+        Ok(UsedBody { resource, pool, amount })
     });
     let used = used.collect::<Result<Vec<_>, Failed>>()?;
     post(context, &format!("/v1/claims/{id}/settle"), &SettleBody { fence, used })
+}
+
+/// `bursar extend`.
+pub fn extend(context: &Context, resize: &Resize) -> Outcome {
+    let (id, body) = resized(resize)?;
+    post(context, &format!("/v1/claims/{id}/extend"), &body)
+}
+
+/// `bursar shrink`.
+pub fn shrink(context: &Context, resize: &Resize) -> Outcome {
+    let (id, body) = resized(resize)?;
+    post(context, &format!("/v1/claims/{id}/shrink"), &body)
+}
+
+fn resized(resize: &Resize) -> Result<(u64, ResizeBody), Failed> {
+    let (id, fence) = named(&resize.lease)?;
+    let size = |text: &String| {
+        let (resource, pool, amount) = amount_of(text)?;
+        Ok(SizeBody { resource, pool, amount })
+    };
+    let lines = resize.to.iter().map(size).collect::<Result<Vec<_>, Failed>>()?;
+    Ok((id, ResizeBody { fence, lines }))
 }
 
 /// `bursar release`.
@@ -57,16 +76,18 @@ pub fn attach(context: &Context, attach: &Attach) -> Outcome {
 }
 
 /// A duration as it stands in a query; the daemon says what is wrong with it.
-fn waiting(wait: Option<&str>) -> String {
-    let plain = |text: &str| {
-        text.bytes()
-            .map(|byte| match byte {
-                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
-                other => format!("%{other:02X}"),
-            })
-            .collect::<String>()
-    };
+pub fn waiting(wait: Option<&str>) -> String {
     wait.map(|wait| format!("?wait={}", plain(wait))).unwrap_or_default()
+}
+
+/// A text as it stands in a path or a query.
+pub fn plain(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
 }
 
 fn named(lease: &Lease) -> Result<(u64, Fence), Failed> {

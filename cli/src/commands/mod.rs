@@ -8,7 +8,9 @@ mod doctor;
 mod get;
 mod hook;
 mod lease;
+mod manifest;
 mod mcp;
+mod operate;
 mod outcome;
 mod run;
 mod show;
@@ -19,6 +21,7 @@ mod terminal;
 mod verify;
 
 use crate::args::{Cli, PluginVerb, Verb, What};
+use bursar_interface::NodeState;
 use clap::CommandFactory;
 use outcome::{Failed, Outcome};
 use std::{path::Path, process::ExitCode};
@@ -44,11 +47,18 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Claim(claim) => ask::claim(&context, &claim),
         Verb::Renew(renew) => lease::renew(&context, &renew),
         Verb::Settle(settle) => lease::settle(&context, &settle),
+        Verb::Extend(resize) => lease::extend(&context, &resize),
+        Verb::Shrink(resize) => lease::shrink(&context, &resize),
         Verb::Release(release) => lease::release(&context, &release),
         Verb::Cancel(cancel) => lease::cancel(&context, &cancel),
         Verb::Attach(attach) => lease::attach(&context, &attach),
         Verb::Get(get) => get::get(&context, &get),
         Verb::Explain(explain) => get::explain(&context, &explain),
+        Verb::Apply(apply) => operate::apply(&context, &apply),
+        Verb::Set(set) => operate::set(&context, &set),
+        Verb::Cordon(node) => operate::turn(&context, &node, NodeState::Cordoned),
+        Verb::Uncordon(node) => operate::turn(&context, &node, NodeState::Open),
+        Verb::Drain(drain) => operate::drain(&context, &drain),
         Verb::Plugin(plugin) => match plugin.verb {
             PluginVerb::List => get::once(&context, What::Plugins),
             PluginVerb::Verify { library } => verify::verify(&context, &library),

@@ -2,7 +2,7 @@
 use crate::args::Output;
 use bursar_interface::Reason;
 use bursar_wire::{ErrorBody, Failure, Problem, exit_code};
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 /// What a command comes to.
 pub type Outcome = Result<(), Failed>;
@@ -37,6 +37,12 @@ impl Failed {
     /// Adds what would be right.
     pub fn hint(mut self, hint: impl Into<String>) -> Failed {
         self.error.hint = hint.into();
+        self
+    }
+
+    /// Adds in which file it is.
+    pub fn of_file(mut self, file: &Path) -> Failed {
+        self.error.message = format!("{}: {}", file.display(), self.error.message);
         self
     }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::args::Run;
 use bursar_enforce::{Gate, MARK, mark, stopped};
 use bursar_interface::ClaimId;
-use bursar_wire::{AskBody, Claim, Client, Failure, duration};
+use bursar_wire::{AskBody, Claim, Client, Failure, LineBody, duration};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process,
     kill_process_group, set_child_subreaper, wait, waitid,
@@ -51,23 +51,44 @@ fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
         return Err(Failed::usage("there is no command to run")
             .hint("write it behind --, as in: bursar run --cpu 1 -- make"));
     }
-    let mut asked = run.ask.clone();
-    if asked.is_bare() {
-        asked.pids = Some(PIDS.into());
-    }
-    let mut body = ask::body(&asked)?;
+    let mut body = match run.ask.is_bare() {
+        // Within a lease it shares what that one has, and is watched over there.
+        true if is_within(run) => ask::with_lines(&run.ask, Vec::new()),
+        true => ask::with_lines(&run.ask, pids()?),
+        false => ask::body(&run.ask)?,
+    };
     let ttl = body.ttl.get_or_insert_with(|| TTL.into()).clone();
     let ttl = duration(&ttl).map_err(Failed::usage)?;
     let attendant = Attendant::start()?;
     let mut client = context.client();
     let key = run.ask.key.clone().unwrap_or_else(ask::fresh_key);
-    let claim = granted(context, run, &mut client, &body, &key)?;
+    let claim = match granted(context, run, &mut client, &body, &key) {
+        // This daemon knows nothing of the lease that the environment speaks of.
+        Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
+            body.lines = pids()?;
+            granted(context, run, &mut client, &body, &ask::fresh_key())?
+        }
+        answered => answered?,
+    };
     let tenancy = Arc::new(Tenancy::new(&claim, client));
     let ended = live(&tenancy, &claim, run, ttl, &attendant);
     let code = ended.as_ref().map_or(REFUSED, |code| *code);
     attendant.leave(code);
     tenancy.give_back();
     ended
+}
+
+/// What is asked for when nothing is.
+fn pids() -> Result<Vec<LineBody>, Failed> {
+    Ok(vec![ask::line("pids", PIDS)?])
+}
+
+/// Whether the claim will be within a lease: one that was named, or the one that this process runs in.
+fn is_within(run: &Run) -> bool {
+    match run.ask.within.as_deref() {
+        Some(lease) => lease != "none",
+        None => std::env::var_os(MARK).is_some(),
+    }
 }
 
 /// Waits for the claim. A daemon is looked for only when none answers at once.

@@ -36,7 +36,7 @@ fn or_dash(text: Option<String>) -> String {
 
 /// Claims, one a row.
 pub fn claims(claims: &[wire::Claim]) -> String {
-    let header = ["id", "phase", "scope", "class", "lines", "used", "waited", "node", "why"];
+    let header = ["id", "phase", "scope", "class", "lines", "used", "waited", "node", "within", "why"];
     table(
         &header,
         claims.iter().map(|claim| {
@@ -50,6 +50,7 @@ pub fn claims(claims: &[wire::Claim]) -> String {
                 or_dash(Some(claim.lines.iter().filter_map(used_text).collect::<Vec<_>>().join(" "))),
                 or_dash(claim.waited_ms.map(millis)),
                 or_dash(claim.node.clone()),
+                or_dash(claim.within.map(|parent| parent.to_string())),
                 or_dash(why),
             ]
         }),
@@ -99,10 +100,21 @@ pub fn pools(pools: &[wire::Pool]) -> String {
 /// Machines, one a row.
 pub fn nodes(nodes: &[wire::Node]) -> String {
     table(
-        &["node", "state", "labels"],
-        nodes
-            .iter()
-            .map(|node| vec![node.id.clone(), node.state.clone(), or_dash(Some(node.labels.join(" ")))]),
+        &["node", "state", "labels", "leases", "until"],
+        nodes.iter().map(|node| {
+            let labels = or_dash(Some(node.labels.join(" ")));
+            let (id, state) = (node.id.clone(), node.state.clone());
+            vec![id, state, labels, node.leases.to_string(), or_dash(node.until.clone())]
+        }),
+    )
+}
+
+/// What came of settings, one a row.
+pub fn changes(changes: &[wire::ChangeRow]) -> String {
+    let word = |row: &wire::ChangeRow| wire::change_name(row.outcome).to_owned();
+    table(
+        &["what", "which", "outcome"],
+        changes.iter().map(|row| vec![row.what.clone(), row.id.clone(), word(row)]),
     )
 }
 

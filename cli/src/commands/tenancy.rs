@@ -130,6 +130,7 @@ impl Tenancy {
         match claim.ending.as_deref() {
             Some("over_limit") => eprintln!("bursar: killed for passing its own limit (claim {})", self.id),
             Some("lease_expired") => eprintln!("bursar: the lease ran out (claim {})", self.id),
+            Some("drained") => eprintln!("bursar: the node was drained (claim {})", self.id),
             Some("cancelled") => eprintln!("bursar: the lease was cancelled (claim {})", self.id),
             _ => {}
         }

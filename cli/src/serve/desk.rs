@@ -6,7 +6,9 @@ use super::{
     mail::{Chosen, Inbox, Letter, Reply},
 };
 use bursar_engine::{Engine, Plugins};
-use bursar_interface::{Command, Decider, Input, Reason, Refusal, Time, What, bound::BATCH_MAX};
+use bursar_interface::{
+    Command, Decider, Input, NodeState, Reason, Refusal, Setting, Time, What, bound::BATCH_MAX,
+};
 use bursar_journal::{Error, Journal};
 use std::{
     sync::{Arc, mpsc::SyncSender},
@@ -225,7 +227,7 @@ fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
 fn of_the_config(body: &Command) -> bool {
     match body {
         Command::SetPool(pool) => pool.node.is_none(),
-        Command::SetQuota(_) | Command::SetScope(_) => true,
+        Command::SetQuota(_) | Command::SetScope(_) | Command::SetFanOut(_) => true,
         _ => false,
     }
 }
@@ -235,12 +237,19 @@ fn grows(body: &Command) -> bool {
         body,
         Command::Ask(_)
             | Command::Attach { .. }
+            | Command::Extend { .. }
             | Command::SetNode(_)
             | Command::SetPool(_)
             | Command::SetQuota(_)
             | Command::SetScope(_)
+            | Command::SetFanOut(_)
             | Command::SetResource(_)
-    )
+    ) || matches!(body, Command::Apply(settings) if !settings.iter().all(closes))
+}
+
+/// Whether a setting only takes a node out of use: that gives back.
+fn closes(setting: &Setting) -> bool {
+    matches!(setting, Setting::Node(node) if node.state != NodeState::Open)
 }
 
 fn storage_full() -> Refusal {

@@ -6,10 +6,11 @@ use super::{
     mail::Mailbox,
     workers::{Done, Workers},
 };
-use bursar_enforce::{Hierarchy, Progress, Reclaim, STIR_EVERY, Warmth};
+use bursar_enforce::{Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
 use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row, What};
 use std::{
     collections::BTreeMap,
+    io,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -37,12 +38,12 @@ pub enum Note {
 /// Everything that is being made true or taken back.
 pub struct Enforcer {
     hierarchy: Arc<Hierarchy>,
-    follower: Arc<Follower>,
-    mailbox: Mailbox,
+    pub(super) follower: Arc<Follower>,
+    pub(super) mailbox: Mailbox,
     workers: Workers,
     inbox: Receiver<Note>,
     grace: Duration,
-    leases: BTreeMap<ClaimId, Held>,
+    pub(super) leases: BTreeMap<ClaimId, Held>,
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
     looked: Instant,
@@ -99,12 +100,17 @@ impl Enforcer {
         match what {
             What::Granted { claim, .. } => self.granted(*claim),
             What::Attached(claim) => self.attached(*claim),
+            What::Resizing { claim, .. } => self.resize(*claim),
             What::Draining { claim, .. } => self.draining(*claim),
-            What::Closed { claim, .. } => {
-                self.leases.remove(claim);
-            }
+            What::Closed { claim, .. } => self.closed(*claim),
             _ => {}
         }
+    }
+
+    /// The cell of a lease that nobody lived in was only there for those within; they are gone.
+    fn closed(&mut self, claim: ClaimId) {
+        let empty = self.leases.remove(&claim).filter(|held| !held.is_bodied() && held.cell.is_built());
+        self.strays.extend(empty.map(|held| Reclaim::begin(held.cell, Duration::ZERO)));
     }
 
     /// Only leases over driven kinds need anything before a process joins.
@@ -116,7 +122,7 @@ impl Enforcer {
         }
     }
 
-    fn enforce_driven(&mut self, claim: ClaimId) {
+    pub(super) fn enforce_driven(&mut self, claim: ClaimId) {
         let Some(held) = self.leases.get_mut(&claim) else { return };
         for (driver, lease) in held.driven.clone() {
             held.outstanding += 1;
@@ -126,12 +132,16 @@ impl Enforcer {
 
     fn attached(&mut self, claim: ClaimId) {
         let (limits, bodies) = self.follower.read(|engine| {
-            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine.books(), row));
+            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine, row));
             (limits, engine.bodies(claim).to_vec())
         });
         let Some(limits) = limits else { return };
+        self.held(claim);
+        let around = self.build_around(claim);
         let held = self.held(claim);
-        let joined = held.take_in(limits, &bodies);
+        // In a cell that somebody lives in, a change of limits is a matter of its own.
+        let limits = if held.is_bodied() { held.cell.limits() } else { limits };
+        let joined = around.and_then(|()| held.take_in(limits, &bodies));
         self.warmth.attached();
         match joined {
             Ok(()) => self.tell_enforced(claim),
@@ -152,6 +162,7 @@ impl Enforcer {
                 let Some(held) = self.leases.get_mut(&claim) else { return };
                 held.outstanding = held.outstanding.saturating_sub(1);
                 match result {
+                    result if held.resizing => self.resize_driven(claim, result),
                     Ok(()) => self.tell_enforced(claim),
                     // Its holder works on; what cannot be held again is noticed when it is taken back.
                     Err(fault) if held.adopted => {
@@ -227,7 +238,8 @@ impl Enforcer {
         });
         let leaving: Vec<ClaimId> =
             self.leases.iter().filter(|(_, held)| held.reclaim.is_some()).map(|(claim, _)| *claim).collect();
-        leaving.into_iter().for_each(|claim| self.advance_one(claim));
+        // Those within came after those around them, and go before them.
+        leaving.into_iter().rev().for_each(|claim| self.advance_one(claim));
     }
 
     fn advance_one(&mut self, claim: ClaimId) {
@@ -298,15 +310,40 @@ impl Enforcer {
     }
 
     fn held(&mut self, claim: ClaimId) -> &mut Held {
-        let hierarchy = &self.hierarchy;
-        self.leases.entry(claim).or_insert_with(|| Held::new(hierarchy.cell(claim)))
+        let (hierarchy, follower) = (&self.hierarchy, &self.follower);
+        self.leases.entry(claim).or_insert_with(|| {
+            let mut path: Vec<ClaimId> = follower.read(|engine| engine.books().around(claim).collect());
+            path.reverse();
+            Held::new(hierarchy.cell_at(&path))
+        })
+    }
+
+    /// Makes the cells around a claim's, with their limits, though nobody lives in them yet.
+    fn build_around(&mut self, claim: ClaimId) -> io::Result<()> {
+        let mut around: Vec<(ClaimId, Limits)> = self.follower.read(|engine| {
+            let books = engine.books();
+            let rows = books.around(claim).skip(1).filter_map(|around| Some((around, books.claim(around)?)));
+            rows.map(|(around, row)| (around, super::held::limits(engine, row))).collect()
+        });
+        around.reverse();
+        for (i, &(outer, limits)) in around.iter().enumerate() {
+            let held = self.held(outer);
+            around[..i].iter().for_each(|&(_, further)| held.cell.surround(further));
+            if !held.cell.is_built() {
+                held.cell.build(limits)?;
+            }
+        }
+        if let Some(held) = self.leases.get_mut(&claim) {
+            around.iter().for_each(|&(_, limits)| held.cell.surround(limits));
+        }
+        Ok(())
     }
 
     /// The drivers of a claim's lines, each with the lease as it may see it.
     fn driven(&self, claim: ClaimId) -> Vec<(String, Lease)> {
         self.follower.read(|engine| {
             let row = engine.books().claim(claim);
-            row.map_or_else(Vec::new, |row| super::held::driven(engine.books(), row))
+            row.map_or_else(Vec::new, |row| super::held::driven(engine, row))
         })
     }
 
@@ -336,22 +373,28 @@ impl Enforcer {
             if bodied {
                 self.readopt(claim);
             }
+            // A change that was under way is made true now.
+            if self.follower.read(|engine| engine.resizing(claim).is_some()) {
+                self.resize(claim);
+            }
         }
-        let stray = |claim: &ClaimId| !known.iter().any(|(known, ..)| known == claim);
+        let stray = |path: &Vec<ClaimId>| !known.iter().any(|(known, ..)| Some(known) == path.last());
         let strays = self.hierarchy.cells().into_iter().filter(stray);
         self.strays =
-            strays.map(|claim| Reclaim::begin(self.hierarchy.cell(claim), Duration::ZERO)).collect();
+            strays.map(|path| Reclaim::begin(self.hierarchy.cell_at(&path), Duration::ZERO)).collect();
     }
 
     /// Takes a lease's cell and processes over from the daemon that was before.
     fn readopt(&mut self, claim: ClaimId) {
         let (limits, bodies, becoming) = self.follower.read(|engine| {
             let row = engine.books().claim(claim);
-            let limits = row.map(|row| super::held::limits(engine.books(), row)).unwrap_or_default();
+            let limits = row.map(|row| super::held::limits_before(engine, row)).unwrap_or_default();
             (limits, engine.bodies(claim).to_vec(), row.is_some_and(|row| engine.books().becoming(row)))
         });
+        self.held(claim);
+        let around = self.build_around(claim);
         let held = self.held(claim);
-        if let Err(error) = held.take_over(limits, &bodies) {
+        if let Err(error) = around.and_then(|()| held.take_over(limits, &bodies)) {
             tracing::warn!(%claim, %error, "a lease from before the restart is not limited any more");
         }
         if becoming {

@@ -46,6 +46,8 @@ struct Seen {
     evidence: BTreeMap<ClaimId, String>,
     faults: BTreeMap<Role, u64>,
     lasting: Lasting,
+    /// Why the last change of what a claim holds could not be made true.
+    resize_failed: BTreeMap<ClaimId, String>,
 }
 
 /// A committed batch on its way to the follower, with the answers that are due.
@@ -140,6 +142,11 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).evidence.get(&claim).cloned()
     }
 
+    /// Why the last change of what a claim holds could not be made true, if it could not.
+    pub fn resize_failed(&self, claim: ClaimId) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).resize_failed.get(&claim).cloned()
+    }
+
     /// Faults of a strategy since the daemon started.
     pub fn faults(&self, role: Role) -> u64 {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
@@ -215,7 +222,7 @@ impl Follower {
 /// alone, and waking a thread costs more than they do.
 fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
     match &event.what {
-        What::Attached(_) | What::Draining { .. } => true,
+        What::Attached(_) | What::Draining { .. } | What::Resizing { .. } => true,
         What::Granted { claim, .. } => {
             engine.books().claim(*claim).is_some_and(|row| engine.books().driven(row))
         }
@@ -238,6 +245,12 @@ impl Seen {
                     }
                 }
                 What::Granted { claim, .. } => remember(&mut self.granted, *claim, batch.at),
+                What::ResizeFailed { claim, message } => {
+                    remember(&mut self.resize_failed, *claim, message.clone())
+                }
+                What::Resizing { claim, .. } | What::Resized { claim, .. } => {
+                    self.resize_failed.remove(claim);
+                }
                 What::PluginFault { role, .. } => *self.faults.entry(*role).or_default() += 1,
                 _ => {}
             }
@@ -266,14 +279,18 @@ pub fn answers(batch: &Batch) -> Vec<Answer> {
         let slot = &mut answers[cause];
         let springing = matches!(what, What::PoolSprang { .. });
         if slot.is_none() && !springing {
-            let done = Done { claim: claim_of(what), seq: batch.first_seq + cause as u64 };
+            let changes = match what {
+                What::Applied(changes) => changes.clone(),
+                _ => Vec::new(),
+            };
+            let done = Done { claim: claim_of(what), seq: batch.first_seq + cause as u64, changes };
             *slot = Some(match what {
                 What::Refused(refusal) => Err(refusal.clone()),
                 _ => Ok(done),
             });
         }
     }
-    let nothing = |seq| Ok(Done { claim: None, seq });
+    let nothing = |seq| Ok(Done { claim: None, seq, changes: Vec::new() });
     answers
         .into_iter()
         .zip(batch.first_seq..)
@@ -291,9 +308,15 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Draining { claim, .. }
         | What::Quarantined { claim, .. }
         | What::Closed { claim, .. }
+        | What::Leaving { claim, .. }
+        | What::Returned { claim, .. }
         | What::Repeated(claim)
         | What::Attached(claim)
         | What::Enforced(claim)
+        | What::Chosen { claim, .. }
+        | What::Resizing { claim, .. }
+        | What::Resized { claim, .. }
+        | What::ResizeFailed { claim, .. }
         | What::Settled(claim) => Some(*claim),
         _ => None,
     }

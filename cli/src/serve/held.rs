@@ -1,6 +1,7 @@
 //! One lease at the edge: its cell, its processes, its drivers' lines, and how far its return has come.
 use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
-use bursar_interface::{ClaimId, Command, Fence, Lease, LeaseLine, Process, Row, Used};
+use bursar_engine::{Engine, Resizing};
+use bursar_interface::{Amount, ClaimId, Command, Fence, Lease, LeaseLine, LineSize, Process, Row, Used};
 use bursar_pool::Books;
 use std::{collections::BTreeMap, io, time::Instant};
 
@@ -34,6 +35,10 @@ pub struct Held {
     pub told_stuck: bool,
     /// It was told that its processes are gone.
     pub told_gone: bool,
+    /// A change of what it holds that is not true yet.
+    pub resizing: bool,
+    /// Its drivers' lines before that.
+    pub before: Vec<(String, Lease)>,
 }
 
 impl Held {
@@ -54,6 +59,8 @@ impl Held {
             used: None,
             told_stuck: false,
             told_gone: false,
+            resizing: false,
+            before: Vec::new(),
         }
     }
 
@@ -101,23 +108,49 @@ impl Held {
     }
 }
 
-/// What a claim's lines limit its cell to.
-pub fn limits(books: &Books, row: Row) -> Limits {
-    let amount =
-        |name: &str| books.resource(name).map(|kind| books.asked(row, kind)).filter(|amount| *amount > 0);
+/// What a claim's lines limit its cell to; where they are being changed, what they are to be then.
+pub fn limits(engine: &Engine, row: Row) -> Limits {
+    limits_of(engine, row, |resizing| &resizing.to)
+}
+
+/// As [`limits`], with what lines that are being changed were before.
+pub fn limits_before(engine: &Engine, row: Row) -> Limits {
+    limits_of(engine, row, |resizing| &resizing.before)
+}
+
+fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) -> Limits {
+    let books = engine.books();
+    let amount = |name: &str| {
+        let kind = books.resource(name)?;
+        let of_kind = |line: &Row| books.tables().lines.resource[*line as usize] == kind;
+        let lines = books.tables().claims.line_rows(row).filter(of_kind);
+        let inner = books.inner(row).iter().filter(|line| line.resource == kind).map(|line| line.amount);
+        let amounts = lines.map(|line| amount_of(engine, row, line, which)).chain(inner);
+        Some(amounts.sum()).filter(|amount| *amount > 0)
+    };
     Limits { cpu_milli: amount("cpu"), memory_bytes: amount("memory"), pids: amount("pids") }
 }
 
+/// What a line of a claim holds at the edge, before or after a change that is under way.
+fn amount_of(engine: &Engine, row: Row, line: Row, which: fn(&Resizing) -> &Vec<LineSize>) -> Amount {
+    let tables = engine.books().tables();
+    let index = line - tables.claims.first_line[row as usize];
+    let resizing = engine.resizing(ClaimId(tables.claims.id[row as usize]));
+    let to = resizing.and_then(|resizing| which(resizing).iter().find(|size| size.line == index));
+    to.map_or(tables.lines.amount[line as usize], |size| size.amount)
+}
+
 /// The drivers of a claim's lines: of each driven kind, the driver of the kind's name.
-pub fn driven(books: &Books, row: Row) -> Vec<(String, Lease)> {
-    let view = books.view();
+pub fn driven(engine: &Engine, row: Row) -> Vec<(String, Lease)> {
+    let (books, view) = (engine.books(), engine.view());
     let (claim, fence) = (ClaimId(view.claims.id[row as usize]), Fence(view.claims.fence[row as usize]));
     let mut lines: BTreeMap<String, Vec<LeaseLine>> = BTreeMap::new();
-    for line in view.claims.line_rows(row).map(|line| line as usize) {
+    for (row_of_line, line) in view.claims.line_rows(row).map(|line| (line, line as usize)) {
         let spec = books.spec(view.lines.resource[line]);
         if spec.driven {
             let pool = books.pool_name(view.lines.pool[line]).to_owned();
-            let line = LeaseLine { resource: spec.name.clone(), pool, amount: view.lines.amount[line] };
+            let amount = amount_of(engine, row, row_of_line, |resizing| &resizing.to);
+            let line = LeaseLine { resource: spec.name.clone(), pool, amount };
             lines.entry(spec.name.clone()).or_default().push(line);
         }
     }
@@ -132,7 +165,7 @@ pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
     let mean_milli =
         usage.cpu_ns.zip(lived).map(|(cpu, lived)| (u128::from(cpu) * 1000 / u128::from(lived)) as u64);
     let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
-    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked(row, kind) > 0);
+    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked_in_all(row, kind) > 0);
     let known = measured.into_iter().filter(|(name, _)| asked(name));
     known
         .filter_map(|(name, amount)| Some(Used { resource: name.into(), pool: None, amount: amount? }))

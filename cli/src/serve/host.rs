@@ -4,16 +4,17 @@ use super::{
     follower::Follower,
     mail::{self, Chosen, Mailbox, ending},
     outlook,
-    present::{Present, may_see},
+    present::{self, Present, may_see},
     seats::{config_of, linked},
     settings::Settings,
     told,
 };
 use bursar_api::{Done, House, Peer};
 use bursar_enforce::{Ability, Hierarchy, identify};
-use bursar_engine::{Closed, Engine};
+use bursar_engine::Engine;
 use bursar_interface::{
-    Ask, Batch, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role, Time,
+    Ask, Batch, Change, ClaimId, Command, Decider, Phase, Principal, Process, Reason, Refusal, Role, Setting,
+    Time,
 };
 use bursar_loader::{Listing, Loader, State};
 use bursar_monitor::Rings;
@@ -32,6 +33,8 @@ const PAGE_BATCHES: usize = 256;
 
 /// Refusals with a counter-offer come apart by this much at least; those between them go without.
 const OFFER_EVERY: Duration = Duration::from_millis(10);
+/// How often it is looked whether a node is empty.
+const EMPTIED_LOOK: Duration = Duration::from_millis(20);
 
 /// Everything that answers need.
 pub struct Host {
@@ -105,7 +108,7 @@ impl Host {
         self.follower.read(|engine| match (engine.books().claim(claim), engine.closed(claim)) {
             (Some(_), _) => Ok(()),
             (None, Some(closed)) if closed.fence.0 != 0 => Ok(()),
-            (None, Some(closed)) => Err(never_granted(closed)),
+            (None, Some(closed)) => Err(present::never_granted(closed)),
             (None, None) => Err(Refusal::new(Reason::UnknownClaim, format!("there is no claim {claim}"))),
         })
     }
@@ -124,29 +127,6 @@ impl Host {
         let committed = self.follower.read(Engine::next_seq);
         let folded = entries.into_iter().filter(|entry| entry.batch.next_seq() <= committed);
         Ok(folded.map(|entry| (Arc::new(entry.batch), entry.wall_ms)).collect())
-    }
-}
-
-/// What a claim that never got anything is told.
-fn never_granted(closed: &Closed) -> Refusal {
-    let (claim, waited_ms) = (closed.claim, closed.closed_at.0.saturating_sub(closed.asked_at.0) / 1_000_000);
-    let why = closed.reason.unwrap_or(Reason::InsufficientCapacity);
-    let retry_ns = closed.retry_at.0.checked_sub(closed.closed_at.0);
-    match closed.ending {
-        Ending::WaitExpired if waited_ms == 0 => {
-            Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
-                .hint("wait for it with --wait 30s, or see `bursar get pools`")
-                .after(retry_ns)
-        }
-        Ending::WaitExpired => {
-            Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
-                .hint("wait longer, ask for less, or see `bursar get claims` for who holds it")
-                .after(retry_ns)
-        }
-        other => Refusal::new(
-            Reason::LeaseExpired,
-            format!("claim {claim} has ended ({})", super::present::ending_name(other)),
-        ),
     }
 }
 
@@ -220,6 +200,15 @@ impl House for Host {
         self.follower.wait_for(claim, None, enforced).await;
     }
 
+    async fn resized(&self, claim: ClaimId) -> Result<(), Refusal> {
+        self.follower.wait_for(claim, None, |engine| engine.resizing(claim).is_none()).await;
+        match self.follower.resize_failed(claim) {
+            None => Ok(()),
+            Some(message) => Err(Refusal::new(Reason::InUse, message)
+                .hint("the lease holds what it held; give back less, or use less first")),
+        }
+    }
+
     async fn closed(&self, claim: ClaimId) {
         self.follower.wait_for(claim, None, |engine| engine.books().claim(claim).is_none()).await;
     }
@@ -249,6 +238,34 @@ impl House for Host {
         let swap = vec![Command::Swap { role, to }];
         let answers = self.mailbox.ask(by, swap, Some(chosen)).await?;
         answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
+    async fn apply(
+        &self,
+        by: Principal,
+        settings: Vec<Setting>,
+        dry_run: bool,
+    ) -> Result<Vec<Change>, Refusal> {
+        if dry_run {
+            return self.follower.read(|engine| engine.rehearse(&by, &settings));
+        }
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let answers = self.mailbox.ask(by, vec![Command::Apply(settings)], None).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(|done| done.changes)
+    }
+
+    async fn emptied(&self, node: &str) {
+        let mut moved = self.follower.moved();
+        loop {
+            let empty =
+                |engine: &Engine| engine.books().node(node).is_none_or(|node| engine.leases_on(node) == 0);
+            // An error means that the daemon is ending.
+            if self.follower.read(empty) || moved.changed().await.is_err() {
+                return;
+            }
+            // Every lease is looked at: not for each that goes by.
+            tokio::time::sleep(EMPTIED_LOOK).await;
+        }
     }
 
     fn ready(&self) -> bool {
@@ -281,12 +298,9 @@ impl House for Host {
         if offered.elapsed() < OFFER_EVERY {
             return Vec::new();
         }
-        let scope = [by.root.as_str(), ask.scope.as_str()].into_iter().filter(|path| !path.is_empty());
-        let ask = Ask { scope: scope.collect::<Vec<_>>().join("/"), ..ask.clone() };
-        let (trial, plugins) = self.follower.read(|engine| (engine.trial_of(ask), linked(engine)));
-        let changes = plugins.map(|mut plugins| outlook::would_admit(trial, &mut plugins));
+        let changes = outlook::instead(&self.follower, by, ask);
         *offered = Instant::now();
-        changes.unwrap_or_default()
+        changes
     }
 
     fn pools(&self, _: &Principal) -> Vec<wire::Pool> {

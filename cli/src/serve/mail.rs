@@ -1,6 +1,6 @@
 //! Letters to the engine and the answers to them, and the bounded inbox in which letters wait.
 pub use super::turn::Mailbox;
-use bursar_interface::{Allocator, ClaimId, Command, Principal, Qos, Reason, Refusal};
+use bursar_interface::{Allocator, Change, ClaimId, Command, Principal, Qos, Reason, Refusal};
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -21,6 +21,8 @@ pub struct Done {
     pub claim: Option<ClaimId>,
     /// Its sequence in the journal.
     pub seq: u64,
+    /// What came of what was set.
+    pub changes: Vec<Change>,
 }
 
 /// A strategy that is to decide from now on.

@@ -13,6 +13,7 @@ mod mail;
 mod measure;
 mod outlook;
 mod present;
+mod resize;
 mod seats;
 mod settings;
 mod supply;

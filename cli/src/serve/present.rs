@@ -1,7 +1,10 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
 use super::{clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
-use bursar_interface::{ClaimId, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time};
+use bursar_interface::{
+    ClaimId, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Shape, Time,
+};
+use bursar_pool::Inner;
 use bursar_wire as wire;
 
 /// A look at one state, at one time.
@@ -94,6 +97,7 @@ impl Present<'_> {
             false => Some(self.clock.now()),
         };
         let lines = view.claims.line_rows(row).map(|line| self.line(line));
+        let lines = lines.chain(books.inner(row).iter().map(|line| self.inner(line)));
         wire::Claim {
             id: id.0,
             fence: granted.then_some(view.claims.fence[c]),
@@ -103,7 +107,7 @@ impl Present<'_> {
             priority: view.claims.priority[c],
             lines: lines.collect(),
             asked_at: self.time(view.claims.asked_at[c]),
-            lease_until: if granted { self.time(view.claims.lease_until[c]) } else { None },
+            lease_until: if granted { self.time(self.engine.lease_end(row).0) } else { None },
             waited_ms: waited_until.map(|until| until.0.saturating_sub(view.claims.asked_at[c]) / 1_000_000),
             reason: Reason::of(view.claims.reason[c]).map(|reason| reason.name().into()),
             ending: self.engine.ending(id).map(ending_name),
@@ -113,6 +117,20 @@ impl Present<'_> {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
             pids: self.engine.bodies(id).iter().map(|body| body.pid).collect(),
+            alternative: books.chosen(row),
+            within: books.parent(id).map(|parent| parent.0),
+        }
+    }
+
+    fn inner(&self, line: &Inner) -> wire::Line {
+        let books = self.engine.books();
+        let pool = if line.pool == NONE { line.want } else { line.pool };
+        wire::Line {
+            resource: books.spec(line.resource).name.clone(),
+            amount: line.amount,
+            pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
+            used: Some(line.used).filter(|used| *used != u64::MAX),
+            within: true,
         }
     }
 
@@ -124,6 +142,7 @@ impl Present<'_> {
             amount: view.lines.amount[l],
             pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
             used: Some(view.lines.used[l]).filter(|used| *used != u64::MAX),
+            within: false,
         }
     }
 
@@ -137,6 +156,7 @@ impl Present<'_> {
             amount: line.amount,
             pool: None,
             used: line.used,
+            within: false,
         });
         wire::Claim {
             id: closed.claim.0,
@@ -150,7 +170,9 @@ impl Present<'_> {
             waited_ms: granted_at.map(|at| at.0.saturating_sub(closed.asked_at.0) / 1_000_000),
             reason: closed.reason.map(|reason| reason.name().into()),
             ending: Some(ending_name(closed.ending)),
+            within: closed.within.map(|parent| parent.0),
             evidence: self.follower.evidence(closed.claim),
+            alternative: closed.alternative,
             ..wire::Claim::default()
         }
     }
@@ -194,7 +216,7 @@ impl Present<'_> {
             Some(wire::Holder {
                 claim: id.0,
                 scope: self.scope_of(row).to_owned(),
-                amount: books.asked(row, short.resource),
+                amount: books.asked_in_all(row, short.resource),
                 until: self.time(view.claims.lease_until[row as usize]),
             })
         };
@@ -219,6 +241,7 @@ impl Present<'_> {
             shape: shape_name(books.spec(view.pools.resource[p]).shape).into(),
             capacity: view.pools.capacity[p],
             offered: view.pools.offered[p],
+            free: view.pools.free(p as Row),
             reserved: view.pools.reserved[p],
             held: view.pools.held[p],
             quarantined: view.pools.quarantined[p],
@@ -236,6 +259,8 @@ impl Present<'_> {
             id: books.node_name(n as Row).into(),
             state: node_state(NodeState::of(view.nodes.state[n])).into(),
             labels: books.label_terms(view.nodes.labels[n]).into_iter().map(str::to_owned).collect(),
+            leases: self.engine.leases_on(n as Row) as u64,
+            until: self.engine.drains_until(n as Row).and_then(|end| self.time(end.0)),
         })
         .collect()
     }
@@ -313,6 +338,30 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::OverLimit => "over_limit",
         Ending::EnforceFailed => "enforce_failed",
         Ending::Rebooted => "rebooted",
+        Ending::Drained => "drained",
+        Ending::ParentGone => "parent_gone",
     }
     .into()
+}
+
+/// What a claim that never got anything is told.
+pub fn never_granted(closed: &Closed) -> Refusal {
+    let (claim, waited_ms) = (closed.claim, closed.closed_at.0.saturating_sub(closed.asked_at.0) / 1_000_000);
+    let why = closed.reason.unwrap_or(Reason::InsufficientCapacity);
+    let retry_ns = closed.retry_at.0.checked_sub(closed.closed_at.0);
+    match closed.ending {
+        Ending::WaitExpired if waited_ms == 0 => {
+            Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
+                .hint("wait for it with --wait 30s, or see `bursar get pools`")
+                .after(retry_ns)
+        }
+        Ending::WaitExpired => {
+            Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
+                .hint("wait longer, ask for less, or see `bursar get claims` for who holds it")
+                .after(retry_ns)
+        }
+        other => {
+            Refusal::new(Reason::LeaseExpired, format!("claim {claim} has ended ({})", ending_name(other)))
+        }
+    }
 }

@@ -1,5 +1,9 @@
 //! What an operator may set, in one TOML file; flags win over it, and it wins over the defaults.
 use anyhow::{Context, Result, bail};
+use bursar_interface::{
+    FanOut,
+    bound::{AGENT_ASKS_PER_SECOND, AGENT_CHILDREN, AGENT_CLAIMS, AGENT_DEPTH},
+};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -21,7 +25,9 @@ pub struct Settings {
     pub plugins: Plugins,
     /// Supplies that no driver finds: rates, budgets, licences.
     pub pool: Vec<Pool>,
-    /// Weights of scopes.
+    /// How far agents, who live in a lease, may fan out where no scope says otherwise.
+    pub limits: Limits,
+    /// Weights of scopes, and how far demands may fan out in them.
     pub scope: Vec<Scope>,
     /// Bounds of scopes.
     pub quota: Vec<Quota>,
@@ -102,7 +108,66 @@ pub struct Scope {
     /// Its path.
     pub path: String,
     /// Share of its parent relative to its siblings, from 1.
+    #[serde(default = "one")]
     pub weight: u32,
+    /// How far demands may fan out, whoever asks. These keys are spelt out because serde cannot flatten what
+    /// refuses unknown ones.
+    pub max_claims: Option<u32>,
+    /// Levels of claims below an outermost lease.
+    pub max_depth: Option<u32>,
+    /// Claims right below one lease at once.
+    pub max_children: Option<u32>,
+    /// Asks in a second that are taken in.
+    pub asks_per_second: Option<u32>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Scope {
+    /// How far demands may fan out in it.
+    pub fn fan_out(&self) -> FanOut {
+        let Scope { max_claims, max_depth, max_children, asks_per_second, .. } = *self;
+        FanOut { claims: max_claims, depth: max_depth, children: max_children, asks_per_second }
+    }
+}
+
+/// How far agents may fan out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Claims in flight below one outermost lease.
+    pub max_claims: u32,
+    /// Levels of claims below an outermost lease.
+    pub max_depth: u32,
+    /// Claims right below one lease at once.
+    pub max_children: u32,
+    /// Asks in a second that are taken in, from one lease.
+    pub asks_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_claims: AGENT_CLAIMS,
+            max_depth: AGENT_DEPTH,
+            max_children: AGENT_CHILDREN,
+            asks_per_second: AGENT_ASKS_PER_SECOND,
+        }
+    }
+}
+
+impl Limits {
+    /// The same as the engine is told.
+    pub fn fan_out(&self) -> FanOut {
+        FanOut {
+            claims: Some(self.max_claims),
+            depth: Some(self.max_depth),
+            children: Some(self.max_children),
+            asks_per_second: Some(self.asks_per_second),
+        }
+    }
 }
 
 /// A bound of a scope.

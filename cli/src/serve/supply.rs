@@ -3,8 +3,8 @@ use super::settings::Settings;
 use anyhow::{Result, anyhow};
 use bursar_engine::Engine;
 use bursar_interface::{
-    Amount, Command, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ResourceSpec, Row, ScopeSpec,
-    Supply,
+    Amount, Command, FanOut, FanOutSpec, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill,
+    ResourceSpec, Row, ScopeSpec, Supply,
 };
 use bursar_wire::{per_time, quantity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,10 +28,13 @@ pub fn commands(
     let known: BTreeSet<String> = kinds.iter().map(|kind| kind.name.clone()).collect();
     let mut commands: Vec<Command> = kinds.into_iter().map(Command::SetResource).collect();
     let labels = settings.node.labels.clone();
-    commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state: NodeState::Open }));
+    // Whoever closed it opens it again, however often the daemon starts.
+    let state = engine.books().node(&node).map_or(NodeState::Open, |row| engine.books().node_state(row));
+    commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state }));
     let supplies = corrected(settings, supplies, &known)?;
     commands.extend(gone(engine, &node, &supplies));
-    commands.extend(supplies.into_iter().map(|supply| pool(&node, supply)).map(Command::SetPool));
+    let found = supplies.into_iter().map(|supply| pool(&node, supply));
+    commands.extend(found.filter(|spec| !by_hand(settings, engine, spec)).map(Command::SetPool));
     for set in &settings.pool {
         let floating =
             floating(set).map_err(|why| anyhow!("config: pool {}:{}: {why}", set.resource, set.name))?;
@@ -43,11 +46,33 @@ pub fn commands(
             .iter()
             .map(|scope| Command::SetScope(ScopeSpec { path: scope.path.clone(), weight: scope.weight })),
     );
+    commands.extend(fan_out(settings, engine));
     for set in &settings.quota {
         let bound = bound(set).map_err(|why| anyhow!("config: quota of {:?}: {why}", set.scope))?;
         commands.push(Command::SetQuota(bound));
     }
     Ok(commands)
+}
+
+/// Whether an operator set another capacity than what is found: it stays, unless the config names one.
+fn by_hand(settings: &Settings, engine: &Engine, found: &PoolSpec) -> bool {
+    let books = engine.books();
+    let known = books
+        .resource(&found.resource)
+        .and_then(|kind| books.pool_on(kind, found.node.as_deref(), &found.name));
+    !settings.node.capacity.contains_key(&found.resource) && known.is_some_and(|pool| engine.is_by_hand(pool))
+}
+
+/// How far demands may fan out; a scope that the config bounds no more is free again.
+fn fan_out(settings: &Settings, engine: &Engine) -> Vec<Command> {
+    let agents = FanOutSpec { scope: None, limits: settings.limits.fan_out() };
+    let scopes = settings.scope.iter().map(|scope| (scope.path.clone(), scope.fan_out()));
+    let set: BTreeMap<String, FanOut> = scopes.filter(|(_, limits)| *limits != FanOut::default()).collect();
+    let free = engine.fan_scopes().filter(|path| !set.contains_key(*path));
+    let free = free.map(|path| (path.to_owned(), FanOut::default())).collect::<Vec<_>>();
+    let of_scope = |(path, limits)| FanOutSpec { scope: Some(path), limits };
+    let all = [agents].into_iter().chain(free.into_iter().chain(set).map(of_scope));
+    all.map(Command::SetFanOut).collect()
 }
 
 /// A pool of the config, which is on no node.

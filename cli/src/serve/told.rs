@@ -3,8 +3,8 @@ use super::{
     follower::claim_of,
     present::{ending_name, rfc3339},
 };
-use bursar_interface::{Batch, Command, Decider, Event, Home, Input, Role, What};
-use bursar_wire::EventRow;
+use bursar_interface::{Batch, Command, Decider, Event, Home, Input, LineSize, Role, What};
+use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
 
 /// The events of a batch above a sequence, in the order of their sequences.
@@ -18,6 +18,15 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
             (What::Swapped, Some(Command::Swap { role, to })) => ("swapped", swapped(*role, to)),
             (What::Draining { ending, .. }, Some(Command::EnforceFailed { message, .. })) => {
                 ("draining", json!({ "ending": ending_name(*ending), "message": message }))
+            }
+            (What::Applied(changes), Some(Command::Apply(settings))) => {
+                let rows =
+                    settings.iter().zip(changes).map(|(setting, &change)| ChangeRow::of(setting, change));
+                ("applied", json!({ "changes": rows.collect::<Vec<_>>() }))
+            }
+            (What::Leaving { until, .. }, _) => {
+                let left_ms = until.0.saturating_sub(batch.at.0) / 1_000_000;
+                ("leaving", json!({ "until": rfc3339(wall_ms.saturating_add_unsigned(left_ms)) }))
             }
             (what, _) => told(what),
         };
@@ -45,6 +54,12 @@ pub fn home(home: Home) -> &'static str {
         Home::Inline => "inline",
         Home::Child => "child",
     }
+}
+
+/// Lines by their number in the claim, with what they hold then.
+fn sizes(lines: &[LineSize]) -> Value {
+    let size = |size: &LineSize| json!({ "line": size.line, "amount": size.amount.to_string() });
+    json!({ "lines": lines.iter().map(size).collect::<Vec<_>>() })
 }
 
 fn told(what: &What) -> (&'static str, Value) {
@@ -82,5 +97,13 @@ fn told(what: &What) -> (&'static str, Value) {
             ("plugin_fault", fault)
         }
         What::Swapped => ("swapped", nothing),
+        What::Applied(_) => ("applied", nothing),
+        What::Leaving { .. } => ("leaving", nothing),
+        What::Chosen { alternative, .. } => ("chosen", json!({ "alternative": alternative })),
+        What::Resizing { lines, .. } => ("resizing", sizes(lines)),
+        What::Resized { lines, .. } => ("resized", sizes(lines)),
+        What::ResizeFailed { message, .. } => ("resize_failed", json!({ "message": message })),
+        What::FanOutSet => ("fan_out_set", nothing),
+        What::Returned { ending, .. } => ("returned", json!({ "ending": ending_name(*ending) })),
     }
 }

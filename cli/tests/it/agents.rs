@@ -302,6 +302,14 @@ fn what_is_not_there_is_answered_with_what_is() {
         offered["offers"]
     );
     assert_eq!(hand.call("resource_release", json!({ "claim": queued["claim"] }))["status"], "RELEASED");
+    let other = hand.call("resource_allocate", json!({ "cpu": 1, "or": ["cpu=0.9", "cpu=0.3"] }));
+    assert_eq!(
+        (&other["status"], &other["lines"][0]["amount"]),
+        (&json!("GRANTED_WITH_CAPS"), &json!("0.3")),
+        "{other}"
+    );
+    let handle = json!({ "claim": other["claim"], "fence": other["fence"] });
+    assert_eq!(hand.call("resource_release", handle)["status"], "RELEASED");
     let taken = hand.call("resource_allocate", json!({ "cpu": offered["offers"][0]["lines"][0]["amount"] }));
     assert_eq!(taken["status"], "GRANTED", "what is offered is granted");
     for held in [first, taken] {

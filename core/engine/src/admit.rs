@@ -1,5 +1,5 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
-use crate::{Engine, apply::join, engine::Tape};
+use crate::{Engine, apply::join, engine::Tape, nest::scope_of};
 use bursar_interface::{
     Amount, Ask, ClaimId, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId, What,
     bound::{
@@ -15,6 +15,11 @@ impl Engine {
         let outcome = match &input.body {
             Command::Tick => Ok(()),
             Command::Ask(ask) => self.ask(cause, tape, &input.by, ask),
+            // It is answered in this step, once all who wait were tried.
+            Command::Extend { .. } => {
+                self.extensions.push(cause);
+                Ok(())
+            }
             body => self.verb(cause, tape, &input.by, body),
         };
         if let Err(refusal) = outcome {
@@ -29,7 +34,12 @@ impl Engine {
         }
         self.check_form(ask)?;
         self.check_room()?;
-        let path = join(&by.root, &ask.scope);
+        let parent = self.check_parent(by, ask)?;
+        if ask.lines.is_empty() && parent.is_none() {
+            return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
+        }
+        let path = scope_of(&self.books, by, ask, parent);
+        self.check_fan(by, parent, &path)?;
         let known = self.books.scope(&path);
         if known.is_none() {
             check_path(&path)?;
@@ -38,12 +48,15 @@ impl Engine {
             check_path(&join(&by.root, apart))?;
         }
         let mut lines = std::mem::take(&mut self.resolved.lines);
-        let checked = self.check_lines(ask, &mut lines).and_then(|()| {
-            self.check_fit(ask, &lines)?;
-            self.check_limits(&path, &lines)
-        });
+        let mut sets = std::mem::take(&mut self.resolved.sets);
+        lines.clear();
+        sets.clear();
+        let checked = match parent {
+            Some(parent) => self.check_within(parent, ask, &path, &mut lines),
+            None => self.check_sets(ask, &path, &mut lines, &mut sets),
+        };
         let springs = lines.iter().any(|line| line.springs);
-        self.resolved.lines = lines;
+        (self.resolved.lines, self.resolved.sets) = (lines, sets);
         checked?;
         if springs {
             self.spring(cause, tape, ask);
@@ -52,15 +65,12 @@ impl Engine {
         let id = |row: Row| ScopeId(self.books.tables().scopes.id[row as usize]);
         let scope = known.map_or(self.books.next_scope(), id);
         // A pool that sprang has a row only now.
-        self.resolved.scope = known.filter(|_| !springs);
+        self.resolved.scope = known.filter(|_| !springs && parent.is_none());
         self.emit(tape, Some(cause), What::Queued { claim, scope });
         Ok(())
     }
 
     fn check_form(&self, ask: &Ask) -> Result<(), Refusal> {
-        if ask.lines.is_empty() {
-            return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
-        }
         if ask.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY_BYTES_MAX) {
             return bad(
                 "the idempotency key is empty or too long",
@@ -94,9 +104,8 @@ impl Engine {
         Ok(())
     }
 
-    fn check_lines(&self, ask: &Ask, lines: &mut Vec<Wanted>) -> Result<(), Refusal> {
-        lines.clear();
-        for line in &ask.lines {
+    pub(crate) fn check_lines(&self, set: &[LineAsk], lines: &mut Vec<Wanted>) -> Result<(), Refusal> {
+        for line in set {
             let Some(resource) = self.books.resource(&line.resource) else {
                 let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
                 return Err(Refusal::new(
@@ -164,7 +173,7 @@ impl Engine {
     }
 
     /// Refuses at once what could never be granted, even by an idle fleet.
-    fn check_fit(&mut self, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
+    pub(crate) fn check_fit(&mut self, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
         let need = match self.books.labels(&ask.need) {
             Ok(need) => need,
             Err(unknown) => {
@@ -220,7 +229,7 @@ impl Engine {
     }
 
     /// Refuses at once what is above a limit on the way to the root, whoever holds what.
-    fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
+    pub(crate) fn check_limits(&self, path: &str, lines: &[Wanted]) -> Result<(), Refusal> {
         let quotas = &self.books.tables().quotas;
         if quotas.is_empty() {
             return Ok(());
@@ -260,7 +269,7 @@ impl Engine {
     }
 
     fn spring(&mut self, cause: u32, tape: &mut Tape<'_>, ask: &Ask) {
-        for line in &ask.lines {
+        for line in ask.lines.iter().chain(ask.alternatives.iter().flatten()) {
             if let (true, Some(name)) = (self.springs(line), &line.pool) {
                 let what = What::PoolSprang {
                     pool: self.books.next_pool(),
@@ -299,6 +308,6 @@ pub(crate) fn bad<T>(message: &str, hint: &str) -> Result<T, Refusal> {
     Err(Refusal::new(Reason::BadRequest, message).hint(hint))
 }
 
-fn never<T>(message: &str, hint: &str) -> Result<T, Refusal> {
+pub(crate) fn never<T>(message: &str, hint: &str) -> Result<T, Refusal> {
     Err(Refusal::new(Reason::NeverFits, message).hint(hint))
 }

@@ -1,5 +1,10 @@
 //! The fold: how each event moves the state. Total, and it asks nobody.
-use crate::{Closed, ClosedLine, Engine, engine::Resolved, queue::ANYTHING};
+use crate::{
+    Closed, ClosedLine, Engine,
+    engine::Resolved,
+    nest::{scope_of, slice_hints},
+    queue::ANYTHING,
+};
 use bursar_interface::{
     Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Time, What,
 };
@@ -24,9 +29,21 @@ impl Engine {
             What::Draining { claim, ending } => self.draining(*claim, *ending),
             What::Quarantined { claim, .. } => self.with(*claim, |engine, row| engine.books.quarantine(row)),
             What::Closed { claim, ending } => self.close(*claim, *ending),
+            What::Chosen { claim, alternative } => {
+                self.with(*claim, |engine, row| engine.books.choose(row, *alternative))
+            }
+            What::Resizing { claim, lines } => self.fold_resizing(*claim, lines),
+            What::Resized { claim, lines } => self.fold_resized(*claim, lines),
+            What::ResizeFailed { claim, .. } => self.fold_resize_failed(*claim),
+            What::Returned { claim, ending } => {
+                self.books.give_returned(*claim);
+                self.endings.insert(*claim, *ending);
+            }
             What::PoolSprang { resource, name, .. } => {
                 self.books.spring_pool(resource, name);
             }
+            What::Leaving { claim, .. } => self.ends_anew(*claim),
+            What::Applied(changes) => self.set_all(input, changes),
             What::Started
             | What::ResourceSet
             | What::NodeSet
@@ -35,6 +52,7 @@ impl Engine {
             | What::QuotaSet
             | What::Attached(_)
             | What::Settled(_)
+            | What::FanOutSet
             | What::Swapped => self.as_told(input),
         }
     }
@@ -48,11 +66,12 @@ impl Engine {
                 self.books.set_resource(spec);
             }
             Command::SetNode(spec) => {
-                self.books.set_node(spec);
+                self.node_told(spec);
                 self.supply_changed();
             }
             Command::SetPool(spec) => {
-                self.books.set_pool(spec);
+                let pool = self.books.set_pool(spec);
+                self.set_by_hand(pool, false);
                 self.supply_changed();
             }
             Command::SetScope(spec) => {
@@ -74,6 +93,7 @@ impl Engine {
                 used.iter().for_each(|used| engine.books.settle(row, used));
                 engine.wake_after(row);
             }),
+            Command::SetFanOut(spec) => self.set_fan(spec),
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
             }
@@ -95,7 +115,7 @@ impl Engine {
         self.supply_changed();
     }
 
-    fn supply_changed(&mut self) {
+    pub(crate) fn supply_changed(&mut self) {
         self.feasible.forget();
         self.queue.wake_all();
     }
@@ -103,12 +123,18 @@ impl Engine {
     fn queued(&mut self, claim: ClaimId, input: Option<&Input>) {
         let Some(Input { by, body: Command::Ask(ask) }) = input else { return };
         let apart = ask.apart.as_ref().map(|apart| join(&by.root, apart));
-        let Resolved { scope, lines } = &mut self.resolved;
+        let parent = ask.parent(by).and_then(|parent| Some((parent, self.books.claim(parent)?)));
+        let Resolved { scope, lines, sets } = &mut self.resolved;
         let scope = scope.take().unwrap_or_else(|| {
-            self.books.resolve(ask, lines);
-            self.books.ensure_scope(&join(&by.root, &ask.scope))
+            self.books.resolve(ask, lines, sets);
+            self.books.ensure_scope(&scope_of(&self.books, by, ask, parent.map(|(_, row)| row)))
         });
-        self.books.open_resolved(claim, scope, apart.as_deref(), ask, lines);
+        let inner = parent.map(|(parent, row)| (parent, self.books.split_inner(row, lines)));
+        self.books.open_resolved(claim, scope, apart.as_deref(), ask, lines, sets);
+        if let Some((parent, inner)) = inner {
+            self.books.enter_nest(claim, parent, inner);
+        }
+        self.fan_in(claim, by, scope);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
         self.fresh.push(claim);
@@ -136,12 +162,13 @@ impl Engine {
 
     fn renewed(&mut self, claim: ClaimId, lease_until: Time) {
         self.with(claim, |engine, row| engine.books.renew(row, lease_until));
-        self.deadlines.set(claim, lease_until);
+        self.ends_anew(claim);
     }
 
     fn draining(&mut self, claim: ClaimId, ending: Ending) {
         self.with(claim, |engine, row| engine.books.drain(row));
         self.endings.insert(claim, ending);
+        self.resizing.remove(&claim);
     }
 
     fn close(&mut self, claim: ClaimId, ending: Ending) {
@@ -153,9 +180,11 @@ impl Engine {
         } else {
             self.wake_after(row);
         }
+        self.fan_out(claim, scope);
         self.books.close(row);
         self.restand_chain(scope);
         self.bodies.remove(&claim);
+        self.resizing.remove(&claim);
         self.endings.remove(&claim);
     }
 
@@ -168,9 +197,14 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::restand_chain`], for the scope of a lease.
+    pub(crate) fn restand_holder(&mut self, row: Row) {
+        self.restand_chain(self.books.tables().claims.scope[row as usize]);
+    }
+
     /// What a claim gives back may help those who wait for such kinds, for room in the ledgers above it,
     /// or to be apart from it.
-    fn wake_after(&mut self, row: Row) {
+    pub(crate) fn wake_after(&mut self, row: Row) {
         if self.queue.is_empty() {
             return;
         }
@@ -182,6 +216,13 @@ impl Engine {
             ledgers.for_each(|quota| self.queue.wake_ledger(quota));
         }
         self.queue.wake(ANYTHING);
+        let Some(parent) = self.books.parent(ClaimId(tables.claims.id[row as usize])) else { return };
+        slice_hints(&self.books, parent).for_each(|hint| self.queue.wake(hint));
+        for line in self.books.inner(row) {
+            self.queue.wake(line.resource);
+            let ledgers = self.books.quotas_of(tables.claims.scope[row as usize], line.resource);
+            ledgers.for_each(|quota| self.queue.wake_ledger(quota));
+        }
     }
 
     fn remember(&mut self, row: Row, ending: Ending) {
@@ -191,8 +232,16 @@ impl Engine {
             amount: tables.lines.amount[l],
             used: Some(tables.lines.used[l]).filter(|&used| used != u64::MAX),
         });
+        let inner = self.books.inner(row).iter().map(|line| ClosedLine {
+            resource: line.resource,
+            amount: line.amount,
+            used: Some(line.used).filter(|&used| used != u64::MAX),
+        });
+        let lines = lines.chain(inner);
+        let claim = ClaimId(tables.claims.id[c]);
         let closed = Closed {
-            claim: ClaimId(tables.claims.id[c]),
+            within: self.books.parent(claim),
+            claim,
             fence: Fence(tables.claims.fence[c]),
             scope: self.books.scope_path(tables.claims.scope[c]).clone(),
             class: tables.claims.class[c],
@@ -203,6 +252,7 @@ impl Engine {
             asked_at: Time(tables.claims.asked_at[c]),
             closed_at: self.books.at(),
             lines: Vec::new(),
+            alternative: self.books.chosen(row),
         };
         self.kept.close(closed, lines);
     }

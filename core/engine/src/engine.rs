@@ -1,14 +1,14 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
-    Closed, Plugins, deadline::Deadlines, feasible::Feasible, fresh::Fresh, kept::Kept, queue::Queue,
-    round::Workbench, sticky::Reservation,
+    Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, kept::Kept,
+    queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
-    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, Process, Role, Row, Time, View, What,
+    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View, What,
 };
-use bursar_pool::{Books, Digest, Wanted};
+use bursar_pool::{Books, Digest, SetLens, Wanted};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A step under way: what came in, and what was done so far.
 pub(crate) struct Tape<'a> {
@@ -21,6 +21,8 @@ pub(crate) struct Tape<'a> {
 pub(crate) struct Resolved {
     pub(crate) scope: Option<Row>,
     pub(crate) lines: Vec<Wanted>,
+    /// How many lines each set has; empty for an ask without alternatives.
+    pub(crate) sets: SetLens,
 }
 
 /// The one writer of the books.
@@ -46,6 +48,14 @@ pub struct Engine {
     pub(crate) endings: BTreeMap<ClaimId, Ending>,
     /// Who decides, as last told.
     pub(crate) deciders: BTreeMap<Role, Decider>,
+    /// When the leases of draining nodes end.
+    pub(crate) drains: BTreeMap<Row, Time>,
+    /// Pools of nodes whose capacity an operator set: it stays though another is found.
+    pub(crate) by_hand: BTreeSet<PoolId>,
+    /// Leases whose edge has yet to make other amounts true.
+    pub(crate) resizing: BTreeMap<ClaimId, Resizing>,
+    /// How far demands may fan out, and how far they have.
+    pub(crate) fan: Fan,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -61,6 +71,9 @@ pub struct Engine {
     pub(crate) resolved: Resolved,
     #[serde(skip)]
     pub(crate) impatient: Vec<ClaimId>,
+    /// Extensions that came in this step, by the place of their inputs.
+    #[serde(skip)]
+    pub(crate) extensions: Vec<u32>,
     /// What is kept for a waiting claim, as of the last round.
     #[serde(skip)]
     pub(crate) kept_for: Option<Reservation>,
@@ -117,6 +130,7 @@ impl Engine {
         }
         self.expire(&mut tape);
         self.round(&mut tape, plugins);
+        self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         batch.events = tape.events;
         (batch.first_seq, batch.at) = (self.next_seq, self.books.at());
@@ -166,9 +180,19 @@ impl Engine {
         self.kept.digest(&mut digest);
         [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
         digest.text(&self.boot);
+        self.fan.digest(&mut digest);
         for (claim, bodies) in &self.bodies {
             digest.word(claim.0);
             bodies.iter().for_each(|body| digest.word(u64::from(body.pid)));
+        }
+        for (&node, end) in &self.drains {
+            digest.word(u64::from(node));
+            digest.word(end.0);
+        }
+        self.by_hand.iter().for_each(|pool| digest.word(u64::from(pool.0)));
+        for (claim, resizing) in &self.resizing {
+            digest.word(claim.0);
+            resizing.digest(&mut digest);
         }
         digest.finish()
     }
@@ -258,7 +282,7 @@ impl Engine {
         let claims = &self.books.tables().claims;
         match self.books.phase(row) {
             Phase::Pending => Some(Time(claims.wait_until[row as usize])),
-            Phase::Reserved | Phase::Held => Some(Time(claims.lease_until[row as usize])),
+            Phase::Reserved | Phase::Held => Some(self.lease_end(row)),
             Phase::Draining | Phase::Closed => None,
         }
     }
@@ -274,7 +298,7 @@ impl Engine {
             if self.waits(claim) {
                 self.impatient.push(claim);
             } else {
-                self.end(tape, None, claim, Ending::LeaseExpired);
+                self.end(tape, None, claim, self.expiry(claim, at));
             }
         }
         self.deadlines = deadlines;
@@ -294,10 +318,13 @@ impl Engine {
 
     /// Ends a claim: at once where nothing has to be taken back, else by way of draining.
     pub(crate) fn end(&mut self, tape: &mut Tape<'_>, cause: Option<u32>, claim: ClaimId, ending: Ending) {
+        self.end_within(tape, cause, claim);
         let Some(row) = self.books.claim(claim) else { return };
         let bodied = self.books.tables().claims.bodied[row as usize] != 0;
-        let what = if bodied { What::Draining { claim, ending } } else { What::Closed { claim, ending } };
-        self.emit(tape, cause, what);
+        match bodied || self.books.child_count(claim) > 0 {
+            true => self.emit(tape, cause, What::Draining { claim, ending }),
+            false => self.close_out(tape, cause, claim, ending),
+        }
     }
 }
 

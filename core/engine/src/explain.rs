@@ -1,9 +1,11 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
 use crate::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, NodeState, Phase, Reason, Row, Shape, Time};
+use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, Shape, Time};
+use bursar_pool::Inner;
+use std::ops::Range;
 
 /// Holders named in one explanation at most.
-const HOLDERS_MAX: usize = 16;
+pub(crate) const HOLDERS_MAX: usize = 16;
 
 /// One kind that a claim is short of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +30,21 @@ pub struct Why {
 }
 
 impl Engine {
-    /// Why the waiting claim in `row` could not be granted as things stand.
+    /// Why the waiting claim in `row` could not be granted as things stand: of several sets of lines the
+    /// first, with the time at which one of them will be there.
     pub(crate) fn why(&self, row: Row) -> Why {
-        if let Some((quota, by)) = self.books.quota_short(row) {
+        let why = self.why_in(row, self.books.tables().claims.line_rows(row));
+        let others = (1..self.books.sets(row)).map(|set| self.why_in(row, self.books.set_rows(row, set)));
+        let retry_at = others.filter_map(|why| why.retry_at).chain(why.retry_at).min();
+        Why { retry_at, ..why }
+    }
+
+    fn why_in(&self, row: Row, lines: Range<Row>) -> Why {
+        if let Some((&Inner { resource, .. }, by)) = self.books.slice_short(row) {
+            let reason = self.spent(resource).unwrap_or(Reason::InsufficientCapacity);
+            return Why { reason, short: vec![Short { resource, by, holders: Vec::new() }], retry_at: None };
+        }
+        if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let resource = self.books.tables().quotas.resource[quota as usize];
             return Why {
                 reason: self.spent(resource).unwrap_or(Reason::InsufficientQuota),
@@ -41,9 +55,9 @@ impl Engine {
         let mut short: Vec<Short> = Vec::new();
         let (mut reason, mut retry_at) = (None, Some(self.books.at()));
         let tables = self.books.tables();
-        for line in tables.claims.line_rows(row).map(|line| line as usize) {
+        for line in lines.clone().map(|line| line as usize) {
             let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
-            let asked = self.books.asked(row, resource);
+            let asked = self.books.asked_in(lines.clone(), resource);
             let free = match want {
                 NONE => tables.resources.free[resource as usize],
                 pool => tables.pools.free(pool),
@@ -59,7 +73,7 @@ impl Engine {
         }
         match reason {
             Some(reason) => Why { reason, short, retry_at },
-            None if self.cordoned() => Why { reason: Reason::Cordoned, short, retry_at: None },
+            None if self.shut_out(row) => Why { reason: Reason::Cordoned, short, retry_at: None },
             // Enough is there, and kept for who came before.
             None if self
                 .kept_for
@@ -73,7 +87,7 @@ impl Engine {
     }
 
     /// The word for a kind that is spent and not held.
-    fn spent(&self, resource: Row) -> Option<Reason> {
+    pub(crate) fn spent(&self, resource: Row) -> Option<Reason> {
         match self.books.spec(resource).shape {
             Shape::Rate => Some(Reason::RateLimited),
             Shape::Budget => Some(Reason::BudgetExhausted),
@@ -92,8 +106,12 @@ impl Engine {
             // Enough is there, and kept for somebody who came before.
             why.reason = told;
         }
+        let within = self.books.slice_short(row).is_some();
         for short in &mut why.short {
-            short.holders = self.holders(row, short.resource);
+            short.holders = match within {
+                true => self.siblings(row),
+                false => self.holders(row, short.resource),
+            };
         }
         Some(why)
     }
@@ -122,10 +140,5 @@ impl Engine {
         shares.sort_unstable_by(|a, b| b.cmp(a));
         shares.dedup_by_key(|(_, claim)| *claim);
         shares.into_iter().take(HOLDERS_MAX).map(|(_, row)| ClaimId(view.claims.id[row as usize])).collect()
-    }
-
-    fn cordoned(&self) -> bool {
-        let nodes = self.books.view().nodes;
-        !nodes.is_empty() && nodes.state.iter().all(|&state| NodeState::of(state) != NodeState::Open)
     }
 }

@@ -50,6 +50,12 @@ impl Feasible {
         self.last = Some((need, bar, fits));
         fits
     }
+
+    /// Whether one node takes every line when idle.
+    pub(crate) fn on_node(&self, books: &Books, lines: &[Wanted], node: Row) -> bool {
+        let standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
+        on(&books.view(), &standing, node)
+    }
 }
 
 fn somewhere(view: &View<'_>, lines: &[Wanted], need: u64, bar: u64) -> bool {

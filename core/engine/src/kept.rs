@@ -48,6 +48,10 @@ pub struct Closed {
     pub closed_at: Time,
     /// What for.
     pub lines: Vec<ClosedLine>,
+    /// Which set of lines it was granted by, where it had a choice.
+    pub alternative: Option<u32>,
+    /// The claim that it drew from.
+    pub within: Option<ClaimId>,
 }
 
 /// Closed claims in the order in which they went, and the keys of all claims.

@@ -7,17 +7,24 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod alternatives;
 mod apply;
 mod deadline;
 mod engine;
 mod explain;
+mod fan;
 mod feasible;
 mod fresh;
+mod guarantee;
 mod kept;
 mod line;
+mod nest;
+mod node;
+mod operate;
 mod promised;
 mod queue;
 mod relax;
+mod resize;
 mod restart;
 mod round;
 mod seat;
@@ -30,4 +37,5 @@ pub use engine::Engine;
 pub use explain::{Short, Why};
 pub use kept::{Closed, ClosedLine};
 pub use relax::{Change, Relaxed, Trial};
+pub use resize::Resizing;
 pub use seat::{Plugins, Seat};

@@ -1,6 +1,6 @@
 //! What a pass over the line has promised so far: until it is granted, scopes stand as if it were.
-use crate::{Engine, line::Stand, queue::ANYTHING};
-use bursar_interface::{Amount, NONE, Row};
+use crate::{Engine, line::Stand, nest::slice_hints, queue::ANYTHING};
+use bursar_interface::{Amount, ClaimId, NONE, Row};
 use bursar_pool::Books;
 use std::collections::BTreeMap;
 
@@ -69,17 +69,26 @@ impl Engine {
             self.queue.set_stand(scope, stand(&self.books, scope));
         }
     }
+
+    /// Weights, guarantees or supplies changed: every scope may stand elsewhere.
+    pub(crate) fn restand_all(&mut self) {
+        if !self.queue.is_empty() {
+            (0..self.books.tables().scopes.len() as Row).for_each(|scope| self.restand(scope));
+        }
+    }
 }
 
 /// What can help a waiting claim: its kinds, and anything at all if it is kept apart from others.
 pub(crate) fn hints(books: &Books, row: Row) -> Vec<u32> {
     let tables = books.tables();
-    let mut hints: Vec<u32> =
-        tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]).collect();
+    let mut hints: Vec<u32> = books.all_rows(row).map(|line| tables.lines.resource[line as usize]).collect();
     hints.sort_unstable();
     hints.dedup();
     if tables.claims.apart[row as usize] != NONE {
         hints.push(ANYTHING);
+    }
+    if let Some(parent) = books.parent(ClaimId(tables.claims.id[row as usize])) {
+        hints.extend(slice_hints(books, parent));
     }
     hints
 }

@@ -6,7 +6,7 @@
 use crate::{Engine, Plugins, queue::Queue};
 use bursar_interface::{
     Amount, Ask, ClaimId, Command, Fence, Input, LineAsk, NONE, Phase, Principal, Proof, Row, Shape, Time,
-    Used, What, bound::RESERVE_AFTER_NS,
+    Used, What, Within, bound::RESERVE_AFTER_NS,
 };
 
 /// Claims for which something may be kept, and which are let into the copy for that.
@@ -102,15 +102,19 @@ impl Engine {
         let (claims, lines) = (&tables.claims, &tables.lines);
         let terms = |bits: u64| self.books.label_terms(bits).into_iter().map(str::to_owned).collect();
         let mut asked: Vec<LineAsk> = Vec::new();
-        for l in claims.line_rows(row).map(|line| line as usize) {
-            let spec = self.books.spec(lines.resource[l]);
-            let pool = (lines.want[l] != NONE).then(|| self.books.pool_name(lines.want[l]).to_owned());
+        let outer = claims.line_rows(row).map(|line| line as usize);
+        let outer = outer.map(|l| (lines.resource[l], lines.want[l], lines.models[l], lines.amount[l]));
+        let inner = self.books.inner(row).iter();
+        let inner = inner.map(|line| (line.resource, line.want, line.models, line.amount));
+        for (resource, want, models, amount) in outer.chain(inner) {
+            let spec = self.books.spec(resource);
+            let pool = (want != NONE).then(|| self.books.pool_name(want).to_owned());
             let line = LineAsk {
                 resource: spec.name.clone(),
-                amount: lines.amount[l],
-                whole: spec.springs > 0 && lines.amount[l] == spec.springs,
+                amount,
+                whole: spec.springs > 0 && amount == spec.springs,
                 pool,
-                models: terms(lines.models[l]),
+                models: terms(models),
             };
             let same = |other: &&mut LineAsk| {
                 (&other.resource, &other.pool, &other.models) == (&line.resource, &line.pool, &line.models)
@@ -121,8 +125,15 @@ impl Engine {
             }
         }
         let path = |scope: Row| self.books.scope_path(scope).to_string();
+        // The scope of a claim within another is a path below that one's.
+        let parent = self.books.parent_row(row);
+        let root = parent.map_or_else(String::new, |parent| path(claims.scope[parent as usize]));
+        let scope = path(claims.scope[c]);
+        let below = scope.strip_prefix(root.as_str()).unwrap_or(&scope).trim_start_matches('/');
+        let within = parent.map(|parent| Within::Lease(ClaimId(claims.id[parent as usize]), None));
         Ask {
-            scope: path(claims.scope[c]),
+            within: within.unwrap_or_default(),
+            scope: below.to_owned(),
             class: bursar_interface::Class::of(claims.class[c]),
             priority: claims.priority[c],
             ttl_ns: claims.ttl[c],

@@ -18,7 +18,8 @@ impl Engine {
     }
 
     fn lose_processes(&mut self, cause: Option<u32>, tape: &mut Tape<'_>) {
-        let bodied: Vec<ClaimId> = self.bodies.keys().copied().collect();
+        // Those within first: what ended them is the reboot, and not what is around them.
+        let bodied: Vec<ClaimId> = self.bodies.keys().rev().copied().collect();
         for claim in bodied {
             let live = self.books.claim(claim).is_some_and(|row| self.books.phase(row) < Phase::Draining);
             if live {

@@ -21,18 +21,20 @@ pub(crate) struct Workbench {
     ranks: Vec<Rank>,
     ranked: Vec<(Rank, Offer)>,
     pub(crate) offers: Vec<Offer>,
-    takes: Vec<Take>,
-    overlay: Overlay,
+    pub(crate) takes: Vec<Take>,
+    pub(crate) overlay: Overlay,
     pub(crate) picked: Vec<Candidate>,
     pub(crate) tried: Vec<Tried>,
     pub(crate) promised: Promised,
 }
 
 impl Workbench {
-    /// Whether those who just came are all of one scope: then nobody's share decides.
+    /// Whether those who just came are all of one scope, and none has a choice: then nobody's share decides.
     fn alike(&self, books: &Books) -> bool {
         let scope = |row: Row| books.tables().claims.scope[row as usize];
-        self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
+        let choosy = |(_, offer): &(Rank, Offer)| books.sets(offer.row) > 1;
+        !self.ranked.iter().any(choosy)
+            && self.ranked.windows(2).all(|pair| scope(pair[0].1.row) == scope(pair[1].1.row))
     }
 }
 
@@ -123,6 +125,7 @@ impl Engine {
         offers: &[Offer],
         bench: &mut Workbench,
     ) {
+        self.place_within(tape, offers, bench);
         let seat = &mut plugins.allocator;
         let Err(fault) = self.decide(tape, offers, bench, &seat.decider, |view, queue, plan| {
             seat.active.place(view, queue, plan)
@@ -150,7 +153,8 @@ impl Engine {
         let Workbench { rows, takes, overlay, .. } = bench;
         let waiting = offers.iter().filter(|offer| self.still_waits(offer)).map(|offer| offer.row);
         rows.clear();
-        rows.extend(waiting.filter(|&row| self.books.quota_short(row).is_none()));
+        let may_go = |row| self.books.quota_short(row).is_none() && self.for_allocator(row);
+        rows.extend(waiting.filter(|&row| may_go(row)));
         if rows.is_empty() {
             return Ok(());
         }
@@ -191,14 +195,18 @@ impl Engine {
         unlawful.map_or(Ok(()), |why| Err(Fault::of(FaultKind::Nonsense, why)))
     }
 
-    fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
+    pub(crate) fn grant(&mut self, tape: &mut Tape<'_>, row: Row, pools: &[Row], by: &Arc<Decider>) {
         debug_assert_eq!(self.books.phase(row), Phase::Pending);
+        if !self.choose(tape, row, pools) {
+            return;
+        }
         let tables = self.books.tables();
         let what = What::Granted {
             claim: ClaimId(tables.claims.id[row as usize]),
             fence: self.next_fence(),
             pools: pools.iter().map(|&pool| PoolId(tables.pools.id[pool as usize])).collect(),
-            lease_until: self.books.at().after(tables.claims.ttl[row as usize]),
+            lease_until: self
+                .no_longer_than_parent(row, self.books.at().after(tables.claims.ttl[row as usize])),
             by: by.clone(),
         };
         self.emit(tape, None, what);

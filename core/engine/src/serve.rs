@@ -14,6 +14,7 @@ use bursar_interface::{
     Amount, Backfill, ClaimId, Discipline, NONE, Rank, Reason, Row, Time, What,
     bound::{ROUND_MAX, STARVED_NS},
 };
+use std::ops::Range;
 
 /// Passes over the line in one step at most; what is left is tried in the next step.
 const PASSES_MAX: usize = 64;
@@ -36,7 +37,7 @@ impl Engine {
     }
 
     fn stand_in_line(&mut self, place: Place, row: Row) {
-        let shape = Shape::of(self.books.tables(), row);
+        let shape = self.shape_within(row, self.shape_of(row));
         let scope = self.books.tables().claims.scope[row as usize];
         let (books, queue) = (&self.books, &mut self.queue);
         let chain = books.chain(scope).map(|at| (at, stand(books, at)));
@@ -65,7 +66,10 @@ impl Engine {
             bench.offers.extend(rows);
             let offers = std::mem::take(&mut bench.offers);
             self.withhold(kept, head.as_ref());
-            self.place(tape, plugins, &offers, bench);
+            match offers[..] {
+                [offer] if self.books.sets(offer.row) > 1 => self.place_sets(tape, plugins, offer, bench),
+                _ => self.place(tape, plugins, &offers, bench),
+            }
             let all = self.put_back(tape, &offers, kept, bench);
             self.restore(kept, head.as_ref());
             bench.offers = offers;
@@ -93,10 +97,10 @@ impl Engine {
     }
 
     /// What is kept for the oldest claim, if it has waited long enough.
-    fn reservation(&self, discipline: &Discipline) -> Option<Reservation> {
+    pub(crate) fn reservation(&self, discipline: &Discipline) -> Option<Reservation> {
         match discipline.backfill {
             Backfill::Anything => None,
-            _ => self.head(discipline.reserve_after_ns).and_then(|(claim, row)| self.reserve(claim, row)),
+            _ => self.head(discipline.reserve_after_ns).and_then(|(claim, row)| self.reserve_any(claim, row)),
         }
     }
 
@@ -118,6 +122,8 @@ impl Engine {
             let Some(row) = self.books.claim(claim) else { break };
             let bound = head.is_some_and(|head| !self.may_pass(head, &next.place, row));
             let alone = head.is_some_and(|head| head.claim == claim);
+            // Who has a choice is tried by itself: which of its sets it takes shows then.
+            let alone = alone || self.books.sets(row) > 1;
             if !bench.picked.is_empty() && (bound != kept || alone) {
                 break;
             }
@@ -126,7 +132,7 @@ impl Engine {
                 && (discipline.backfill == Backfill::Nothing
                     || head.is_some_and(|head| !self.fits_beside_head(head, row)));
             let (lack, due) = match self.lack(row) {
-                (Lack::Nothing, _) if barred => (Lack::Behind, None),
+                (Lack::Nothing, due) if barred => (Lack::Behind, due),
                 known => known,
             };
             if barred || lack != Lack::Nothing {
@@ -207,7 +213,7 @@ impl Engine {
             self.tell_why(tape, offer);
             let (lack, due) = self.lack(offer.row);
             let otherwise = if kept { Lack::Behind } else { Lack::Together };
-            let lack = if lack == Lack::Nothing { otherwise } else { lack };
+            let lack = if matches!(lack, Lack::Nothing | Lack::Together) { otherwise } else { lack };
             self.queue.park(picked.shape, Lack::Tried, None);
             bench.tried.push(Tried { claim: offer.claim, shape: picked.shape, lack, due, told: true });
         }
@@ -227,14 +233,26 @@ impl Engine {
 
     /// What a claim lacks that can be told without trying, and when that will have come back by itself.
     fn lack(&self, row: Row) -> (Lack, Option<Time>) {
+        match self.books.sets(row) {
+            1 => self.lack_in(row, self.books.tables().claims.line_rows(row)),
+            _ => self.lack_of_all(row),
+        }
+    }
+
+    /// As [`Engine::lack`], for one set of a claim's lines.
+    pub(crate) fn lack_in(&self, row: Row, lines: Range<Row>) -> (Lack, Option<Time>) {
         let tables = self.books.tables();
-        if let Some((quota, by)) = self.books.quota_short(row) {
-            let asked = self.books.asked(row, tables.quotas.resource[quota as usize]);
+        if self.books.slice_short(row).is_some() {
+            // Only what comes back to its parent helps.
+            return (Lack::Together, None);
+        }
+        if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
+            let asked = self.books.asked_in(lines, tables.quotas.resource[quota as usize]);
             return (Lack::ledger(quota, asked), self.books.quota_ready(quota, by));
         }
-        for line in tables.claims.line_rows(row).map(|line| line as usize) {
+        for line in lines.clone().map(|line| line as usize) {
             let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
-            let asked = self.books.asked(row, resource);
+            let asked = self.books.asked_in(lines.clone(), resource);
             let free = tables.resources.free[resource as usize];
             if want == NONE && asked > free {
                 return (Lack::kind(resource, asked), self.books.ready(resource, want, asked - free));
@@ -274,12 +292,18 @@ impl Engine {
 
     /// Whether there is enough of every kind beside what is kept for the head.
     fn fits_beside_head(&self, head: &Reservation, row: Row) -> bool {
+        let mut sets = (0..self.books.sets(row)).map(|set| self.books.set_rows(row, set));
+        sets.any(|lines| self.set_fits_beside_head(head, lines))
+    }
+
+    fn set_fits_beside_head(&self, head: &Reservation, lines: Range<Row>) -> bool {
         let tables = self.books.tables();
-        let mut lines = tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]);
-        lines.all(|kind| {
+        let mut kinds = lines.clone().map(|line| tables.lines.resource[line as usize]);
+        kinds.all(|kind| {
             let of_kind = head.keep.iter().filter(|(pool, _)| tables.pools.resource[*pool as usize] == kind);
             let kept = of_kind.map(|&(pool, kept)| kept.min(tables.pools.free(pool))).sum();
-            self.books.asked(row, kind) <= tables.resources.free[kind as usize].saturating_sub(kept)
+            let asked = self.books.asked_in(lines.clone(), kind);
+            asked <= tables.resources.free[kind as usize].saturating_sub(kept)
         })
     }
 

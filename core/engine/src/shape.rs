@@ -31,7 +31,12 @@ impl Shape {
             claims.bar[c],
         ];
         let shape = whole.into_iter().fold(Shape::new(), Shape::with);
-        claims.line_rows(claim).map(|line| line as usize).fold(shape, |shape, l| {
+        Shape::lines(tables, claims.line_rows(claim), shape)
+    }
+
+    /// A shape with some lines in it.
+    pub(crate) fn lines(tables: &Tables, rows: std::ops::Range<Row>, shape: Shape) -> Shape {
+        rows.map(|line| line as usize).fold(shape, |shape, l| {
             let lines = &tables.lines;
             let line = [
                 u64::from(lines.resource[l]) | u64::from(lines.want[l]) << 32,

@@ -5,7 +5,7 @@
 //! by its own estimate, may go before it; whoever does not may only take what the head will not need.
 use crate::Engine;
 use bursar_interface::{Amount, ClaimId, NONE, Phase, Row, Time, View};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 /// Waiting claims that are looked at to find the head.
 pub(crate) const HEADS_MAX: usize = 64;
@@ -34,20 +34,22 @@ impl Engine {
         let rows = waiting.filter_map(|claim| Some((claim, self.books.claim(claim)?)));
         let claims = &self.books.tables().claims;
         rows.take_while(|&(_, row)| Time(claims.asked_at[row as usize]).after(patience_ns) <= now)
-            .find(|&(_, row)| self.books.quota_short(row).is_none())
+            .find(|&(_, row)| self.in_bounds(row) && self.books.slice_short(row).is_none())
     }
 
-    /// Where and when a waiting claim could start first if nobody else came; `None` if no lease that ends
+    /// Where and when a waiting claim could start first with these lines if nobody else came; `None` if no lease that ends
     /// would let it. Reads every lease.
-    pub(crate) fn reserve(&self, claim: ClaimId, row: Row) -> Option<Reservation> {
+    pub(crate) fn reserve(&self, claim: ClaimId, row: Row, lines: Range<Row>) -> Option<Reservation> {
         let view = self.books.view();
         let ends = self.ends();
-        let nodes = (0..view.nodes.len() as Row).filter(|&node| welcomes(&view, row, node));
+        let bound = self.books.node_bound(row);
+        let nodes = (0..view.nodes.len() as Row)
+            .filter(|&node| bound.is_none_or(|bound| bound == node) && welcomes(&view, row, node));
         let floating = view.claims.need[row as usize] == 0 && view.claims.apart[row as usize] == NONE;
         let mut first: Option<(Time, Vec<(Row, Amount)>)> = None;
         for node in floating.then_some(NONE).into_iter().chain(nodes) {
             let before = first.as_ref().map_or(Time::NEVER, |&(start, _)| start);
-            first = start(&view, row, node, &ends, before).or(first);
+            first = start(&view, lines.clone(), node, &ends, before).or(first);
         }
         let (start, seats) = first?;
         let mut keep: Vec<(Row, Amount)> = Vec::new();
@@ -105,7 +107,7 @@ fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
 /// before `before`.
 fn start(
     view: &View<'_>,
-    claim: Row,
+    lines: Range<Row>,
     node: Row,
     ends: &Ends,
     before: Time,
@@ -117,7 +119,7 @@ fn start(
     let mut back: BTreeMap<Row, Amount> = BTreeMap::new();
     let mut now = view.at;
     while now < before {
-        if let Some(seats) = seats(view, claim, node, &back) {
+        if let Some(seats) = seats(view, lines.clone(), node, &back) {
             return Some((now, seats));
         }
         let next = [floating.peek(), here.peek()].into_iter().flatten().map(|end| end.0).min()?;
@@ -132,9 +134,14 @@ fn start(
 }
 
 /// From which pools of a node (or floating ones) a claim would take what, when so much more is back.
-fn seats(view: &View<'_>, claim: Row, node: Row, back: &BTreeMap<Row, Amount>) -> Option<Vec<(Row, Amount)>> {
+fn seats(
+    view: &View<'_>,
+    lines: Range<Row>,
+    node: Row,
+    back: &BTreeMap<Row, Amount>,
+) -> Option<Vec<(Row, Amount)>> {
     let mut seats: Vec<(Row, Amount)> = Vec::new();
-    for line in view.claims.line_rows(claim).map(|line| line as usize) {
+    for line in lines.map(|line| line as usize) {
         let (amount, models) = (view.lines.amount[line], view.lines.models[line]);
         let mut pools = pools_for(view, line, node);
         let pool = pools.find(|&pool| {

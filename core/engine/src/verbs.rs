@@ -52,6 +52,7 @@ impl Engine {
                 Ok(())
             }
             Command::Cancel { claim } => self.cancel(cause, tape, by, *claim),
+            Command::Shrink { claim, fence, to } => self.shrink(cause, tape, by, (*claim, *fence), to),
             Command::Attach { claim, fence, .. } => {
                 self.leased(by, *claim, *fence)?;
                 if self.bodies(*claim).len() >= BODIES_MAX {
@@ -88,7 +89,8 @@ impl Engine {
             return bad("ttl is too long", &format!("at most {} days", TTL_NS_MAX / 86_400_000_000_000));
         }
         let ttl = if ttl_ns == 0 { self.books.tables().claims.ttl[row as usize] } else { ttl_ns };
-        self.emit(tape, cause, What::Renewed { claim: of.0, lease_until: self.books.at().after(ttl) });
+        let lease_until = self.no_longer_than_parent(row, self.books.at().after(ttl));
+        self.emit(tape, cause, What::Renewed { claim: of.0, lease_until });
         Ok(())
     }
 
@@ -108,7 +110,7 @@ impl Engine {
     }
 
     /// The row of a claim that this principal may see; the same answer for absent and forbidden.
-    fn seen(&self, by: &Principal, claim: ClaimId) -> Result<Row, Refusal> {
+    pub(crate) fn seen(&self, by: &Principal, claim: ClaimId) -> Result<Row, Refusal> {
         let mine = |path: &str| {
             by.root.is_empty()
                 || path
@@ -131,7 +133,7 @@ impl Engine {
     }
 
     /// The row of a granted claim with this token.
-    fn fenced(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
+    pub(crate) fn fenced(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
         let row = self.seen(by, claim)?;
         if self.books.phase(row) == Phase::Pending {
             return Err(Refusal::new(Reason::StaleFence, format!("claim {claim} was not granted yet")));
@@ -147,7 +149,7 @@ impl Engine {
     }
 
     /// The row of a lease with this token that has not ended.
-    fn leased(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
+    pub(crate) fn leased(&self, by: &Principal, claim: ClaimId, fence: Fence) -> Result<Row, Refusal> {
         let row = self.fenced(by, claim, fence)?;
         match self.books.phase(row) {
             Phase::Draining => {
@@ -172,6 +174,8 @@ impl Engine {
                 self.emit(tape, cause, What::ScopeSet);
             }
             Command::Swap { .. } => self.emit(tape, cause, What::Swapped),
+            Command::Apply(settings) => self.operate(cause, tape, settings)?,
+            Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
             edge => self.reported(cause, tape, edge)?,
         }
         Ok(())
@@ -183,6 +187,8 @@ impl Engine {
         | Command::EnforceFailed { claim, .. }
         | Command::Exited { claim }
         | Command::Reclaimed { claim, .. }
+        | Command::Resized { claim }
+        | Command::ResizeFailed { claim, .. }
         | Command::ReclaimFailed { claim, .. }) = body
         else {
             return bad("the input means nothing here", "");
@@ -204,11 +210,15 @@ impl Engine {
             Command::EnforceFailed { .. } if !draining => {
                 self.drain(cause, tape, claim, Ending::EnforceFailed)
             }
+            Command::Resized { .. } if !draining => self.resize_reported(cause, tape, claim, None)?,
+            Command::ResizeFailed { message, .. } if !draining => {
+                self.resize_reported(cause, tape, claim, Some(message))?
+            }
             Command::Exited { .. } if !draining => self.drain(cause, tape, claim, Ending::ProcessGone),
             Command::Reclaimed { over_limit, .. } if draining => {
                 let known = self.ending(claim).unwrap_or(Ending::Released);
                 let ending = if *over_limit { Ending::OverLimit } else { known };
-                self.emit(tape, cause, What::Closed { claim, ending });
+                self.came_back(tape, cause, claim, ending);
             }
             Command::ReclaimFailed { message, .. } if draining => {
                 self.emit(tape, cause, What::Quarantined { claim, message: message.clone() });
@@ -219,6 +229,7 @@ impl Engine {
     }
 
     pub(crate) fn drain(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, claim: ClaimId, ending: Ending) {
+        self.end_within(tape, cause, claim);
         self.emit(tape, cause, What::Draining { claim, ending });
     }
 
@@ -260,6 +271,16 @@ impl Engine {
     }
 
     fn set_pool(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, spec: &PoolSpec) -> Result<(), Refusal> {
+        self.check_pool_spec(spec)?;
+        if self.books.tables().pools.len() >= POOLS_MAX {
+            return bad(&format!("{POOLS_MAX} pools exist already"), "");
+        }
+        self.emit(tape, cause, What::PoolSet);
+        Ok(())
+    }
+
+    /// Whether a pool can be like this.
+    pub(crate) fn check_pool_spec(&self, spec: &PoolSpec) -> Result<(), Refusal> {
         check_name("pool", &spec.name)?;
         self.check_labels(&spec.labels)?;
         self.check_kind(&spec.resource)?;
@@ -273,10 +294,6 @@ impl Engine {
                 &format!("at most {AMOUNT_MAX}"),
             );
         }
-        if self.books.tables().pools.len() >= POOLS_MAX {
-            return bad(&format!("{POOLS_MAX} pools exist already"), "");
-        }
-        self.emit(tape, cause, What::PoolSet);
         Ok(())
     }
 
@@ -286,6 +303,13 @@ impl Engine {
         tape: &mut Tape<'_>,
         spec: &QuotaSpec,
     ) -> Result<(), Refusal> {
+        self.check_quota_spec(spec)?;
+        self.emit(tape, cause, What::QuotaSet);
+        Ok(())
+    }
+
+    /// Whether a bound can be like this.
+    pub(crate) fn check_quota_spec(&self, spec: &QuotaSpec) -> Result<(), Refusal> {
         check_path(&spec.scope)?;
         self.check_kind(&spec.resource)?;
         if spec.limit.is_some() {
@@ -294,7 +318,6 @@ impl Engine {
         if spec.limit.is_some_and(|limit| limit < spec.guaranteed) {
             return bad("the limit is below the guarantee", "raise the limit or lower the guarantee");
         }
-        self.emit(tape, cause, What::QuotaSet);
         Ok(())
     }
 
@@ -316,10 +339,14 @@ impl Engine {
         }
     }
 
-    fn check_kind(&self, name: &str) -> Result<(), Refusal> {
+    pub(crate) fn check_kind(&self, name: &str) -> Result<(), Refusal> {
         match self.books.resource(name) {
             Some(_) => Ok(()),
-            None => Err(Refusal::new(Reason::UnknownResource, format!("there is no resource {name:?}"))),
+            None => {
+                let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
+                Err(Refusal::new(Reason::UnknownResource, format!("there is no resource {name:?}"))
+                    .hint(format!("known are: {}", known.join(", "))))
+            }
         }
     }
 

@@ -98,6 +98,9 @@ fn play(script: &str) -> String {
                 "as" => by = principal(words.next().unwrap()),
                 "swap" => swap(&mut plugins, words.next().unwrap()),
                 "resume" => engine = clone_through_bytes(&engine),
+                "wakes" => {
+                    told += &format!("   wakes at {:?}\n", engine.wake_at().map(|at| at.0 / 1_000_000))
+                }
                 "show" => told += &show(&engine),
                 verb => inputs.push(Input { by: by.clone(), body: command(verb, words, &engine) }),
             }
@@ -137,9 +140,12 @@ fn swap(plugins: &mut Plugins, name: &str) {
     }
 }
 
+/// `UID:ROOT`, and behind an `@` the lease that it lives in.
 fn principal(word: &str) -> Principal {
-    let (uid, root) = word.split_once(':').unwrap();
-    Principal { uid: uid.parse().unwrap(), admin: uid == "0", root: root.into(), within: None }
+    let (who, lease) = word.split_once('@').map_or((word, None), |(who, lease)| (who, Some(lease)));
+    let (uid, root) = who.split_once(':').unwrap();
+    let within = lease.map(|lease| ClaimId(lease.parse().unwrap()));
+    Principal { uid: uid.parse().unwrap(), admin: uid == "0", root: root.into(), within }
 }
 
 type Words<'a> = std::str::SplitWhitespace<'a>;
@@ -167,6 +173,15 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
                 refill: refill(words),
             })
         }
+        "fan" => Command::SetFanOut(FanOutSpec {
+            scope: Some(word().to_owned()).filter(|path| path != "agents").map(|path| path.replace('"', "")),
+            limits: FanOut {
+                claims: option(words.clone(), "claims=").map(|n| n as u32),
+                depth: option(words.clone(), "depth=").map(|n| n as u32),
+                children: option(words.clone(), "children=").map(|n| n as u32),
+                asks_per_second: option(words.clone(), "asks=").map(|n| n as u32),
+            },
+        }),
         "scope" => Command::SetScope(ScopeSpec { path: word().into(), weight: word().parse().unwrap() }),
         "quota" => Command::SetQuota(QuotaSpec {
             scope: word().trim_matches('"').into(),
@@ -177,6 +192,9 @@ fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             lend_limit: option(words.clone(), "lend="),
             refill: refill(words),
         }),
+        "set" => {
+            Command::Apply(words.collect::<Vec<_>>().split(|word| *word == "and").map(setting).collect())
+        }
         "ask" => Command::Ask(ask(words)),
         "swapped" => {
             Command::Swap { role: Role::Allocator, to: Decider { plugin: word().into(), home: Home::Child } }
@@ -211,6 +229,10 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
             proof: Proof { evidence: "empty".into() },
             over_limit: rest.contains(&"over"),
         },
+        "extend" => Command::Extend { claim, fence, to: sizes(&rest) },
+        "shrink" => Command::Shrink { claim, fence, to: sizes(&rest) },
+        "resized" => Command::Resized { claim },
+        "unresized" => Command::ResizeFailed { claim, message: message() },
         "stuck" => Command::ReclaimFailed { claim, message: message() },
         "settle" => {
             let used =
@@ -225,6 +247,16 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
         }
         _ => panic!("no verb {verb}"),
     }
+}
+
+/// `cpu=500`, `gpu:gpu0=500`.
+fn sizes(words: &[&str]) -> Vec<Size> {
+    let named = words.iter().filter_map(|word| word.split_once('=')).filter(|(name, _)| *name != "fence");
+    let size = |(kind, amount)| {
+        let LineAsk { resource, pool, amount, .. } = line(kind, amount);
+        Size { resource, pool, amount }
+    };
+    named.map(size).collect()
 }
 
 fn option(mut words: Words<'_>, key: &str) -> Option<u64> {
@@ -265,6 +297,10 @@ fn resource(name: &str, shape: &str, words: Words<'_>) -> Command {
 fn ask(words: Words<'_>) -> Ask {
     let mut ask = Ask { ttl_ns: 60_000_000_000, ..Ask::default() };
     for word in words {
+        if word == "|" {
+            ask.alternatives.push(Vec::new());
+            continue;
+        }
         let (key, value) = word.split_once('=').unwrap();
         let seconds = || value.parse::<u64>().unwrap() * 1_000_000_000;
         match key {
@@ -275,16 +311,27 @@ fn ask(words: Words<'_>) -> Ask {
             "key" => ask.key = Some(value.into()),
             "need" => ask.need = list(value),
             "bar" => ask.bar = list(value),
+            "within" => ask.within = within(value),
             "apart" => ask.apart = Some(value.into()),
             "priority" => ask.priority = value.parse().unwrap(),
             "class" => {
                 ask.class =
                     [Class::Guaranteed, Class::Burstable, Class::BestEffort][value.parse::<usize>().unwrap()]
             }
-            resource => ask.lines.push(line(resource, value)),
+            resource => ask.alternatives.last_mut().unwrap_or(&mut ask.lines).push(line(resource, value)),
         }
     }
     ask
+}
+
+/// `none`, a claim, or a claim and its fence's number in the first epoch, as `1/2`.
+fn within(value: &str) -> Within {
+    let number = |text: &str| text.parse::<u64>().unwrap();
+    match value.split_once('/') {
+        None if value == "none" => Within::Pools,
+        None => Within::Lease(ClaimId(number(value)), None),
+        Some((claim, fence)) => Within::Lease(ClaimId(number(claim)), Some(Fence(1 << 40 | number(fence)))),
+    }
 }
 
 /// `cpu=500`, `lock:build=1`, `lock:build=whole`, `gpu=1000@P100|T4`.
@@ -306,8 +353,46 @@ fn list(word: &str) -> Vec<String> {
     word.split(',').filter(|term| !term.is_empty() && *term != "-").map(str::to_owned).collect()
 }
 
+/// `pool cpu n1 cpu capacity=4`, `scope team 3`, `quota team cpu limit=none`, `node n1 draining 30`.
+fn setting(words: &[&str]) -> Setting {
+    let text = |at: usize| words.get(at).copied().unwrap_or("").trim_matches('"').to_owned();
+    let field = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+    let number = |key: &str| field(key).map(|number| number.parse().unwrap());
+    let bound = |key: &str| field(key).map(|number| number.parse().ok());
+    let period_ns = number("every=").map(|seconds: u64| seconds * 1_000_000_000);
+    match text(0).as_str() {
+        "pool" => Setting::Pool(PoolChange {
+            resource: text(1),
+            node: Some(text(2)).filter(|node| node != "-"),
+            name: text(3),
+            capacity: number("capacity="),
+            period_ns,
+            burst: number("burst="),
+        }),
+        "scope" => Setting::Scope(ScopeSpec { path: text(1), weight: text(2).parse().unwrap() }),
+        "quota" => Setting::Quota(QuotaChange {
+            scope: text(1),
+            resource: text(2),
+            guaranteed: number("guaranteed="),
+            limit: bound("limit="),
+            borrow_limit: bound("borrow="),
+            lend_limit: bound("lend="),
+            period_ns,
+            burst: number("burst="),
+        }),
+        "node" => Setting::Node(NodeChange {
+            name: text(1),
+            state: state(words.get(2).copied()),
+            grace_ns: text(3).parse().unwrap_or(0) * 1_000_000_000,
+        }),
+        other => panic!("nothing is set by {other}"),
+    }
+}
+
 fn state(word: Option<&str>) -> NodeState {
     match word {
+        Some("draining") => NodeState::Draining,
+        Some("lost") => NodeState::Lost,
         Some("cordoned") => NodeState::Cordoned,
         _ => NodeState::Open,
     }
@@ -316,7 +401,10 @@ fn state(word: Option<&str>) -> NodeState {
 fn tell(event: &Event) -> String {
     let cause = event.cause.map_or("~".into(), |cause| cause.to_string());
     let what = match &event.what {
-        What::Refused(refusal) => format!("refused {} ({})", refusal, refusal.hint),
+        What::Refused(refusal) => {
+            let retry = refusal.retry_ns.map_or(String::new(), |ns| format!(" after {}ms", ns / 1_000_000));
+            format!("refused {} ({}){retry}", refusal, refusal.hint)
+        }
         What::Granted { claim, fence, pools, lease_until, by } => {
             let pools: Vec<String> = pools.iter().map(|pool| pool.to_string()).collect();
             let (epoch, n) = (fence.0 >> 40, fence.0 & 0xff_ffff_ffff);
@@ -336,13 +424,24 @@ fn tell(event: &Event) -> String {
             format!("renewed {claim} until {}s", lease_until.0 / 1_000_000_000)
         }
         What::Draining { claim, ending } => format!("draining {claim} {ending:?}"),
+        What::Resizing { claim, lines } => format!("resizing {claim} to {}", told_sizes(lines)),
+        What::Resized { claim, lines } => format!("resized {claim} to {}", told_sizes(lines)),
+        What::ResizeFailed { claim, message } => format!("not resized {claim} {message}"),
+        What::Chosen { claim, alternative } => format!("chosen {claim} alternative {alternative}"),
         What::Closed { claim, ending } => format!("closed {claim} {ending:?}"),
         What::Quarantined { claim, message } => format!("quarantined {claim} {message}"),
         What::PluginFault { role, fault } => format!("fault {} {fault}", role.name()),
+        What::Leaving { claim, until } => format!("leaving {claim} by {}s", until.0 / 1_000_000_000),
+        What::Applied(changes) => format!("applied {changes:?}").to_lowercase(),
         What::PoolSprang { pool, resource, name } => format!("sprang {resource}:{name} as {pool}"),
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{cause}: {what}")
+}
+
+fn told_sizes(lines: &[LineSize]) -> String {
+    let told: Vec<String> = lines.iter().map(|size| format!("{}:{}", size.line, size.amount)).collect();
+    told.join(" ")
 }
 
 /// The pools as they stand: capacity, reserved, held, quarantined; then live claims and waiting reasons.
@@ -369,6 +468,10 @@ fn show(engine: &Engine) -> String {
         let id = ClaimId(view.claims.id[c]);
         let why = engine.explain(id).map_or(String::new(), |why| format!(" {} {:?}", why.reason, why.short));
         text += &format!("   claim {id} {:?}{why}\n", engine.books().phase(c as Row));
+        for line in engine.books().inner(c as Row) {
+            let (kind, parent) = (&engine.books().spec(line.resource).name, engine.books().parent(id));
+            text += &format!("      {} {kind} within {}\n", line.amount, parent.unwrap_or_default());
+        }
     }
     for q in (0..view.quotas.len()).filter(|&q| view.quotas.set[q] != 0) {
         let (scope, level) =

@@ -2,6 +2,8 @@
 
 /// Lines in one claim.
 pub const LINES_MAX: usize = 16;
+/// Sets of lines of which one would do, in one claim; together they have at most [`LINES_MAX`].
+pub const SETS_MAX: usize = 4;
 /// Different label terms in an installation (they are bits of one word).
 pub const LABELS_MAX: usize = 64;
 /// Levels of the scope tree below its root.
@@ -18,6 +20,18 @@ pub const RESOURCES_MAX: usize = 64;
 pub const NODES_MAX: usize = 65_536;
 /// Pools in an installation, those that spring from a name included.
 pub const POOLS_MAX: usize = 1 << 20;
+/// Levels of claims that draw from each other, below an outermost lease.
+pub const NEST_MAX: u32 = 8;
+/// Scopes with bounds on how far demands fan out.
+pub const FAN_SCOPES_MAX: usize = 1_000;
+/// Levels of claims below an outermost lease, where nobody says otherwise.
+pub const AGENT_DEPTH: u32 = 4;
+/// Claims of agents right below one lease at once, where nobody says otherwise.
+pub const AGENT_CHILDREN: u32 = 64;
+/// Claims of agents below one outermost lease at once, where nobody says otherwise.
+pub const AGENT_CLAIMS: u32 = 256;
+/// Asks of one agent in a second, where nobody says otherwise.
+pub const AGENT_ASKS_PER_SECOND: u32 = 50;
 /// Claims alive at once.
 pub const CLAIMS_MAX: usize = 1 << 20;
 /// Claims waiting at once; one more is refused with `QueueFull`.
@@ -26,6 +40,10 @@ pub const PENDING_MAX: usize = 100_000;
 pub const KEPT_MAX: usize = 10_000;
 /// How long a closed claim is remembered at most, in nanoseconds (10 minutes).
 pub const KEPT_NS: u64 = 600 * 1_000_000_000;
+/// Things set at one moment.
+pub const SETTINGS_MAX: usize = 1024;
+/// A scope's weight.
+pub const WEIGHT_MAX: u32 = 1_000_000;
 /// Inputs taken into one batch.
 pub const BATCH_MAX: usize = 1024;
 /// Waiting claims offered to the allocator in one round.

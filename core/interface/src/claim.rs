@@ -1,5 +1,5 @@
 //! A demand, from the ask to its end: classes, phases, who asks, and for what.
-use crate::{Amount, ClaimId};
+use crate::{Amount, ClaimId, Fence};
 use serde::{Deserialize, Serialize};
 
 /// How firmly a claim is promised.
@@ -69,6 +69,10 @@ pub enum Ending {
     EnforceFailed,
     /// The machine was started anew.
     Rebooted,
+    /// Its node was drained.
+    Drained,
+    /// The lease that it drew from ended.
+    ParentGone,
 }
 
 /// Who speaks, as the transport knows it; never as the request says.
@@ -135,6 +139,45 @@ pub struct Ask {
     pub bar: Vec<String>,
     /// Scope path of which no two claims share a node.
     pub apart: Option<String>,
+    /// Other sets of lines that would do as well, in order of preference after `lines`: the first that fits
+    /// is granted.
+    pub alternatives: Vec<Vec<LineAsk>>,
+    /// Whose lines it draws from.
+    pub within: Within,
+}
+
+/// How much a live lease is to hold of one of its lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Name of the kind.
+    pub resource: String,
+    /// Only the line that was taken from the pool of this name.
+    pub pool: Option<String>,
+    /// How much from now on, in base units; not how much more or less.
+    pub amount: Amount,
+}
+
+/// Whose lines an ask draws from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Within {
+    /// Those of the lease that the asker lives in; the pools' where it lives in none.
+    #[default]
+    Own,
+    /// The pools', wherever the asker lives: for those who administer.
+    Pools,
+    /// Those of a lease by name, with its token where the asker neither sees all nor lives in it.
+    Lease(ClaimId, Option<Fence>),
+}
+
+impl Ask {
+    /// The claim that an ask of this principal draws from, if any.
+    pub fn parent(&self, by: &Principal) -> Option<ClaimId> {
+        match self.within {
+            Within::Own => by.within,
+            Within::Pools => None,
+            Within::Lease(claim, _) => Some(claim),
+        }
+    }
 }
 
 /// What was really used of one kind.

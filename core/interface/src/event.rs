@@ -1,6 +1,7 @@
 //! What the engine did: the only truth. State is the fold of these, and nothing else.
 use crate::{
-    ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time, bound::LINES_MAX,
+    Amount, Change, ClaimId, Decider, Ending, Fault, Fence, PoolId, Reason, Refusal, Role, ScopeId, Time,
+    bound::LINES_MAX,
 };
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
@@ -118,4 +119,60 @@ pub enum What {
     },
     /// Another plugin decides from here on, as told.
     Swapped,
+    /// All of it was set, as told; what each setting came to, in order.
+    Applied(Vec<Change>),
+    /// The lease's node is draining: its holder is asked to leave.
+    Leaving {
+        /// Which claim.
+        claim: ClaimId,
+        /// When the lease ends, renewed or not.
+        until: Time,
+    },
+    /// Of the sets of lines of a claim that is granted next, this one was taken.
+    Chosen {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its number; 0 for the lines that the ask names first.
+        alternative: u32,
+    },
+    /// A lease is to hold other amounts, and an edge must make that true first: what is more is held from
+    /// now on, what is less only when the edge says so.
+    Resizing {
+        /// Which claim.
+        claim: ClaimId,
+        /// The lines that change.
+        lines: Vec<LineSize>,
+    },
+    /// A lease holds other amounts from now on.
+    Resized {
+        /// Which claim.
+        claim: ClaimId,
+        /// The lines that changed.
+        lines: Vec<LineSize>,
+    },
+    /// An edge could not make the new amounts true: the lease holds what it held.
+    ResizeFailed {
+        /// Which claim.
+        claim: ClaimId,
+        /// What stands in the way.
+        message: String,
+    },
+    /// How far demands may fan out, as told.
+    FanOutSet,
+    /// What a claim held was proved back; it closes once those that draw from it have.
+    Returned {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why it ended.
+        ending: Ending,
+    },
+}
+
+/// How much one line of a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineSize {
+    /// Which of its lines, from 0.
+    pub line: u32,
+    /// How much, in base units.
+    pub amount: Amount,
 }

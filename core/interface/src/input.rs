@@ -1,6 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, Fence, Principal, Process, Proof, ResourceSpec, Role, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, Principal, Process, Proof, ResourceSpec, Role,
+    Setting, Size, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +207,40 @@ pub enum Command {
     },
     /// Time went on.
     Tick,
+    /// All of it is set at one moment, or none of it.
+    Apply(Vec<Setting>),
+    /// Its holder wants to hold more, in the same lease.
+    Extend {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its token.
+        fence: Fence,
+        /// What it is to hold then, line by line; nothing is below what it holds.
+        to: Vec<Size>,
+    },
+    /// Its holder gives some of it back.
+    Shrink {
+        /// Which claim.
+        claim: ClaimId,
+        /// Its token.
+        fence: Fence,
+        /// What it is to hold then, line by line; nothing is above what it holds.
+        to: Vec<Size>,
+    },
+    /// An edge made the new size true.
+    Resized {
+        /// Which claim.
+        claim: ClaimId,
+    },
+    /// An edge could not make the new size true; the old one is in force.
+    ResizeFailed {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        message: String,
+    },
+    /// How far demands may fan out from here on.
+    SetFanOut(FanOutSpec),
 }
 
 /// One input and who sent it.

@@ -23,6 +23,7 @@
 pub mod bound;
 mod claim;
 mod event;
+mod fan;
 mod fault;
 mod ident;
 mod input;
@@ -31,12 +32,14 @@ mod plan;
 mod reason;
 mod resource;
 mod role;
+mod setting;
 mod strategy;
 mod table;
 mod tables;
 
-pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Used};
-pub use event::{Event, Places, What};
+pub use claim::{Ask, Class, Ending, LineAsk, Phase, Principal, Process, Size, Used, Within};
+pub use event::{Event, LineSize, Places, What};
+pub use fan::{FanOut, FanOutSpec};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
 pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
@@ -45,6 +48,7 @@ pub use plan::{Overlay, Plan, Take};
 pub use reason::{Reason, Refusal};
 pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shape, Supply};
 pub use role::{Decider, Home, Manifest, Role};
+pub use setting::{Change, NodeChange, PoolChange, QuotaChange, Setting};
 pub use strategy::{Allocator, Backfill, Discipline, Qos, Rank};
 pub use table::{CHUNK, Column, changed};
 pub use tables::{

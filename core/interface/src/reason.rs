@@ -68,6 +68,8 @@ reasons! {
     Deadlock,
     /// Too many, too deep, too fast.
     FanOut,
+    /// What was to be given back is in use, or is being changed at the moment.
+    InUse,
 }
 
 impl std::fmt::Display for Reason {

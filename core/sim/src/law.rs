@@ -1,10 +1,12 @@
 //! The laws: what must be true after every step, whatever the world does.
 use crate::{
+    family::Family,
+    operator::Closed,
     spent::{self, Opinion},
     world::Report,
 };
 use bursar_engine::Engine;
-use bursar_interface::{Batch, ClaimId, Command, Event, Phase, What};
+use bursar_interface::{Batch, ClaimId, Command, Event, Phase, Row, What};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Watches the events go by, and looks at the state.
@@ -24,6 +26,10 @@ pub(crate) struct Witness {
     charged: BTreeMap<u32, u64>,
     /// A second opinion on what is spent.
     opinion: Opinion,
+    /// A second opinion on nodes that take nobody.
+    closed: Closed,
+    /// Who draws from whom.
+    family: Family,
 }
 
 impl Witness {
@@ -35,6 +41,8 @@ impl Witness {
         for event in &batch.events {
             self.hear_one(batch, event)?;
             self.opinion.hear(batch, event)?;
+            self.closed.hear(batch, event);
+            self.family.hear(batch, event)?;
         }
         Ok(())
     }
@@ -55,6 +63,7 @@ impl Witness {
                 self.remember_key(batch, event, *claim);
                 self.moves(*claim, 0)
             }
+            What::Repeated(_) if Self::is_resize(batch, event) => Ok(()),
             What::Repeated(claim) => self.same_answer(batch, event, *claim),
             What::Granted { claim, fence, .. } => {
                 self.report.granted += 1;
@@ -90,6 +99,12 @@ impl Witness {
         }
     }
 
+    /// Whether somebody said again what a lease is to hold.
+    fn is_resize(batch: &Batch, event: &Event) -> bool {
+        let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
+        input.is_some_and(|input| matches!(input.body, Command::Extend { .. } | Command::Shrink { .. }))
+    }
+
     fn key_of(batch: &Batch, event: &Event) -> Option<(String, String)> {
         let input = batch.inputs.get(event.cause? as usize)?;
         let Command::Ask(ask) = &input.body else { return None };
@@ -119,6 +134,9 @@ impl Witness {
         self.nothing_is_promised_twice(engine)?;
         self.nothing_is_spent_twice(engine)?;
         self.nobody_outstays(engine)?;
+        self.closed.look(engine)?;
+        self.family.look(engine)?;
+        self.report.nested = self.report.nested.max(self.family.len() as u64);
         self.bounds_hold(engine)
     }
 
@@ -150,7 +168,7 @@ impl Witness {
         for c in (0..view.claims.len()).filter(|&c| view.claims.id[c] != 0) {
             let over = match Phase::of(view.claims.phase[c]) {
                 Phase::Pending => view.claims.wait_until[c] <= now,
-                Phase::Reserved | Phase::Held => view.claims.lease_until[c] <= now,
+                Phase::Reserved | Phase::Held => engine.lease_end(c as Row).0 <= now,
                 Phase::Draining | Phase::Closed => false,
             };
             if over {

@@ -5,12 +5,15 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod family;
 pub mod fgd;
 pub mod history;
 mod law;
 mod machine;
+mod operator;
 mod random;
 pub mod rlscheduler;
+mod sizes;
 mod spent;
 mod supply;
 pub mod trace;

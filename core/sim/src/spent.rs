@@ -3,7 +3,8 @@
 //! The rate is the generic cell rate algorithm in its textbook form (a theoretical arrival time, ITU-T
 //! I.371), where the books keep a bucket; the budget is a sum per period.
 use bursar_interface::{
-    Amount, Batch, ClaimId, Command, Event, PoolSpec, Refill, ResourceSpec, Shape, Time, What,
+    Amount, Batch, ClaimId, Command, Event, LineAsk, PoolSpec, Refill, ResourceSpec, Shape, Time, What,
+    bound::SETS_MAX,
 };
 use std::collections::BTreeMap;
 
@@ -37,7 +38,27 @@ pub(crate) fn kinds() -> Vec<Command> {
 struct Spender {
     asked: [Amount; 2],
     used: [Option<Amount>; 2],
+    /// What those within it draw from it, and spent of it.
+    drawn: [Amount; 2],
+    /// The claim that it is within.
+    around: Option<ClaimId>,
+    /// The claim that it draws from, of each of the two.
+    parent: [Option<ClaimId>; 2],
     granted: bool,
+    /// What each set of lines asks for.
+    sets: [[Amount; 2]; SETS_MAX],
+    /// Before a change that an edge has not made true, and what it is to come to.
+    resizing: Option<[[Amount; 2]; 2]>,
+}
+
+impl Spender {
+    /// What it comes to where it draws from.
+    fn counted(&self, kind: usize) -> Amount {
+        match self.used[kind] {
+            None => self.asked[kind].max(self.drawn[kind]),
+            Some(used) => used + self.drawn[kind],
+        }
+    }
 }
 
 /// What should be spent, by the events alone.
@@ -65,13 +86,55 @@ impl Opinion {
 
     /// Checks and counts what an event spends.
     pub(crate) fn hear(&mut self, batch: &Batch, event: &Event) -> Result<(), String> {
-        let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize)).map(|input| &input.body);
-        match (&event.what, input) {
+        let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
+        match (&event.what, input.map(|input| &input.body)) {
             (What::Queued { claim, .. }, Some(Command::Ask(ask))) => {
-                let asked = [RATE, BUDGET].map(|kind| {
-                    ask.lines.iter().filter(|line| line.resource == kind).map(|line| line.amount).sum()
-                });
-                self.spenders.insert(*claim, Spender { asked, ..Spender::default() });
+                let of = |set: &Vec<LineAsk>| {
+                    let sum =
+                        |kind| set.iter().filter(|line| line.resource == kind).map(|line| line.amount).sum();
+                    [RATE, BUDGET].map(sum)
+                };
+                let mut sets = [[0; 2]; SETS_MAX];
+                let all = std::iter::once(&ask.lines).chain(&ask.alternatives);
+                sets.iter_mut().zip(all).for_each(|(cell, set)| *cell = of(set));
+                let around = input.and_then(|input| ask.parent(&input.by));
+                let outwards = || {
+                    std::iter::successors(around, |claim| self.spenders.get(claim).and_then(|at| at.around))
+                };
+                let has = |kind: usize| {
+                    let asks =
+                        |claim: &ClaimId| self.spenders.get(claim).is_some_and(|at| at.asked[kind] > 0);
+                    outwards().find(asks)
+                };
+                let parent = [has(0), has(1)];
+                let spender = Spender { asked: sets[0], sets, parent, around, ..Spender::default() };
+                self.spenders.insert(*claim, spender);
+            }
+            (What::Chosen { claim, alternative }, _) => {
+                if let Some(spender) = self.spenders.get_mut(claim) {
+                    spender.asked = spender.sets[*alternative as usize];
+                }
+            }
+            (What::Resizing { claim, .. }, Some(command)) => {
+                let Some((before, to)) = self.sized(*claim, command) else { return Ok(()) };
+                if let Some(spender) = self.spenders.get_mut(claim) {
+                    spender.resizing = Some([before, to]);
+                }
+                // Only what is more counts at once.
+                return self.resized(batch.at.0, *claim, [0, 1].map(|kind| before[kind].max(to[kind])));
+            }
+            (What::Resized { claim, .. }, Some(command)) => {
+                let pending = self.spenders.get_mut(claim).and_then(|spender| spender.resizing.take());
+                let known = self.sized(*claim, command).map(|(_, to)| to);
+                if let Some(to) = known.or(pending.map(|[_, to]| to)) {
+                    return self.resized(batch.at.0, *claim, to);
+                }
+            }
+            (What::ResizeFailed { claim, .. }, _) => {
+                let pending = self.spenders.get_mut(claim).and_then(|spender| spender.resizing.take());
+                if let Some([before, _]) = pending {
+                    return self.resized(batch.at.0, *claim, before);
+                }
             }
             (What::Granted { claim, .. }, _) => return self.granted(batch.at.0, *claim),
             (What::Settled(claim), Some(Command::Settle { used, .. })) => {
@@ -79,7 +142,7 @@ impl Opinion {
             }
             (What::Closed { claim, .. }, _) => {
                 let spender = self.spenders.remove(claim).unwrap_or_default();
-                if spender.granted && spender.used[1].is_none() {
+                if spender.granted && spender.used[1].is_none() && spender.parent[1].is_none() {
                     self.held -= spender.asked[1];
                     self.spent += spender.asked[1];
                 }
@@ -92,7 +155,17 @@ impl Opinion {
     fn granted(&mut self, now: u64, claim: ClaimId) -> Result<(), String> {
         let Some(spender) = self.spenders.get_mut(&claim) else { return Ok(()) };
         spender.granted = true;
-        let (cells, money) = (spender.asked[0], spender.asked[1]);
+        let (asked, parent) = (spender.asked, spender.parent);
+        for kind in [0, 1] {
+            let Some(around) = parent[kind].and_then(|parent| self.spenders.get(&parent)) else { continue };
+            let left = around.asked[kind].saturating_sub(around.used[kind].unwrap_or(0) + around.drawn[kind]);
+            if asked[kind] > left {
+                return Err(format!("claim {claim} was granted {} of a slice that has {left}", asked[kind]));
+            }
+            self.within(now, parent[kind], kind, 0, asked[kind]);
+        }
+        let from_pool = |kind: usize| if parent[kind].is_none() { asked[kind] } else { 0 };
+        let (cells, money) = (from_pool(0), from_pool(1));
         if cells > 0 {
             let now = u128::from(now) * u128::from(CAPACITY);
             let arrival = self.arrival.max(now) + u128::from(cells) * u128::from(PERIODS[0]);
@@ -112,6 +185,37 @@ impl Opinion {
         Ok(())
     }
 
+    /// What a claim holds of the two, and is to hold by what its holder says.
+    fn sized(&self, claim: ClaimId, command: &Command) -> Option<([Amount; 2], [Amount; 2])> {
+        let (Command::Extend { to, .. } | Command::Shrink { to, .. }) = command else { return None };
+        let before = self.spenders.get(&claim)?.asked;
+        let named = |kind: &str| to.iter().find(|size| size.resource == kind).map(|size| size.amount);
+        Some((before, [named(RATE).unwrap_or(before[0]), named(BUDGET).unwrap_or(before[1])]))
+    }
+
+    /// A lease holds so much of the two from now on.
+    fn resized(&mut self, now: u64, claim: ClaimId, to: [Amount; 2]) -> Result<(), String> {
+        let Some(spender) = self.spenders.get_mut(&claim) else { return Ok(()) };
+        let (before, used) = (std::mem::replace(&mut spender.asked, to), spender.used);
+        let (cell, now) = (u128::from(PERIODS[0]), u128::from(now) * u128::from(CAPACITY));
+        if used[0].is_none() && to[0] > before[0] {
+            self.arrival = self.arrival.max(now) + u128::from(to[0] - before[0]) * cell;
+            if self.arrival - now > u128::from(BURST) * cell {
+                return Err(format!("claim {claim} grew by more of a rate than was back"));
+            }
+        } else if used[0].is_none() && to[0] < before[0] {
+            let without = self.arrival.max(now).saturating_sub(u128::from(before[0]) * cell).max(now);
+            self.arrival = without + u128::from(to[0]) * cell;
+        }
+        if used[1].is_none() {
+            self.held = self.held + to[1] - before[1];
+            if to[1] > before[1] && self.held + self.spent > CAPACITY {
+                return Err(format!("claim {claim} grew to {} of a budget that has less", to[1]));
+            }
+        }
+        Ok(())
+    }
+
     fn settled(&mut self, now: u64, claim: ClaimId, resource: &str, used: Amount) {
         let Some(spender) = self.spenders.get_mut(&claim) else { return };
         let kind = match resource {
@@ -119,21 +223,46 @@ impl Opinion {
             BUDGET if spender.asked[1] > 0 => 1,
             _ => return,
         };
+        let was = spender.counted(kind);
         let before = spender.used[kind].replace(used);
-        if kind == 1 {
-            match before {
-                None => self.held -= spender.asked[1],
-                Some(before) => self.spent = self.spent.saturating_sub(before),
+        let (is, asked, parent) = (spender.counted(kind), spender.asked[kind], spender.parent[kind]);
+        match (parent, before) {
+            (Some(_), _) => self.within(now, parent, kind, was, is),
+            (None, Some(before)) => self.recount(now, kind, before, used),
+            (None, None) if kind == 0 => self.recount(now, kind, was, is),
+            (None, None) => {
+                self.held -= asked;
+                self.recount(now, kind, was - asked, is);
             }
-            self.spent += used;
-        } else {
-            let cell = u128::from(PERIODS[0]);
-            let now = u128::from(now) * u128::from(CAPACITY);
-            let counted = u128::from(before.unwrap_or(spender.asked[0]));
-            // What has flowed back already cannot be given back again.
-            let without = self.arrival.max(now).saturating_sub(counted * cell).max(now);
-            self.arrival = without + u128::from(used) * cell;
         }
+    }
+
+    /// What a claim comes to has changed for the one that it draws from, and for those around that.
+    fn within(&mut self, now: u64, parent: Option<ClaimId>, kind: usize, was: Amount, is: Amount) {
+        let Some(around) = parent.and_then(|parent| self.spenders.get_mut(&parent)) else { return };
+        let before = around.counted(kind);
+        around.drawn[kind] = around.drawn[kind] + is - was;
+        let (after, above) = (around.counted(kind), around.parent[kind]);
+        match above {
+            Some(_) => self.within(now, above, kind, before, after),
+            None if before == after => {}
+            None => {
+                self.recount(now, kind, before.saturating_sub(after), after.saturating_sub(before));
+            }
+        }
+    }
+
+    /// What was counted as `before` was `used`.
+    fn recount(&mut self, now: u64, kind: usize, before: Amount, used: Amount) {
+        if kind == 1 {
+            self.spent = self.spent.saturating_sub(before) + used;
+            return;
+        }
+        let cell = u128::from(PERIODS[0]);
+        let now = u128::from(now) * u128::from(CAPACITY);
+        // What has flowed back already cannot be given back again.
+        let without = self.arrival.max(now).saturating_sub(u128::from(before) * cell).max(now);
+        self.arrival = without + u128::from(used) * cell;
     }
 
     /// What the budget should have free.

@@ -4,14 +4,14 @@
 use crate::{
     Random,
     law::Witness,
-    spent,
+    operator, sizes, spent,
     supply::{kinds, node, told},
 };
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
-    Allocator, Ask, Batch, ClaimId, Class, Command, Decider, Fault, FaultKind, Fence, Home, Input, LineAsk,
-    NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos, QuotaSpec, Rank,
-    ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View,
+    Allocator, Ask, Batch, ClaimId, Class, Command, Decider, FanOut, FanOutSpec, Fault, FaultKind, Fence,
+    Home, Input, LineAsk, NONE, NodeSpec, NodeState, Phase, Plan, PoolSpec, Principal, Process, Proof, Qos,
+    QuotaSpec, Rank, ResourceSpec, Row, ScopeSpec, Shape, Time, Used, View, Within,
 };
 
 /// Steps of the phase in which anything may happen.
@@ -47,6 +47,8 @@ pub struct Report {
     pub faults: u64,
     /// Restarts of the daemon.
     pub restarts: u64,
+    /// Claims within others at once, at most.
+    pub nested: u64,
 }
 
 /// One seed's world.
@@ -182,6 +184,10 @@ impl World {
         };
         // Every tenth token is an old or a made-up one.
         let fence = if self.random.chance(1, 10) { Fence(self.random.below(fence.0 + 2)) } else { fence };
+        if self.random.chance(1, 8) {
+            let body = sizes::resize(&mut self.random, &self.engine, claim, fence);
+            return Input { by: self.somebody(), body };
+        }
         let body = match self.random.below(24) {
             0..9 => Command::Ask(self.ask()),
             9 => Command::Renew { claim, fence, ttl_ns: self.random.below(20 * SECOND) },
@@ -202,8 +208,29 @@ impl World {
     }
 
     fn somebody(&mut self) -> Principal {
+        if self.random.chance(1, 4)
+            && let Some((within, root)) = self.lease()
+        {
+            return Principal { uid: 1, admin: false, root, within: Some(within) };
+        }
         let root = *self.random.pick(&["", "a", "a", "b", "b/c"]);
         Principal { uid: 1, admin: root.is_empty(), root: root.into(), within: None }
+    }
+
+    /// A claim in which somebody could live, and its scope.
+    fn lease(&mut self) -> Option<(ClaimId, String)> {
+        let (claim, ..) = *self.random.pick(&Some(self.live()).filter(|live| !live.is_empty())?);
+        let books = self.engine.books();
+        let scope = books.tables().claims.scope[books.claim(claim)? as usize];
+        Some((claim, books.scope_path(scope).to_string()))
+    }
+
+    fn within(&mut self) -> Within {
+        match self.random.below(12) {
+            0 => Within::Pools,
+            1 | 2 => self.lease().map_or(Within::Own, |(claim, _)| Within::Lease(claim, None)),
+            _ => Within::Own,
+        }
     }
 
     fn process(&mut self) -> Process {
@@ -240,6 +267,7 @@ impl World {
             lines.push(LineAsk { resource: "port".into(), amount: 1, pool, ..LineAsk::default() });
         }
         let scope = *self.random.pick(&["", "x", "x/y", "z"]);
+        let within = self.within();
         Ask {
             key: self.random.chance(1, 5).then(|| format!("key-{}", self.random.below(40))),
             scope: scope.into(),
@@ -252,11 +280,20 @@ impl World {
             need: Vec::new(),
             bar: Vec::new(),
             apart: self.random.chance(1, 10).then(|| "apart".into()),
+            alternatives: if within == Within::Own {
+                sizes::alternatives(&mut self.random)
+            } else {
+                Vec::new()
+            },
+            within,
         }
     }
 
     /// What an edge reports, in time or not.
     fn edge(&mut self, claim: ClaimId, phase: Phase) -> Command {
+        if let Some(report) = sizes::report(&mut self.random, &self.engine, claim) {
+            return report;
+        }
         let message = "the world is bad".to_owned();
         match (phase, self.random.below(8)) {
             (Phase::Draining, 0..5) => reclaimed(claim),
@@ -270,7 +307,16 @@ impl World {
     /// What an operator changes: supplies shrink and grow, nodes close and open, bounds move.
     fn operator(&mut self) -> Command {
         let name = (*self.random.pick(&NODES)).to_owned();
-        match self.random.below(6) {
+        match self.random.below(10) {
+            9 => Command::SetFanOut(FanOutSpec {
+                scope: self.random.chance(1, 2).then(|| "a".into()),
+                limits: FanOut {
+                    claims: self.random.chance(1, 2).then_some(12),
+                    depth: self.random.chance(1, 2).then_some(3),
+                    children: self.random.chance(1, 2).then_some(4),
+                    asks_per_second: self.random.chance(1, 2).then_some(8),
+                },
+            }),
             0 => Command::SetNode(NodeSpec {
                 name,
                 labels: Vec::new(),
@@ -307,7 +353,8 @@ impl World {
                 path: (*self.random.pick(&["a", "b", "b/c", "a/x"])).into(),
                 weight: 1 + self.random.below(4) as u32,
             }),
-            _ => Command::Tick,
+            5 => Command::Tick,
+            _ => operator::settings(&mut self.random, &NODES),
         }
     }
 }

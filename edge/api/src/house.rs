@@ -1,5 +1,5 @@
 //! What the front door needs of the house behind it: the one seam to the host.
-use bursar_interface::{Ask, ClaimId, Command, Principal, Process, Refusal, Role};
+use bursar_interface::{Ask, Change, ClaimId, Command, Principal, Process, Refusal, Role, Setting};
 use bursar_wire as wire;
 use std::future::Future;
 
@@ -53,6 +53,12 @@ pub trait House: Send + Sync + 'static {
     /// Resolves when every process attached so far lives inside the lease, or the lease has ended.
     fn enforced(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;
 
+    /// Resolves when no change of what a claim holds is under way.
+    ///
+    /// # Errors
+    /// `InUse` when the last change could not be made true; `LeaseExpired` when the lease ended meanwhile.
+    fn resized(&self, claim: ClaimId) -> impl Future<Output = Result<(), Refusal>> + Send;
+
     /// Resolves when a claim is gone and what it held is free, or it is not known.
     fn closed(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;
 
@@ -75,6 +81,21 @@ pub trait House: Send + Sync + 'static {
         role: Role,
         plugin: String,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Sets all of it at one moment or none of it, and resolves when that is durable; with `dry_run` only
+    /// says what would come of it. What comes of each is in their order.
+    ///
+    /// # Errors
+    /// What the engine refuses: then nothing was set.
+    fn apply(
+        &self,
+        by: Principal,
+        settings: Vec<Setting>,
+        dry_run: bool,
+    ) -> impl Future<Output = Result<Vec<Change>, Refusal>> + Send;
+
+    /// Resolves when no lease is on a node any more.
+    fn emptied(&self, node: &str) -> impl Future<Output = ()> + Send;
 
     /// Whether claims are taken: recovery is over and the journal can be written.
     fn ready(&self) -> bool;

@@ -1,5 +1,5 @@
 //! Which path leads where.
-use crate::{House, batch, claims, denial::Denial, events, hall::Hall, reads, verbs};
+use crate::{House, batch, claims, denial::Denial, events, hall::Hall, reads, resize, settings, verbs};
 use axum::{
     Router,
     extract::Request,
@@ -20,11 +20,19 @@ pub(crate) fn router<H: House>(hall: Arc<Hall<H>>) -> Router {
         .route("/v1/claims/{id}/release", post(verbs::release::<H>))
         .route("/v1/claims/{id}/cancel", post(verbs::cancel::<H>))
         .route("/v1/claims/{id}/attach", post(verbs::attach::<H>))
+        .route("/v1/claims/{id}/extend", post(resize::extend::<H>))
+        .route("/v1/claims/{id}/shrink", post(resize::shrink::<H>))
         .route("/v1/batch", post(batch::batch::<H>))
         .route("/v1/pools", get(reads::pools::<H>))
         .route("/v1/nodes", get(reads::nodes::<H>))
         .route("/v1/scopes", get(reads::scopes::<H>))
         .route("/v1/quotas", get(reads::quotas::<H>))
+        .route("/v1/apply", post(settings::apply::<H>))
+        .route("/v1/pools/{resource}/{*name}", put(settings::pool::<H>))
+        .route("/v1/nodes/{name}", put(settings::node::<H>))
+        .route("/v1/scopes/{*path}", put(settings::scope::<H>))
+        .route("/v1/quotas/{resource}", put(settings::root_quota::<H>))
+        .route("/v1/quotas/{resource}/{*scope}", put(settings::quota::<H>))
         .route("/v1/plugins", get(reads::plugins::<H>))
         .route("/v1/strategies", get(reads::strategies::<H>))
         .route("/v1/strategies/{role}", put(verbs::choose::<H>))

@@ -115,7 +115,11 @@ pub(crate) async fn choose<H: House>(
     Ok(fresh(StatusCode::OK, wire::Strategies { strategies: hall.house.strategies(&caller.principal) }))
 }
 
-async fn submit<H: House>(hall: &Hall<H>, caller: &Caller, command: Command) -> Result<(), Denial> {
+pub(crate) async fn submit<H: House>(
+    hall: &Hall<H>,
+    caller: &Caller,
+    command: Command,
+) -> Result<(), Denial> {
     hall.house.submit(caller.principal.clone(), command).await.map(drop).map_err(Denial::from)
 }
 
@@ -147,7 +151,7 @@ async fn gone<H: House>(
     answer(hall, caller, claim)
 }
 
-fn answer<H: House>(hall: &Hall<H>, caller: &Caller, claim: ClaimId) -> Result<Response, Denial> {
+pub(crate) fn answer<H: House>(hall: &Hall<H>, caller: &Caller, claim: ClaimId) -> Result<Response, Denial> {
     Ok(fresh(StatusCode::OK, wire::ClaimAnswer { claim: seen(hall, &caller.principal, claim)? }))
 }
 

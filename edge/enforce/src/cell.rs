@@ -14,6 +14,9 @@ const CPU_PERIOD_US: u64 = 100_000;
 /// The smallest share of a period that the kernel takes, in microseconds.
 const CPU_QUOTA_US_MIN: u64 = 1_000;
 
+/// The group below a cell's own in which its processes live, where v2 limits.
+const LEAF: &str = "own";
+
 /// What a lease may use; `None` for no limit of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -42,13 +45,18 @@ pub struct Usage {
 #[derive(Clone, Debug)]
 pub struct Cell {
     claim: ClaimId,
-    grouped: bool,
-    v1: Vec<(&'static str, Group)>,
-    v2: Option<Group>,
-    v2_controllers: Vec<String>,
+    pub(crate) grouped: bool,
+    pub(crate) v1: Vec<(&'static str, Group)>,
+    pub(crate) v2: Option<Group>,
+    pub(crate) v2_controllers: Vec<String>,
     /// Attached processes; only needed where there are no groups.
     roots: Vec<Process>,
-    limits: Limits,
+    pub(crate) limits: Limits,
+    /// What the cells around it are limited in.
+    around: Limits,
+    /// Where v2 limits: its processes live in a group of their own below, because one that hands its
+    /// controllers down to those within has none itself.
+    leaf: Option<Group>,
     /// The most memory seen at a look, where there are no groups.
     sampled_peak: Option<u64>,
     /// Killed for passing a limit at a look.
@@ -56,10 +64,13 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(hierarchy: Arc<Hierarchy>, claim: ClaimId) -> Cell {
-        let (v1, v2) = hierarchy.groups(claim);
+    pub(crate) fn new(hierarchy: Arc<Hierarchy>, path: &[ClaimId]) -> Cell {
+        let (v1, v2) = hierarchy.groups(path);
+        let limited = v2.as_ref().filter(|_| !hierarchy.v2_controllers.is_empty());
         Cell {
-            claim,
+            claim: path.last().copied().unwrap_or_default(),
+            leaf: limited.map(|group| Group(group.0.join(LEAF))),
+            around: Limits::default(),
             grouped: hierarchy.grouped(),
             v1,
             v2,
@@ -71,6 +82,14 @@ impl Cell {
         }
     }
 
+    /// The cell lies in one with these limits: its processes are to be where that one is limited.
+    pub fn surround(&mut self, limits: Limits) {
+        let around = &mut self.around;
+        around.cpu_milli = around.cpu_milli.or(limits.cpu_milli);
+        around.memory_bytes = around.memory_bytes.or(limits.memory_bytes);
+        around.pids = around.pids.or(limits.pids);
+    }
+
     /// Makes the groups and sets the limits; again for a cell that is there.
     ///
     /// # Errors
@@ -78,6 +97,11 @@ impl Cell {
     pub fn build(&mut self, limits: Limits) -> io::Result<()> {
         self.limits = limits;
         self.needed().try_for_each(Group::make)?;
+        if let (Some(leaf), Some(group)) = (&self.leaf, &self.v2) {
+            let down: Vec<String> = self.v2_controllers.iter().map(|name| format!("+{name}")).collect();
+            group.write("cgroup.subtree_control", down.join(" "))?;
+            leaf.make()?;
+        }
         let v1 =
             |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
         let v2 = |name: &str| self.v2.as_ref().filter(|_| self.v2_controllers.iter().any(|has| has == name));
@@ -108,6 +132,11 @@ impl Cell {
         Ok(())
     }
 
+    /// The limits in force.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether its groups are there.
     pub fn is_built(&self) -> bool {
         self.needed().next().is_some() && self.needed().all(Group::is_there)
@@ -122,7 +151,9 @@ impl Cell {
         if !same(process) {
             return Err(gone());
         }
-        self.needed().try_for_each(|group| group.write("cgroup.procs", process.pid))?;
+        let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
+        self.needed()
+            .try_for_each(|group| lives_in(group).unwrap_or(group).write("cgroup.procs", process.pid))?;
         // The pid may have passed on between the first look and the write.
         if !same(process) {
             return Err(gone());
@@ -175,7 +206,9 @@ impl Cell {
     pub fn oom_kills(&self) -> Option<u64> {
         let v1 = self.v1.iter().find(|(controller, _)| *controller == "memory");
         let kills_v1 = v1.and_then(|(_, group)| group.keyed("memory.oom_control", "oom_kill"));
-        let kills_v2 = || self.v2.as_ref().and_then(|group| group.keyed("memory.events", "oom_kill"));
+        // Those of the cells within are theirs to tell.
+        let own = self.leaf.as_ref().or(self.v2.as_ref());
+        let kills_v2 = || own.and_then(|group| group.keyed("memory.events", "oom_kill"));
         kills_v1.or_else(kills_v2).or((!self.grouped).then_some(self.sampled_kills))
     }
 
@@ -224,12 +257,7 @@ impl Cell {
             return false;
         }
         let members = self.members();
-        let page = rustix::param::page_size() as u64;
-        let resident = |pid: &u32| {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-            text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * page)
-        };
-        let memory: u64 = members.iter().filter_map(resident).sum();
+        let memory = resident(&members);
         self.sampled_peak = Some(self.sampled_peak.unwrap_or(0).max(memory));
         let over = self.limits.memory_bytes.is_some_and(|limit| memory > limit)
             || self.limits.pids.is_some_and(|limit| members.len() as u64 > limit);
@@ -240,14 +268,19 @@ impl Cell {
         over
     }
 
+    /// Memory of its processes at present, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        resident(&self.members())
+    }
+
     /// Every move into a group holds up all forks of the machine for a moment, so a process joins only
     /// those that limit or measure what was asked for, and the one of v2, which knows it and kills.
     fn needed(&self) -> impl Iterator<Item = &Group> {
-        let Limits { cpu_milli, memory_bytes, pids } = self.limits;
+        let (own, around) = (self.limits, self.around);
         let needs = move |controller: &str| match controller {
-            "cpu" | "cpuacct" => cpu_milli.is_some(),
-            "memory" => memory_bytes.is_some(),
-            "pids" => pids.is_some(),
+            "cpu" | "cpuacct" => own.cpu_milli.or(around.cpu_milli).is_some(),
+            "memory" => own.memory_bytes.or(around.memory_bytes).is_some(),
+            "pids" => own.pids.or(around.pids).is_some(),
             _ => false,
         };
         let all = self.v2.is_none();
@@ -258,6 +291,15 @@ impl Cell {
     fn groups(&self) -> impl Iterator<Item = &Group> {
         self.v1.iter().map(|(_, group)| group).chain(&self.v2)
     }
+}
+
+fn resident(members: &[u32]) -> u64 {
+    let page = rustix::param::page_size() as u64;
+    let one = |pid: &u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+        text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * page)
+    };
+    members.iter().filter_map(one).sum()
 }
 
 /// Memory and swap together are limited too where the kernel counts them; the one must never be above

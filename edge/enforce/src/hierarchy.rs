@@ -5,13 +5,19 @@ use crate::{
     marks::marked_by,
     mounts::{Mounts, mounts},
 };
-use bursar_interface::ClaimId;
-use std::{io, path::Path, sync::Arc};
+use bursar_interface::{ClaimId, bound::NEST_MAX};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// How the names of our groups begin.
 pub(crate) const PREFIX: &str = "bursar-";
 /// How the names of cells begin.
 const LEASE: &str = "lease-";
+/// Cells that are looked for in each other.
+const PATH_MAX: usize = NEST_MAX as usize + 1;
 
 /// How well something is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,19 +159,35 @@ impl Hierarchy {
 
     /// The cell of a claim, made or not.
     pub fn cell(self: &Arc<Self>, claim: ClaimId) -> Cell {
-        Cell::new(self.clone(), claim)
+        self.cell_at(&[claim])
     }
 
-    /// The claims whose cells are there: after a restart, those of an earlier life.
-    pub fn cells(&self) -> Vec<ClaimId> {
+    /// The cell of the last claim of a path, which begins with the outermost one: it lies in the cell of the
+    /// one before, so that the kernel holds all of them to what that one has.
+    pub fn cell_at(self: &Arc<Self>, path: &[ClaimId]) -> Cell {
+        Cell::new(self.clone(), path)
+    }
+
+    /// The claims whose cells are there, each as the path that leads to it from the outermost one: after a
+    /// restart, those of an earlier life.
+    pub fn cells(&self) -> Vec<Vec<ClaimId>> {
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
-        let entries = folders.flat_map(|group| std::fs::read_dir(&group.0).into_iter().flatten().flatten());
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut claims: Vec<ClaimId> =
-            names.filter_map(|name| name.strip_prefix(LEASE)?.parse().ok().map(ClaimId)).collect();
-        claims.sort();
-        claims.dedup();
-        claims
+        let mut ahead: Vec<(PathBuf, Vec<ClaimId>)> =
+            folders.map(|group| (group.0.clone(), Vec::new())).collect();
+        let mut cells = Vec::new();
+        while let Some((folder, around)) = ahead.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let Some(claim) = entry.file_name().to_str().and_then(claim_of) else { continue };
+                let path = [around.as_slice(), &[claim]].concat();
+                if path.len() <= PATH_MAX {
+                    ahead.push((entry.path(), path.clone()));
+                }
+                cells.push(path);
+            }
+        }
+        cells.sort();
+        cells.dedup();
+        cells
     }
 
     /// The claim whose cell holds a process, if any.
@@ -179,11 +201,14 @@ impl Hierarchy {
         let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
         let ours: Vec<&str> = folders.filter_map(|group| group.0.file_name()?.to_str()).collect();
-        Ok(own.lines().find_map(|line| {
+        // Where a hierarchy was not needed, it stands further out there than it lives.
+        let cells = own.lines().filter_map(|line| {
             let path = line.splitn(3, ':').nth(2)?;
-            let mut parts = path.split('/').skip_while(|part| !ours.contains(part)).skip(1);
-            parts.next()?.strip_prefix(LEASE)?.parse().ok().map(ClaimId)
-        }))
+            let parts = path.split('/').skip_while(|part| !ours.contains(part)).skip(1);
+            let cells: Vec<ClaimId> = parts.map_while(claim_of).collect();
+            Some((cells.len(), *cells.last()?))
+        });
+        Ok(cells.max_by_key(|(depth, _)| *depth).map(|(_, claim)| claim))
     }
 
     /// Takes this process out of the lease's cell that it was started in, if any: whoever ends that lease
@@ -223,13 +248,18 @@ impl Hierarchy {
         }
     }
 
-    /// The groups of a cell.
-    pub(crate) fn groups(&self, claim: ClaimId) -> (Vec<(&'static str, Group)>, Option<Group>) {
-        let name = format!("{LEASE}{claim}");
+    /// The groups of the cell that a path leads to.
+    pub(crate) fn groups(&self, path: &[ClaimId]) -> (Vec<(&'static str, Group)>, Option<Group>) {
+        let name: PathBuf = path.iter().map(|claim| format!("{LEASE}{claim}")).collect();
         let below = |group: &Group| Group(group.0.join(&name));
         let v1 = self.v1.iter().map(|(controller, group)| (*controller, below(group))).collect();
         (v1, self.v2.as_ref().map(below))
     }
+}
+
+/// The claim whose cell has this name.
+fn claim_of(name: &str) -> Option<ClaimId> {
+    name.strip_prefix(LEASE)?.parse().ok().map(ClaimId)
 }
 
 /// Makes a folder, and a trial group in it, as our cells will be.

@@ -16,6 +16,7 @@ mod port;
 mod process;
 mod readings;
 mod reclaim;
+mod resize;
 mod warmth;
 
 pub use cell::{Cell, Limits, Usage};

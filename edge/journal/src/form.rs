@@ -9,7 +9,7 @@ use bursar_interface::Batch;
 use std::path::Path;
 
 /// The form in which batches and states are written, and the only one that is read.
-pub(crate) const WRITTEN: u32 = 2;
+pub(crate) const WRITTEN: u32 = 3;
 
 /// Refuses a form that cannot be read here; `seq` is where it was found.
 pub(crate) fn known(path: &Path, seq: u64, found: u32) -> Result<(), Error> {
@@ -39,12 +39,12 @@ pub(crate) fn decode(blob: &[u8]) -> Result<Batch, String> {
 mod tests {
     use super::{WRITTEN, encode};
     use bursar_interface::{
-        Ask, Batch, Command, Event, Fence, Input, LineAsk, NodeSpec, PoolSpec, Principal, Proof, QuotaSpec,
-        Refusal, ScopeSpec, Time, What,
+        Ask, Batch, Change, Command, Event, Fence, Input, LineAsk, NodeChange, NodeSpec, PoolChange,
+        PoolSpec, Principal, Proof, QuotaChange, QuotaSpec, Refusal, ScopeSpec, Setting, Time, What,
     };
 
     /// Each form that there ever was, with the checksum of [`sample`] in it.
-    const FORMS: [(u32, u32); 2] = [(1, 1_845_188_244), (2, 1_021_516_580)];
+    const FORMS: [(u32, u32); 3] = [(1, 1_845_188_244), (2, 1_021_516_580), (3, 1_975_046_892)];
 
     /// A batch with something of everything that has a default, so that a new field shows.
     fn sample() -> Batch {
@@ -59,10 +59,24 @@ mod tests {
             Command::Ask(ask),
             Command::Release { claim, fence: Fence(3) },
             Command::Reclaimed { claim, proof: Proof::default(), over_limit: false },
+            Command::SetFanOut(FanOutSpec::default()),
             Command::Tick,
+            Command::Apply(vec![
+                Setting::Pool(PoolChange::default()),
+                Setting::Scope(ScopeSpec::default()),
+                Setting::Quota(QuotaChange::default()),
+                Setting::Node(NodeChange::default()),
+            ]),
         ];
         let refusal = Refusal::new(bursar_interface::Reason::NeverFits, "why");
-        let events = [What::Started, What::Refused(refusal), What::Attached(claim), What::Swapped];
+        let events = [
+            What::Started,
+            What::Refused(refusal),
+            What::Attached(claim),
+            What::Swapped,
+            What::Applied(vec![Change::Created, Change::Changed, Change::Unchanged]),
+            What::Leaving { claim, until: Time(6) },
+        ];
         Batch {
             first_seq: 4,
             at: Time(5),

@@ -9,13 +9,15 @@ use crate::{
     terms,
 };
 use bursar_interface::{Class, Reason};
-use bursar_wire::{self as wire, AskBody, Claim, ClaimAnswer, LineBody};
+use bursar_wire::{self as wire, Alternative, AskBody, Claim, ClaimAnswer, LineBody};
 use serde_json::{Value, json};
 use std::{pin::pin, time::Duration};
 
 /// Arguments of the tool.
-pub(crate) const KNOWN: [&str; 12] =
-    ["cpu", "memory", "gpu", "needs", "locks", "scope", "class", "priority", "wait", "ttl", "expect", "key"];
+pub(crate) const KNOWN: [&str; 13] = [
+    "cpu", "memory", "gpu", "needs", "locks", "or", "scope", "class", "priority", "wait", "ttl", "expect",
+    "key",
+];
 /// Where asks go.
 const CLAIMS: &str = "/v1/claims";
 /// Members of an element of `needs`.
@@ -74,6 +76,7 @@ fn body(arguments: &Arguments) -> Result<AskBody, Denial> {
         ttl: own(arguments.duration("ttl")?.or(Some(TTL))),
         expect: own(arguments.duration("expect")?),
         lines,
+        alternatives: arguments.texts("or")?.into_iter().map(alternative).collect::<Result<_, _>>()?,
         key: own(arguments.text("key")?),
         ..AskBody::default()
     })
@@ -110,6 +113,23 @@ fn lines(arguments: &Arguments) -> Result<Vec<LineBody>, Denial> {
         });
     }
     Ok(lines)
+}
+
+/// `cpu=2,memory=1G` as a set of lines.
+fn alternative(set: &str) -> Result<Alternative, Denial> {
+    let line = |text: &str| {
+        let (kind, amount) = text.trim().split_once('=')?;
+        let (resource, pool) = kind.split_once(':').map_or((kind, None), |(kind, pool)| (kind, Some(pool)));
+        let amount = wire::quantity(resource, amount).ok()?.to_string();
+        Some(LineBody {
+            resource: resource.to_owned(),
+            amount,
+            pool: pool.map(str::to_owned),
+            ..LineBody::default()
+        })
+    };
+    let lines = set.split(',').map(line).collect::<Option<_>>();
+    lines.map(|lines| Alternative { lines }).ok_or_else(|| Denial::bad("or: write each as cpu=1,memory=512M"))
 }
 
 async fn ask<D: Daemon>(call: &Call<'_, D>, body: &AskBody) -> Result<Outcome, Denial> {
@@ -187,7 +207,8 @@ fn granted(asked: &AskBody, claim: &Claim) -> Answer {
         let most = most.filter_map(|asked| asked.amount.parse::<u64>().ok()).max();
         most.is_some_and(|most| line.amount < most)
     };
-    let status = if claim.lines.iter().any(less) { "GRANTED_WITH_CAPS" } else { "GRANTED" };
+    let other = claim.alternative.is_some_and(|set| set > 0);
+    let status = if other || claim.lines.iter().any(less) { "GRANTED_WITH_CAPS" } else { "GRANTED" };
     held(status, claim)
 }
 

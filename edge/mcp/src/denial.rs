@@ -95,6 +95,7 @@ fn fix(reason: Reason) -> &'static str {
         Reason::WaitExpired => "it waited as long as you said: wait longer, or ask for less",
         Reason::LeaseExpired => "the lease has ended: ask anew",
         Reason::Deadlock => "waiting would close a circle: release what you hold first",
+        Reason::InUse => "others hold some of it: it goes when they give it back",
         Reason::FanOut => "too many claims, too deep or too fast for one agent: release some, or slow down",
     }
 }

@@ -63,7 +63,7 @@ async fn of_pools<D: Daemon>(call: &Call<'_, D>, resource: Option<&str>) -> Resu
     let rows = match resource {
         Some(resource) => {
             let wanted = pools.iter().filter(|pool| pool.resource == resource);
-            wanted.map(|pool| row(pool, free(pool), pool.capacity, true)).collect()
+            wanted.map(|pool| row(pool, pool.free, pool.capacity, true)).collect()
         }
         None => by_kind(&pools),
     };
@@ -71,10 +71,6 @@ async fn of_pools<D: Daemon>(call: &Call<'_, D>, resource: Option<&str>) -> Resu
         true => Err(Denial::of(Reason::UnknownResource, None)),
         false => Ok(Answer::of("OK").with_list("pools", rows)),
     }
-}
-
-fn free(pool: &wire::Pool) -> u64 {
-    pool.offered.saturating_sub(pool.reserved + pool.held + pool.quarantined + pool.spent)
 }
 
 fn row(pool: &wire::Pool, free: u64, of: u64, named: bool) -> Value {
@@ -103,7 +99,7 @@ fn by_kind(pools: &[wire::Pool]) -> Vec<Value> {
     for pool in pools {
         let name = if own(pool) { pool.id.as_str() } else { "" };
         let kind = kinds.entry((place(pool), &pool.resource, name)).or_insert((pool, 0, 0));
-        kind.1 = kind.1.saturating_add(free(pool));
+        kind.1 = kind.1.saturating_add(pool.free);
         kind.2 = kind.2.saturating_add(pool.capacity);
     }
     kinds.into_values().map(|(pool, free, of)| row(pool, free, of, own(pool))).collect()
@@ -120,8 +116,7 @@ mod tests {
             resource: resource.into(),
             shape: shape.into(),
             capacity,
-            offered: capacity,
-            held,
+            free: capacity - held,
             ..wire::Pool::default()
         };
         let rows = by_kind(&[

@@ -15,7 +15,7 @@ pub(crate) static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
         tool(
             "resource_allocate",
             "Ask for resources before using them: all of it or nothing. Answers GRANTED or GRANTED_WITH_CAPS \
-             (less than asked) with claim and fence, the handle for all later calls; QUEUED while it waits; \
+             (less, or one of or) with claim and fence, the handle for all later calls; QUEUED while it waits; \
              COUNTER_OFFER; or DENIED with reason and fix. Release when done.",
             allocate(),
             answer(&["GRANTED", "GRANTED_WITH_CAPS", "QUEUED", "COUNTER_OFFER", "DENIED"], allocated()),
@@ -132,6 +132,7 @@ fn allocate() -> Value {
             "gpu": text("Devices: 1 or 0.5"),
             "needs": list(object(need(), &["resource"]), "Anything else"),
             "locks": list(plain(), "Names to hold exclusively"),
+            "or": list(plain(), "What would do as well, best first, as cpu=1,memory=512M"),
             "scope": text("Path below your own, as team/task"),
             "class": {
                 "type": "string",

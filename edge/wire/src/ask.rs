@@ -1,7 +1,7 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
 use crate::{amount, duration, text};
 use bursar_interface::{
-    Ask, Class, Fence, LineAsk, Reason, Refusal, Used,
+    Ask, ClaimId, Class, Fence, LineAsk, Reason, Refusal, Used, Within,
     bound::{TTL_NS_DEFAULT, TTL_NS_MAX},
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct AskBody {
     pub expect: Option<String>,
     /// What for: all of it or nothing.
     pub lines: Vec<LineBody>,
+    /// Other sets of lines that would do as well, in order of preference: the first that fits is granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
     /// Label terms that the node must all have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub need: Vec<String>,
@@ -46,6 +49,21 @@ pub struct AskBody {
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
+    /// The lease to draw from, by its id; `none` for the pools, wherever the asker lives. If it is missing:
+    /// the lease that the asker lives in, or else the pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+    /// That lease's token, where the asker must show it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub within_fence: Option<u64>,
+}
+
+/// A set of lines that would do as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alternative {
+    /// All of it or nothing.
+    pub lines: Vec<LineBody>,
 }
 
 /// One line of an ask.
@@ -73,7 +91,7 @@ fn one() -> String {
 }
 
 /// Digits, quoted or not.
-fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(crate) fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_any(Digits)
 }
 
@@ -107,7 +125,10 @@ impl TryFrom<AskBody> for Ask {
     type Error = Refusal;
 
     fn try_from(body: AskBody) -> Result<Ask, Refusal> {
-        let lines = body.lines.into_iter().map(LineAsk::try_from).collect::<Result<_, _>>()?;
+        let read = |lines: Vec<LineBody>| lines.into_iter().map(LineAsk::try_from).collect::<Result<_, _>>();
+        let lines = read(body.lines)?;
+        let alternatives = body.alternatives.into_iter().map(|other| read(other.lines));
+        let alternatives = alternatives.collect::<Result<_, _>>()?;
         Ok(Ask {
             key: body.key,
             scope: body.scope,
@@ -120,7 +141,25 @@ impl TryFrom<AskBody> for Ask {
             need: body.need,
             bar: body.bar,
             apart: body.apart,
+            alternatives,
+            within: within(body.within.as_deref(), body.within_fence)?,
         })
+    }
+}
+
+/// Whose lines an ask draws from.
+fn within(lease: Option<&str>, fence: Option<u64>) -> Result<Within, Refusal> {
+    let bad = |why: String| {
+        Refusal::new(Reason::BadRequest, why).hint("write the id of a lease, as \"12\", or \"none\"")
+    };
+    match (lease, fence) {
+        (None, None) => Ok(Within::Own),
+        (Some("none"), None) => Ok(Within::Pools),
+        (None | Some("none"), Some(_)) => Err(bad("within_fence is the token of no lease".into())),
+        (Some(id), fence) => match id.parse() {
+            Ok(id) => Ok(Within::Lease(ClaimId(id), fence.map(Fence))),
+            Err(_) => Err(bad(format!("within: {id:?} is no lease"))),
+        },
     }
 }
 
@@ -266,6 +305,23 @@ mod tests {
         let read = read.expect("a sound ask");
         assert_eq!(read.wait_ns, 2_000_000_000);
         assert_eq!(read.lines.iter().map(|line| line.amount).collect::<Vec<_>>(), [1024, 500, 1]);
+        assert!(read.alternatives.is_empty());
+        let read = ask(
+            r#"{"lines":[{"resource":"gpu"}],"alternatives":[{"lines":[{"resource":"cpu","amount":"9"}]}]}"#,
+        );
+        assert_eq!(read.expect("a sound ask").alternatives[0][0].amount, 9);
+    }
+
+    #[test]
+    fn an_ask_says_whose_lines_it_draws_from() {
+        for (json, within) in [
+            (r#"{"lines":[]}"#, Within::Own),
+            (r#"{"lines":[],"within":"none"}"#, Within::Pools),
+            (r#"{"lines":[],"within":"12"}"#, Within::Lease(ClaimId(12), None)),
+            (r#"{"lines":[],"within":"12","within_fence":"7"}"#, Within::Lease(ClaimId(12), Some(Fence(7)))),
+        ] {
+            assert_eq!(ask(json).expect(json).within, within);
+        }
     }
 
     #[test]
@@ -277,9 +333,12 @@ mod tests {
             (r#"{"lines":[{"resource":"cpu","amount":1.5}]}"#, "1.5"),
             (r#"{"lines":[{"resource":"cpu","amount":"1G"}]}"#, "base units"),
             (r#"{"lines":[{"resource":"cpu","amount":true}]}"#, "digits"),
+            (r#"{"lines":[],"alternatives":[{"line":[]}]}"#, "line"),
             (r#"{"lines":[],"wait":"soon"}"#, "wait"),
             (r#"{"lines":[],"ttl":"9000 days"}"#, "30 days"),
             (r#"{"lines":[],"class":"royal"}"#, "royal"),
+            (r#"{"lines":[],"within":"mine"}"#, "mine"),
+            (r#"{"lines":[],"within":"none","within_fence":"3"}"#, "within_fence"),
         ] {
             let error = ask(json).expect_err(json);
             assert!(error.contains(told), "{error}");

@@ -1,5 +1,7 @@
 //! Many operations in one request: what they cost beyond themselves is paid once.
-use crate::{AskBody, ClaimAnswer, Problem, RenewBody, SettleBody, UsedBody, ask::fence, text};
+use crate::{
+    AskBody, ClaimAnswer, Problem, RenewBody, SettleBody, SizeBody, UsedBody, ask::fence, sizes, text,
+};
 use bursar_interface::{ClaimId, Command, Fence, Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,7 @@ pub struct BatchBody {
 /// wait has to detach, and is answered as it stands then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "most are asks: a box for each costs more than the room")]
 pub enum Operation {
     /// `POST /v1/claims`.
     Ask(AskBody),
@@ -44,6 +47,28 @@ pub enum Operation {
         fence: Fence,
         /// What was used, by kind.
         used: Vec<UsedBody>,
+    },
+    /// `POST /v1/claims/{id}/extend`. Where an edge has to make it true, the answer does not wait for that.
+    Extend {
+        /// Which claim.
+        #[serde(with = "text")]
+        id: u64,
+        /// The lease's token.
+        #[serde(with = "fence")]
+        fence: Fence,
+        /// What the lease is to hold then.
+        lines: Vec<SizeBody>,
+    },
+    /// `POST /v1/claims/{id}/shrink`, as for `extend`.
+    Shrink {
+        /// Which claim.
+        #[serde(with = "text")]
+        id: u64,
+        /// The lease's token.
+        #[serde(with = "fence")]
+        fence: Fence,
+        /// What the lease is to hold then.
+        lines: Vec<SizeBody>,
     },
     /// `POST /v1/claims/{id}/release`.
     Release {
@@ -98,6 +123,12 @@ impl TryFrom<Operation> for Command {
                 let used = SettleBody { fence, used }.used()?;
                 Command::Settle { claim: ClaimId(id), fence, used }
             }
+            Operation::Extend { id, fence, lines } => {
+                Command::Extend { claim: ClaimId(id), fence, to: sizes(&lines)? }
+            }
+            Operation::Shrink { id, fence, lines } => {
+                Command::Shrink { claim: ClaimId(id), fence, to: sizes(&lines)? }
+            }
             Operation::Release { id, fence } => Command::Release { claim: ClaimId(id), fence },
             Operation::Cancel { id } => Command::Cancel { claim: ClaimId(id) },
         })
@@ -119,6 +150,8 @@ mod tests {
         assert_eq!(release, Ok(Command::Release { claim: ClaimId(7), fence: Fence(9) }));
         let renew = command(r#"{"renew":{"id":7,"fence":9,"ttl":"2s"}}"#);
         assert_eq!(renew, Ok(Command::Renew { claim: ClaimId(7), fence: Fence(9), ttl_ns: 2_000_000_000 }));
+        let shrink = command(r#"{"shrink":{"id":7,"fence":9,"lines":[{"resource":"memory","amount":"5"}]}}"#);
+        assert!(matches!(shrink, Ok(Command::Shrink { to, .. }) if to[0].amount == 5));
         let ask = r#"{"ask":{"key":"once","lines":[{"resource":"cpu","amount":"1"}]}}"#;
         assert!(matches!(command(ask), Ok(Command::Ask(ask)) if ask.key.as_deref() == Some("once")));
     }
@@ -130,6 +163,7 @@ mod tests {
             (r#"{"release":{"id":"7","fence":"9","colour":1}}"#, "colour"),
             (r#"{"release":{"fence":"9"}}"#, "id"),
             (r#"{"cancel":{"id":"seven"}}"#, "seven"),
+            (r#"{"extend":{"id":"7","fence":"9"}}"#, "lines"),
             (r#"{"ask":{"lines":[],"wait":"1s"}}"#, "does not wait"),
             (r#"{"renew":{"id":"7","fence":"9","ttl":"soon"}}"#, "ttl"),
         ] {

@@ -14,18 +14,26 @@ mod batch;
 mod client;
 mod quantity;
 mod refusal;
+mod resize;
 mod rows;
+mod setting;
 mod socket;
 mod text;
 
-pub use ask::{AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody};
+pub use ask::{
+    Alternative, AskBody, AttachBody, FenceBody, LineBody, RenewBody, SettleBody, StrategyBody, UsedBody,
+};
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
+pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
     Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain, Finding, Holder,
-    Line, Node, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes, Strategies,
-    Strategy, WaitingOn,
+    Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Quota, Quotas, Scope, Scopes,
+    Strategies, Strategy, WaitingOn,
+};
+pub use setting::{
+    APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
 pub use socket::{Place, socket};

@@ -15,6 +15,7 @@ fn numbers(reason: Reason) -> (u16, u8) {
         Reason::UnknownResource | Reason::UnknownClaim => (404, 3),
         Reason::StaleFence | Reason::HeldByOther | Reason::Cordoned | Reason::Deadlock => (409, 4),
         Reason::InsufficientCapacity | Reason::Fragmented | Reason::WaitingForGang => (409, 4),
+        Reason::InUse => (409, 4),
         Reason::InsufficientQuota | Reason::BudgetExhausted | Reason::PreemptionPending => (409, 4),
         Reason::LeaseExpired => (410, 4),
         Reason::NeverFits => (422, 4),

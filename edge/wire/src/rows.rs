@@ -42,6 +42,13 @@ pub struct Claim {
     pub node: Option<String>,
     /// Attached processes.
     pub pids: Vec<u32>,
+    /// Which set of lines it was granted by, 0 for the one that was asked for first; null where it had no
+    /// choice, and while it waits.
+    #[serde(default)]
+    pub alternative: Option<u32>,
+    /// The lease that it draws from; null for one that draws from the pools alone.
+    #[serde(with = "text::option", default)]
+    pub within: Option<u64>,
 }
 
 /// One line of a claim.
@@ -57,6 +64,9 @@ pub struct Line {
     /// What was really used, as measured.
     #[serde(with = "text::option")]
     pub used: Option<u64>,
+    /// It is drawn from the lease that the claim is within, and not from a pool again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within: bool,
 }
 
 /// A supply.
@@ -76,6 +86,9 @@ pub struct Pool {
     /// What may be promised.
     #[serde(with = "text")]
     pub offered: u64,
+    /// What can be promised now; 0 also where more is in use than is offered since a supply shrank.
+    #[serde(with = "text", default)]
+    pub free: u64,
     /// What is promised and not yet enforced.
     #[serde(with = "text")]
     pub reserved: u64,
@@ -101,6 +114,12 @@ pub struct Node {
     pub state: String,
     /// Label terms.
     pub labels: Vec<String>,
+    /// Leases on it, those that are being taken back included.
+    #[serde(default)]
+    pub leases: u64,
+    /// Draining: when the leases on it end, RFC 3339.
+    #[serde(default)]
+    pub until: Option<String>,
 }
 
 /// A level of the demand tree.
@@ -310,6 +329,8 @@ documents! {
     ClaimAnswer { claim: Claim }
     /// `get claims`.
     Claims { claims: Vec<Claim> }
+    /// A machine by itself.
+    NodeAnswer { node: Node }
     /// `get pools`.
     Pools { pools: Vec<Pool> }
     /// `get nodes`.

@@ -58,3 +58,18 @@ pub(crate) mod option {
         Option::<Held>::deserialize(from).map(|held| held.map(|Held(number)| number))
     }
 }
+
+/// A bound that is set, lifted by null, or left as it is.
+pub(crate) mod bound {
+    use serde::{Deserializer, Serializer};
+
+    /// Writes a number as a string, or null.
+    pub(crate) fn serialize<S: Serializer>(value: &Option<Option<u64>>, to: S) -> Result<S::Ok, S::Error> {
+        super::option::serialize(&value.flatten(), to)
+    }
+
+    /// Reads a number or null.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D::Error> {
+        super::option::deserialize(from).map(Some)
+    }
+}

@@ -2,7 +2,7 @@
 //! the claim is found by a key that follows from the task's name, and the daemon is asked for it.
 use super::{Trouble, Turn};
 use bursar_interface::{Fence, Reason};
-use bursar_wire::{self as wire, AskBody, AttachBody, Claim, ClaimAnswer, Failure, FenceBody};
+use bursar_wire::{self as wire, AskBody, AttachBody, Claim, ClaimAnswer, Failure, FenceBody, LineBody};
 
 /// How often one name may be used again after its claim has ended, while the daemon remembers that one.
 const AGAIN_MAX: u32 = 64;
@@ -49,10 +49,11 @@ impl Turn<'_> {
         self.look(name).map(|(claim, _)| claim)
     }
 
-    /// The living claim of a name and its number, or the number of the next one. An ask for nothing is refused,
-    /// unless its key is known: then it is the claim.
+    /// The living claim of a name and its number, or the number of the next one. An ask for no time at all is
+    /// refused, unless its key is known: then it is the claim.
     fn look(&mut self, name: &str) -> Result<(Option<Claim>, u32), Trouble> {
-        let nothing = AskBody { detach: true, ..AskBody::default() };
+        let lines = vec![LineBody { resource: "pids".into(), amount: "1".into(), ..LineBody::default() }];
+        let nothing = AskBody { lines, ttl: Some("0s".into()), detach: true, ..AskBody::default() };
         for n in 0..AGAIN_MAX {
             match self.send(&nothing, Some(&key(name, n))) {
                 Ok(claim) if ended(&claim) => {}

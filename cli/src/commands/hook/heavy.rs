@@ -96,6 +96,7 @@ pub fn leased(line: &str, scope: &str, ask: &Ask, program: &str, socket: Option<
     }
     ask.need.iter().for_each(|need| say("--need", need));
     ask.lock.iter().for_each(|lock| say("--lock", lock));
+    ask.or.iter().for_each(|set| say("--or", set));
     if !scope.is_empty() {
         say("--scope", scope);
     }

@@ -128,7 +128,7 @@ fn cells_are_found_again_and_know_their_members() {
     cell.join(&identity(&child)).expect("joined");
     // As a daemon does that was started again.
     let again = crate::hierarchy("found");
-    assert_eq!(again.cells(), [ClaimId(77)]);
+    assert_eq!(again.cells(), [[ClaimId(77)]]);
     assert_eq!(again.holder(child.id()).expect("read"), Some(ClaimId(77)));
     assert_eq!(again.holder(std::process::id()).expect("read"), None);
     // Nobody knows where a process is that cannot be looked at.
@@ -166,5 +166,64 @@ fn what_this_host_can_do_is_told() {
         );
     }
     assert_eq!(hierarchy.grouped(), hierarchy.kind() != "none");
+    hierarchy.remove();
+}
+
+#[test]
+fn a_smaller_limit_takes_nothing_that_is_in_use() {
+    let hierarchy = hierarchy("resize");
+    need!(hierarchy, Memory);
+    need!(hierarchy, Pids);
+    let limits = |mib: u64, pids| Limits { memory_bytes: Some(mib << 20), pids: Some(pids), cpu_milli: None };
+    let mut cell = hierarchy.cell(ClaimId(1));
+    cell.build(limits(256, 20)).expect("a cell");
+    let ready = Ready::new("resize");
+    let fill = "x=$(head -c 48000000 /dev/zero | tr '\\0' x); sleep 60 & sleep 60 & ";
+    let mut filled = shell(&format!("{fill}{}; wait", ready.say()));
+    cell.join(&identity(&filled)).expect("joined");
+    go(&mut filled);
+    eventually("it is full", || ready.said() == 1);
+    for (to, what) in
+        [(limits(8, 20), "memory"), (limits(256, 2), "processes"), (limits(200, 1), "processes")]
+    {
+        let error = cell.resize(to).expect_err("it is in use");
+        assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy, "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+        assert_eq!(cell.limits(), limits(256, 20), "what was before is in force");
+    }
+    cell.resize(limits(300, 30)).expect("more");
+    cell.resize(limits(200, 10)).expect("less, and enough");
+    assert_eq!(cell.limits(), limits(200, 10));
+    assert!(filled.try_wait().expect("a look").is_none() && cell.usage().oom_kills == Some(0));
+    take_back(cell, Duration::ZERO);
+    filled.wait().expect("ended");
+}
+
+#[test]
+fn a_cell_within_another_is_held_to_its_limits_and_goes_with_it() {
+    let hierarchy = hierarchy("within");
+    need!(hierarchy, Memory);
+    let limits = |mebibytes: u64| Limits { memory_bytes: Some(mebibytes << 20), ..Limits::default() };
+    let (outer, path) = (ClaimId(1), [ClaimId(1), ClaimId(2)]);
+    let (mut around, mut within) = (hierarchy.cell(outer), hierarchy.cell_at(&path));
+    around.build(limits(32)).expect("a cell");
+    // It asks for nothing of its own, and is limited all the same.
+    within.surround(limits(32));
+    within.build(Limits::default()).expect("a cell within");
+    let mut hog = shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo got it");
+    let mut quiet = shell("sleep 60");
+    within.join(&identity(&hog)).expect("joined");
+    within.join(&identity(&quiet)).expect("joined");
+    assert_eq!(hierarchy.holder(quiet.id()).expect("read"), Some(ClaimId(2)), "the innermost");
+    assert_eq!(hierarchy.cells(), [vec![outer], path.to_vec()]);
+    assert!(around.members().contains(&quiet.id()), "who is within is in");
+    go(&mut hog);
+    go(&mut quiet);
+    assert!(!hog.wait().expect("ended").success(), "the limit around holds for it");
+    // What the kernel counted of the one around is of both.
+    assert!(around.usage().memory_peak.is_some_and(|peak| peak > 1 << 20 && peak <= 33 << 20));
+    take_back(around, Duration::ZERO);
+    assert_eq!(quiet.wait().expect("ended").signal(), Some(9));
+    assert!(!within.is_built() && hierarchy.cells().is_empty());
     hierarchy.remove();
 }

@@ -1,0 +1,59 @@
+//! What the holder of a lease asks of its size: to hold more, or to give some of it back.
+use crate::{
+    House,
+    denial::Denial,
+    hall::{Caller, Hall},
+    json, query,
+    verbs::{answer, submit},
+};
+use axum::{
+    Extension,
+    extract::{Path, Request, State},
+    response::Response,
+};
+use bursar_interface::{ClaimId, Command};
+use bursar_wire as wire;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// The holder wants to hold more: granted or refused at once, and true when it is answered.
+pub(crate) async fn extend<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Denial> {
+    let claim = query::claim(&id)?;
+    let body: wire::ResizeBody = json::body(request, hall.limits.body).await?;
+    let command = Command::Extend { claim, fence: body.fence, to: wire::sizes(&body.lines)? };
+    resize(&hall, &caller, claim, command).await
+}
+
+/// The holder gives some of it back: free when it is answered, or refused because it is in use.
+pub(crate) async fn shrink<H: House>(
+    State(hall): State<Arc<Hall<H>>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Denial> {
+    let claim = query::claim(&id)?;
+    let body: wire::ResizeBody = json::body(request, hall.limits.body).await?;
+    let command = Command::Shrink { claim, fence: body.fence, to: wire::sizes(&body.lines)? };
+    resize(&hall, &caller, claim, command).await
+}
+
+async fn resize<H: House>(
+    hall: &Hall<H>,
+    caller: &Caller,
+    claim: ClaimId,
+    command: Command,
+) -> Result<Response, Denial> {
+    submit(hall, caller, command).await?;
+    tokio::select! {
+        biased;
+        // An edge that takes too long goes on with it: the claim's lines tell.
+        resized = timeout(hall.limits.enforce, hall.house.resized(claim)) => resized.unwrap_or(Ok(()))?,
+        () = hall.closing() => return Err(Denial::closing_time()),
+    }
+    answer(hall, caller, claim)
+}

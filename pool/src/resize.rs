@@ -1,0 +1,86 @@
+//! A live lease that is to hold other amounts: what that is short of, and the change itself.
+use crate::{Books, lease::Account};
+use bursar_interface::{Amount, LineSize, Row, Shape};
+
+/// What a lease that is to grow is short of, and by how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tight {
+    /// Room in a ledger above it.
+    Ledger(Row, Amount),
+    /// What is free of a pool.
+    Pool(Row, Amount),
+}
+
+impl Books {
+    /// What is short for a granted claim to grow so, beside what is `kept` of pools for others: first in
+    /// the ledgers of its scope and those above, then in its pools. Asked before every growth.
+    pub fn growth_short(&self, claim: Row, to: &[LineSize], kept: &[(Row, Amount)]) -> Vec<Tight> {
+        let mut short = Vec::new();
+        let mut kinds: Vec<(Row, Amount)> = Vec::new();
+        let mut pools: Vec<(Row, Amount)> = Vec::new();
+        for &LineSize { line, amount } in to {
+            let l = (self.tables.claims.first_line[claim as usize] + line) as usize;
+            let more = amount.saturating_sub(self.tables.lines.amount[l]);
+            add(&mut kinds, self.tables.lines.resource[l], more);
+            add(&mut pools, self.tables.lines.pool[l], more);
+        }
+        let scope = self.tables.claims.scope[claim as usize];
+        for (kind, more) in kinds {
+            let tight = self.ledger_short(scope, kind, more);
+            short.extend(tight.map(|(ledger, by)| Tight::Ledger(ledger, by)));
+        }
+        for (pool, more) in pools {
+            let kept: Amount = kept.iter().filter(|(of, _)| *of == pool).map(|(_, kept)| kept).sum();
+            let free = self.tables.pools.free(pool).saturating_sub(kept);
+            if more > free {
+                short.push(Tight::Pool(pool, more - free));
+            }
+        }
+        short
+    }
+
+    /// A line of a granted claim holds so much from now on. What of a rate is given back flows back as with
+    /// a settlement; a budget that was settled already holds nothing that could change.
+    pub fn resize(&mut self, claim: Row, LineSize { line, amount }: LineSize) {
+        let rows = self.tables.claims.line_rows(claim);
+        let Some(account) = self.account(claim).filter(|_| (line as usize) < rows.len()) else { return };
+        let (row, l) = (rows.start + line, (rows.start + line) as usize);
+        let (pool, resource) = (self.tables.lines.pool[l], self.tables.lines.resource[l]);
+        let (scope, before) = (self.tables.claims.scope[claim as usize], self.tables.lines.amount[l]);
+        match self.shape(resource) {
+            // The actual was told meanwhile, and that is what counts.
+            Shape::Rate if self.tables.lines.used[l] != Amount::MAX => {}
+            Shape::Rate if amount > before => self.spend(pool, scope, resource, 0, amount - before),
+            Shape::Rate => self.spend(pool, scope, resource, before, amount),
+            _ if self.holds(row) == 0 => {}
+            _ => self.hold_otherwise(pool, scope, resource, account, before, amount),
+        }
+        self.tables.lines.amount[l] = amount;
+        self.tables.lines.touch(row, self.epoch);
+    }
+
+    fn hold_otherwise(
+        &mut self,
+        pool: Row,
+        scope: Row,
+        resource: Row,
+        account: Account,
+        before: Amount,
+        now: Amount,
+    ) {
+        if now > before {
+            self.enter(pool, account, now - before);
+            self.charge(scope, resource, now - before, false);
+        } else {
+            self.leave(pool, account, before - now);
+            self.charge(scope, resource, before - now, true);
+        }
+    }
+}
+
+fn add(sums: &mut Vec<(Row, Amount)>, of: Row, more: Amount) {
+    match sums.iter_mut().find(|(known, _)| *known == of) {
+        Some((_, sum)) => *sum += more,
+        None => sums.push((of, more)),
+    }
+}
