@@ -9,13 +9,17 @@ use rmcp::{
         ServerConfig,
     },
     service::{RequestContext, RunningService},
-    transport::TokioChildProcess,
+    transport::{
+        StreamableHttpServerConfig, StreamableHttpService, TokioChildProcess,
+        streamable_http_server::session::never::NeverSessionManager,
+    },
 };
 use serde_json::{Value, json};
 use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -47,6 +51,10 @@ impl ServerHandler for Bare {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if let Some(socket) = std::env::args().skip_while(|arg| arg != "--bare-http").nth(1) {
+        runtime.block_on(bare_http(Path::new(&socket)));
+        return;
+    }
     if std::env::args().any(|arg| arg == "--bare") {
         runtime.block_on(async {
             let serving = Bare.serve(rmcp::transport::stdio()).await.expect("both agree");
@@ -58,6 +66,7 @@ fn main() {
     places(disk.path()).into_iter().for_each(|(name, folder)| {
         let daemon = Daemon::start(&folder);
         runtime.block_on(tools(name, &daemon));
+        tools_by_http(name, &daemon, disk.path());
         hooks(name, &daemon);
         drop(daemon);
         let _ = std::fs::remove_dir_all(&folder);
@@ -113,6 +122,62 @@ async fn tools(place: &str, daemon: &Daemon) {
     println!("{place}: two calls of a bare tool   {bare} µs");
     println!("{place}: a lease by the tools       {lease} µs");
     println!("goal 16, {place}: {:.2}× a bare tool (goal ≤ 1.5×)", lease.median / bare.median);
+}
+
+/// The tool that does nothing, by HTTP over a unix socket, as the daemon serves its own.
+async fn bare_http(socket: &Path) {
+    let config =
+        StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
+    let service = StreamableHttpService::new(
+        || Ok(Bare),
+        Arc::new(NeverSessionManager::default()),
+        config.disable_allowed_hosts(),
+    );
+    let listener = tokio::net::UnixListener::bind(socket).expect("a socket");
+    axum::serve(listener, axum::Router::new().route_service("/mcp", service)).await.expect("served");
+}
+
+/// A call by HTTP; what the tool says.
+fn post(client: &mut Client, tool: &str, arguments: Value) -> Value {
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": tool, "arguments": arguments } });
+    let headers = [("Accept", "application/json, text/event-stream"), ("MCP-Protocol-Version", "2025-11-25")];
+    let answer =
+        client.request("POST", "/mcp", Some(message.to_string().as_bytes()), &headers).expect("an answer");
+    let mut answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    answer["result"]["structuredContent"].take()
+}
+
+fn tools_by_http(place: &str, daemon: &Daemon, scratch: &Path) {
+    let socket = scratch.join(format!("bare-{}", place.len()));
+    let this = std::env::current_exe().expect("a path");
+    let mut child = Command::new(this).arg("--bare-http").arg(&socket).spawn().expect("started");
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (mut bare, mut ours) = (Client::new(&socket), Client::new(&daemon.socket));
+    let [mut bares, mut leases] = [const { Vec::new() }; 2];
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        for _ in 0..2 * PAIRS {
+            post(&mut bare, "nothing", json!({ "cpu": "0.1" }));
+        }
+        bares.push(start.elapsed().as_secs_f64() * 1e6 / PAIRS as f64);
+        let start = Instant::now();
+        for _ in 0..PAIRS {
+            let granted = post(&mut ours, "resource_allocate", json!({ "cpu": "0.1" }));
+            let handle = json!({ "claim": granted["claim"], "fence": granted["fence"] });
+            assert_eq!(post(&mut ours, "resource_release", handle)["status"], "RELEASED", "{granted}");
+        }
+        leases.push(start.elapsed().as_secs_f64() * 1e6 / PAIRS as f64);
+    }
+    // It is only a bench's.
+    let _ = child.kill();
+    let _ = child.wait();
+    let (bare, lease) = (Figure::of(bares), Figure::of(leases));
+    println!("{place}, by HTTP: two calls of a bare tool   {bare} µs");
+    println!("{place}, by HTTP: a lease by the tools       {lease} µs");
+    println!("goal 16, {place}, by HTTP: {:.2}× a bare tool (goal ≤ 1.5×)", lease.median / bare.median);
 }
 
 fn hooks(place: &str, daemon: &Daemon) {
