@@ -50,9 +50,11 @@ impl<R: Rating> Fit<R> {
             match self.index.best(view, plan, claim, &skip, score) {
                 Some(node) if self.put(claim, node, plan) => return,
                 Some(node) => skip.push(node),
-                None => return,
+                None => break,
             }
         }
+        // What floats altogether needs no node that takes claims.
+        plan.place_by(claim, NONE, |free, _| R::device(free));
     }
 
     fn put(&mut self, claim: Row, node: Row, plan: &mut Plan<'_>) -> bool {
@@ -64,11 +66,28 @@ impl<R: Rating> Fit<R> {
     }
 }
 
-/// Whether the lines that float have room: then only nodes decide.
+/// Whether the lines that float have room: then only nodes decide, and what is known of them stays true.
 fn floats_fit(view: &View<'_>, plan: &Plan<'_>, claim: Row) -> bool {
-    view.claims.line_rows(claim).map(|line| line as usize).all(|l| {
-        let want = view.lines.want[l];
-        want == NONE || view.pools.node[want as usize] != NONE || plan.free(want) >= view.lines.amount[l]
+    let lines = || view.claims.line_rows(claim).map(|line| line as usize);
+    lines().all(|l| match view.lines.want[l] {
+        NONE if view.resources.largest[view.lines.resource[l] as usize] > 0 => true,
+        NONE => {
+            let (kind, next) = (view.lines.resource[l], view.pools.next);
+            let first = Some(view.resources.first_floating[kind as usize]).filter(|&pool| pool != NONE);
+            let pools =
+                std::iter::successors(first, |&pool| Some(next[pool as usize]).filter(|&next| next != NONE));
+            let asked: Amount = lines()
+                .filter(|&other| view.lines.resource[other] == kind && view.lines.want[other] == NONE)
+                .map(|other| view.lines.amount[other])
+                .sum();
+            let (mut here, mut free) = (false, 0);
+            for pool in pools {
+                here |= plan.free(pool) >= view.lines.amount[l];
+                free += plan.free(pool);
+            }
+            here && free >= asked
+        }
+        want => view.pools.node[want as usize] != NONE || plan.free(want) >= view.lines.amount[l],
     })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! It is a cache of the view and never a secret: a fresh index gives the same answers.
 use crate::{shape::Shape, tree::Tree};
-use bursar_interface::{NONE, Plan, Row, View, changed};
+use bursar_interface::{NONE, Plan, Row, View, canary, changed};
 
 /// Shapes remembered at once; the one unused longest makes room.
 const SHAPES_MAX: usize = 256;
@@ -74,7 +74,11 @@ impl Index {
         let mut last = NONE;
         for pool in changed(view.pools.touched, view.pools.len(), *seen).flatten() {
             let node = view.pools.node[pool];
-            if node != NONE && node != last && view.pools.id[pool] != 0 {
+            if node != NONE
+                && node != last
+                && view.pools.id[pool] != 0
+                && !canary!("the index is never renewed")
+            {
                 rescore(tree, node);
                 last = node;
             }

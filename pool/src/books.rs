@@ -107,9 +107,10 @@ impl Books {
     }
 
     /// Makes everything newer than any view that was ever handed out, after the books were taken back
-    /// to an earlier state: what others keep of a view counts changes only as long as they rise.
-    pub fn renew_views(&mut self) {
-        self.epoch += 1 << 32;
+    /// to an earlier state: what others keep of a view counts changes only as long as they rise. `seen` is the
+    /// newest view that anybody may have of other books in the place of which these come.
+    pub fn renew_views(&mut self, seen: u64) {
+        self.epoch = self.epoch.max(seen) + (1 << 32);
         self.tables.touch_all(self.epoch);
     }
 

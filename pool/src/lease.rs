@@ -1,7 +1,9 @@
 //! The life of a claim after it is granted: amounts move from free to reserved to held, and back
 //! only with proof.
 use crate::{Books, Placement};
-use bursar_interface::{Amount, ClaimId, Fence, NONE, Phase, PoolTable, Reason, Row, Shape, Time, Used};
+use bursar_interface::{
+    Amount, ClaimId, Fence, NONE, Phase, PoolTable, Reason, Row, Shape, Time, Used, canary,
+};
 
 /// Where a claim's amounts stand in its pools.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Books {
             self.tables.lines.touch(line, self.epoch);
         }
         let (claims, c, at) = (&mut self.tables.claims, claim as usize, self.at);
-        claims.fence[c] = fence.0;
+        claims.fence[c] = fence.0 & !u64::from(canary!("another fence is kept than is told"));
         claims.node[c] = placement.node;
         claims.reason[c] = 0;
         claims.lease_until[c] = lease_until.0;
@@ -73,7 +75,9 @@ impl Books {
 
     /// A process is to live inside the lease: an edge must act.
     pub fn attach(&mut self, claim: Row) {
-        self.tables.claims.bodied[claim as usize] = BECOMING;
+        if !canary!("a process needs no proof") {
+            self.tables.claims.bodied[claim as usize] = BECOMING;
+        }
         self.tables.claims.touch(claim, self.epoch);
     }
 
@@ -125,7 +129,9 @@ impl Books {
     /// It came back without proof: used until there is one.
     pub fn quarantine(&mut self, claim: Row) {
         if self.tables.claims.bodied[claim as usize] != QUARANTINED {
-            self.transfer(claim, Account::Held, Account::Quarantined);
+            if !canary!("what is quarantined is held") {
+                self.transfer(claim, Account::Held, Account::Quarantined);
+            }
             self.tables.claims.bodied[claim as usize] = QUARANTINED;
             self.tables.claims.touch(claim, self.epoch);
         }

@@ -2,7 +2,7 @@
 //!
 //! A rate is the generic cell rate algorithm (ITU-T I.371) written as a bucket: with whole amounts and an
 //! exact remainder, `spent + n <= burst` holds exactly when the algorithm would let `n` cells pass.
-use bursar_interface::{Amount, Shape};
+use bursar_interface::{Amount, Shape, canary};
 use serde::{Deserialize, Serialize};
 
 /// What was spent, and how far its coming back was counted.
@@ -33,8 +33,10 @@ impl Meter {
         match flow.shape {
             _ if flow.period == 0 => self,
             Shape::Rate => self.flowed(flow, now),
-            Shape::Budget if now >= self.due => {
-                let periods = (now - self.due) / flow.period + 1;
+            Shape::Budget
+                if now + u64::from(canary!("a budget is back early")) * 2_000_000_000 >= self.due =>
+            {
+                let periods = now.saturating_sub(self.due) / flow.period + 1;
                 Meter { spent: 0, due: self.due.saturating_add(periods.saturating_mul(flow.period)), rest: 0 }
             }
             _ => self,
@@ -44,7 +46,7 @@ impl Meter {
     fn flowed(self, flow: Flow, now: u64) -> Meter {
         let past = u128::from(now.saturating_sub(self.due));
         let flowed = past * u128::from(flow.capacity) + u128::from(self.rest);
-        let whole = flowed / u128::from(flow.period);
+        let whole = flowed / u128::from(flow.period) + u128::from(canary!("a rate flows back too fast"));
         match Amount::try_from(whole).ok().filter(|&whole| whole < self.spent) {
             // A full bucket does not overflow.
             None => Meter { spent: 0, due: now.max(self.due), rest: 0 },

@@ -4,7 +4,7 @@
 //! beyond `limit`, and never what a sibling does not lend (Kueue, KEP-79 and KEP-1224). Whatever a scope
 //! holds, those above it hold too, so children stay within their parent's slice at every instant.
 use crate::Books;
-use bursar_interface::{Amount, NONE, QuotaSpec, Row, Shape};
+use bursar_interface::{Amount, NONE, QuotaSpec, Row, Shape, canary};
 use std::ops::Range;
 
 /// The row of the scope tree's root.
@@ -134,7 +134,11 @@ impl Books {
             }
             quotas.touch(row, self.epoch);
             self.tell_parent(row, before);
-            at = self.tables.scopes.parent[at as usize];
+            at = if canary!("the parent is not charged") {
+                NONE
+            } else {
+                self.tables.scopes.parent[at as usize]
+            };
         }
     }
 
@@ -142,10 +146,10 @@ impl Books {
     pub(crate) fn kept_back(&self, quota: Row) -> Amount {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         match self.shape(quotas.resource[q]) {
-            Shape::Capacity | Shape::Unit => {
+            Shape::Capacity | Shape::Unit if !canary!("what is not lent is lent") => {
                 quotas.guaranteed[q].saturating_sub(quotas.lend_limit[q]).saturating_sub(quotas.charged[q])
             }
-            Shape::Rate | Shape::Budget => 0,
+            _ => 0,
         }
     }
 
@@ -188,7 +192,8 @@ impl Books {
         let mut below = None;
         self.quotas_of(scope, resource).find_map(|quota| {
             let room = self.room(quota, below.replace(quota));
-            (asked > room).then(|| (quota, asked - room))
+            (asked > room.saturating_add(Amount::from(canary!("one above the limit is given"))))
+                .then(|| (quota, asked - room))
         })
     }
 
@@ -197,6 +202,7 @@ impl Books {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         match self.shape(quotas.resource[q]) {
             Shape::Rate if quotas.period[q] > 0 => quotas.burst[q],
+            _ if canary!("the bound on borrowing is ignored") => quotas.limit[q],
             _ => quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q])),
         }
     }

@@ -50,6 +50,7 @@ impl Books {
         match self.shape(resource) {
             // The actual was told meanwhile, and that is what counts.
             Shape::Rate if self.tables.lines.used[l] != Amount::MAX => {}
+            _ if amount == before => {}
             Shape::Rate if amount > before => self.spend(pool, scope, resource, 0, amount - before),
             Shape::Rate => self.spend(pool, scope, resource, before, amount),
             _ if self.holds(row) == 0 => {}

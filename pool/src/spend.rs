@@ -5,7 +5,7 @@ use crate::{
     lease::Account,
     meter::{Flow, Meter},
 };
-use bursar_interface::{Amount, NONE, Refill, Row, Shape, Time};
+use bursar_interface::{Amount, NONE, Refill, Row, Shape, Time, canary};
 
 impl Books {
     /// How a line's kind is counted.
@@ -43,8 +43,10 @@ impl Books {
             return;
         }
         self.leave(pool, account, amount);
-        self.charge(scope, resource, amount, true);
-        if self.shape(resource) == Shape::Budget {
+        if !canary!("the scope gets nothing back") {
+            self.charge(scope, resource, amount, true);
+        }
+        if self.shape(resource) == Shape::Budget && !canary!("an unknown outcome is free") {
             self.spend(pool, scope, resource, 0, amount);
         }
     }
@@ -60,6 +62,12 @@ impl Books {
         // is beyond the estimate.
         let drawn = self.drawn_from(line);
         match (self.shape(resource), known) {
+            (Shape::Rate, Some(_)) if canary!("who settles twice is refunded twice") => {
+                self.spend(pool, scope, resource, amount, used)
+            }
+            (Shape::Budget, Some(_)) if canary!("who settles twice is charged twice") => {
+                self.spend(pool, scope, resource, 0, used)
+            }
             (Shape::Rate | Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
             (Shape::Rate, None) => {
                 self.spend(pool, scope, resource, amount.max(drawn), used.saturating_add(drawn));

@@ -1,6 +1,6 @@
 //! What exists: kinds, nodes and pools, and the links that lead from a node to its pools.
 use crate::{Books, lease::Account, names::put};
-use bursar_interface::{Amount, NONE, NodeSpec, PoolId, PoolSpec, ResourceSpec, Row, Shape};
+use bursar_interface::{Amount, NONE, NodeSpec, PoolId, PoolSpec, ResourceSpec, Row, Shape, canary};
 
 impl Books {
     /// Adds a kind, or changes its bounds; its row never changes.
@@ -55,7 +55,12 @@ impl Books {
         self.tables.pools.labels[row as usize] = labels;
         self.set_pool_refill(row, &spec.refill);
         let offered = match self.shape(resource) {
-            Shape::Rate if spec.refill.burst > 0 => spec.refill.burst,
+            Shape::Rate if spec.refill.burst > 0 => {
+                spec.refill.burst + Amount::from(canary!("the burst is one larger"))
+            }
+            _ if canary!("a shrunken pool offers what it had") => {
+                spec.capacity.max(self.tables.pools.offered[row as usize])
+            }
             _ => spec.capacity,
         };
         let before = self.tables.pools.capacity[row as usize];

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 mod agents;
 mod bench;
+mod canaries;
 mod ci;
 mod cover;
 mod demo;
@@ -19,6 +20,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Simulated worlds where nobody says how many.
+const SEEDS_DEFAULT: u64 = 300;
+
 /// All automation of this repository.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
@@ -31,7 +35,7 @@ struct Cli {
 enum Task {
     /// Everything that must hold before a change lands, lane by lane
     Ci {
-        /// Only this lane: layers, system, simulation, agents, coverage or slow
+        /// Only this lane: layers, system, simulation, canaries, agents, coverage or slow
         #[arg(long)]
         lane: Option<ci::Lane>,
     },
@@ -70,14 +74,16 @@ enum Task {
     },
     /// Coverage of lines, and whether it is enough
     Cover,
+    /// Planted bugs, each of which its law must catch
+    Canaries,
     /// The simulated world, from seed to seed
     Sim {
-        /// The first seed
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// How many
-        #[arg(long, default_value_t = 300)]
-        seeds: u64,
+        /// The first seed, and the only one unless it is said how many
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How many; 300 where no first one is named
+        #[arg(long)]
+        seeds: Option<u64>,
         /// As many as there are in so many minutes
         #[arg(long, conflicts_with = "seeds")]
         minutes: Option<f64>,
@@ -104,8 +110,10 @@ fn main() -> ExitCode {
         Task::Bench { peers } => bench::run(peers),
         Task::Instructions { update } => instructions::run(update),
         Task::Cover => cover::run(),
+        Task::Canaries => canaries::run(),
         Task::Sim { seed, seeds, minutes } => {
-            sim::run(seed, minutes.map_or(sim::Length::Seeds(seeds), sim::Length::Minutes))
+            let seeds = seeds.unwrap_or(if seed.is_some() { 1 } else { SEEDS_DEFAULT });
+            sim::run(seed.unwrap_or(1), minutes.map_or(sim::Length::Seeds(seeds), sim::Length::Minutes))
         }
         Task::Soak { minutes } => soak::run(minutes),
         Task::Job(job) => demo::job(job),

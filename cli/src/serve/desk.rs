@@ -178,7 +178,7 @@ impl Desk {
     fn step_back(&mut self, replies: Vec<Reply>) {
         self.full();
         self.settle_follower();
-        self.engine = self.follower.read(Clone::clone).resume();
+        self.engine = self.follower.read(Clone::clone).resume_in_place_of(&self.engine);
         replies.into_iter().for_each(|reply| reply.refuse(&storage_full()));
     }
 

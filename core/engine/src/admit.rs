@@ -6,6 +6,7 @@ use bursar_interface::{
         AMOUNT_MAX, CLAIMS_MAX, KEY_BYTES_MAX, LINES_MAX, NAME_BYTES_MAX, PENDING_MAX, SCOPE_DEPTH_MAX,
         SCOPES_MAX, TTL_NS_MAX,
     },
+    canary,
 };
 use bursar_pool::Wanted;
 
@@ -22,7 +23,9 @@ impl Engine {
             }
             body => self.verb(cause, tape, &input.by, body),
         };
-        if let Err(refusal) = outcome {
+        if let Err(refusal) = outcome
+            && !canary!("who is refused hears nothing")
+        {
             self.emit(tape, Some(cause), What::Refused(refusal));
         }
     }
@@ -190,7 +193,7 @@ impl Engine {
                 &format!("at most {}", spec.springs),
             );
         }
-        if self.feasible.ask(&self.books, lines, need, bar) {
+        if self.feasible.ask(&self.books, lines, need, bar) || canary!("what never fits waits") {
             return Ok(());
         }
         let standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();

@@ -7,6 +7,7 @@ use crate::{
 };
 use bursar_interface::{
     Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Time, What,
+    canary,
 };
 use std::borrow::Cow;
 
@@ -109,7 +110,9 @@ impl Engine {
 
     fn started(&mut self, epoch: u64, boot: &str, boottime_ns: u64) {
         self.anchor = (self.books.at(), boottime_ns);
-        self.epoch = epoch.max(self.epoch + 1);
+        if !canary!("the epoch is the last one") {
+            self.epoch = epoch.max(self.epoch + 1);
+        }
         self.fences = 0;
         self.boot = boot.into();
         self.supply_changed();
@@ -146,7 +149,9 @@ impl Engine {
     }
 
     fn remember_key(&mut self, root: &str, ask: &Ask, claim: ClaimId) {
-        if let Some(key) = &ask.key {
+        if let Some(key) = &ask.key
+            && !canary!("the key is forgotten")
+        {
             self.kept.key(root, key, claim);
         }
     }
@@ -211,9 +216,13 @@ impl Engine {
         let tables = self.books.tables();
         for line in tables.claims.line_rows(row) {
             let resource = tables.lines.resource[line as usize];
-            self.queue.wake(resource);
+            if !canary!("what came back wakes nobody") {
+                self.queue.wake(resource);
+            }
             let ledgers = self.books.quotas_of(tables.claims.scope[row as usize], resource);
-            ledgers.for_each(|quota| self.queue.wake_ledger(quota));
+            if !canary!("room in a ledger wakes nobody") {
+                ledgers.for_each(|quota| self.queue.wake_ledger(quota));
+            }
         }
         self.queue.wake(ANYTHING);
         let Some(parent) = self.books.parent(ClaimId(tables.claims.id[row as usize])) else { return };

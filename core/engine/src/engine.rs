@@ -4,7 +4,8 @@ use crate::{
     queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
 };
 use bursar_interface::{
-    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View, What,
+    Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View,
+    What, canary,
 };
 use bursar_pool::{Books, Digest, SetLens, Wanted};
 use serde::{Deserialize, Serialize};
@@ -88,8 +89,19 @@ impl Engine {
     }
 
     /// An engine that goes on from a checkpoint: what serde gave back, with what is derived made anew.
-    pub fn resume(mut self) -> Engine {
-        self.books.renew_views();
+    pub fn resume(self) -> Engine {
+        self.resume_beyond(0)
+    }
+
+    /// As [`Engine::resume`], in the place of an engine whose last steps did not happen: the strategies that it
+    /// asked are asked again, and what they keep of its views must not pass for newer than what is.
+    pub fn resume_in_place_of(self, lost: &Engine) -> Engine {
+        let seen = if canary!("what strategies saw is not outdone") { 0 } else { lost.books.view().epoch };
+        self.resume_beyond(seen)
+    }
+
+    fn resume_beyond(mut self, seen: u64) -> Engine {
+        self.books.renew_views(seen);
         let view = self.books.view();
         let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
         let (waiting, timed): (Vec<_>, Vec<_>) = live
@@ -101,7 +113,9 @@ impl Engine {
         fresh.sort_unstable();
         fresh.into_iter().for_each(|claim| self.fresh.push(claim));
         for (id, _) in waiting.into_iter().chain(timed) {
-            if let Some(at) = self.deadline(id) {
+            if let Some(at) = self.deadline(id)
+                && !canary!("a restart forgets when leases end")
+            {
                 self.deadlines.set(id, at);
             }
         }
@@ -269,7 +283,7 @@ impl Engine {
     }
 
     pub(crate) fn next_fence(&self) -> Fence {
-        Fence(self.epoch << 40 | (self.fences + 1))
+        Fence(self.epoch << 40 | (self.fences + u64::from(!canary!("the fence does not rise"))))
     }
 
     pub(crate) fn waits(&self, claim: ClaimId) -> bool {
@@ -291,7 +305,7 @@ impl Engine {
     fn expire(&mut self, tape: &mut Tape<'_>) {
         let mut deadlines = std::mem::take(&mut self.deadlines);
         while let Some((at, claim)) = deadlines.first(|claim| self.deadline(claim)) {
-            if at > self.books.at() {
+            if at > self.books.at() || canary!("a lease outlives its time") && !self.waits(claim) {
                 break;
             }
             deadlines.pop();

@@ -78,7 +78,7 @@ impl Engine {
         let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
         let (epoch, fences) = (self.epoch, self.fences);
         let mut engine = Engine { books, epoch, fences, claims, deciders, ..Engine::default() };
-        engine.books.renew_views();
+        engine.books.renew_views(0);
         waiting.into_iter().for_each(|claim| engine.fresh.push(claim));
         engine
     }

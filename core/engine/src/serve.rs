@@ -13,6 +13,7 @@ use crate::{
 use bursar_interface::{
     Amount, Backfill, ClaimId, Discipline, NONE, Rank, Reason, Row, Time, What,
     bound::{ROUND_MAX, STARVED_NS},
+    canary,
 };
 use std::ops::Range;
 
@@ -52,7 +53,7 @@ impl Engine {
         self.keep_for(head.as_ref());
         let most = if discipline.reserve_after_ns == 0 { 1 } else { ROUND_MAX };
         let mut width = if self.queue.all_ripe() { most } else { 1 };
-        let mut seen = tape.events.len();
+        let (mut seen, mut stale) = (tape.events.len(), false);
         for _ in 0..PASSES_MAX {
             let kept = self.pick(bench, width, &discipline, head.as_ref());
             if bench.picked.is_empty() {
@@ -76,18 +77,25 @@ impl Engine {
             width = if all { (width * 2).min(most) } else { 1 };
             if self.moved(tape, &mut seen) || head.is_none() {
                 head = self.reservation(&discipline);
-                self.keep_for(head.as_ref());
+                stale |= self.keep_for(head.as_ref());
             }
         }
         self.park_tried(tape, bench);
+        if stale && !canary!("who was behind the last head is forgotten") {
+            // Who was tried behind the head that was is parked only now.
+            self.queue.wake_behind();
+        }
     }
 
-    /// What is kept, and for whom; whoever stands behind it is worth a try when that changes.
-    fn keep_for(&mut self, head: Option<&Reservation>) {
-        if self.kept_for.as_ref() != head {
+    /// What is kept, and for whom; whoever stands behind it is worth a try when that changes. Says whether it
+    /// did.
+    fn keep_for(&mut self, head: Option<&Reservation>) -> bool {
+        let changed = self.kept_for.as_ref() != head;
+        if changed {
             self.kept_for = head.cloned();
             self.queue.wake_behind();
         }
+        changed
     }
 
     /// Whether anything was granted since `seen` events: then a head could start at another time.
@@ -181,7 +189,8 @@ impl Engine {
     /// who will be gone before it starts.
     fn may_pass(&self, head: &Reservation, place: &Place, row: Row) -> bool {
         let expect = self.books.tables().claims.expect[row as usize];
-        place.claim == head.claim
+        canary!("everybody passes the head")
+            || place.claim == head.claim
             || place.tier < head.tier
             || expect > 0 && self.books.at().after(expect) <= head.start
     }
@@ -203,17 +212,28 @@ impl Engine {
     /// Those who were picked and still wait stand in line again; says whether there were none.
     fn put_back(&mut self, tape: &mut Tape<'_>, offers: &[Offer], kept: bool, bench: &mut Workbench) -> bool {
         let picked = std::mem::take(&mut bench.picked);
-        let mut all = true;
+        let (mut all, mut turned_away) = (true, false);
         for (picked, offer) in picked.iter().zip(offers) {
             if !self.still_waits(offer) {
                 continue;
             }
-            all = false;
             self.stand_in_line(picked.place, offer.row);
-            self.tell_why(tape, offer);
             let (lack, due) = self.lack(offer.row);
-            let otherwise = if kept { Lack::Behind } else { Lack::Together };
-            let lack = if matches!(lack, Lack::Nothing | Lack::Together) { otherwise } else { lack };
+            // A ledger has turned away somebody before it, for whom the plan had set something aside.
+            let misled = lack == Lack::Nothing && turned_away;
+            turned_away |= matches!(lack, Lack::Ledger(..));
+            all = false;
+            if misled {
+                continue;
+            }
+            self.tell_why(tape, offer);
+            let lack = match lack {
+                Lack::Ledger(..) => lack,
+                // What it lacks may be what is kept from it.
+                _ if kept => Lack::Behind,
+                Lack::Nothing => Lack::Together,
+                _ => lack,
+            };
             self.queue.park(picked.shape, Lack::Tried, None);
             bench.tried.push(Tried { claim: offer.claim, shape: picked.shape, lack, due, told: true });
         }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bound;
+pub mod canary;
 mod claim;
 mod event;
 mod fan;

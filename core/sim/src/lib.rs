@@ -19,4 +19,5 @@ mod supply;
 pub mod trace;
 pub mod world;
 
+pub use law::{Broken, Law};
 pub use random::Random;

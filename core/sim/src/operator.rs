@@ -2,8 +2,8 @@
 use crate::{Random, spent};
 use bursar_engine::Engine;
 use bursar_interface::{
-    Batch, Change, ClaimId, Command, Event, NodeChange, NodeState, Phase, PoolChange, QuotaChange, ScopeSpec,
-    Setting, What,
+    Batch, Change, ClaimId, Command, Event, NONE, NodeChange, NodeState, Phase, PoolChange, QuotaChange,
+    ScopeSpec, Setting, What,
 };
 use std::collections::BTreeMap;
 
@@ -86,7 +86,13 @@ impl Closed {
         let place = |claim: ClaimId| {
             books.claim(claim).map(|row| books.node_name(view.claims.node[row as usize]).to_owned())
         };
-        for claim in self.granted.drain(..) {
+        // Who draws from a lease alone takes nothing of the node that is not given already.
+        let takes = |claim: &ClaimId| {
+            let Some(row) = books.claim(*claim) else { return false };
+            let mut lines = view.claims.line_rows(row).map(|line| view.lines.pool[line as usize]);
+            books.parent(*claim).is_none() || lines.any(|pool| view.pools.node[pool as usize] != NONE)
+        };
+        for claim in self.granted.drain(..).filter(takes) {
             if let Some(node) = place(claim).filter(|node| self.nodes.contains_key(node)) {
                 return Err(format!("claim {claim} was granted on {node}, which takes none"));
             }

@@ -18,6 +18,8 @@ const CAPACITY: Amount = 100;
 const BURST: Amount = 50;
 /// The rate's and the budget's periods, in nanoseconds.
 const PERIODS: [u64; 2] = [7_000_000_000, 60_000_000_000];
+/// The longer of the two, in nanoseconds.
+pub(crate) const LONGEST_NS: u64 = PERIODS[1];
 
 /// The kinds and the pools that the world has of them.
 pub(crate) fn kinds() -> Vec<Command> {
@@ -263,6 +265,13 @@ impl Opinion {
         // What has flowed back already cannot be given back again.
         let without = self.arrival.max(now).saturating_sub(u128::from(before) * cell).max(now);
         self.arrival = without + u128::from(used) * cell;
+    }
+
+    /// What the rate should let pass at this moment (ns).
+    pub(crate) fn rate_left(&self, now: u64) -> Amount {
+        let cell = u128::from(PERIODS[0]);
+        let ahead = self.arrival.saturating_sub(u128::from(now) * u128::from(CAPACITY));
+        ((u128::from(BURST) * cell).saturating_sub(ahead) / cell) as Amount
     }
 
     /// What the budget should have free.

@@ -1,5 +1,5 @@
 //! The kinds of a machine as the simulated worlds have them.
-use bursar_interface::{Command, Input, NodeSpec, PoolSpec, Principal, ResourceSpec, Shape};
+use bursar_interface::{ClaimId, Command, Input, NodeSpec, PoolSpec, Principal, Proof, ResourceSpec, Shape};
 
 /// An input of the daemon itself.
 pub(crate) fn told(body: Command) -> Input {
@@ -42,4 +42,9 @@ pub(crate) fn node(name: &str, cpu_milli: u64, memory: u64, gpus: u64, model: &s
     ];
     commands.extend((0..gpus).map(|gpu| pool("gpu", format!("gpu{gpu}"), 1000, labels.clone())));
     commands
+}
+
+/// What an edge says when it took a lease back.
+pub(crate) fn reclaimed(claim: ClaimId) -> Command {
+    Command::Reclaimed { claim, proof: Proof { evidence: "the world says so".into() }, over_limit: false }
 }

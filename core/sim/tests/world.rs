@@ -1,16 +1,8 @@
 //! A few seeds of the world with the strategies that are shipped; `cargo xtask sim` runs many.
-use bursar_sim::world::{Strategies, World};
+mod strategies;
 
-fn strategies() -> Strategies {
-    Strategies {
-        allocators: vec![
-            ("first-fit".into(), Box::<bursar_allocator::fit::FirstFit>::default()),
-            ("best-fit".into(), Box::<bursar_allocator::fit::BestFit>::default()),
-            ("worst-fit".into(), Box::<bursar_allocator::fit::WorstFit>::default()),
-        ],
-        qos: vec![("class".into(), Box::<bursar_qos::class::ByClass>::default())],
-    }
-}
+use bursar_sim::world::World;
+use strategies::strategies;
 
 #[test]
 fn no_law_is_broken_and_everything_happens() {

@@ -39,8 +39,9 @@ pub(crate) fn decode(blob: &[u8]) -> Result<Batch, String> {
 mod tests {
     use super::{WRITTEN, encode};
     use bursar_interface::{
-        Ask, Batch, Change, Command, Event, Fence, Input, LineAsk, NodeChange, NodeSpec, PoolChange,
-        PoolSpec, Principal, Proof, QuotaChange, QuotaSpec, Refusal, ScopeSpec, Setting, Time, What,
+        Ask, Batch, Change, Command, Event, FanOutSpec, Fence, Input, LineAsk, NodeChange, NodeSpec,
+        PoolChange, PoolSpec, Principal, Proof, QuotaChange, QuotaSpec, Refusal, ScopeSpec, Setting, Time,
+        What,
     };
 
     /// Each form that there ever was, with the checksum of [`sample`] in it.

@@ -1,0 +1,104 @@
+//! What exists and what is bounded: never more in use than there is, and nothing lent that is kept.
+use super::{Broken, Law, broken};
+use bursar_engine::Engine;
+use bursar_interface::{Row, Time, View};
+use std::collections::BTreeMap;
+
+/// What was in use after the last step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Before {
+    used: BTreeMap<u32, u64>,
+    charged: BTreeMap<u32, u64>,
+    /// Millicores that are free beyond what scopes keep for themselves.
+    slack: i128,
+}
+
+impl Before {
+    /// Checks what there is now; `settled` says that supplies and bounds are what they were.
+    pub(super) fn look(&mut self, engine: &Engine, settled: bool) -> Result<(), Broken> {
+        let over = self.overcommit(&engine.view())?;
+        self.limits(engine, settled)?;
+        let slack = slack(engine);
+        // What comes back to a pool that shrank is not free, and is kept all the same.
+        if settled && !over && slack < self.slack.min(0) {
+            return broken(
+                Law::Lend,
+                format!("{} millicores are missing of what scopes do not lend", -slack),
+            );
+        }
+        self.slack = slack;
+        Ok(())
+    }
+
+    /// What is in use never grows beyond what there is; it may be above after a supply shrank. Says whether
+    /// it is anywhere.
+    fn overcommit(&mut self, view: &View<'_>) -> Result<bool, Broken> {
+        let (mut used, mut over) = (BTreeMap::new(), false);
+        for p in (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0) {
+            let now = view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p];
+            let (id, offered) = (view.pools.id[p], view.pools.capacity[p]);
+            let before = self.used.get(&id).copied().unwrap_or(0);
+            if now > offered.max(before) {
+                return broken(Law::Overcommit, format!("pool {id} has {now} in use and has {offered}"));
+            }
+            over |= now.max(before) > offered;
+            used.insert(id, now);
+        }
+        self.used = used;
+        Ok(over)
+    }
+
+    /// What a scope holds never grows beyond its limit; it may be above after that was lowered.
+    fn limits(&mut self, engine: &Engine, settled: bool) -> Result<(), Broken> {
+        let quotas = engine.view().quotas;
+        let mut charged = BTreeMap::new();
+        for q in (0..quotas.len()).filter(|&q| quotas.id[q] != 0) {
+            let (id, now) = (quotas.id[q], quotas.charged[q]);
+            // A bound that is new may find more than it allows.
+            let before = self.charged.get(&id).copied().unwrap_or(if settled { 0 } else { now });
+            let most = quotas.limit[q].min(quotas.guaranteed[q].saturating_add(quotas.borrow_limit[q]));
+            if now > most.max(before) {
+                return broken(Law::Limit, format!("quota {id} is charged {now} of {most}"));
+            }
+            charged.insert(id, now);
+        }
+        self.charged = charged;
+        Ok(())
+    }
+}
+
+/// Free millicores less what the scopes below the root keep of their guarantees and do not lend.
+fn slack(engine: &Engine) -> i128 {
+    let (view, books) = (engine.view(), engine.books());
+    let Some(cpu) = books.resource("cpu") else { return 0 };
+    let kept = |q: usize| {
+        let top = view.scopes.parent[view.quotas.scope[q] as usize] == 0;
+        let of_kind = view.quotas.id[q] != 0 && view.quotas.resource[q] == cpu && view.quotas.set[q] != 0;
+        match top && of_kind {
+            true => view.quotas.guaranteed[q]
+                .saturating_sub(view.quotas.lend_limit[q])
+                .saturating_sub(view.quotas.charged[q]),
+            false => 0,
+        }
+    };
+    let kept: u64 = (0..view.quotas.len()).map(kept).sum();
+    i128::from(view.resources.free[cpu as usize]) - i128::from(kept)
+}
+
+/// When each line that is held comes back, by its holder's estimate or else by its lease: (when, pool, amount).
+pub(super) fn ends(view: &View<'_>) -> Vec<(Time, Row, u64)> {
+    use bursar_interface::{NONE, Phase};
+    let held = (0..view.lines.len()).filter(|&l| view.lines.claim[l] != NONE && view.lines.pool[l] != NONE);
+    let end = |l: usize| {
+        let c = view.lines.claim[l] as usize;
+        let at = match (Phase::of(view.claims.phase[c]), view.claims.expect[c]) {
+            (Phase::Draining, _) => view.at,
+            (_, 0) => Time(view.claims.lease_until[c]),
+            (_, expect) => Time(view.claims.granted_at[c]).after(expect),
+        };
+        (at.max(view.at), view.lines.pool[l], view.lines.amount[l])
+    };
+    let mut ends: Vec<_> = held.map(end).collect();
+    ends.sort_unstable();
+    ends
+}
