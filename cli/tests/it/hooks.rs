@@ -51,7 +51,10 @@ fn a_task_from_its_beginning_to_its_end() {
     assert!(denied["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
     let named = json!({ "task_id": "t/1", "scope": "team" });
     let renewed = hook(&daemon, &["progress"], named.clone()).1;
-    assert!(renewed["lease_until"].as_str() >= begun["lease_until"].as_str(), "{renewed}");
+    let until = |said: &Value| {
+        said["lease_until"].as_str().expect("a time").parse::<jiff::Timestamp>().expect("RFC 3339")
+    };
+    assert!(until(&renewed) >= until(&begun), "{renewed}");
     let mut over = named;
     over["used"] = json!({ "usd:acct": "0.2" });
     let (code, ended) = hook(&daemon, &["post-task"], over);

@@ -3,6 +3,7 @@
 use super::{Trouble, Turn};
 use bursar_interface::{Fence, Reason};
 use bursar_wire::{self as wire, AskBody, AttachBody, Claim, ClaimAnswer, Failure, FenceBody, LineBody};
+use std::time::Instant;
 
 /// How often one name may be used again after its claim has ended, while the daemon remembers that one.
 const AGAIN_MAX: u32 = 64;
@@ -33,10 +34,21 @@ impl Turn<'_> {
     /// Asks under a name: the living claim of that name, if there is one.
     pub fn ask(&mut self, name: Option<&str>, body: &AskBody) -> Result<Claim, Trouble> {
         let Some(name) = name else { return Ok(self.send(body, None)?) };
-        match self.look(name)? {
-            (Some(claim), _) if claim.phase != wire::PENDING => Ok(claim),
+        let since = Instant::now();
+        let wait = body.wait.as_deref().and_then(|wait| wire::duration(wait).ok()).unwrap_or_default();
+        let refused = match self.send(body, Some(&key(name, 0))) {
+            Ok(claim) if !ended(&claim) => return Ok(claim),
+            Ok(_) => None,
+            // That one has waited, and is no earlier one.
+            Err(failure @ Failure::Refused(_)) if wait.is_zero() || since.elapsed() < wait => Some(failure),
+            Err(failure) => return Err(failure.into()),
+        };
+        // It may be that an earlier claim of that name has ended, or was refused.
+        match (self.look(name)?, refused) {
+            ((Some(claim), _), _) if claim.phase != wire::PENDING => Ok(claim),
+            ((None, 0), Some(failure)) => Err(failure.into()),
             // One that waits is waited for.
-            (_, n) => Ok(self.send(body, Some(&key(name, n)))?),
+            ((_, n), _) => Ok(self.send(body, Some(&key(name, n)))?),
         }
     }
 
