@@ -1,8 +1,10 @@
 //! The command line: what can be said, with its help.
+mod agent;
 mod operator;
 
 mod plugin;
 
+pub use agent::{Decide, Fail, Hook, HookEvent, Mcp};
 pub use plugin::{Plugin, PluginVerb, Strategy, StrategyVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -76,6 +78,10 @@ pub enum Verb {
     Plugin(Plugin),
     /// Who decides
     Strategy(Strategy),
+    /// Answer a hook of an agent: one JSON object on standard input, one on standard output
+    Hook(Hook),
+    /// Serve the tools that agents see, over standard input and output (the daemon serves them under /mcp)
+    Mcp(Mcp),
     /// Replay a trace through the same engine in virtual time
     Simulate(Simulate),
     /// Say what works on this host and what does not

@@ -3,9 +3,9 @@ use crate::{plugins, step};
 use anyhow::{Result, anyhow};
 use std::path::PathBuf;
 
-/// Benches by package and name: PERFORMANCE goals 1 to 12, 15 and 17, what the journal costs alone, and what
+/// Benches by package and name: PERFORMANCE goals 1 to 12 and 15 to 17, what the journal costs alone, and what
 /// checking a history costs.
-const BENCHES: [(&str, &str); 7] = [
+const BENCHES: [(&str, &str); 8] = [
     ("bursar-engine", "engine"),
     ("bursar-engine", "line"),
     ("bursar-sim", "history"),
@@ -13,6 +13,7 @@ const BENCHES: [(&str, &str); 7] = [
     ("bursar", "plugin"),
     ("bursar", "daemon"),
     ("bursar", "run"),
+    ("bursar", "agents"),
 ];
 
 /// Debian packages of the peers. One that cannot be had is said to be absent by the bench.

@@ -1,5 +1,5 @@
 //! Everything that must hold before a change lands, in named lanes; and all tests.
-use crate::{canaries, cover, instructions, layers, plugins, sim, soak, step, tidy};
+use crate::{agents, canaries, cover, instructions, layers, plugins, sim, soak, step, tidy};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -26,6 +26,8 @@ pub enum Lane {
     Simulation,
     /// Planted bugs, each of which its law must catch
     Canaries,
+    /// The official conformance suite and inspector of the protocol that agents speak
+    Agents,
     /// Coverage
     Coverage,
     /// What takes long and is not part of every change: ten minutes of load, tests that wait for half a minute,
@@ -38,7 +40,7 @@ pub enum Lane {
 /// # Errors
 /// The first step that fails.
 pub fn run(lane: Option<Lane>) -> Result<()> {
-    let all = [Lane::Layers, Lane::Simulation, Lane::Canaries, Lane::Coverage];
+    let all = [Lane::Layers, Lane::Simulation, Lane::Canaries, Lane::Agents, Lane::Coverage];
     match lane {
         Some(lane) => timed(lane),
         None => {
@@ -82,6 +84,7 @@ fn timed(lane: Lane) -> Result<()> {
             instructions::run(false)?;
         }
         Lane::Canaries => canaries::run()?,
+        Lane::Agents => agents::run()?,
         Lane::Coverage => cover::run()?,
         Lane::Slow => slow()?,
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 type Graph = BTreeMap<String, Vec<String>>;
 
 /// What each room may depend on of ours, besides `bursar-interface`.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("bursar-interface", &[]),
     ("bursar-pool", &[]),
     ("bursar-allocator", &[]),
@@ -25,6 +25,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("bursar-enforce", &[]),
     ("bursar-wire", &[]),
     ("bursar-api", &["bursar-wire"]),
+    ("bursar-mcp", &["bursar-wire"]),
     ("bursar-builtin", &["bursar-sdk", "alloc-*", "qos-*", "metric-*", "res-*"]),
     ("bursar", &["bursar-*"]),
     ("xtask", &["bursar-sim", "bursar-builtin", "bursar-sdk", "bursar-wire"]),
@@ -35,8 +36,9 @@ const PLUGIN_ROOMS: [&str; 5] =
     ["bursar-pool", "bursar-allocator", "bursar-qos", "bursar-monitor", "bursar-enforce"];
 
 /// Crates of others that only some rooms may use (H6).
-const GUARDED: [(&str, &[&str]); 8] = [
-    ("tokio", &["bursar-api", "bursar"]),
+const GUARDED: [(&str, &[&str]); 9] = [
+    ("tokio", &["bursar-api", "bursar-mcp", "bursar"]),
+    ("rmcp", &["bursar-mcp"]),
     ("libloading", &["bursar-loader"]),
     ("abi_stable", &["bursar-abi", "bursar-sdk", "bursar-loader"]),
     ("landlock", &["bursar-loader"]),
@@ -160,6 +162,10 @@ mod tests {
             ("alloc-fit", "bursar-engine"),
             ("bursar-journal", "tokio"),
             ("bursar-api", "rusqlite"),
+            ("bursar-api", "bursar-mcp"),
+            ("bursar-mcp", "bursar-engine"),
+            ("bursar-wire", "tokio"),
+            ("bursar-api", "rmcp"),
             ("bursar-pool", "rustix"),
             ("bursar-unheard-of", "bursar-pool"),
         ] {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 // A program exports nothing; `pub` here says that a module offers it to the others.
 #![allow(unreachable_pub)]
+mod agents;
 mod bench;
 mod canaries;
 mod ci;
@@ -34,7 +35,7 @@ struct Cli {
 enum Task {
     /// Everything that must hold before a change lands, lane by lane
     Ci {
-        /// Only this lane: layers, system, simulation, canaries, coverage or slow
+        /// Only this lane: layers, system, simulation, canaries, agents, coverage or slow
         #[arg(long)]
         lane: Option<ci::Lane>,
     },

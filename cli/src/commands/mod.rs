@@ -6,8 +6,10 @@ mod backup;
 mod daemon;
 mod doctor;
 mod get;
+mod hook;
 mod lease;
 mod manifest;
+mod mcp;
 mod operate;
 mod outcome;
 mod plugin;
@@ -70,6 +72,8 @@ pub fn carry_out(cli: Cli) -> ExitCode {
             verb => plugin::plugin(&context, verb),
         },
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
+        Verb::Hook(hook) => return hook::hook(&context, &hook),
+        Verb::Mcp(mcp) => mcp::mcp(&context, &mcp),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
         Verb::Backup(backup) => backup::backup(&context, &backup),

@@ -5,7 +5,7 @@ use super::{
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
     outlook,
-    present::{Present, may_see},
+    present::{self, Present, may_see},
     roster::Roster,
     seats::linked,
     settings::Settings,
@@ -13,10 +13,10 @@ use super::{
 };
 use bursar_api::{Done, House, Peer};
 use bursar_enforce::{Ability, Hierarchy, identify};
-use bursar_engine::{Closed, Engine};
+use bursar_engine::Engine;
 use bursar_interface::{
-    Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
-    Setting, Time,
+    Ask, Batch, Change, ClaimId, Command, Decider, Phase, Principal, Process, Reason, Refusal, Role, Setting,
+    Time,
 };
 use bursar_loader::Loader;
 use bursar_monitor::Rings;
@@ -96,7 +96,7 @@ impl Host {
         self.follower.read(|engine| match (engine.books().claim(claim), engine.closed(claim)) {
             (Some(_), _) => Ok(()),
             (None, Some(closed)) if closed.fence.0 != 0 => Ok(()),
-            (None, Some(closed)) => Err(never_granted(closed)),
+            (None, Some(closed)) => Err(present::never_granted(closed)),
             (None, None) => Err(Refusal::new(Reason::UnknownClaim, format!("there is no claim {claim}"))),
         })
     }
@@ -115,29 +115,6 @@ impl Host {
         let committed = self.follower.read(Engine::next_seq);
         let folded = entries.into_iter().filter(|entry| entry.batch.next_seq() <= committed);
         Ok(folded.map(|entry| (Arc::new(entry.batch), entry.wall_ms)).collect())
-    }
-}
-
-/// What a claim that never got anything is told.
-fn never_granted(closed: &Closed) -> Refusal {
-    let (claim, waited_ms) = (closed.claim, closed.closed_at.0.saturating_sub(closed.asked_at.0) / 1_000_000);
-    let why = closed.reason.unwrap_or(Reason::InsufficientCapacity);
-    let retry_ns = closed.retry_at.0.checked_sub(closed.closed_at.0);
-    match closed.ending {
-        Ending::WaitExpired if waited_ms == 0 => {
-            Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
-                .hint("wait for it with --wait 30s, or see `bursar get pools`")
-                .after(retry_ns)
-        }
-        Ending::WaitExpired => {
-            Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
-                .hint("wait longer, ask for less, or see `bursar get claims` for who holds it")
-                .after(retry_ns)
-        }
-        other => Refusal::new(
-            Reason::LeaseExpired,
-            format!("claim {claim} has ended ({})", super::present::ending_name(other)),
-        ),
     }
 }
 
@@ -302,19 +279,15 @@ impl House for Host {
         Some(told)
     }
 
-    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Option<String> {
+    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Vec<wire::Change> {
         // A storm of refusals is no reason to copy the state for each of them.
-        let mut offered = self.offered.try_lock().ok()?;
+        let Ok(mut offered) = self.offered.try_lock() else { return Vec::new() };
         if offered.elapsed() < OFFER_EVERY {
-            return None;
+            return Vec::new();
         }
-        let scope = [by.root.as_str(), ask.scope.as_str()].into_iter().filter(|path| !path.is_empty());
-        let ask = Ask { scope: scope.collect::<Vec<_>>().join("/"), ..ask.clone() };
-        let (trial, plugins) = self.follower.read(|engine| (engine.trial_of(ask), linked(engine)));
-        let changes = outlook::would_admit(trial, &mut plugins?);
+        let changes = outlook::instead(&self.follower, by, ask);
         *offered = Instant::now();
-        let first = changes.first()?;
-        Some(format!("this would be granted now: {}; or wait for it with --wait 30s", first.options))
+        changes
     }
 
     fn pools(&self, _: &Principal) -> Vec<wire::Pool> {

@@ -2,6 +2,7 @@
 //!
 //! Threads: the runtime of the front door; one desk (engine and journal) and one follower (state that is
 //! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
+mod agents;
 mod clock;
 mod desk;
 mod enforcer;
@@ -316,7 +317,13 @@ fn door(
         };
         let mailbox = host.mailbox.clone();
         tokio::spawn(async move { mailbox.serve().await });
-        let unix = tokio::spawn(bursar_api::serve_unix(listener, host.clone(), Limits::default(), closing()));
+        let unix = tokio::spawn(bursar_api::serve_unix(
+            listener,
+            host.clone(),
+            Limits::default(),
+            Some(agents::wing()),
+            closing(),
+        ));
         let tcp = match http {
             Some(address) => Some(tokio::spawn(serve_tcp(host.clone(), address, closing())?)),
             None => None,
@@ -375,7 +382,9 @@ fn serve_tcp(
     let peer = Peer { uid: host.uid, gid: rustix::process::getegid().as_raw(), pid: None };
     let guard = Guard { token: token(&host.state)?, hosts, peer };
     tracing::info!(%local, token = %host.state.join(TOKEN_FILE).display(), "http");
-    Ok(async move { bursar_api::serve_tcp(listener, host, Limits::default(), guard, stop).await })
+    Ok(async move {
+        bursar_api::serve_tcp(listener, host, Limits::default(), guard, Some(agents::wing()), stop).await
+    })
 }
 
 /// The secret of those who come over TCP.

@@ -1,6 +1,7 @@
 //! What whoever waits can hope for: when its turn will come, and with which change it would come now.
+use super::{follower::Follower, seats::linked};
 use bursar_engine::{Change, Engine, Plugins, Relaxed, Short, Trial, Why};
-use bursar_interface::{Amount, Ask, ClaimId, LineAsk, NONE, Phase, Row, Time};
+use bursar_interface::{Amount, Ask, ClaimId, LineAsk, NONE, Phase, Principal, Row, Time};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 
@@ -106,6 +107,14 @@ impl Crowd<'_> {
         };
         held.filter_map(end).collect()
     }
+}
+
+/// The smallest changes with which an ask that was refused would be granted now.
+pub fn instead(follower: &Follower, by: &Principal, ask: &Ask) -> Vec<wire::Change> {
+    let scope = [by.root.as_str(), ask.scope.as_str()].into_iter().filter(|path| !path.is_empty());
+    let ask = Ask { scope: scope.collect::<Vec<_>>().join("/"), ..ask.clone() };
+    let (trial, plugins) = follower.read(|engine| (engine.trial_of(ask), linked(engine)));
+    plugins.map_or_else(Vec::new, |mut plugins| would_admit(trial, &mut plugins))
 }
 
 /// The smallest changes that would be granted now, as they are shown.

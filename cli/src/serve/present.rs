@@ -2,7 +2,7 @@
 use super::{clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
 use bursar_interface::{
-    ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Row, Shape, Time,
+    ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Shape, Time,
 };
 use bursar_pool::Inner;
 use bursar_wire as wire;
@@ -354,4 +354,26 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::Preempted => "preempted",
     }
     .into()
+}
+
+/// What a claim that never got anything is told.
+pub fn never_granted(closed: &Closed) -> Refusal {
+    let (claim, waited_ms) = (closed.claim, closed.closed_at.0.saturating_sub(closed.asked_at.0) / 1_000_000);
+    let why = closed.reason.unwrap_or(Reason::InsufficientCapacity);
+    let retry_ns = closed.retry_at.0.checked_sub(closed.closed_at.0);
+    match closed.ending {
+        Ending::WaitExpired if waited_ms == 0 => {
+            Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
+                .hint("wait for it with --wait 30s, or see `bursar get pools`")
+                .after(retry_ns)
+        }
+        Ending::WaitExpired => {
+            Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
+                .hint("wait longer, ask for less, or see `bursar get claims` for who holds it")
+                .after(retry_ns)
+        }
+        other => {
+            Refusal::new(Reason::LeaseExpired, format!("claim {claim} has ended ({})", ending_name(other)))
+        }
+    }
 }

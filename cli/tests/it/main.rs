@@ -1,12 +1,15 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
+mod agents;
 mod authors;
 mod bad;
 mod batch;
 mod daemon;
 mod disk;
 mod door;
+mod fleet;
 mod guide;
 mod history;
+mod hooks;
 mod http;
 mod journal;
 mod logs;
@@ -16,6 +19,7 @@ mod operate;
 mod plugins;
 mod preempt;
 mod restart;
+mod revisions;
 mod run;
 mod siege;
 mod signals;

@@ -9,6 +9,7 @@ use crate::{
     routes::router,
     seats::{Seat, Seats},
     spares::Spares,
+    wing::{Wing, with_wing},
 };
 use axum::Router;
 use std::{collections::VecDeque, convert::Infallible, future::Future, io, sync::Arc, time::Duration};
@@ -35,7 +36,8 @@ const BRIEF_MAX: usize = 16;
 /// How long one who is turned away may take to say what was wanted.
 const TURN_AWAY: Duration = Duration::from_secs(1);
 
-/// Serves the house over a unix socket until `stop` resolves, then finishes what is in flight.
+/// Serves the house, with the wing if there is one, over a unix socket until `stop` resolves, then finishes
+/// what is in flight.
 ///
 /// # Errors
 /// [`Error::Listener`] when the listener is of no use. Nothing that a peer does ends the loop.
@@ -43,11 +45,12 @@ pub async fn serve_unix<H: House>(
     listener: std::os::unix::net::UnixListener,
     house: Arc<H>,
     limits: Limits,
+    wing: Option<Wing>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listener)?;
     let door = UnixListener::from_std(listener).map_err(Error::Listener)?;
-    serve(door, house, limits, None, stop).await
+    serve(door, house, limits, None, wing, stop).await
 }
 
 /// Serves the house over TCP to those who pass the guard, until `stop` resolves.
@@ -59,12 +62,13 @@ pub async fn serve_tcp<H: House>(
     house: Arc<H>,
     limits: Limits,
     guard: Guard,
+    wing: Option<Wing>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listener)?;
     let listener = TcpListener::from_std(listener).map_err(Error::Listener)?;
     let guard = Arc::new(guard);
-    serve(TcpDoor { listener, peer: guard.peer }, house, limits, Some(guard), stop).await
+    serve(TcpDoor { listener, peer: guard.peer }, house, limits, Some(guard), wing, stop).await
 }
 
 /// A listener, and how to tell who knocks.
@@ -113,6 +117,7 @@ async fn serve<D: Door, H: House>(
     house: Arc<H>,
     limits: Limits,
     guard: Option<Arc<Guard>>,
+    wing: Option<Wing>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let finish = limits.finish;
@@ -120,7 +125,8 @@ async fn serve<D: Door, H: House>(
     let hall = Hall::new(house, limits, guard);
     let mut porch = Porch {
         seats,
-        router: router(hall.clone()),
+        router: with_wing(router(hall.clone()), &hall, wing),
+        visited: 0,
         hall,
         visits: JoinSet::new(),
         brief: VecDeque::new(),
@@ -147,6 +153,8 @@ struct Porch<H: House> {
     seats: Arc<Seats>,
     hall: Arc<Hall<H>>,
     router: Router,
+    /// Connections so far.
+    visited: u64,
     visits: JoinSet<()>,
     /// Those who are in for one request, the first of them in front.
     brief: VecDeque<AbortHandle>,
@@ -191,7 +199,9 @@ impl<H: House> Porch<H> {
         // A peer that left before we looked needs no answer.
         let Ok(peer) = door.peer(&stream) else { return };
         let house = &self.hall.house;
-        let caller = Caller { peer, principal: self.spares.lend(|| house.principal(&peer)) };
+        self.visited += 1;
+        let principal = self.spares.lend(|| house.principal(&peer));
+        let caller = Caller { peer, principal, visit: self.visited };
         // Whoever sits down stays: without a file to spare there is no seat.
         let seat = self.spares.complete().then(|| self.seats.take(peer.uid)).flatten();
         match seat {

@@ -37,10 +37,7 @@ pub(crate) async fn ask<H: House>(
     let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone()).await?;
     let decided = decided(&hall, &caller.principal, waiter).await;
     decided.map_err(|denial| match denial.wants() {
-        true => match hall.house.counter_offer(&caller.principal, &ask) {
-            Some(offer) => denial.hint(offer),
-            None => denial,
-        },
+        true => denial.offering(hall.house.counter_offer(&caller.principal, &ask)),
         false => denial,
     })
 }

@@ -25,16 +25,20 @@ pub(crate) struct Denial {
     hint: String,
     retry_after: Option<Duration>,
     closing: bool,
+    /// What would be granted in its stead.
+    offers: Vec<wire::Change>,
 }
 
 /// RFC 9457's members, and ours.
 #[derive(Serialize)]
-struct Told {
+struct Told<'a> {
     title: &'static str,
     status: u16,
     detail: String,
     #[serde(flatten)]
     problem: wire::Problem,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    would_admit: &'a [wire::Change],
 }
 
 impl Denial {
@@ -49,7 +53,15 @@ impl Denial {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reason::Forbidden,
             _ => Reason::BadRequest,
         };
-        Denial { status, reason, message, hint: String::new(), retry_after: None, closing: false }
+        Denial {
+            status,
+            reason,
+            message,
+            hint: String::new(),
+            retry_after: None,
+            closing: false,
+            offers: Vec::new(),
+        }
     }
 
     /// A handler broke.
@@ -88,6 +100,17 @@ impl Denial {
         self
     }
 
+    /// Adds what would be granted in its stead, the first of it in words.
+    pub(crate) fn offering(self, offers: Vec<wire::Change>) -> Denial {
+        let hint = match offers.first() {
+            Some(first) => {
+                format!("this would be granted now: {}; or wait for it with --wait 30s", first.options)
+            }
+            None => self.hint.clone(),
+        };
+        Denial { offers, hint, ..self }
+    }
+
     /// The connection is of no use after this.
     pub(crate) fn closing(mut self) -> Denial {
         self.closing = true;
@@ -113,6 +136,7 @@ impl Denial {
             status: self.status.as_u16(),
             detail: self.message.clone(),
             problem: self.problem(),
+            would_admit: &self.offers,
         };
         serde_json::to_string(&told).expect("strings and numbers always become JSON")
     }
@@ -136,7 +160,6 @@ impl Denial {
         &self.message
     }
 
-    /// Whole seconds, never too early.
     /// Whether something was asked for that is not there now: less of it, or otherwise, may be.
     pub(crate) fn wants(&self) -> bool {
         use Reason::*;
@@ -152,6 +175,7 @@ impl Denial {
         )
     }
 
+    /// Whole seconds, never too early.
     fn retry_seconds(&self) -> Option<u64> {
         self.retry_after.map(|after| after.as_millis().div_ceil(1000) as u64)
     }
@@ -167,7 +191,7 @@ impl From<Refusal> for Denial {
             _ => None,
         };
         let status = StatusCode::from_u16(wire::status(reason)).expect("the table holds statuses only");
-        Denial { status, reason, message, hint, retry_after, closing: false }
+        Denial { status, reason, message, hint, retry_after, closing: false, offers: Vec::new() }
     }
 }
 

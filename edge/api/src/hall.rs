@@ -18,6 +18,8 @@ pub(crate) struct Hall<H> {
 pub(crate) struct Caller {
     pub(crate) peer: Peer,
     pub(crate) principal: Principal,
+    /// The number of its connection, from when the door opened.
+    pub(crate) visit: u64,
 }
 
 impl<H: House> Hall<H> {

@@ -122,9 +122,9 @@ pub trait House: Send + Sync + 'static {
     /// Every claim, alive or remembered.
     fn claims(&self, by: &Principal) -> Vec<wire::Claim>;
 
-    /// With which change an ask that was refused for want of something would be granted now, as a hint; `None`
-    /// where there is none, or no time to look for one.
-    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Option<String>;
+    /// With which changes an ask that was refused for want of something would be granted now; none where there
+    /// are none, or there is no time to look for them.
+    fn counter_offer(&self, by: &Principal, ask: &Ask) -> Vec<wire::Change>;
 
     /// Why a claim waits; `None` for one that is not known.
     fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain>;

@@ -62,7 +62,8 @@ fn check_type(headers: &HeaderMap) -> Result<(), Denial> {
         .hint("send -H 'Content-Type: application/json'"))
 }
 
-async fn bytes(body: Body, patience: Duration) -> Result<Bytes, Denial> {
+/// The bytes of a body, within the bounds.
+pub(crate) async fn bytes(body: Body, patience: Duration) -> Result<Bytes, Denial> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }

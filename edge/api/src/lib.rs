@@ -29,6 +29,7 @@ mod socket;
 mod spares;
 mod verbs;
 mod waiters;
+mod wing;
 
 pub use accept::{serve_tcp, serve_unix};
 pub use error::Error;
@@ -36,3 +37,4 @@ pub use guard::Guard;
 pub use house::{Done, House, Peer};
 pub use limits::Limits;
 pub use socket::bind_unix;
+pub use wing::{Inside, Wing};

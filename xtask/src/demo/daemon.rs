@@ -21,7 +21,12 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon with its state in `scratch`.
     pub fn start(program: &Path, scratch: &Path, plugins: &Path) -> Result<Daemon> {
-        let words = [program, Path::new("--plugins"), plugins].map(Path::to_path_buf).to_vec();
+        Daemon::start_with(program, scratch, &[Path::new("--plugins"), plugins])
+    }
+
+    /// Starts a daemon with its state in `scratch` and these arguments.
+    pub fn start_with(program: &Path, scratch: &Path, args: &[&Path]) -> Result<Daemon> {
+        let words: Vec<PathBuf> = [&[program], args].concat().into_iter().map(Path::to_path_buf).collect();
         // One second between asking and killing is enough for a show.
         std::fs::write(scratch.join("bursar.toml"), "[enforce]\ngrace-ms = 1000\n")?;
         let child = spawn(&words, scratch)?;

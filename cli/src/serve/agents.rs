@@ -1,0 +1,35 @@
+//! What agents reach under `/mcp`: the tools, and their way back to the house as whoever calls.
+use bursar_api::{Inside, Wing};
+use bursar_mcp::{Away, Daemon, Parts, Reply};
+use serde_json::Value;
+
+/// Where the tools are.
+const PATH: &str = "/mcp";
+
+/// The daemon from inside.
+#[derive(Clone)]
+struct InHouse(Inside);
+
+impl Daemon for InHouse {
+    async fn request(
+        &self,
+        from: Option<&Parts>,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, Away> {
+        let from = from.ok_or_else(|| std::io::Error::other("a call that came in no request"))?;
+        let body = body.map(Value::to_string).unwrap_or_default().into_bytes();
+        let (status, body) = self.0.request(from, method, path, body).await?;
+        Ok(Reply { status, body })
+    }
+
+    fn caller(&self, from: Option<&Parts>) -> u64 {
+        from.map_or(0, |from| self.0.caller(from))
+    }
+}
+
+/// The wing that agents come to.
+pub fn wing() -> Wing {
+    Wing::new(PATH, |inside| bursar_mcp::http(InHouse(inside)))
+}

@@ -1,0 +1,135 @@
+//! A wing of the house: a service of another protocol under a path of its own, behind the same door and
+//! limits, and its way back in: what it asks of the house, it asks as whoever asked it.
+use crate::{
+    House,
+    denial::Denial,
+    hall::{Caller, Hall},
+    json,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use http_body_util::{BodyExt, Limited};
+use hyper::{
+    Method, StatusCode,
+    body::Bytes,
+    header::{CONTENT_TYPE, HeaderValue, ORIGIN},
+    http::request::Parts,
+    service::Service as _,
+};
+use hyper_util::service::TowerToHyperService;
+use std::{convert::Infallible, io, sync::Arc};
+use tower_service::Service;
+
+/// Bytes of an answer that is read inside the house.
+const INSIDE_BYTES_MAX: usize = 256 << 20;
+
+/// The way back in.
+#[derive(Clone, Debug)]
+pub struct Inside {
+    router: Router,
+}
+
+impl Inside {
+    /// Sends a request of the contract as whoever sent the one that `from` is the head of. Dropped, it is as if
+    /// that one had left. Returns status and document.
+    ///
+    /// # Errors
+    /// When nobody sent `from` through this door, or the answer breaks off.
+    pub async fn request(
+        &self,
+        from: &Parts,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> io::Result<(u16, Vec<u8>)> {
+        let caller = from.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| io::Error::other("nobody sent this request"))?;
+        let mut request = Request::new(Body::from(body));
+        *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(io::Error::other)?;
+        *request.uri_mut() = path.parse().map_err(io::Error::other)?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.extensions_mut().insert(caller);
+        let router = TowerToHyperService::new(self.router.clone());
+        let response = router.call(request).await.unwrap_or_else(|never: Infallible| match never {});
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), INSIDE_BYTES_MAX).collect().await;
+        Ok((status, body.map_err(io::Error::other)?.to_bytes().to_vec()))
+    }
+
+    /// A number for whoever sent a request: its process where that is known, else its connection.
+    pub fn caller(&self, from: &Parts) -> u64 {
+        from.extensions.get::<Caller>().map_or(0, |caller| match caller.peer.pid {
+            Some(pid) => u64::from(pid),
+            None => caller.visit,
+        })
+    }
+}
+
+type Build = Box<dyn FnOnce(Inside) -> Mount + Send>;
+type Mount = Box<dyn FnOnce(Router, Patience) -> Router>;
+
+/// What of a hall's limits a wing must keep.
+struct Patience {
+    body: std::time::Duration,
+    /// Nobody has looked at origins: over a unix socket a request has none.
+    no_origin: bool,
+}
+
+/// What is to be built on.
+pub struct Wing(Build);
+
+impl Wing {
+    /// A service at `path`, made with its way back in.
+    pub fn new<S, B>(path: &'static str, make: impl FnOnce(Inside) -> S + Send + 'static) -> Wing
+    where
+        S: Service<hyper::Request<Body>, Response = hyper::Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        Wing(Box::new(move |inside| {
+            let service = make(inside);
+            Box::new(move |router: Router, patience: Patience| {
+                let patience = Arc::new(patience);
+                let answer = move |request: Request| receive(service.clone(), patience.clone(), request);
+                router.route(path, any(answer))
+            })
+        }))
+    }
+}
+
+/// The router with the wing built on, if there is one.
+pub(crate) fn with_wing<H: House>(router: Router, hall: &Hall<H>, wing: Option<Wing>) -> Router {
+    let Some(Wing(build)) = wing else { return router };
+    let mount = build(Inside { router: router.clone() });
+    mount(router, Patience { body: hall.limits.body, no_origin: hall.guard.is_none() })
+}
+
+/// Reads a request within the house's limits, and hands it on.
+async fn receive<S, B>(mut service: S, patience: Arc<Patience>, request: Request) -> Response
+where
+    S: Service<hyper::Request<Body>, Response = hyper::Response<B>, Error = Infallible>,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    if patience.no_origin && request.headers().contains_key(ORIGIN) {
+        let message = "web pages are not served over this socket".to_owned();
+        return Denial::of(StatusCode::FORBIDDEN, message).into_response();
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = match json::bytes(body, patience.body).await {
+        Ok(bytes) => bytes,
+        Err(denial) => return denial.into_response(),
+    };
+    let response = service.call(hyper::Request::from_parts(parts, Body::from(bytes))).await;
+    response.unwrap_or_else(|never| match never {}).map(Body::new)
+}
