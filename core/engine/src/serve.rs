@@ -267,6 +267,14 @@ impl Engine {
                 self.queue.park_tried(shape, lack, due);
                 continue;
             };
+            // What assured scopes were granted since it was tried may be borrowed now, or before long.
+            let moved =
+                matches!(lack, Lack::Ledger(..)) && self.books.assures_any() && !self.is_ganged(claim);
+            let (lack, due) = if moved { self.lack(row) } else { (lack, due) };
+            if lack == Lack::Nothing {
+                self.queue.wake_claim(claim);
+                continue;
+            }
             let again = self.preempt_for(tape, claim, row);
             self.queue.park_tried(shape, lack, due.into_iter().chain(again).min());
             if !told || again.is_some() {

@@ -27,13 +27,15 @@ pub(crate) struct Reservation {
 }
 
 impl Engine {
-    /// The oldest claim that has waited so long, and that its own bounds would let go.
+    /// The oldest claim, but of no gang, that has waited so long, and that its own bounds would let go.
     pub(crate) fn head(&self, patience_ns: u64) -> Option<(ClaimId, Row)> {
         let now = self.books.at();
         let waiting = self.queue.by_age().take(HEADS_MAX);
         let rows = waiting.filter_map(|claim| Some((claim, self.books.claim(claim)?)));
         let claims = &self.books.tables().claims;
         rows.take_while(|&(_, row)| Time(claims.asked_at[row as usize]).after(patience_ns) <= now)
+            // What is kept for one member of a gang helps none of it.
+            .filter(|&(claim, _)| !self.is_ganged(claim))
             .find(|&(_, row)| self.in_bounds(row) && self.books.slice_short(row).is_none())
     }
 

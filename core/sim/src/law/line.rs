@@ -20,7 +20,8 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn of(engine: &Engine) -> Option<Head> {
-        let (claim, row) = head(engine).filter(|&(claim, _)| !engine.is_ganged(claim))?;
+        // By which of several sets of lines it will start is not foreseen here.
+        let (claim, row) = head(engine).filter(|&(_, row)| engine.books().sets(row) == 1)?;
         let view = engine.view();
         let (class, start) = (view.claims.class[row as usize], fits::earliest(&view, row));
         let overdue = (0..view.claims.len())
@@ -73,9 +74,11 @@ fn head(engine: &Engine) -> Option<(ClaimId, Row)> {
     let (view, books) = (engine.view(), engine.books());
     let aged = |row: Row| Time(view.claims.asked_at[row as usize]).after(RESERVE_AFTER_NS) <= view.at;
     let mut oldest = waiting(engine).into_iter().take(HEADS_MAX).take_while(|&(_, row)| aged(row));
-    oldest.find(|&(_, row)| {
+    oldest.find(|&(claim, row)| {
         let mut sets = (0..books.sets(row)).map(|set| books.set_rows(row, set));
-        books.slice_short(row).is_none() && sets.any(|lines| books.quota_short_in(row, lines).is_none())
+        !engine.is_ganged(claim)
+            && books.slice_short(row).is_none()
+            && sets.any(|lines| books.quota_short_in(row, lines).is_none())
     })
 }
 
