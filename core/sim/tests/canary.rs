@@ -8,7 +8,7 @@ use bursar_sim::{Law, world::World};
 use strategies::strategies;
 
 /// Worlds in which a bug must show.
-const WORLDS: u64 = 400;
+const WORLDS: u64 = 3000;
 /// Worlds that must be clean without any.
 const CLEAN: u64 = 40;
 
