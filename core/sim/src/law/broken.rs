@@ -94,3 +94,15 @@ impl fmt::Display for Broken {
     }
 }
 impl std::error::Error for Broken {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_law_says_which_when_and_how() {
+        let told = broken::<()>(Law::Fence, "it fell").expect_err("broken").at("step 3");
+        assert_eq!(told.to_string(), "the law of fence is broken: step 3: it fell");
+        assert_eq!((told.law, Law::Slice.name()), (Law::Fence, "slice"));
+    }
+}

@@ -169,3 +169,51 @@ pub(crate) fn claim_of(command: &Command) -> Option<ClaimId> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_is_possible_or_has_a_reason_and_what_was_seen_adds_up() {
+        let cells = Fault::ALL.len() * VERBS.len();
+        let excluded = Cover::excluded();
+        assert_eq!(Cover::possible().count() + excluded.values().sum::<usize>(), cells);
+        assert!(excluded.keys().all(|reason| !reason.is_empty()));
+        let (fault, verb) = Cover::possible().next().expect("something is possible");
+        let mut met = Faults::default();
+        met.add(fault);
+        let (mut seen, nothing) = (Cover::default(), Cover::default());
+        seen.meet(met, verb);
+        seen.add(&seen.clone());
+        assert_eq!((seen.count(fault, verb), nothing.count(fault, verb)), (2, 0));
+        assert!(!seen.missing().contains(&(fault, VERBS[verb])));
+        assert_eq!(nothing.missing().len(), Cover::possible().count());
+    }
+
+    #[test]
+    fn whoever_is_about_a_claim_is_known_to_be() {
+        let (claim, fence) = (ClaimId(7), bursar_interface::Fence(1));
+        let message = String::new;
+        let about = [
+            Command::Renew { claim, fence, ttl_ns: 1 },
+            Command::Settle { claim, fence, used: Vec::new() },
+            Command::Release { claim, fence },
+            Command::Cancel { claim },
+            Command::Enforced { claim, processes: 1 },
+            Command::EnforceFailed { claim, message: message() },
+            Command::Exited { claim },
+            Command::Reclaimed { claim, proof: Default::default(), over_limit: false },
+            Command::ReclaimFailed { claim, message: message() },
+            Command::Extend { claim, fence, to: Vec::new() },
+            Command::Shrink { claim, fence, to: Vec::new() },
+            Command::Resized { claim },
+            Command::ResizeFailed { claim, message: message() },
+        ];
+        let verbs: std::collections::BTreeSet<usize> = about.iter().map(verb).collect();
+        assert_eq!(verbs.len(), about.len(), "each has a number of its own");
+        assert!(about.iter().all(|command| claim_of(command) == Some(claim)));
+        assert_eq!(claim_of(&Command::Tick), None);
+        assert_eq!(VERBS[verb(&Command::Tick)], "tick");
+    }
+}
