@@ -200,7 +200,7 @@ impl Ask {
     /// Whether nothing at all is asked for.
     pub fn is_bare(&self) -> bool {
         [&self.cpu, &self.memory, &self.pids, &self.gpu].into_iter().all(Option::is_none)
-            && [&self.need, &self.lock, &self.port].into_iter().all(Vec::is_empty)
+            && [&self.need, &self.lock, &self.port, &self.or].into_iter().all(Vec::is_empty)
     }
 }
 

@@ -51,19 +51,17 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         return Err(Failed::usage("nothing is asked for")
             .hint("say what with --cpu, --memory, --pids, --lock, --port or --need"));
     }
-    let alternatives = ask.or.iter().map(|set| alternative(set)).collect::<Result<_, _>>()?;
-    let gang = ask.gang.as_deref().map(gang).transpose()?;
-    Ok(AskBody { alternatives, gang, ..with_lines(ask, lines) })
+    with_lines(ask, lines)
 }
 
 /// The ask for these lines, all else as the options say.
-pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> AskBody {
+pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> Result<AskBody, Failed> {
     let class = match ask.class {
         ClassArg::Guaranteed => Class::Guaranteed,
         ClassArg::Burstable => Class::Burstable,
         ClassArg::BestEffort => Class::BestEffort,
     };
-    AskBody {
+    Ok(AskBody {
         scope: ask.scope.clone(),
         class,
         priority: ask.priority,
@@ -71,16 +69,16 @@ pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> AskBody {
         ttl: ask.ttl.clone(),
         expect: ask.expect.clone(),
         lines,
-        alternatives: Vec::new(),
+        alternatives: ask.or.iter().map(|set| alternative(set)).collect::<Result<_, _>>()?,
         need: ask.label.clone(),
         bar: ask.not_label.clone(),
         apart: None,
-        gang: None,
+        gang: ask.gang.as_deref().map(gang).transpose()?,
         key: None,
         detach: false,
         within: ask.within.clone(),
         within_fence: ask.within_fence,
-    }
+    })
 }
 
 /// `cpu=2,memory=1G,lock:build` as a set of lines; a lock without an amount is held alone.

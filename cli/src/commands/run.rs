@@ -53,8 +53,8 @@ fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
     }
     let mut body = match run.ask.is_bare() {
         // Within a lease it shares what that one has, and is watched over there.
-        true if is_within(run) => ask::with_lines(&run.ask, Vec::new()),
-        true => ask::with_lines(&run.ask, pids()?),
+        true if is_within(run) => ask::with_lines(&run.ask, Vec::new())?,
+        true => ask::with_lines(&run.ask, pids()?)?,
         false => ask::body(&run.ask)?,
     };
     let ttl = body.ttl.get_or_insert_with(|| TTL.into()).clone();

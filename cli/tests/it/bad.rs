@@ -32,6 +32,8 @@ fn asks_that_make_no_sense() {
         (&["claim", "--cpu", "1", "--scope", "a//b"], 2, "a//b"),
         (&["claim", "--cpu", "1", "--scope", "1/2/3/4/5/6/7/8/9/10"], 4, "10 levels deep"),
         (&["claim"], 2, "nothing is asked for"),
+        (&["run", "--or", "cpu=1", "--", "true"], 125, "nothing is asked for"),
+        (&["run", "--gang", "crew", "--", "true"], 125, "is no gang"),
         (&["renew", "1", "--fence", "x"], 2, "\"x\" is no fence"),
         (&["renew", "one", "--fence", "1"], 2, "\"one\" is no claim"),
         (&["renew", "7", "--fence", "1"], 3, "no claim 7"),

@@ -11,7 +11,7 @@ use axum::{
     extract::{Path, Request, State},
     response::Response,
 };
-use bursar_interface::{ClaimId, Command};
+use bursar_interface::{ClaimId, Command, Fence, Size};
 use bursar_wire as wire;
 use std::sync::Arc;
 use tokio::time::timeout;
@@ -23,10 +23,7 @@ pub(crate) async fn extend<H: House>(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Denial> {
-    let claim = query::claim(&id)?;
-    let body: wire::ResizeBody = json::body(request, hall.limits.body).await?;
-    let command = Command::Extend { claim, fence: body.fence, to: wire::sizes(&body.lines)? };
-    resize(&hall, &caller, claim, command).await
+    resize(&hall, &caller, &id, request, |claim, fence, to| Command::Extend { claim, fence, to }).await
 }
 
 /// The holder gives some of it back: free when it is answered, or refused because it is in use.
@@ -36,19 +33,19 @@ pub(crate) async fn shrink<H: House>(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Denial> {
-    let claim = query::claim(&id)?;
-    let body: wire::ResizeBody = json::body(request, hall.limits.body).await?;
-    let command = Command::Shrink { claim, fence: body.fence, to: wire::sizes(&body.lines)? };
-    resize(&hall, &caller, claim, command).await
+    resize(&hall, &caller, &id, request, |claim, fence, to| Command::Shrink { claim, fence, to }).await
 }
 
 async fn resize<H: House>(
     hall: &Hall<H>,
     caller: &Caller,
-    claim: ClaimId,
-    command: Command,
+    id: &str,
+    request: Request,
+    command: fn(ClaimId, Fence, Vec<Size>) -> Command,
 ) -> Result<Response, Denial> {
-    submit(hall, caller, command).await?;
+    let claim = query::claim(id)?;
+    let body: wire::ResizeBody = json::body(request, hall.limits.body).await?;
+    submit(hall, caller, command(claim, body.fence, wire::sizes(&body.lines)?)).await?;
     tokio::select! {
         biased;
         // An edge that takes too long goes on with it: the claim's lines tell.
