@@ -9,7 +9,7 @@ use bursar_interface::Batch;
 use std::path::Path;
 
 /// The form in which batches and states are written, and the only one that is read.
-pub(crate) const WRITTEN: u32 = 3;
+pub(crate) const WRITTEN: u32 = 4;
 
 /// Refuses a form that cannot be read here; `seq` is where it was found.
 pub(crate) fn known(path: &Path, seq: u64, found: u32) -> Result<(), Error> {
@@ -45,7 +45,8 @@ mod tests {
     };
 
     /// Each form that there ever was, with the checksum of [`sample`] in it.
-    const FORMS: [(u32, u32); 3] = [(1, 1_845_188_244), (2, 1_021_516_580), (3, 1_665_186_543)];
+    const FORMS: [(u32, u32); 4] =
+        [(1, 1_845_188_244), (2, 1_021_516_580), (3, 1_665_186_543), (4, 1_665_186_543)];
 
     /// A batch with something of everything that has a default, so that a new field shows.
     fn sample() -> Batch {
