@@ -114,7 +114,7 @@ fn main() -> ExitCode {
         Task::Demo { jobs, seed } => demo::run(jobs, seed),
         Task::Bench { peers } => bench::run(peers),
         Task::Instructions { update } => instructions::run(update),
-        Task::Cover => cover::run(),
+        Task::Cover => cover::run(cover::Tests::All),
         Task::Canaries => canaries::run(),
         Task::Sim { seed, settle: Some(states), .. } => sim::settle(seed.unwrap_or(1), states),
         Task::Sim { seed, seeds, minutes, .. } => {
