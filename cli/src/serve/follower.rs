@@ -321,6 +321,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Resizing { claim, .. }
         | What::Resized { claim, .. }
         | What::ResizeFailed { claim, .. }
+        | What::Measured(claim)
         | What::Settled(claim) => Some(*claim),
         What::Promised(promise) => Some(promise.claim),
         _ => None,

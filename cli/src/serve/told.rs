@@ -110,6 +110,7 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Preempting { why, .. } => ("preempting", json!({ "why": why })),
         What::Spared(_) => ("spared", nothing),
         What::Unpromised(_) => ("unpromised", nothing),
+        What::Measured(_) => ("measured", nothing),
         What::LoopBroken { .. } => ("loop_broken", nothing),
     }
 }

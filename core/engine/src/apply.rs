@@ -66,6 +66,7 @@ impl Engine {
             What::Spared(claim) => {
                 self.preemption.notices.remove(claim);
             }
+            What::Measured(claim) => self.fold_measured(*claim, input),
             What::Unpromised(claim) => {
                 *self.preemption.broken.entry(*claim).or_default() += 1;
                 self.promise_no_more(*claim);
@@ -245,6 +246,7 @@ impl Engine {
         self.bodies.remove(&claim);
         self.resizing.remove(&claim);
         self.endings.remove(&claim);
+        self.measurements.close(claim);
     }
 
     /// A scope holds more or less than before: it and those above it stand elsewhere in line.

@@ -2,6 +2,7 @@
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
     kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
+    usage::Measurements,
 };
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View,
@@ -61,6 +62,8 @@ pub struct Engine {
     pub(crate) gangs: Gangs,
     /// What is being taken back, and for whom.
     pub(crate) preemption: Preemption,
+    /// What leases that are gone have used.
+    pub(crate) measurements: Measurements,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]

@@ -35,9 +35,11 @@ mod round;
 mod seat;
 mod serve;
 mod shape;
+
 mod sticky;
 mod tag;
 mod turns;
+mod usage;
 mod verbs;
 mod victims;
 #[cfg(test)]

@@ -193,6 +193,7 @@ impl Engine {
         | Command::Exited { claim }
         | Command::Reclaimed { claim, .. }
         | Command::Resized { claim }
+        | Command::Measured { claim, .. }
         | Command::ResizeFailed { claim, .. }
         | Command::ReclaimFailed { claim, .. }) = body
         else {
@@ -211,6 +212,12 @@ impl Engine {
                     return Err(Refusal::new(Reason::StaleFence, message));
                 }
                 self.emit(tape, cause, What::Enforced(claim));
+            }
+            Command::Measured { .. } => {
+                if self.measurements.counts(claim) {
+                    return bad(&format!("what claim {claim} used is measured already"), "");
+                }
+                self.emit(tape, cause, What::Measured(claim));
             }
             Command::EnforceFailed { .. } if !draining => {
                 self.drain(cause, tape, claim, Ending::EnforceFailed)

@@ -192,6 +192,8 @@ pub enum What {
         /// From whom.
         from: ClaimId,
     },
+    /// What a lease used over its life counts to its scope, as told.
+    Measured(ClaimId),
 }
 
 /// How much one line of a claim holds.

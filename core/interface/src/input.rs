@@ -1,7 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
     Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, PreemptionPolicy, Principal, Process, Proof,
-    ResourceSpec, Role, Setting, Size, Time, Used,
+    ResourceSpec, Role, Setting, Size, Time, Usage, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -243,6 +243,13 @@ pub enum Command {
     SetFanOut(FanOutSpec),
     /// Who takes from whom from here on.
     SetPreemption(PreemptionPolicy),
+    /// What a lease used over its life, measured at its end.
+    Measured {
+        /// Which claim.
+        claim: ClaimId,
+        /// How much.
+        usage: Usage,
+    },
 }
 
 /// One input and who sent it.

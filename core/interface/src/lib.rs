@@ -38,6 +38,7 @@ mod setting;
 mod strategy;
 mod table;
 mod tables;
+mod usage;
 
 pub use claim::{Ask, Class, Ending, Gang, LineAsk, Phase, Principal, Process, Size, Used, Within};
 pub use event::{Event, LineSize, Places, What};
@@ -58,3 +59,4 @@ pub use tables::{
     ClaimTable, Claims, LineTable, Lines, NodeTable, Nodes, OccupantTable, Occupants, PoolTable, Pools,
     QuotaTable, Quotas, ResourceTable, Resources, ScopeTable, Scopes, Tables, View, tag,
 };
+pub use usage::{Spent, Sum, Usage};

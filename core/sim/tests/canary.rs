@@ -48,6 +48,7 @@ const CANARIES: &[(&str, Law)] = &[
     ("a restart forgets when leases end", Law::Time),
     ("the index is never renewed", Law::Wait),
     ("the last batch is lost", Law::Durable),
+    ("a lease is measured twice", Law::Measure),
 ];
 
 #[test]

@@ -65,6 +65,8 @@ laws! {
     Drain "drain",
     /// Who draws from a lease has no more than its slice, and goes before it.
     Slice "slice",
+    /// What a lease used counts once.
+    Measure "measure",
 }
 
 /// A law that was broken.

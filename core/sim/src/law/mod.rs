@@ -7,6 +7,7 @@ mod broken;
 pub(crate) mod fits;
 mod life;
 mod line;
+mod measured;
 mod place;
 mod supply;
 
@@ -24,6 +25,7 @@ use bursar_engine::Engine;
 use bursar_interface::{Batch, ClaimId, Command, What};
 use life::Lives;
 use line::Head;
+use measured::Measured;
 use std::collections::BTreeSet;
 use supply::Before;
 
@@ -45,6 +47,8 @@ pub(crate) struct Witness {
     heard: Heard,
     /// A second opinion on what is spent.
     opinion: Opinion,
+    /// A second opinion on what was used.
+    measured: Measured,
     /// A second opinion on gangs.
     gangs: Gangs,
     /// A second opinion on nodes that take nobody.
@@ -105,6 +109,7 @@ impl Witness {
                 _ => self.heard.only_grants = false,
             }
             self.lives.hear(batch, event)?;
+            self.measured.hear(batch, event)?;
             self.opinion.hear(batch, event).or_else(|why| broken(Law::Budget, why))?;
             self.closed.hear(batch, event);
             self.family.hear(batch, event).or_else(|why| broken(Law::Slice, why))?;
@@ -125,6 +130,7 @@ impl Witness {
             place::all_can_fit(engine, &self.heard.queued)?;
         }
         self.nothing_is_spent_twice(engine)?;
+        self.measured.look(engine)?;
         self.closed.look(engine).or_else(|why| broken(Law::Drain, why))?;
         self.family.look(engine).or_else(|why| broken(Law::Slice, why))?;
         self.report.nested = self.report.nested.max(self.family.len() as u64);

@@ -46,6 +46,7 @@ verbs! {
     ResizeFailed "resize failed",
     SetFanOut "set fan-out",
     SetPreemption "set preemption",
+    Measured "measured",
 }
 
 /// Counts by fault and operation.
@@ -165,6 +166,7 @@ pub(crate) fn claim_of(command: &Command) -> Option<ClaimId> {
         | Command::Extend { claim, .. }
         | Command::Shrink { claim, .. }
         | Command::Resized { claim }
+        | Command::Measured { claim, .. }
         | Command::ResizeFailed { claim, .. } => Some(*claim),
         _ => None,
     }
@@ -209,6 +211,7 @@ mod tests {
             Command::Shrink { claim, fence, to: Vec::new() },
             Command::Resized { claim },
             Command::ResizeFailed { claim, message: message() },
+            Command::Measured { claim, usage: Default::default() },
         ];
         let verbs: std::collections::BTreeSet<usize> = about.iter().map(verb).collect();
         assert_eq!(verbs.len(), about.len(), "each has a number of its own");

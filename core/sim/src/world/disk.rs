@@ -98,6 +98,7 @@ fn grows(body: &Command) -> bool {
             | Command::Exited { .. }
             | Command::Reclaimed { .. }
             | Command::ReclaimFailed { .. }
+            | Command::Measured { .. }
             | Command::Swap { .. }
             | Command::Start { .. }
             | Command::Tick

@@ -6,7 +6,7 @@ use crate::{
 };
 use bursar_interface::{
     Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Phase, PoolSpec, PreemptionPolicy,
-    QuotaSpec, Role, ScopeSpec,
+    QuotaSpec, Role, ScopeSpec, Usage,
 };
 
 /// Who does it.
@@ -120,6 +120,12 @@ fn report(world: &mut World, to: Target) -> Command {
     let (claim, message) = (to.claim, "the world is bad".to_owned());
     if let Some(report) = sizes::report(&mut world.random, &world.engine, claim) {
         return report;
+    }
+    if world.random.chance(1, 8) {
+        let amount = |world: &mut World| world.random.chance(3, 4).then(|| world.random.below(1 << 30));
+        let (cpu_ns, memory_mean) = (amount(world), amount(world));
+        let usage = Usage { wall_ns: world.random.below(1 << 40), cpu_ns, memory_mean, ..Usage::default() };
+        return Command::Measured { claim, usage };
     }
     match (to.phase, world.random.below(8)) {
         (Phase::Draining, 0..5) => reclaimed(claim),
