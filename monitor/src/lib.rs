@@ -2,8 +2,12 @@
 //!
 //! Raw samples are never journaled; they stay here, and what they come to is told as inputs.
 #![forbid(unsafe_code)]
+mod followed;
 mod lasting;
+mod leak;
 mod ring;
 
+pub use followed::Followed;
 pub use lasting::Lasting;
+pub use leak::Leak;
 pub use ring::{Rings, Window};

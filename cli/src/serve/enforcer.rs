@@ -2,6 +2,7 @@
 //! processes. It hears of what was committed and answers with inputs; it decides nothing.
 use super::{
     follower::Follower,
+    gauges::Gauges,
     held::{Held, measured},
     mail::Mailbox,
     workers::{Done, Workers},
@@ -49,6 +50,8 @@ pub struct Enforcer {
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
     looked: Instant,
+    /// What leases use, look by look.
+    gauges: Arc<Gauges>,
     /// Keeps the next process from waiting for the kernel.
     warmth: Warmth,
 }
@@ -63,6 +66,7 @@ impl Enforcer {
         inbox: Receiver<Note>,
         grace: Duration,
         notice: Option<i32>,
+        gauges: Arc<Gauges>,
     ) -> Enforcer {
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
         let warmth = Warmth::new(hierarchy.clone());
@@ -77,6 +81,7 @@ impl Enforcer {
             leases,
             strays,
             looked,
+            gauges,
             warmth,
         };
         enforcer.adopt();
@@ -228,20 +233,24 @@ impl Enforcer {
         held.reclaim = Some(Reclaim::begin(held.cell.clone(), grace));
     }
 
-    /// What a lease that had processes used, as the command that says so.
-    fn used(&self, claim: ClaimId) -> Option<Command> {
-        let held = self.leases.get(&claim).filter(|held| held.is_bodied())?;
-        let (fence, used) = self.follower.read(|engine| {
+    /// What a lease that had processes used, as the commands that say so: of what it asked for, and over its life.
+    fn used(&self, claim: ClaimId) -> Vec<Command> {
+        let Some(held) = self.leases.get(&claim).filter(|held| held.is_bodied()) else { return Vec::new() };
+        let last = held.cell.gauge();
+        let settled = self.follower.read(|engine| {
             let row = engine.books().claim(claim)?;
-            Some((engine.view().claims.fence[row as usize], measured(engine.books(), row, held)))
-        })?;
-        (!used.is_empty()).then_some(Command::Settle { claim, fence: Fence(fence), used })
+            let used = measured(engine.books(), row, held, &last);
+            let fence = Fence(engine.view().claims.fence[row as usize]);
+            (!used.is_empty()).then_some(Command::Settle { claim, fence, used })
+        });
+        let usage = self.gauges.end(claim, held.lived_ns().unwrap_or(0), last);
+        settled.into_iter().chain([Command::Measured { claim, usage }]).collect()
     }
 
     /// Tells what was used: together with the return, if that is at once, so that one sync does for both.
     fn settle(&mut self, claim: ClaimId) {
-        if let Some(used) = self.leases.get_mut(&claim).and_then(|held| held.used.take()) {
-            self.mailbox.tell(used);
+        if let Some(held) = self.leases.get_mut(&claim) {
+            held.used.drain(..).for_each(|used| self.mailbox.tell(used));
         }
     }
 

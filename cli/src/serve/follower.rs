@@ -6,7 +6,7 @@ use super::{
     outlook,
 };
 use bursar_engine::{Engine, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
+use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, Usage, What, bound::KEPT_MAX};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -44,6 +44,7 @@ pub struct Follower {
 struct Seen {
     granted: BTreeMap<ClaimId, Time>,
     evidence: BTreeMap<ClaimId, String>,
+    used: BTreeMap<ClaimId, Usage>,
     faults: BTreeMap<Role, u64>,
     lasting: Lasting,
     /// Why the last change of what a claim holds could not be made true.
@@ -140,6 +141,11 @@ impl Follower {
     /// What proved the return of a claim, if that was since the daemon started.
     pub fn evidence(&self, claim: ClaimId) -> Option<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).evidence.get(&claim).cloned()
+    }
+
+    /// What a lease that is gone has used, if that was measured since the daemon started.
+    pub fn used(&self, claim: ClaimId) -> Option<Usage> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).used.get(&claim).copied()
     }
 
     /// Why the last change of what a claim holds could not be made true, if it could not.
@@ -256,8 +262,12 @@ impl Seen {
             }
         }
         for input in &batch.inputs {
-            if let Command::Reclaimed { claim, proof, .. } = &input.body {
-                remember(&mut self.evidence, *claim, proof.evidence.clone());
+            match &input.body {
+                Command::Reclaimed { claim, proof, .. } => {
+                    remember(&mut self.evidence, *claim, proof.evidence.clone());
+                }
+                Command::Measured { claim, usage } => remember(&mut self.used, *claim, *usage),
+                _ => {}
             }
         }
     }

@@ -1,9 +1,16 @@
 //! One lease at the edge: its cell, its processes, its drivers' lines, and how far its return has come.
+use super::clock::boottime_ns;
 use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
-use bursar_interface::{Amount, ClaimId, Command, Fence, Lease, LeaseLine, LineSize, Process, Row, Used};
+use bursar_interface::{
+    Amount, ClaimId, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
+};
 use bursar_pool::Books;
-use std::{collections::BTreeMap, io, time::Instant};
+use std::{
+    collections::BTreeMap,
+    io,
+    time::{Duration, Instant},
+};
 
 /// A lease that has processes or drivers.
 pub struct Held {
@@ -30,7 +37,7 @@ pub struct Held {
     /// The kernel killed in it because it passed its memory.
     pub over_limit: bool,
     /// What it used, measured and not told yet.
-    pub used: Option<Command>,
+    pub used: Vec<Command>,
     /// It was told that it cannot be taken back.
     pub told_stuck: bool,
     /// It was told that its processes are gone.
@@ -56,7 +63,7 @@ impl Held {
             again: None,
             evidence: Vec::new(),
             over_limit: false,
-            used: None,
+            used: Vec::new(),
             told_stuck: false,
             told_gone: false,
             resizing: false,
@@ -79,6 +86,7 @@ impl Held {
     /// Takes the cell over as it is; processes that are gone are seen to be gone.
     pub fn take_over(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
         bodies.iter().for_each(|body| self.watch(body));
+        self.since = bodies.iter().filter_map(began).min().or(self.since);
         self.cell.build(limits)?;
         for body in bodies.iter().filter(|body| same(body)) {
             self.cell.join(body)?;
@@ -103,9 +111,16 @@ impl Held {
     }
 
     /// How long its first process has been there, in nanoseconds: what this daemon saw of it.
-    fn lived_ns(&self) -> Option<u64> {
+    pub fn lived_ns(&self) -> Option<u64> {
         self.since.map(|since| since.elapsed().as_nanos() as u64)
     }
+}
+
+/// When a process began, as far back as that can be told.
+fn began(process: &Process) -> Option<Instant> {
+    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    let began_ns = process.started.checked_mul(1_000_000_000 / ticks_per_second.max(1))?;
+    Instant::now().checked_sub(Duration::from_nanos(boottime_ns().checked_sub(began_ns)?))
 }
 
 /// What a claim's lines limit its cell to; where they are being changed, what they are to be then.
@@ -159,8 +174,7 @@ pub fn driven(engine: &Engine, row: Row) -> Vec<(String, Lease)> {
 
 /// What a lease used of the kinds it asked for, as measured by the kernel: cpu as the mean over its
 /// life, memory as the peak. What cannot be measured is left out.
-pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
-    let usage = held.cell.usage();
+pub fn measured(books: &Books, row: Row, held: &Held, usage: &Gauge) -> Vec<Used> {
     let lived = held.lived_ns().filter(|_| !held.adopted).filter(|lived| *lived > 0);
     let mean_milli =
         usage.cpu_ns.zip(lived).map(|(cpu, lived)| (u128::from(cpu) * 1000 / u128::from(lived)) as u64);

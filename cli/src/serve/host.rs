@@ -2,6 +2,7 @@
 use super::{
     clock::Clock,
     follower::Follower,
+    gauges::{Gauges, gauge_findings},
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
     outlook,
@@ -54,6 +55,8 @@ pub struct Host {
     pub hierarchy: Arc<Hierarchy>,
     /// Newest samples.
     pub rings: Arc<Mutex<Rings>>,
+    /// What leases use.
+    pub gauges: Arc<Gauges>,
     /// Engine time.
     pub clock: Clock,
     /// What the operator set.
@@ -73,8 +76,8 @@ pub struct Host {
 impl Host {
     fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
-        let (clock, follower) = (&self.clock, &*self.follower);
-        self.follower.read(|engine| look(&Present { engine, clock, follower }))
+        let (clock, follower, gauges) = (&self.clock, &*self.follower, &*self.gauges);
+        self.follower.read(|engine| look(&Present { engine, clock, follower, gauges }))
     }
 
     /// What there is of plugins.
@@ -362,6 +365,7 @@ impl House for Host {
             state,
             format!("{quarantined} of {pools} pools hold what came back without proof"),
         ));
+        findings.extend(gauge_findings(&self.gauges));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for name in rings.names() {

@@ -7,11 +7,13 @@ mod clock;
 mod desk;
 mod enforcer;
 mod follower;
+mod gauges;
 mod held;
 mod host;
 mod listed;
 mod mail;
 mod measure;
+mod memory;
 mod outlook;
 mod preemption;
 mod present;
@@ -23,6 +25,7 @@ mod steering;
 mod supply;
 mod told;
 mod turn;
+mod used;
 mod workers;
 
 pub use host::host_findings;
@@ -43,6 +46,7 @@ use clock::{Clock, boottime_ns};
 use desk::Desk;
 use enforcer::{Enforcer, Note};
 use follower::{Committed, Follower};
+use gauges::Gauges;
 use host::Host;
 use mail::{Inbox, Mailbox};
 use std::{
@@ -175,14 +179,30 @@ pub fn run(options: Options) -> Result<()> {
     )?;
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let notice = preemption::signal(&settings.preemption)?;
-    let enforcer =
-        Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace, notice);
+    let gauges = Arc::new(Gauges::default());
+    let enforcer = Enforcer::new(
+        hierarchy.clone(),
+        follower.clone(),
+        mailbox.clone(),
+        workers,
+        notes,
+        grace,
+        notice,
+        gauges.clone(),
+    );
     let enforcer = thread("enforcer", move || enforcer.run())?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
     let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
     let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let measurer =
         thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
+
+    let every = settings.memory.analytics()?;
+    let looking = (gauges.clone(), hierarchy.clone(), follower.clone(), clock.clone(), ending.clone());
+    let looker = thread("gauges", move || {
+        let (gauges, hierarchy, follower, clock, ending) = &looking;
+        gauges.run(hierarchy, follower, clock, every, ending);
+    })?;
 
     let host = Arc::new(Host {
         follower,
@@ -192,6 +212,7 @@ pub fn run(options: Options) -> Result<()> {
         steering: tokio::sync::Mutex::new(()),
         hierarchy: hierarchy.clone(),
         rings,
+        gauges,
         clock: clock.clone(),
         settings,
         state: state.clone(),
@@ -209,8 +230,10 @@ pub fn run(options: Options) -> Result<()> {
     let _ = folder.join();
     let _ = tell.send(Note::End);
     let _ = enforcer.join();
-    measurer.thread().unpark();
-    let _ = measurer.join();
+    for thread in [measurer, looker] {
+        thread.thread().unpark();
+        let _ = thread.join();
+    }
     hierarchy.remove();
     // A socket that is left behind is replaced by the next start.
     let _ = std::fs::remove_file(&socket);

@@ -1,5 +1,5 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
-use super::{clock::Clock, follower::Follower};
+use super::{clock::Clock, follower::Follower, gauges::Gauges};
 use bursar_engine::{Closed, Engine, Short};
 use bursar_interface::{
     ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Shape, Time,
@@ -15,6 +15,8 @@ pub struct Present<'a> {
     pub clock: &'a Clock,
     /// What is no part of the state.
     pub follower: &'a Follower,
+    /// What leases use.
+    pub gauges: &'a Gauges,
 }
 
 /// Whether a principal may see what belongs to a scope.
@@ -120,6 +122,7 @@ impl Present<'_> {
             alternative: books.chosen(row),
             within: books.parent(id).map(|parent| parent.0),
             preempting: self.preempting(id),
+            usage: self.usage(id),
         }
     }
 
@@ -183,6 +186,7 @@ impl Present<'_> {
             ending: Some(ending_name(closed.ending)),
             within: closed.within.map(|parent| parent.0),
             evidence: self.follower.evidence(closed.claim),
+            usage: self.follower.used(closed.claim).map(|used| wire::UsageRow::ended(&used)),
             alternative: closed.alternative,
             ..wire::Claim::default()
         }
@@ -289,6 +293,7 @@ impl Present<'_> {
                 path: books.scope_path(s as Row).to_string(),
                 weight: view.scopes.weight[s],
                 claims: claims[s],
+                usage: self.spent(s as Row),
             })
             .filter(|scope| may_see(by, &scope.path))
             .collect();

@@ -1,4 +1,5 @@
 //! What an operator may set, in one TOML file; flags win over it, and it wins over the defaults.
+use super::memory::Memory;
 use anyhow::{Context, Result, bail};
 use bursar_interface::{
     FanOut,
@@ -33,6 +34,8 @@ pub struct Settings {
     pub quota: Vec<Quota>,
     /// When leases end for the sake of others.
     pub preemption: Preemption,
+    /// When memory runs short.
+    pub memory: Memory,
     /// How leases are enforced.
     pub enforce: Enforce,
     /// The journal.

@@ -1,6 +1,6 @@
 //! What the leases of each scope have used since the installation began.
 use crate::Engine;
-use bursar_interface::{ClaimId, Command, Input, NONE, Row, Spent, canary};
+use bursar_interface::{ClaimId, Command, Input, Row, Spent, canary};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,13 +38,9 @@ impl Engine {
 
     /// What the leases of a scope and of those below it have used that were measured when they ended.
     pub fn used_below(&self, scope: Row) -> Spent {
-        let parents = &self.books.tables().scopes.parent;
-        let within = |of: Row| {
-            let above = |&at: &Row| Some(parents[at as usize]).filter(|&parent| parent != NONE);
-            std::iter::successors(Some(of), above).any(|at| at == scope)
-        };
         let mut sum = Spent::default();
-        let parts = self.measurements.by_scope.iter().filter(|&(&of, _)| within(of));
+        let parts =
+            self.measurements.by_scope.iter().filter(|&(&of, _)| self.books.chain(of).any(|at| at == scope));
         parts.for_each(|(_, spent)| sum.join(spent));
         sum
     }

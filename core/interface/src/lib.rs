@@ -59,4 +59,4 @@ pub use tables::{
     ClaimTable, Claims, LineTable, Lines, NodeTable, Nodes, OccupantTable, Occupants, PoolTable, Pools,
     QuotaTable, Quotas, ResourceTable, Resources, ScopeTable, Scopes, Tables, View, tag,
 };
-pub use usage::{Spent, Sum, Usage};
+pub use usage::{Gauge, Spent, Sum, Usage};

@@ -1,6 +1,27 @@
 //! What a lease used over its life, as the kernel measured it. What could not be measured is `None`, never 0.
 use serde::{Deserialize, Serialize};
 
+/// What a lease uses at one moment, as the kernel counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// Processor time so far, in nanoseconds.
+    pub cpu_ns: Option<u64>,
+    /// Memory, in bytes, with what the kernel keeps of files for it.
+    pub memory: Option<u64>,
+    /// Memory that is no file's, in bytes: what cannot be dropped.
+    pub anonymous: Option<u64>,
+    /// The most memory so far, in bytes.
+    pub memory_peak: Option<u64>,
+    /// Read from disks so far, in bytes.
+    pub io_read: Option<u64>,
+    /// Written to disks so far, in bytes.
+    pub io_write: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Share of the last ten seconds in which something in it waited for memory, in thousandths.
+    pub memory_pressure_milli: Option<u64>,
+}
+
 /// What one lease used from its first process to its last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

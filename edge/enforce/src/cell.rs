@@ -28,19 +28,6 @@ pub struct Limits {
     pub pids: Option<u64>,
 }
 
-/// What a lease used; `None` where it could not be measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Processor time, in nanoseconds.
-    pub cpu_ns: Option<u64>,
-    /// The most memory at a time, in bytes.
-    pub memory_peak: Option<u64>,
-    /// Processes at present.
-    pub pids: Option<u64>,
-    /// Processes that the kernel killed because the lease passed its memory.
-    pub oom_kills: Option<u64>,
-}
-
 /// One lease's groups, or its processes where there are no groups.
 #[derive(Clone, Debug)]
 pub struct Cell {
@@ -58,7 +45,7 @@ pub struct Cell {
     /// controllers down to those within has none itself.
     leaf: Option<Group>,
     /// The most memory seen at a look, where there are no groups.
-    sampled_peak: Option<u64>,
+    pub(crate) sampled_peak: Option<u64>,
     /// Killed for passing a limit at a look.
     sampled_kills: u64,
 }
@@ -102,9 +89,7 @@ impl Cell {
             group.write("cgroup.subtree_control", down.join(" "))?;
             leaf.make()?;
         }
-        let v1 =
-            |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
-        let v2 = |name: &str| self.v2.as_ref().filter(|_| self.v2_controllers.iter().any(|has| has == name));
+        let (v1, v2) = (|name: &str| self.v1_group(name), |name: &str| self.v2_group(name));
         if let Some(milli) = limits.cpu_milli {
             let quota = (milli * CPU_PERIOD_US / 1000).max(CPU_QUOTA_US_MIN);
             if let Some(group) = v2("cpu") {
@@ -130,6 +115,16 @@ impl Cell {
             group.write("pids.max", pids)?;
         }
         Ok(())
+    }
+
+    /// Its group of a v1 controller.
+    pub(crate) fn v1_group(&self, name: &str) -> Option<&Group> {
+        self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group)
+    }
+
+    /// Its group of v2, where that has the controller.
+    pub(crate) fn v2_group(&self, name: &str) -> Option<&Group> {
+        self.v2.as_ref().filter(|_| self.v2_controllers.iter().any(|has| has == name))
     }
 
     /// The limits in force.
@@ -181,31 +176,11 @@ impl Cell {
         marked(self.claim, &roots)
     }
 
-    /// What it used so far.
-    pub fn usage(&self) -> Usage {
-        let v1 =
-            |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
-        let v2 = self.v2.as_ref();
-        let cpu_v1 = v1("cpuacct").and_then(|group| group.number("cpuacct.usage"));
-        let cpu_v2 = || v2.and_then(|group| group.keyed("cpu.stat", "usage_usec")).map(|us| us * 1000);
-        let peak_v1 = v1("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
-        let peak_v2 = || v2.and_then(|group| group.number("memory.peak"));
-        Usage {
-            cpu_ns: cpu_v1.or_else(cpu_v2),
-            memory_peak: peak_v1.or_else(peak_v2).or(self.sampled_peak),
-            pids: Some(match self.needed().last() {
-                Some(group) => group.members().len() as u64,
-                None => self.members().len() as u64,
-            }),
-            oom_kills: self.oom_kills(),
-        }
-    }
-
     /// Processes that were killed because the lease passed its memory; `None` where it could not be
     /// measured.
     pub fn oom_kills(&self) -> Option<u64> {
-        let v1 = self.v1.iter().find(|(controller, _)| *controller == "memory");
-        let kills_v1 = v1.and_then(|(_, group)| group.keyed("memory.oom_control", "oom_kill"));
+        let kills_v1 =
+            self.v1_group("memory").and_then(|group| group.keyed("memory.oom_control", "oom_kill"));
         // Those of the cells within are theirs to tell.
         let own = self.leaf.as_ref().or(self.v2.as_ref());
         let kills_v2 = || own.and_then(|group| group.keyed("memory.events", "oom_kill"));
@@ -225,7 +200,7 @@ impl Cell {
         {
             return;
         }
-        let freezer = self.v1.iter().find(|(controller, _)| *controller == "freezer").map(|(_, group)| group);
+        let freezer = self.v1_group("freezer");
         // Frozen processes do not fork; they take the signal when they thaw. Without it, the next call
         // finds those that were born meanwhile.
         freezer.map(|group| group.write("freezer.state", "FROZEN"));

@@ -33,14 +33,19 @@ impl Group {
         fs::write(&path, value.to_string()).map_err(|error| named(&path, &error))
     }
 
+    /// What one of its files says.
+    pub(crate) fn text(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.0.join(file)).ok()
+    }
+
     /// A number in one of its files.
     pub(crate) fn number(&self, file: &str) -> Option<u64> {
-        fs::read_to_string(self.0.join(file)).ok()?.trim().parse().ok()
+        self.text(file)?.trim().parse().ok()
     }
 
     /// A number behind a word in one of its files, as in `oom_kill 3`.
     pub(crate) fn keyed(&self, file: &str, key: &str) -> Option<u64> {
-        let text = fs::read_to_string(self.0.join(file)).ok()?;
+        let text = self.text(file)?;
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
     }

@@ -276,7 +276,7 @@ fn delegate(own: &Path, ours: &Group, notes: &mut Vec<String>) -> Vec<String> {
     let own = Group(own.to_path_buf());
     let there = std::fs::read_to_string(own.0.join("cgroup.controllers")).unwrap_or_default();
     let mut handed = Vec::new();
-    for controller in there.split_whitespace().filter(|name| ["cpu", "memory", "pids"].contains(name)) {
+    for controller in there.split_whitespace().filter(|name| ["cpu", "memory", "pids", "io"].contains(name)) {
         let down = own.write("cgroup.subtree_control", format!("+{controller}"));
         match down.and_then(|()| ours.write("cgroup.subtree_control", format!("+{controller}"))) {
             Ok(()) => handed.push(controller.to_owned()),

@@ -8,6 +8,7 @@
 
 mod cell;
 mod gate;
+mod gauge;
 mod groups;
 mod hierarchy;
 mod marks;
@@ -19,7 +20,7 @@ mod reclaim;
 mod resize;
 mod warmth;
 
-pub use cell::{Cell, Limits, Usage};
+pub use cell::{Cell, Limits};
 pub use gate::{Gate, Opened};
 pub use hierarchy::{Ability, Hierarchy, Strength};
 pub use marks::{MARK, mark};

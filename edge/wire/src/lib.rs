@@ -19,6 +19,7 @@ mod rows;
 mod setting;
 mod socket;
 mod text;
+mod usage;
 
 pub use ask::{
     Alternative, AskBody, AttachBody, FenceBody, GangBody, LineBody, PluginOrder, RenewBody, SettleBody,
@@ -38,3 +39,4 @@ pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
 pub use socket::{Place, socket};
+pub use usage::{SpentRow, UnknownRow, UsageRow};

@@ -52,6 +52,10 @@ pub struct Claim {
     /// The lease is to end for a claim with a better right; null while it is not.
     #[serde(default)]
     pub preempting: Option<Preempting>,
+    /// What it uses, or used until it ended; null for one that had no processes, and for one that ended before the
+    /// daemon started.
+    #[serde(default)]
+    pub usage: Option<crate::UsageRow>,
 }
 
 /// That a lease is to end for another.
@@ -143,6 +147,9 @@ pub struct Scope {
     pub weight: u32,
     /// Live claims of the scope itself.
     pub claims: u32,
+    /// What the leases of the scope and of all below it use and used.
+    #[serde(default)]
+    pub usage: crate::SpentRow,
 }
 
 /// A bound.

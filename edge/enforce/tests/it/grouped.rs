@@ -29,10 +29,10 @@ fn memory_over_the_limit_kills_inside_that_lease_only() {
     go(&mut hog);
     go(&mut neighbour);
     let status = hog.wait().expect("ended");
-    eventually("the kernel counts the kill", || hungry.usage().oom_kills.is_some_and(|kills| kills > 0));
+    eventually("the kernel counts the kill", || hungry.oom_kills().is_some_and(|kills| kills > 0));
     assert!(!status.success());
-    assert!(hungry.usage().memory_peak.is_some_and(|peak| peak <= 33 << 20));
-    assert_eq!(modest.usage().oom_kills, Some(0));
+    assert!(hungry.gauge().memory_peak.is_some_and(|peak| peak <= 33 << 20));
+    assert_eq!(modest.oom_kills(), Some(0));
     assert!(neighbour.try_wait().expect("a look").is_none(), "the neighbour lives on");
     take_back(hungry, Duration::ZERO);
     take_back(modest, Duration::ZERO);
@@ -68,7 +68,7 @@ fn processor_time_is_limited_and_measured() {
     cell.join(&identity(&busy)).expect("joined");
     go(&mut busy);
     std::thread::sleep(Duration::from_millis(1500));
-    let used = Duration::from_nanos(cell.usage().cpu_ns.expect("measured"));
+    let used = Duration::from_nanos(cell.gauge().cpu_ns.expect("measured"));
     assert!(
         used > Duration::from_millis(10) && used < Duration::from_millis(600),
         "{used:?} of 1.5 s at a tenth of a core"
@@ -194,7 +194,7 @@ fn a_smaller_limit_takes_nothing_that_is_in_use() {
     cell.resize(limits(300, 30)).expect("more");
     cell.resize(limits(200, 10)).expect("less, and enough");
     assert_eq!(cell.limits(), limits(200, 10));
-    assert!(filled.try_wait().expect("a look").is_none() && cell.usage().oom_kills == Some(0));
+    assert!(filled.try_wait().expect("a look").is_none() && cell.oom_kills() == Some(0));
     take_back(cell, Duration::ZERO);
     filled.wait().expect("ended");
 }
@@ -221,7 +221,7 @@ fn a_cell_within_another_is_held_to_its_limits_and_goes_with_it() {
     go(&mut quiet);
     assert!(!hog.wait().expect("ended").success(), "the limit around holds for it");
     // What the kernel counted of the one around is of both.
-    assert!(around.usage().memory_peak.is_some_and(|peak| peak > 1 << 20 && peak <= 33 << 20));
+    assert!(around.gauge().memory_peak.is_some_and(|peak| peak > 1 << 20 && peak <= 33 << 20));
     take_back(around, Duration::ZERO);
     assert_eq!(quiet.wait().expect("ended").signal(), Some(9));
     assert!(!within.is_built() && hierarchy.cells().is_empty());

@@ -56,8 +56,8 @@ fn memory_is_sampled_and_acted_on() {
     cell.join(&identity(&hog)).expect("remembered");
     eventually("it is found out", || cell.sample());
     hog.wait().expect("ended");
-    let usage = cell.usage();
-    assert!(usage.oom_kills.is_some_and(|kills| kills > 0));
+    let usage = cell.gauge();
+    assert!(cell.oom_kills().is_some_and(|kills| kills > 0));
     assert!(usage.memory_peak.is_some_and(|peak| peak > 24 << 20));
     assert_eq!(usage.cpu_ns, None, "what cannot be measured is unknown");
     take_back(cell, Duration::ZERO);

@@ -1,0 +1,97 @@
+//! What a cell uses at present, read from the kernel's counters. What has no counter here is `None`.
+use crate::{Cell, groups::Group};
+use bursar_interface::Gauge;
+
+impl Cell {
+    /// Looks once: a handful of small files, and those of its processes where its memory has no group.
+    pub fn gauge(&self) -> Gauge {
+        let (v1, v2) = (|name: &str| self.v1_group(name), |name: &str| self.v2_group(name));
+        let cpu_v1 = v1("cpuacct").and_then(|group| group.number("cpuacct.usage"));
+        let cpu_v2 = || self.v2.as_ref()?.keyed("cpu.stat", "usage_usec").map(|us| us.saturating_mul(1000));
+        let io = |key| v2("io").and_then(|group| summed(&group.text("io.stat")?, key));
+        let memory = v2("memory").map(memory_v2).or_else(|| v1("memory").and_then(memory_v1));
+        let memory = memory.unwrap_or_else(|| self.memory_of_processes());
+        Gauge {
+            cpu_ns: cpu_v1.or_else(cpu_v2),
+            io_read: io("rbytes="),
+            io_write: io("wbytes="),
+            pids: v2("pids")
+                .or_else(|| v1("pids"))
+                .and_then(|group| group.number("pids.current"))
+                .or_else(|| Some(self.members().len() as u64)),
+            memory_pressure_milli: self
+                .v2
+                .as_ref()
+                .and_then(|group| stalled(&group.text("memory.pressure")?)),
+            ..memory
+        }
+    }
+
+    /// As far as its living processes tell; memory that two of them share counts twice.
+    fn memory_of_processes(&self) -> Gauge {
+        let page = rustix::param::page_size() as u64;
+        let (mut memory, mut anonymous) = (0, 0);
+        for pid in self.members() {
+            let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/statm")) else { continue };
+            let mut pages = text.split(' ').skip(1).map(|number| number.parse::<u64>().unwrap_or(0));
+            let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
+            memory += resident * page;
+            anonymous += resident.saturating_sub(shared) * page;
+        }
+        Gauge {
+            memory: Some(memory),
+            anonymous: Some(anonymous),
+            memory_peak: self.sampled_peak,
+            ..Gauge::default()
+        }
+    }
+}
+
+fn memory_v2(group: &Group) -> Gauge {
+    Gauge {
+        memory: group.number("memory.current"),
+        anonymous: group.keyed("memory.stat", "anon"),
+        memory_peak: group.number("memory.peak"),
+        ..Gauge::default()
+    }
+}
+
+/// `None` where the cell has no such group because its memory is not limited.
+fn memory_v1(group: &Group) -> Option<Gauge> {
+    Some(Gauge {
+        memory: Some(group.number("memory.usage_in_bytes")?),
+        anonymous: group.keyed("memory.stat", "total_rss"),
+        memory_peak: group.number("memory.max_usage_in_bytes"),
+        ..Gauge::default()
+    })
+}
+
+/// All numbers behind a word, as `rbytes=` in `io.stat`, which has a line for each disk.
+fn summed(text: &str, key: &str) -> Option<u64> {
+    text.split_whitespace()
+        .filter_map(|word| word.strip_prefix(key))
+        .map(|number| number.parse::<u64>().ok())
+        .sum()
+}
+
+/// `some avg10=1.23 …` in thousandths: 12.
+fn stalled(text: &str) -> Option<u64> {
+    let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    let (whole, hundredths) =
+        some.split(' ').find_map(|word| word.strip_prefix("avg10="))?.split_once('.')?;
+    Some(whole.parse::<u64>().ok()? * 10 + hundredths.parse::<u64>().ok()? / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_tables_are_read() {
+        let text = "8:0 rbytes=10 wbytes=2 rios=1\n8:16 rbytes=5 wbytes=1 rios=1\n";
+        assert_eq!((summed(text, "rbytes="), summed(text, "wbytes=")), (Some(15), Some(3)));
+        assert_eq!(summed("", "rbytes="), Some(0), "nothing was read yet");
+        assert_eq!(stalled("some avg10=12.34 avg60=0.00 total=1\nfull avg10=0.00"), Some(123));
+        assert_eq!(stalled("nothing"), None);
+    }
+}
