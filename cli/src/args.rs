@@ -64,6 +64,8 @@ pub enum Verb {
     Get(Get),
     /// Say why a claim waits, and who holds what it waits for
     Explain(Explain),
+    /// Show live who uses what and who waits
+    Top(Top),
     /// Set everything that a file says, at one moment, or nothing
     Apply(Apply),
     /// Set a quota, a pool or a scope's weight
@@ -349,6 +351,14 @@ pub struct Explain {
     pub id: String,
 }
 
+/// Show live who uses what and who waits: s sorts, / filters, e explains, r ends, tab changes the table, q leaves.
+#[derive(Debug, Args)]
+pub struct Top {
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub every: String,
+}
+
 /// Replay a trace.
 #[derive(Debug, Args)]
 pub struct Simulate {
@@ -386,6 +396,15 @@ pub struct Simulate {
     /// A folder of plugin libraries; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
+    /// For agentcgroup: the machine's memory
+    #[arg(long, value_name = "AMOUNT", default_value = "16G")]
+    pub memory: String,
+    /// For agentcgroup: agents that would run at once
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub slots: usize,
+    /// For agentcgroup: how long
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub hours: u64,
 }
 
 impl Simulate {
@@ -402,6 +421,8 @@ pub enum Format {
     Openb,
     /// A log of a batch system (Standard Workload Format)
     Swf,
+    /// Memory of real agents, second by second: how many finish without a manager, with fixed caps, and with Bursar
+    Agentcgroup,
 }
 
 /// Schedules that are made by rule.

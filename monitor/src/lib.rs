@@ -5,9 +5,11 @@
 mod followed;
 mod lasting;
 mod leak;
+mod multiplex;
 mod ring;
 
 pub use followed::Followed;
 pub use lasting::Lasting;
 pub use leak::Leak;
+pub use multiplex::{Multiplex, Share};
 pub use ring::{Rings, Window};

@@ -20,6 +20,7 @@ mod simulate;
 mod strategy;
 mod tenancy;
 mod terminal;
+mod top;
 mod verify;
 
 use crate::args::{Cli, PluginVerb, Verb, What};
@@ -56,6 +57,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Attach(attach) => lease::attach(&context, &attach),
         Verb::Get(get) => get::get(&context, &get),
         Verb::Explain(explain) => get::explain(&context, &explain),
+        Verb::Top(top) => top::top(&context, &top),
         Verb::Apply(apply) => operate::apply(&context, &apply),
         Verb::Set(set) => operate::set(&context, &set),
         Verb::Cordon(node) => operate::turn(&context, &node, NodeState::Cordoned),

@@ -1,4 +1,5 @@
 //! `bursar simulate`: a trace through the same engine and the same plugins, in virtual time.
+mod agents;
 mod batch;
 mod kueue;
 
@@ -52,6 +53,7 @@ pub fn simulate(context: &Context, simulate: &Simulate) -> Outcome {
     match simulate.format {
         Format::Openb => openb(context, simulate),
         Format::Swf => batch::simulate(context, simulate),
+        Format::Agentcgroup => agents::simulate(context, simulate),
     }
 }
 

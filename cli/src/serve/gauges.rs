@@ -1,6 +1,6 @@
 //! The gauges' thread: looks at every lease that has processes, again and again, and says what it uses, whether
 //! its memory leaks, and whether it still does anything.
-use super::{clock::Clock, follower::Follower};
+use super::{clock::Clock, follower::Follower, liveness::Watchman};
 use bursar_enforce::{Cell, Hierarchy};
 use bursar_interface::{ClaimId, Gauge, Phase, Process, Row, Time, Usage};
 use bursar_monitor::Followed;
@@ -21,6 +21,8 @@ const COST: u32 = 120;
 #[derive(Debug, Default)]
 pub struct Gauges {
     live: Mutex<BTreeMap<ClaimId, Followed>>,
+    /// Leases that do nothing, and since when.
+    hung: Mutex<Vec<(ClaimId, Time)>>,
     /// Rounds so far, and the processor time that they took, in nanoseconds.
     rounds: AtomicU64,
     cost_ns: AtomicU64,
@@ -37,12 +39,14 @@ impl Gauges {
         follower: &Follower,
         clock: &Clock,
         every: Duration,
+        watchman: &mut Watchman,
         ending: &AtomicBool,
     ) {
         let mut cells: BTreeMap<ClaimId, Cell> = BTreeMap::new();
         while !ending.load(Ordering::Acquire) {
             let before = thread_time();
             self.round(hierarchy, follower, clock, &mut cells);
+            watchman.look(self, clock.now());
             let cost = thread_time().saturating_sub(before);
             self.rounds.fetch_add(1, Ordering::Relaxed);
             self.cost_ns.fetch_add(cost.as_nanos() as u64, Ordering::Relaxed);
@@ -102,6 +106,16 @@ impl Gauges {
         still.filter(|(_, since)| *since <= then).collect()
     }
 
+    /// Those leases do nothing.
+    pub fn set_hung(&self, hung: Vec<(ClaimId, Time)>) {
+        *self.hung.lock().unwrap_or_else(PoisonError::into_inner) = hung;
+    }
+
+    /// The leases that do nothing, and since when.
+    pub fn hung(&self) -> Vec<(ClaimId, Time)> {
+        self.hung.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Processor time of one round on average; `None` before the first.
     pub fn cost(&self) -> Option<Duration> {
         let rounds = self.rounds.load(Ordering::Relaxed);
@@ -132,8 +146,8 @@ fn thread_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// What the looks come to: leases that leak, and what looking costs.
-pub fn gauge_findings(gauges: &Gauges) -> Vec<wire::Finding> {
+/// What the looks come to: leases that leak or hang, and what looking costs.
+pub fn gauge_findings(gauges: &Gauges, now: Time) -> Vec<wire::Finding> {
     let row = |what: String, state: &str, detail: String| wire::Finding { what, state: state.into(), detail };
     let cost = gauges.cost().map_or("unknown".into(), |cost| format!("{:.1} ms", cost.as_secs_f64() * 1e3));
     let (leases, leaks) = (gauges.live().len(), gauges.leaks());
@@ -145,6 +159,11 @@ pub fn gauge_findings(gauges: &Gauges) -> Vec<wire::Finding> {
             wire::show("memory", slope)
         );
         row(format!("leak in {claim}"), "warn", detail)
+    }));
+    findings.extend(gauges.hung().into_iter().map(|(claim, since)| {
+        let seconds = now.0.saturating_sub(since.0) / 1_000_000_000;
+        let detail = format!("its processes have computed, read and written nothing for {seconds} s");
+        row(format!("hung {claim}"), "warn", detail)
     }));
     findings
 }

@@ -365,7 +365,7 @@ impl House for Host {
             state,
             format!("{quarantined} of {pools} pools hold what came back without proof"),
         ));
-        findings.extend(gauge_findings(&self.gauges));
+        findings.extend(gauge_findings(&self.gauges, self.clock.now()));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for name in rings.names() {

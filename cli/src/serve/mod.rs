@@ -11,6 +11,7 @@ mod gauges;
 mod held;
 mod host;
 mod listed;
+mod liveness;
 mod mail;
 mod measure;
 mod memory;
@@ -48,6 +49,7 @@ use enforcer::{Enforcer, Note};
 use follower::{Committed, Follower};
 use gauges::Gauges;
 use host::Host;
+use liveness::Watchman;
 use mail::{Inbox, Mailbox};
 use std::{
     collections::BTreeSet,
@@ -199,9 +201,10 @@ pub fn run(options: Options) -> Result<()> {
 
     let every = settings.memory.analytics()?;
     let looking = (gauges.clone(), hierarchy.clone(), follower.clone(), clock.clone(), ending.clone());
+    let mut watchman = Watchman::new(&settings.liveness, mailbox.clone())?;
     let looker = thread("gauges", move || {
         let (gauges, hierarchy, follower, clock, ending) = &looking;
-        gauges.run(hierarchy, follower, clock, every, ending);
+        gauges.run(hierarchy, follower, clock, every, &mut watchman, ending);
     })?;
 
     let host = Arc::new(Host {

@@ -1,5 +1,5 @@
 //! What an operator may set, in one TOML file; flags win over it, and it wins over the defaults.
-use super::memory::Memory;
+use super::{liveness::Liveness, memory::Memory};
 use anyhow::{Context, Result, bail};
 use bursar_interface::{
     FanOut,
@@ -36,6 +36,8 @@ pub struct Settings {
     pub preemption: Preemption,
     /// When memory runs short.
     pub memory: Memory,
+    /// When a lease counts as hung.
+    pub liveness: Liveness,
     /// How leases are enforced.
     pub enforce: Enforce,
     /// The journal.

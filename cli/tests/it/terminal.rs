@@ -22,7 +22,7 @@ const PRESSED: usize = 5;
 const CTRL_Z: &str = "\x1a";
 
 /// A terminal with a program on it.
-struct Screen {
+pub(crate) struct Screen {
     keys: File,
     shown: Arc<Mutex<String>>,
     /// How far it was read.
@@ -40,7 +40,7 @@ impl Screen {
         screen
     }
 
-    fn of(daemon: &Daemon, words: &[&str]) -> Screen {
+    pub(crate) fn of(daemon: &Daemon, words: &[&str]) -> Screen {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("granted");
@@ -61,12 +61,12 @@ impl Screen {
         Screen { keys, shown, read: 0, child }
     }
 
-    fn type_in(&mut self, keys: &str) {
+    pub(crate) fn type_in(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("typed");
     }
 
     /// Waits until something is shown that was not read yet.
-    fn expect(&mut self, what: &str) {
+    pub(crate) fn expect(&mut self, what: &str) {
         let since = Instant::now();
         loop {
             let shown = self.shown.lock().expect("whole").clone();
@@ -77,6 +77,24 @@ impl Screen {
             assert!(since.elapsed() < LONG, "{what:?} is not shown:\n{}", &shown[self.read..]);
             sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The screen as a person sees it, `rows` by `columns`.
+    pub(crate) fn seen(&self, rows: u16, columns: u16) -> String {
+        let mut emulator = vt100::Parser::new(rows, columns, 0);
+        emulator.process(self.shown.lock().expect("whole").as_bytes());
+        emulator.screen().contents()
+    }
+
+    /// Makes the terminal this large.
+    pub(crate) fn resize(&self, rows: u16, columns: u16) {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.keys, size).expect("a size");
+    }
+
+    /// How the program on it ended.
+    pub(crate) fn ended(&mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("ended")
     }
 
     /// How often something was shown.

@@ -3,7 +3,7 @@ use crate::{
     Hierarchy,
     groups::Group,
     marks::marked,
-    process::{same, signal},
+    process::{same, signal_all},
 };
 use bursar_interface::{ClaimId, Process};
 use rustix::process::Signal;
@@ -189,7 +189,7 @@ impl Cell {
 
     /// Asks everything in it to end.
     pub fn term(&self) {
-        self.members().into_iter().for_each(|pid| signal(pid, Signal::TERM));
+        signal_all(Signal::TERM, || self.members());
     }
 
     /// Kills everything in it. One call may not be enough against a process that forks meanwhile where
@@ -204,7 +204,7 @@ impl Cell {
         // Frozen processes do not fork; they take the signal when they thaw. Without it, the next call
         // finds those that were born meanwhile.
         freezer.map(|group| group.write("freezer.state", "FROZEN"));
-        self.members().into_iter().for_each(|pid| signal(pid, Signal::KILL));
+        signal_all(Signal::KILL, || self.members());
         freezer.map(|group| group.write("freezer.state", "THAWED"));
     }
 

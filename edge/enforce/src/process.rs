@@ -2,9 +2,12 @@
 use bursar_interface::Process;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
-use std::{io, os::fd::OwnedFd, sync::OnceLock};
+use std::{collections::BTreeSet, io, os::fd::OwnedFd, sync::OnceLock};
+
+/// Processes that are held open at once.
+const OPENED_MAX: usize = 256;
 
 /// This boot of the machine, as the kernel names it.
 ///
@@ -61,11 +64,21 @@ fn gone(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
-/// Sends a signal to a process if it still is the one that was meant. A process that is gone is no error.
-pub(crate) fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended meanwhile, which is what was wanted.
-        let _ = kill_process(pid, signal);
+/// Sends a signal to those that `members` names, and to nobody else: a pid that passes on to a stranger in the middle
+/// of it is not hit. One that ends meanwhile is no error.
+pub(crate) fn signal_all(signal: Signal, members: impl Fn() -> Vec<u32>) {
+    for some in members().chunks(OPENED_MAX) {
+        let open = |&pid: &u32| {
+            let known = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+            Some((pid, pidfd_open(known, PidfdFlags::empty()).ok()?))
+        };
+        let opened: Vec<(u32, OwnedFd)> = some.iter().filter_map(open).collect();
+        // Looked at after they were opened: a descriptor stays with whom it was opened for, and whoever has the pid
+        // of a member that is gone is none.
+        let still: BTreeSet<u32> = members().into_iter().collect();
+        for (_, process) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
+            let _ = pidfd_send_signal(process, signal);
+        }
     }
 }
 
