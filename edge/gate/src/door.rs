@@ -69,7 +69,8 @@ pub async fn open(config: &Config, socket: &Path, far: bool) -> Result<Door, Err
     let listen = |source| Error::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    if !address.ip().is_loopback() && !(far && !terms.callers.is_empty()) {
+    let guarded = far && !terms.callers.is_empty();
+    if !address.ip().is_loopback() && !guarded {
         return Err(Error::Config(format!(
             "listen: {address} is reached from elsewhere, and keys would pass in the clear; listen on \
              127.0.0.1, or say --far and name [[gate.caller]]s"
