@@ -65,6 +65,8 @@ pub struct Books {
     /// Claims that draw from others, and those that others draw from.
     pub(crate) nest: BTreeMap<ClaimId, Nested>,
     pub(crate) assured: Assured,
+    /// Ledgers of each kind that an operator bounds: where there are none, none is short.
+    pub(crate) bounds: Vec<u32>,
     /// Room in ledgers that is kept from whoever asks, or supposed to be there, for a moment.
     #[serde(skip)]
     pub(crate) shifted: BTreeMap<Row, i64>,

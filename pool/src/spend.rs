@@ -86,7 +86,7 @@ impl Books {
 
     /// What was counted as `before` was `now` spent: on the pool, and on the bounds of the scope and those
     /// above it.
-    pub(crate) fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
+    pub fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
         let meter = self.pool_meter(pool).recount(before, now);
         self.set_pool_meter(pool, meter);
         let mut at = scope;
@@ -214,7 +214,7 @@ impl Books {
     }
 
     /// When `missing` more of a bound's own will have come back.
-    pub(crate) fn meter_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
+    pub fn meter_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
         self.quota_meter(quota).ready(self.quota_flow(quota), missing).map(Time)
     }
 }

@@ -10,6 +10,10 @@ fn main() {
     let times = number(2).unwrap_or(6400);
     match std::env::args().nth(1).as_deref() {
         Some("rates") => crowds::Rates::new().checks(times),
-        _ => crowds::Fair::new(number(3).unwrap_or(10_000)).cycles(times),
+        _ => {
+            let mut fair = crowds::Fair::new(number(3).unwrap_or(10_000));
+            fair.prepare(times);
+            fair.cycles();
+        }
     }
 }
