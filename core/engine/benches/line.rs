@@ -27,10 +27,11 @@ fn main() {
         take.push(per_second(TAKES, || taken += rates.takes(&mut books, &agents, TAKES)));
         single.push(per_second(TAKES, governor));
     }
-    let [line, semaphore, rate, take, single] = [line, semaphore, rate, take, single].map(|mut rates: Vec<f64>| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2] / 1e6
-    });
+    let [line, semaphore, rate, take, single] =
+        [line, semaphore, rate, take, single].map(|mut rates: Vec<f64>| {
+            rates.sort_by(f64::total_cmp);
+            rates[rates.len() / 2] / 1e6
+        });
     println!("fair line, 10,000 waiting, 1,000 scopes   {line:>8.3} M grants/s");
     println!("peer: tokio semaphore, 10,000 tasks       {semaphore:>8.3} M grants/s");
     println!("goal 3: {:.2} of the peer (goal ≥ 1)", line / semaphore);

@@ -177,7 +177,7 @@ impl Rates {
                 Some((quota, by)) => drop(black_box(books.meter_ready(quota, by))),
                 None if missing > 0 => drop(black_box(books.ready(0, pool, missing))),
                 None => {
-                    books.spend(pool, scope, 0, 0, AMOUNT);
+                    books.spend(NONE, pool, scope, 0, (0, AMOUNT));
                     taken += 1;
                 }
             }
