@@ -236,7 +236,7 @@ impl Enforcer {
     /// What a lease that had processes used, as the commands that say so: of what it asked for, and over its life.
     fn used(&self, claim: ClaimId) -> Vec<Command> {
         let Some(held) = self.leases.get(&claim).filter(|held| held.is_bodied()) else { return Vec::new() };
-        let last = held.cell.gauge();
+        let last = held.cell.last_gauge();
         let settled = self.follower.read(|engine| {
             let row = engine.books().claim(claim)?;
             let used = measured(engine.books(), row, held, &last);

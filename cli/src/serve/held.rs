@@ -175,12 +175,12 @@ pub fn driven(engine: &Engine, row: Row) -> Vec<(String, Lease)> {
 /// What a lease used of the kinds it asked for, as measured by the kernel: cpu as the mean over its
 /// life, memory as the peak. What cannot be measured is left out.
 pub fn measured(books: &Books, row: Row, held: &Held, usage: &Gauge) -> Vec<Used> {
+    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked_in_all(row, kind) > 0);
     let lived = held.lived_ns().filter(|_| !held.adopted).filter(|lived| *lived > 0);
     let mean_milli =
         usage.cpu_ns.zip(lived).map(|(cpu, lived)| (u128::from(cpu) * 1000 / u128::from(lived)) as u64);
-    let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
-    let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked_in_all(row, kind) > 0);
-    let known = measured.into_iter().filter(|(name, _)| asked(name));
+    let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)].into_iter();
+    let known = measured.filter(|(name, _)| asked(name));
     known
         .filter_map(|(name, amount)| Some(Used { resource: name.into(), pool: None, amount: amount? }))
         .collect()

@@ -95,7 +95,7 @@ impl Cell {
             if let Some(group) = v2("cpu") {
                 group.write("cpu.max", format!("{quota} {CPU_PERIOD_US}"))?;
             } else if let Some(group) = v1("cpu") {
-                group.write("cpu.cfs_period_us", CPU_PERIOD_US)?;
+                // The period is what a new group has.
                 group.write("cpu.cfs_quota_us", quota)?;
             }
         }

@@ -3,18 +3,38 @@ use crate::{Cell, groups::Group};
 use bursar_interface::Gauge;
 
 impl Cell {
+    /// What it has used when it ends: only what is not over by then.
+    pub fn last_gauge(&self) -> Gauge {
+        let memory_v1 = || self.v1_group("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
+        let memory_v2 = || self.v2_group("memory").and_then(|group| group.number("memory.peak"));
+        Gauge {
+            cpu_ns: self.cpu_ns(),
+            memory_peak: memory_v2().or_else(memory_v1).or(self.sampled_peak),
+            io_read: self.io("rbytes="),
+            io_write: self.io("wbytes="),
+            ..Gauge::default()
+        }
+    }
+
+    fn cpu_ns(&self) -> Option<u64> {
+        let v1 = self.v1_group("cpuacct").and_then(|group| group.number("cpuacct.usage"));
+        let v2 = || self.v2.as_ref()?.keyed("cpu.stat", "usage_usec").map(|us| us.saturating_mul(1000));
+        v1.or_else(v2)
+    }
+
+    fn io(&self, key: &str) -> Option<u64> {
+        self.v2_group("io").and_then(|group| summed(&group.text("io.stat")?, key))
+    }
+
     /// Looks once: a handful of small files, and those of its processes where its memory has no group.
     pub fn gauge(&self) -> Gauge {
         let (v1, v2) = (|name: &str| self.v1_group(name), |name: &str| self.v2_group(name));
-        let cpu_v1 = v1("cpuacct").and_then(|group| group.number("cpuacct.usage"));
-        let cpu_v2 = || self.v2.as_ref()?.keyed("cpu.stat", "usage_usec").map(|us| us.saturating_mul(1000));
-        let io = |key| v2("io").and_then(|group| summed(&group.text("io.stat")?, key));
         let memory = v2("memory").map(memory_v2).or_else(|| v1("memory").and_then(memory_v1));
         let memory = memory.unwrap_or_else(|| self.memory_of_processes());
         Gauge {
-            cpu_ns: cpu_v1.or_else(cpu_v2),
-            io_read: io("rbytes="),
-            io_write: io("wbytes="),
+            cpu_ns: self.cpu_ns(),
+            io_read: self.io("rbytes="),
+            io_write: self.io("wbytes="),
             pids: v2("pids")
                 .or_else(|| v1("pids"))
                 .and_then(|group| group.number("pids.current"))
