@@ -8,6 +8,7 @@ mod disk;
 mod door;
 mod findings;
 mod fleet;
+mod gate;
 mod guide;
 mod history;
 mod hooks;
