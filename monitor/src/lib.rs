@@ -2,14 +2,20 @@
 //!
 //! Raw samples are never journaled; they stay here, and what they come to is told as inputs.
 #![forbid(unsafe_code)]
+mod circles;
 mod followed;
 mod lasting;
 mod leak;
 mod multiplex;
+mod pressure;
+mod queueing;
 mod ring;
 
+pub use circles::{CircleLimits, Circles};
 pub use followed::Followed;
 pub use lasting::Lasting;
 pub use leak::Leak;
 pub use multiplex::{Multiplex, Share};
+pub use pressure::{Pressure, PressureLimits};
+pub use queueing::{Queueing, QueueingLimits};
 pub use ring::{Rings, Window};

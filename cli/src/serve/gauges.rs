@@ -21,8 +21,6 @@ const COST: u32 = 120;
 #[derive(Debug, Default)]
 pub struct Gauges {
     live: Mutex<BTreeMap<ClaimId, Followed>>,
-    /// Leases that do nothing, and since when.
-    hung: Mutex<Vec<(ClaimId, Time)>>,
     /// Rounds so far, and the processor time that they took, in nanoseconds.
     rounds: AtomicU64,
     cost_ns: AtomicU64,
@@ -106,16 +104,6 @@ impl Gauges {
         still.filter(|(_, since)| *since <= then).collect()
     }
 
-    /// Those leases do nothing.
-    pub fn set_hung(&self, hung: Vec<(ClaimId, Time)>) {
-        *self.hung.lock().unwrap_or_else(PoisonError::into_inner) = hung;
-    }
-
-    /// The leases that do nothing, and since when.
-    pub fn hung(&self) -> Vec<(ClaimId, Time)> {
-        self.hung.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Processor time of one round on average; `None` before the first.
     pub fn cost(&self) -> Option<Duration> {
         let rounds = self.rounds.load(Ordering::Relaxed);
@@ -146,24 +134,10 @@ fn thread_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// What the looks come to: leases that leak or hang, and what looking costs.
-pub fn gauge_findings(gauges: &Gauges, now: Time) -> Vec<wire::Finding> {
-    let row = |what: String, state: &str, detail: String| wire::Finding { what, state: state.into(), detail };
+/// What looking comes to, for `doctor`.
+pub fn gauge_finding(gauges: &Gauges) -> wire::Finding {
     let cost = gauges.cost().map_or("unknown".into(), |cost| format!("{:.1} ms", cost.as_secs_f64() * 1e3));
-    let (leases, leaks) = (gauges.live().len(), gauges.leaks());
-    let told = format!("{leases} leases are looked at; a round takes {cost} of processor time");
-    let mut findings = vec![row("gauges".into(), "ok", told)];
-    findings.extend(leaks.into_iter().map(|(claim, slope)| {
-        let detail = format!(
-            "its memory grows by {} a second, evenly, and does not stop",
-            wire::show("memory", slope)
-        );
-        row(format!("leak in {claim}"), "warn", detail)
-    }));
-    findings.extend(gauges.hung().into_iter().map(|(claim, since)| {
-        let seconds = now.0.saturating_sub(since.0) / 1_000_000_000;
-        let detail = format!("its processes have computed, read and written nothing for {seconds} s");
-        row(format!("hung {claim}"), "warn", detail)
-    }));
-    findings
+    let leases = gauges.live().len();
+    let detail = format!("{leases} leases are looked at; a round takes {cost} of processor time");
+    wire::Finding { what: "gauges".into(), state: "ok".into(), detail }
 }

@@ -1,16 +1,25 @@
-//! Leases whose processes do nothing any more: told, and ended where the operator says so.
-use super::{gauges::Gauges, mail::Mailbox};
+//! Leases whose processes do nothing any more, and those whose memory leaks: told, and the former ended where the
+//! operator says so.
+use super::{
+    analysis::{Board, Found},
+    follower::Follower,
+    gauges::Gauges,
+    mail::Mailbox,
+};
 use anyhow::{Context, Result};
-use bursar_interface::{ClaimId, Command, Time};
+use bursar_interface::{ClaimId, Command, Measure, Severity, Time};
 use bursar_wire as wire;
 use serde::Deserialize;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// Under which name the findings stand.
+const SELF: &str = "gauges";
 
 /// What becomes of a lease that does nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hung {
-    /// It is told in the log and by `doctor`.
+    /// It is a finding.
     #[default]
     Warn,
     /// It is ended.
@@ -47,13 +56,15 @@ impl Liveness {
     }
 }
 
-/// Watches for leases that do nothing.
+/// Tells of leases that leak or do nothing any more, as findings, and ends the latter where that is the policy.
 pub struct Watchman {
     policy: Hung,
     after: Duration,
     mailbox: Mailbox,
-    /// Those that were told already.
-    told: BTreeSet<ClaimId>,
+    board: Arc<Board>,
+    follower: Arc<Follower>,
+    /// Those that were ended already.
+    ended: BTreeSet<ClaimId>,
 }
 
 impl Watchman {
@@ -61,9 +72,14 @@ impl Watchman {
     ///
     /// # Errors
     /// When the policy cannot be read.
-    pub fn new(liveness: &Liveness, mailbox: Mailbox) -> Result<Watchman> {
-        let after = liveness.hung_after()?;
-        Ok(Watchman { policy: liveness.hung, after, mailbox, told: BTreeSet::new() })
+    pub fn new(
+        liveness: &Liveness,
+        mailbox: Mailbox,
+        board: Arc<Board>,
+        follower: Arc<Follower>,
+    ) -> Result<Watchman> {
+        let (policy, after) = (liveness.hung, liveness.hung_after()?);
+        Ok(Watchman { policy, after, mailbox, board, follower, ended: BTreeSet::new() })
     }
 
     /// Looks once, after the gauges have.
@@ -73,17 +89,42 @@ impl Watchman {
             (Hung::Ignore, _) | (_, None) => Vec::new(),
             (_, Some(then)) => gauges.still_since(then),
         };
-        self.told.retain(|claim| hung.iter().any(|(hung, _)| hung == claim));
-        for &(claim, since) in &hung {
-            if !self.told.insert(claim) {
-                continue;
-            }
-            let seconds = now.0.saturating_sub(since.0) / 1_000_000_000;
-            tracing::warn!(%claim, seconds, stop = self.policy == Hung::Stop, "a lease does nothing any more");
-            if self.policy == Hung::Stop {
+        self.ended.retain(|claim| hung.iter().any(|(hung, _)| hung == claim));
+        let leaks = gauges.leaks().into_iter().map(|(claim, slope)| self.leaks(claim, slope));
+        let still = hung.iter().map(|&(claim, since)| self.hangs(claim, now.0.saturating_sub(since.0)));
+        let found = leaks.chain(still).collect();
+        let noted = self.board.found(SELF, now, found);
+        if !noted.is_empty() {
+            self.mailbox.tell(Command::Find(noted));
+        }
+        for (claim, _) in hung {
+            if self.policy == Hung::Stop && self.ended.insert(claim) {
+                tracing::warn!(%claim, "a lease that does nothing any more is ended");
                 self.mailbox.tell(Command::Cancel { claim });
             }
         }
-        gauges.set_hung(hung);
+    }
+
+    fn leaks(&self, claim: ClaimId, slope: u64) -> Found {
+        let evidence = vec![Measure { name: "growth_bytes_per_second".into(), value: slope }];
+        let advice = "its memory grows evenly and does not stop: look for what it keeps, or give it an end";
+        self.found("leak", claim, evidence, advice)
+    }
+
+    fn hangs(&self, claim: ClaimId, still_ns: u64) -> Found {
+        let evidence = vec![Measure { name: "still_ms".into(), value: still_ns / 1_000_000 }];
+        let advice =
+            "its processes compute, read and write nothing: see what they wait for, or end the claim";
+        self.found("hung", claim, evidence, advice)
+    }
+
+    fn found(&self, kind: &str, claim: ClaimId, evidence: Vec<Measure>, advice: &str) -> Found {
+        let scope = self.follower.read(|engine| {
+            let books = engine.books();
+            let row = books.claim(claim)?;
+            Some(books.scope_path(books.tables().claims.scope[row as usize]).to_string())
+        });
+        let (kind, subject, advice) = (kind.to_owned(), format!("claim {claim}"), advice.to_owned());
+        Found { kind, subject, severity: Severity::Warning, evidence, advice, scope }
     }
 }

@@ -7,6 +7,7 @@ mod daemon;
 mod disk;
 mod door;
 mod extinct;
+mod findings;
 mod fleet;
 mod gate;
 mod guide;

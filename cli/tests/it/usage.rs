@@ -87,9 +87,9 @@ fn who_does_nothing_is_only_told_by_default() {
     let daemon = Daemon::configured(&format!("{QUICK}[liveness]\nhung-after = \"1s\"\n"));
     let hung = spawn(&daemon, &["run", "--cpu", "0.5", "--", "sleep", "600"]);
     daemon.eventually("it is told", || {
-        let doctor = daemon.ask(&["doctor"]);
-        let mut findings = doctor["findings"].as_array().expect("findings").iter();
-        findings.any(|finding| finding["what"].as_str().is_some_and(|what| what.starts_with("hung ")))
+        let findings = daemon.ask(&["get", "findings"]);
+        let mut findings = findings["findings"].as_array().expect("findings").iter();
+        findings.any(|finding| finding["kind"] == "hung" && finding["subject"] == "claim 1")
     });
     assert_eq!(daemon.taken(), 1, "and let be");
     end(hung);

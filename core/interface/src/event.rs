@@ -192,6 +192,8 @@ pub enum What {
         /// From whom.
         from: ClaimId,
     },
+    /// What holds work up, as told; nothing of the books changed.
+    Found,
     /// What a lease used over its life counts to its scope, as told.
     Measured(ClaimId),
 }

@@ -5,7 +5,8 @@ use bursar_interface::Gauge;
 impl Cell {
     /// What it has used when it ends: only what is not over by then.
     pub fn last_gauge(&self) -> Gauge {
-        let memory_v1 = || self.v1_group("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
+        let memory_v1 =
+            || self.v1_group("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
         let memory_v2 = || self.v2_group("memory").and_then(|group| group.number("memory.peak"));
         Gauge {
             cpu_ns: self.cpu_ns(),

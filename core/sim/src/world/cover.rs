@@ -46,6 +46,7 @@ verbs! {
     ResizeFailed "resize failed",
     SetFanOut "set fan-out",
     SetPreemption "set preemption",
+    Find "find",
     Measured "measured",
 }
 
@@ -110,6 +111,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::Apply,
         Verb::SetFanOut,
         Verb::SetPreemption,
+        Verb::Find,
         Verb::Swap,
         Verb::Start,
         Verb::Tick,
