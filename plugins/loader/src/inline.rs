@@ -2,7 +2,7 @@
 //! that comes back is checked before it is used.
 use crate::{Health, columns::cross, watchdog::Watchdog};
 use abi_stable::std_types::RResult::{self, RErr, ROk};
-use bursar_abi::{AllocatorBox, CallBox, QosBox, RFault, RRank, RTake};
+use bursar_abi::{AllocatorBox, QosBox, RFault, RRank, RTake};
 use bursar_interface::{Allocator, Fault, FaultKind, NONE, Plan, Qos, Rank, Row, View};
 use rustix::time::{ClockId, clock_gettime};
 use std::{sync::Arc, time::Duration};
@@ -106,24 +106,5 @@ impl Qos for InlineQos {
             *rank = Rank { tier, share };
         }
         Ok(())
-    }
-}
-
-/// A resource, driver or metric in this process. It runs on a thread of its own, so the watchdog,
-/// which watches the engine's, is not for it.
-pub(crate) struct InlineCall {
-    pub(crate) plugin: CallBox,
-    pub(crate) health: Arc<Health>,
-}
-
-impl InlineCall {
-    pub(crate) fn call(&mut self, operation: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.health.admit()?;
-        match self.plugin.call(operation.into(), argument.into()) {
-            ROk(answer) => Ok(answer.into_vec()),
-            RErr(fault) => {
-                Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string())))
-            }
-        }
     }
 }

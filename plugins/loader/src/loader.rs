@@ -1,10 +1,11 @@
 //! Finds plugins by role and name, wherever they are, and puts them where they belong.
 use crate::{
     Footprint, Grant, Health, Reject,
+    apart::InlineCall,
     called::Called,
     child::{Child, ChildAllocator, ChildQos, Recipe, probe, schema},
     choice::{Off, Pick, Wanted},
-    inline::{InlineAllocator, InlineCall, InlineQos, Watched},
+    inline::{InlineAllocator, InlineQos, Watched},
     log,
     open::open,
     shelf::{Found, Rules, Shelf},
@@ -363,12 +364,15 @@ impl Loader {
         }
     }
 
-    /// A plugin's health, fresh each time it is put in a seat. Only strategies are quarantined: there is
-    /// a default in their stead, while what a driver holds must be asked back of it for ever.
+    /// A plugin's health, fresh each time it is put in a seat.
     fn fresh_health(&mut self, pick: &Pick) -> Arc<Health> {
+        let (strikes_max, pause) = (self.settings.strikes_max, self.settings.quarantine);
         let strategy = matches!(pick.role, Role::Allocator | Role::Qos);
-        let strikes_max = if strategy { self.settings.strikes_max } else { u32::MAX };
-        let health = Arc::new(Health::new(strikes_max, self.settings.quarantine));
+        let health = match strategy {
+            true => Health::new(strikes_max, pause),
+            false => Health::of_the_world(strikes_max, pause),
+        };
+        let health = Arc::new(health);
         self.health.insert(pick.key(), health.clone());
         health
     }
@@ -394,7 +398,9 @@ impl Loader {
         }
         let plugin = self.root(pick)?.call()(pick.role.name().into(), pick.id.as_str().into(), config.into());
         let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
-        Ok(Called::Inline(InlineCall { plugin, health: self.fresh_health(pick) }))
+        let (health, deadline) = (self.fresh_health(pick), self.settings.call_deadline);
+        let apart = InlineCall::start(plugin, &pick.id, health, deadline);
+        apart.map(Called::Inline).map_err(|error| pick.unmade(&error))
     }
 
     fn watched(&mut self, pick: &Pick) -> Watched {
