@@ -3,6 +3,15 @@ use crate::escape::flee;
 use bursar_sdk::prelude::*;
 use std::{os::fd::AsFd, process, time::Duration};
 
+/// A daemon asks every driver that it finds what there is, and would be ended by half of these. So they behave
+/// until they are told not to.
+#[config]
+#[derive(Default)]
+pub struct Arming {
+    /// Whether it misbehaves.
+    pub(crate) armed: bool,
+}
+
 /// What such a driver would offer, if it came to it.
 fn offer() -> Vec<Supply> {
     vec![Supply { resource: "chaos".into(), pool: "chaos".into(), capacity: 4, labels: Vec::new() }]
@@ -24,29 +33,37 @@ macro_rules! faults {
         }
 
         $(#[$doc])*
-        #[derive(Default)]
-        pub struct $drive;
+        pub struct $drive(Arming);
+
+        impl From<Arming> for $drive {
+            fn from(arming: Arming) -> Self {
+                $drive(arming)
+            }
+        }
 
         impl $drive {
-            fn fault($size: usize) -> Result<(), Fault> {
+            fn fault(&self, $size: usize) -> Result<(), Fault> {
                 let _ = $size;
+                if !self.0.armed {
+                    return Ok(());
+                }
                 $body
             }
         }
 
-        #[plugin(id = $id)]
+        #[plugin(id = $id, config = Arming)]
         impl Driver for $drive {
             fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
-                Self::fault(4).map(|()| offer())
+                self.fault(4).map(|()| offer())
             }
             fn enforce(&mut self, lease: &Lease) -> Result<(), Fault> {
-                Self::fault(lease.lines.len())
+                self.fault(lease.lines.len())
             }
             fn release(&mut self, lease: &Lease) -> Result<Proof, Fault> {
-                Self::fault(lease.lines.len()).map(|()| Proof { evidence: "nothing was held".into() })
+                self.fault(lease.lines.len()).map(|()| Proof { evidence: "nothing was held".into() })
             }
             fn reclaim(&mut self, _: &str, amount: Amount) -> Result<Amount, Fault> {
-                Self::fault(1).map(|()| amount)
+                self.fault(1).map(|()| amount)
             }
         }
     )*};
@@ -164,16 +181,21 @@ impl Allocator for Clings {
 }
 
 /// The same as a driver.
-#[derive(Default)]
-pub struct ClingsToo;
+pub struct ClingsToo(Arming);
 
-impl Drop for ClingsToo {
-    fn drop(&mut self) {
-        panic!("do not leave me")
+impl From<Arming> for ClingsToo {
+    fn from(arming: Arming) -> Self {
+        ClingsToo(arming)
     }
 }
 
-#[plugin(id = "chaos-cling")]
+impl Drop for ClingsToo {
+    fn drop(&mut self) {
+        assert!(!self.0.armed, "do not leave me");
+    }
+}
+
+#[plugin(id = "chaos-cling", config = Arming)]
 impl Driver for ClingsToo {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
         Ok(offer())
@@ -202,8 +224,18 @@ impl Allocator for Unborn {
     }
 }
 
-#[plugin(id = "chaos-unborn", new = Unborn::new)]
-impl Driver for Unborn {
+/// The same as a driver.
+pub struct UnbornToo;
+
+impl From<Arming> for UnbornToo {
+    fn from(arming: Arming) -> Self {
+        assert!(!arming.armed, "I was never here");
+        UnbornToo
+    }
+}
+
+#[plugin(id = "chaos-unborn", config = Arming)]
+impl Driver for UnbornToo {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
         Ok(Vec::new())
     }

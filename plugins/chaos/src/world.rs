@@ -1,5 +1,5 @@
 //! Kinds, drivers and metrics that lie, stick, look where they should not, or know nothing.
-use crate::escape::flee;
+use crate::{both::Arming, escape::flee};
 use bursar_sdk::{ClaimId, prelude::*};
 use std::{collections::BTreeSet, fs};
 
@@ -120,13 +120,18 @@ impl Driver for StickyDriver {
 }
 
 /// Answers with more than anybody can take in.
-#[derive(Default)]
-pub struct Gushes;
+pub struct Gushes(Arming);
 
-#[plugin(id = "chaos-gush")]
+impl From<Arming> for Gushes {
+    fn from(arming: Arming) -> Self {
+        Gushes(arming)
+    }
+}
+
+#[plugin(id = "chaos-gush", config = Arming)]
 impl Driver for Gushes {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
-        let labels = vec!["x".repeat(9 << 20)];
+        let labels = vec!["x".repeat(if self.0.armed { 9 << 20 } else { 1 })];
         Ok(vec![Supply { resource: "chaos".into(), pool: "chaos".into(), capacity: 1, labels }])
     }
     fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
@@ -138,12 +143,20 @@ impl Driver for Gushes {
 }
 
 /// Says what cannot be.
-#[derive(Default)]
-pub struct Boasts;
+pub struct Boasts(Arming);
 
-#[plugin(id = "chaos-boast")]
+impl From<Arming> for Boasts {
+    fn from(arming: Arming) -> Self {
+        Boasts(arming)
+    }
+}
+
+#[plugin(id = "chaos-boast", config = Arming)]
 impl Driver for Boasts {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
+        if !self.0.armed {
+            return Ok(Vec::new());
+        }
         let names = ["chaos".to_owned(), "x".repeat(1 << 16)];
         let supply =
             |pool| Supply { resource: "chaos".into(), pool, capacity: Amount::MAX, labels: Vec::new() };
