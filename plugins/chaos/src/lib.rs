@@ -1,10 +1,12 @@
 //! Badly behaved plugins, for tests: they panic, hang, lie, abort and flood. Never shipped, never linked in.
 #![deny(unsafe_code)]
+mod beside;
 mod both;
 mod escape;
 mod strategies;
 mod world;
 
+pub use beside::*;
 pub use both::*;
 pub use strategies::*;
 pub use world::*;

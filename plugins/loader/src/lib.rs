@@ -4,6 +4,7 @@
 //! opened, after a child has opened it first; it is never closed again. What is trusted like the
 //! daemon itself runs inline, everything else in a child process that can never take the host down.
 mod apart;
+mod beside;
 mod called;
 mod child;
 mod choice;
@@ -22,6 +23,7 @@ mod mirror;
 mod nursery;
 mod open;
 mod reject;
+mod roles;
 mod sandbox;
 mod shelf;
 mod stage;

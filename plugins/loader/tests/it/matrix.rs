@@ -8,7 +8,9 @@ use crate::{
     place::{books, place},
     settings,
 };
-use bursar_interface::{ClaimId, Driver, Fault, FaultKind, Fence, Home, Lease, LeaseLine, Rank, Time};
+use bursar_interface::{
+    ClaimId, Driver, Fault, FaultKind, Fence, Home, Lease, LeaseLine, Offer, Rank, Sight, Time,
+};
 use bursar_loader::{Loader, Settings, sha256};
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -338,4 +340,36 @@ fn the_other_roles_fault_alike() {
         }
     }
     println!("{cells} cells of smoke");
+}
+
+#[test]
+fn the_roles_beside_the_round_fault_alike() {
+    for home in [Home::Child, Home::Inline] {
+        let ends = |id: &str| home == Home::Inline && ["chaos-abort", "chaos-hang"].contains(&id);
+        let cells = [
+            ("chaos-panic", Panicked),
+            ("chaos-abort", Died),
+            ("chaos-hang", Overrun),
+            ("chaos-fail", Failed),
+            ("chaos-lie", Nonsense),
+        ];
+        for (id, kind) in cells.into_iter().filter(|(id, _)| !ends(id)) {
+            let (mut loader, _scratch) = badly_behaved(home);
+            let (books, _) = books();
+            let view = books.view();
+            let mut offers = [Offer::plain(view.pools.capacity[0])];
+            let mut sharing = loader.sharing(id, "").expect("there").plugin;
+            let came = sharing.offer(&view, &[0], &mut offers).map_err(|fault| fault.kind);
+            // What it says is for the books to judge, as a plan is.
+            let came = came.and_then(|()| offers[0].lawful(view.pools.capacity[0]).map_err(|_| Nonsense));
+            println!("matrix  sharing    {home:?}  {id:<16} {came:?}");
+            assert_eq!(came, Err(kind), "{id}");
+            let mut analyzer = loader.analyzer(id, "").expect("there").plugin;
+            let sight = Sight { view, samples: &[], flows: &[], ties: &[] };
+            let mut findings = Vec::new();
+            let came = analyzer.report(&sight, &mut findings).map_err(|fault| fault.kind);
+            println!("matrix  analyzer   {home:?}  {id:<16} {came:?}");
+            assert_eq!((came, findings.len()), (Err(kind), 0), "{id}");
+        }
+    }
 }
