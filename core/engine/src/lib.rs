@@ -9,6 +9,8 @@
 mod admit;
 mod alternatives;
 mod apply;
+mod barred;
+mod circle;
 mod crowd;
 mod cup;
 mod deadline;

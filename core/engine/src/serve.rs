@@ -139,7 +139,9 @@ impl Engine {
             let Some(next) = self.next_in_line(&bench.promised, head) else { break };
             let claim = next.place.claim;
             let Some(row) = self.books.claim(claim) else { break };
-            let bound = head.is_some_and(|head| !self.may_pass(head, &next.place, row));
+            let bound = head.is_some_and(|head| {
+                !self.may_pass(head, &next.place, row) && !self.holds_up(head.claim, claim)
+            });
             let gang = self.gang(claim);
             let promise = self.bound(claim, row);
             let alone = gang.is_some() || head.is_some_and(|head| head.claim == claim);
