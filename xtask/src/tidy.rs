@@ -10,8 +10,16 @@ use std::{
 const FILE_LINES_MAX: usize = 480;
 
 /// Folders of the pure rooms: no clock, I/O, thread, async, randomness, environment (H1).
-const PURE: [&str; 8] =
-    ["core/interface/", "core/coord/", "core/engine/", "core/sim/", "pool/", "allocator/", "qos/", "monitor/"];
+const PURE: [&str; 8] = [
+    "core/interface/",
+    "core/coord/",
+    "core/engine/",
+    "core/sim/",
+    "pool/",
+    "allocator/",
+    "qos/",
+    "monitor/",
+];
 const IMPURE: [&str; 16] = [
     "std::fs",
     "std::net",

@@ -86,7 +86,13 @@ pub struct Reduction {
 
 impl Reduction {
     /// Whether a claim that is in the graph closes a circle.
-    pub fn closes(&mut self, graph: &WaitFor, claim: ClaimId, held: &impl Held, looks: &mut Looks) -> Verdict {
+    pub fn closes(
+        &mut self,
+        graph: &WaitFor,
+        claim: ClaimId,
+        held: &impl Held,
+        looks: &mut Looks,
+    ) -> Verdict {
         if graph.held(claim).is_empty() {
             return Verdict::Clear;
         }

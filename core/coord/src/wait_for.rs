@@ -92,7 +92,9 @@ impl WaitFor {
 
     /// Every word of it, in an order of its own: for a digest.
     pub fn words(&self) -> impl Iterator<Item = u64> + '_ {
-        self.held.iter().flat_map(|(claim, held)| [claim.0].into_iter().chain(held.iter().map(|lease| lease.0)))
+        self.held
+            .iter()
+            .flat_map(|(claim, held)| [claim.0].into_iter().chain(held.iter().map(|lease| lease.0)))
     }
 }
 

@@ -330,6 +330,7 @@ impl Engine {
     }
 
     fn leave_queue(&mut self, claim: ClaimId) {
+        self.heirs.leave(&self.books, claim);
         let mustered = self.leave_gang(claim);
         if !self.queue.remove(claim) && !mustered {
             self.fresh.leave();

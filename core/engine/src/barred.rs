@@ -130,8 +130,7 @@ impl Barred<'_> {
         }
         books.quotas_of(tables.claims.scope[row as usize], kind).find(|&quota| {
             let cap = books.cap(quota);
-            cap < Amount::MAX
-                && bars_out(cap, self.taken(stay, |line| self.is_charged(quota, line)), asked)
+            cap < Amount::MAX && bars_out(cap, self.taken(stay, |line| self.is_charged(quota, line)), asked)
         })
     }
 

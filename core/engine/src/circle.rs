@@ -118,8 +118,18 @@ impl Engine {
         claim: ClaimId,
         circle: Vec<Link>,
     ) {
+        let next = circle.get(1).filter(|_| cause.is_some() && canary!("two of a circle are refused"));
+        let next = next.map(|next| (next.claim, circle.clone()));
         self.emit(tape, cause, What::Deadlocked { claim, circle });
         self.emit(tape, cause, What::Closed { claim, ending: Ending::Deadlock });
+        if let Some((claim, circle)) = next {
+            self.refuse_deadlock(
+                tape,
+                None,
+                claim,
+                vec![Link { claim, ..circle[0].clone() }, circle[0].clone()],
+            );
+        }
     }
 
     /// Whether what is kept for a waiting claim must not keep another from what it asks for: it holds some of

@@ -1,7 +1,8 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
-    kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
+    heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench,
+    sticky::Reservation,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -88,6 +89,8 @@ pub struct Engine {
     #[serde(skip)]
     pub(crate) bench: Workbench,
     #[serde(skip)]
+    pub(crate) heirs: Heirs,
+    #[serde(skip)]
     pub(crate) reduction: Reduction,
     /// Edges that may still be looked at in this step.
     #[serde(skip)]
@@ -125,6 +128,7 @@ impl Engine {
             .map(|row| (ClaimId(view.claims.id[row as usize]), row))
             .partition(|&(_, row)| self.books.phase(row) == Phase::Pending);
         self.queue = Queue::default();
+        self.heirs = Heirs::default();
         self.gangs.forget_ranks();
         self.fresh.clear();
         let mut fresh: Vec<ClaimId> = waiting.iter().map(|&(id, _)| id).collect();
@@ -166,6 +170,7 @@ impl Engine {
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         self.break_circles(&mut tape);
+        self.inherit();
         self.tell_gangs(&mut tape);
         self.spare(&mut tape);
         batch.events = tape.events;

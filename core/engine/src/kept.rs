@@ -83,13 +83,9 @@ impl Kept {
         self.keyed.insert(claim, key);
     }
 
-    /// Remembers the circle that a claim would have closed. Who asks again is not answered by it: it may be open
-    /// by then.
+    /// Remembers the circle that a claim would have closed.
     pub(crate) fn circle(&mut self, claim: ClaimId, circle: Vec<Link>) {
         self.circles.insert(claim, circle);
-        if let Some(key) = self.keyed.remove(&claim) {
-            self.keys.remove(&key);
-        }
     }
 
     /// Remembers a claim that is gone with its lines, and forgets what is over the bounds. What is

@@ -21,6 +21,7 @@ mod feasible;
 mod fresh;
 mod gang;
 mod guarantee;
+mod heirs;
 mod kept;
 mod line;
 mod nest;

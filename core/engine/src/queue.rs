@@ -364,15 +364,38 @@ impl Queue {
         }
     }
 
+    /// The tier at which a claim stands here.
+    pub(crate) fn stands(&self, claim: ClaimId) -> Option<u64> {
+        self.places.get(&claim).map(|(place, _)| place.tier)
+    }
+
+    /// The first tier of those who lack this.
+    pub(crate) fn first_tier(&self, lacks: std::ops::RangeInclusive<Lack>) -> Option<u64> {
+        let lines = self.lacks.range(lacks).filter_map(|(_, &line)| self.lines.first(line));
+        lines.map(|(key, _)| key.tier()).min()
+    }
+
+    /// A claim stands at another tier from now on.
+    pub(crate) fn stand_at(&mut self, claim: ClaimId, tier: u64) {
+        if let Some(&(place, _)) = self.places.get(&claim) {
+            self.stand_as(claim, Place { tier, ..place });
+        }
+    }
+
     /// A claim has waited too long: it goes before others of its tier.
     pub(crate) fn starve(&mut self, claim: ClaimId) {
         self.starved = self.starved.max(claim);
+        if let Some(&(place, _)) = self.places.get(&claim) {
+            self.stand_as(claim, Place { patience: 0, ..place });
+        }
+    }
+
+    fn stand_as(&mut self, claim: ClaimId, now: Place) {
         let Some((place, number)) = self.places.get_mut(&claim) else { return };
-        let (number, starved) = (*number, Place { patience: 0, ..*place });
-        let before = std::mem::replace(place, starved);
+        let (number, before) = (*number, std::mem::replace(place, now));
         let group = &mut self.groups[number as usize];
         group.members.remove(&before);
-        group.members.insert(starved);
+        group.members.insert(now);
         self.restand(number);
     }
 

@@ -35,6 +35,7 @@ pub(crate) struct Tried {
 impl Engine {
     /// A claim that has just got its rank stands in line.
     pub(crate) fn line_up(&mut self, rank: Rank, offer: Offer) {
+        self.heirs.enter(&self.books, offer.row, offer.claim, rank.tier);
         self.stand_in_line(Place::new(rank, offer.claim), offer.row);
     }
 

@@ -32,7 +32,7 @@ pub(crate) async fn ask<H: House>(
     ask.key = key.or(ask.key);
     if detach {
         let waiter = hall.waiters.ask(caller.principal.clone(), ask).await?;
-        return detached(&hall, &caller.principal, waiter);
+        return detached(&hall, &caller.principal, waiter).await;
     }
     let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone()).await?;
     let decided = decided(&hall, &caller.principal, waiter).await;
@@ -42,8 +42,11 @@ pub(crate) async fn ask<H: House>(
     })
 }
 
-fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
+async fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
     let claim = seen(hall, by, waiter.claim)?;
+    if claim.ending.as_deref() == Some(wire::DEADLOCK) {
+        hall.house.decided(by, waiter.claim).await?;
+    }
     waiter.answered();
     let status = if claim.phase == wire::PENDING { StatusCode::ACCEPTED } else { StatusCode::CREATED };
     Ok(fresh(status, wire::ClaimAnswer { claim }))
@@ -53,7 +56,7 @@ async fn decided<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) ->
     tokio::select! {
         // What is decided already is told even at closing time.
         biased;
-        decided = hall.house.decided(waiter.claim) => {
+        decided = hall.house.decided(by, waiter.claim) => {
             let claim = decided.map_err(Denial::from).and_then(|()| seen(hall, by, waiter.claim));
             waiter.answered();
             claim.map(|claim| fresh(StatusCode::CREATED, wire::ClaimAnswer { claim }))
@@ -79,7 +82,7 @@ pub(crate) async fn look<H: House>(
         tokio::select! {
             biased;
             // Decided or not: the claim tells.
-            _ = timeout(wait, hall.house.decided(id)) => {}
+            _ = timeout(wait, hall.house.decided(&caller.principal, id)) => {}
             () = hall.closing() => return Err(Denial::closing_time()),
         }
     }
