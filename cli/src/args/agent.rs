@@ -1,5 +1,5 @@
 //! What can be said for agents: the tools that they see, and their hooks.
-use super::{Ask, ClassArg};
+use super::Ask;
 use clap::{Args, ValueEnum};
 
 /// The tools that agents see.
@@ -8,6 +8,27 @@ pub struct Mcp {
     /// How long one call may wait before it says how things stand [default: 20s]
     #[arg(long, value_name = "DURATION")]
     pub hold: Option<String>,
+    /// Do not start a daemon where none answers
+    #[arg(long)]
+    pub no_autostart: bool,
+}
+
+/// A proxy to be set as the base URL of a model provider, as in
+/// ANTHROPIC_BASE_URL=http://127.0.0.1:4141/anthropic/team/session.
+#[derive(Debug, Args)]
+pub struct Gate {
+    /// Config file (TOML), whose table [gate] counts; it may be the daemon's own
+    #[arg(long, value_name = "F")]
+    pub config: std::path::PathBuf,
+    /// Where callers connect [default: what the config says, or 127.0.0.1:4141]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// What is done while no daemon answers [default: what the config says, or closed]
+    #[arg(long, value_enum)]
+    pub fail: Option<Fail>,
+    /// Listen also where other machines reach it, though keys then pass in the clear; needs callers with tokens
+    #[arg(long)]
+    pub far: bool,
     /// Do not start a daemon where none answers
     #[arg(long)]
     pub no_autostart: bool,
@@ -75,15 +96,4 @@ pub enum Decide {
     Ask,
     /// It runs: for agents whose commands nobody approves
     Allow,
-}
-
-impl ClassArg {
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            ClassArg::Guaranteed => "guaranteed",
-            ClassArg::Burstable => "burstable",
-            ClassArg::BestEffort => "best-effort",
-        }
-    }
 }

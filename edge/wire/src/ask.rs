@@ -63,6 +63,10 @@ pub struct AskBody {
     /// from and those around it: of those who would so wait for each other forever, one is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holding: Vec<String>,
+    /// A process of the caller's that is to live inside the lease; the answer comes when it does, and its phase
+    /// is `held` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
 }
 
 /// A set of lines that would do as well.
