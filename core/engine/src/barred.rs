@@ -9,7 +9,10 @@
 use crate::{Engine, right::Gone, sticky::pools_for};
 use arrayvec::ArrayVec;
 use bursar_coord::{Held, Looks};
-use bursar_interface::{Amount, ClaimId, NONE, Phase, Row, View, bound::LINES_MAX};
+use bursar_interface::{
+    Amount, ClaimId, NONE, Phase, Row, View,
+    bound::{LINES_MAX, RESOURCES_MAX},
+};
 use bursar_pool::Inner;
 use std::ops::Range;
 
@@ -23,14 +26,14 @@ pub(crate) enum Bar {
     Pool(Row),
     /// What is held of a kind below a ledger.
     Ledger(Row),
-    /// What is held of kinds on nodes; this is one of them.
+    /// What is held of a kind, in all or on nodes.
     Kind(Row),
     /// What is drawn from a line of a lease around.
     Inner(Inner),
 }
 
-/// At most one for each line and each of its ledgers that is told, and one for all kinds.
-type Bars = ArrayVec<Bar, { 2 * LINES_MAX + 1 }>;
+/// At most three for each line: its pool, the first of its ledgers, its kind.
+type Bars = ArrayVec<Bar, { 3 * LINES_MAX }>;
 
 /// The engine, as it is seen by whoever looks for circles.
 pub(crate) struct Barred<'a>(pub(crate) &'a Engine);
@@ -106,10 +109,10 @@ impl Barred<'_> {
                 bars.push(Bar::Ledger(ledger));
             }
         }
-        if bars.is_empty()
-            && let Some(kind) = self.kind_bar(row, lines, stay)
-        {
-            bars.push(Bar::Kind(kind));
+        if bars.is_empty() {
+            let short = self.kind_bars(row, lines, stay);
+            let kinds = (0..RESOURCES_MAX as Row).filter(|kind| short >> kind & 1 == 1);
+            bars.extend(kinds.take(LINES_MAX).map(Bar::Kind));
         }
         bars
     }
@@ -142,51 +145,53 @@ impl Barred<'_> {
             && self.0.books.chain(scope).any(|up| up == tables.quotas.scope[quota as usize])
     }
 
-    /// A kind of which no node has enough beside those who stay, while some would have it of all.
-    fn kind_bar(&self, row: Row, lines: Range<Row>, stay: &[Row]) -> Option<Row> {
+    /// Kinds, as bits, of which no node has enough beside those who stay, while some would have enough of all.
+    fn kind_bars(&self, row: Row, lines: Range<Row>, stay: &[Row]) -> u64 {
         let view = self.0.view();
-        let open = |line: &Row| {
-            let l = *line as usize;
-            view.lines.want[l] == NONE && self.0.is_held(view.lines.resource[l])
-        };
-        let first = lines.clone().find(open)?;
         let kind = |line: Row| view.lines.resource[line as usize];
+        let open = |&line: &Row| view.lines.want[line as usize] == NONE && self.0.is_held(kind(line));
+        let mut short = 0;
         for line in lines.clone().filter(open) {
             let taken = self.taken(stay, |other| view.lines.resource[other] == kind(line));
             let asked = self.0.books.asked_in(lines.clone(), kind(line));
-            if bars_out(view.resources.capacity[kind(line) as usize], taken, asked) {
-                return Some(kind(line));
-            }
+            let barred = bars_out(view.resources.capacity[kind(line) as usize], taken, asked);
+            short |= u64::from(barred) << kind(line);
         }
-        let bound = self.0.books.node_bound(row);
-        if bound.is_none() && view.nodes.len() > NODES_MAX {
-            return None;
+        match self.0.books.node_bound(row) {
+            _ if short > 0 => short,
+            Some(node) => self.node_bars(row, lines, node..node + 1, stay),
+            None if view.nodes.len() > NODES_MAX => 0,
+            None => self.node_bars(row, lines, 0..view.nodes.len() as Row, stay),
         }
-        let nodes = match bound {
-            Some(node) => node..node + 1,
-            None => 0..view.nodes.len() as Row,
-        };
+    }
+
+    /// As above, looking at each of these nodes and at floating pools alone.
+    fn node_bars(&self, row: Row, lines: Range<Row>, nodes: Range<Row>, stay: &[Row]) -> u64 {
+        let view = self.0.view();
+        let kind = |line: Row| view.lines.resource[line as usize];
+        let open = |&line: &Row| view.lines.want[line as usize] == NONE && self.0.is_held(kind(line));
+        let open = || lines.clone().filter(open);
         let (need, bar) = (view.claims.need[row as usize], view.claims.bar[row as usize]);
-        let carries = |node: Row| {
-            let labels = view.nodes.labels[node as usize];
+        let carries = |&node: &Row| {
+            let labels = if node == NONE { need } else { view.nodes.labels[node as usize] };
             labels & need == need && labels & bar == 0
         };
-        let fits = |node: Row, stay: &[Row]| {
-            lines.clone().filter(open).all(|line| {
-                let asked = self.0.books.asked_in(lines.clone(), kind(line));
-                self.finds_pool(&view, line, asked, node, stay)
-            })
+        let finds = |line: Row, node: Row, stay: &[Row]| {
+            let asked = self.0.books.asked_in(lines.clone(), kind(line));
+            self.finds_pool(&view, line, asked, node, stay)
         };
-        let mut idle = false;
-        for node in nodes.chain([NONE]).filter(|&node| node == NONE || carries(node)) {
-            if fits(node, &[]) {
-                idle = true;
-                if fits(node, stay) {
-                    return None;
-                }
+        let mut short = 0;
+        for node in nodes.chain([NONE]).filter(carries) {
+            if !open().all(|line| finds(line, node, &[])) {
+                continue;
+            }
+            match open().filter(|&line| !finds(line, node, stay)).fold(0, |bits, line| bits | 1 << kind(line))
+            {
+                0 => return 0,
+                here => short |= here,
             }
         }
-        idle.then(|| kind(first))
+        short
     }
 
     /// Whether a line finds a pool on a node beside those who stay, and all that is asked of its kind room there.

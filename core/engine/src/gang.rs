@@ -6,8 +6,8 @@
 use crate::{
     Engine,
     engine::Tape,
+    lack::Lack,
     line::Place,
-    queue::Lack,
     round::{Offer, Workbench},
 };
 use bursar_interface::{

@@ -23,6 +23,7 @@ mod gang;
 mod guarantee;
 mod heirs;
 mod kept;
+mod lack;
 mod line;
 mod nest;
 mod node;

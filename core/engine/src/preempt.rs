@@ -8,7 +8,7 @@
 //!
 //! A holder passes rungs: it is told and has a grace, then its lease drains. Rungs between these (shrink,
 //! suspend) belong into [`Engine::end_notices`].
-use crate::{Engine, admit::bad, engine::Tape, queue::Lack, turns::Turns};
+use crate::{Engine, admit::bad, engine::Tape, lack::Lack, turns::Turns};
 use bursar_interface::{
     ClaimId, Claimed, Ending, Phase, PreemptionPolicy, Promise, Refusal, Row, Time, What,
     bound::{BANDS_MAX, BROKEN_MAX, LOOP_NS, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX, TTL_NS_MAX},

@@ -4,9 +4,10 @@ use crate::{
     Engine, Plugins,
     crowd::only_pool,
     engine::Tape,
+    lack::Lack,
     line::Place,
     promised::{Promised, hints},
-    queue::{Candidate, Lack},
+    queue::Candidate,
     round::{Offer, Workbench},
     shape::Shape,
     sticky::Reservation,
@@ -245,7 +246,7 @@ impl Engine {
             self.stand_in_line(picked.place, offer.row);
             let (lack, due) = self.lack(offer.row);
             // A ledger has turned away somebody before it, for whom the plan had set something aside.
-            let misled = lack == Lack::Nothing && turned_away;
+            let misled = lack == Lack::Nothing && (turned_away || self.was_crossed(offers, offer));
             turned_away |= matches!(lack, Lack::Ledger(..));
             all = false;
             if misled {
@@ -264,6 +265,13 @@ impl Engine {
         }
         bench.picked = picked;
         all
+    }
+
+    /// Whether somebody of the same plan was granted from whom a claim keeps apart: it was perhaps to go there.
+    fn was_crossed(&self, offers: &[Offer], offer: &Offer) -> bool {
+        let apart = |offer: &Offer| self.books.tables().claims.apart[offer.row as usize];
+        let crossed = |other: &Offer| !self.still_waits(other) && apart(other) == apart(offer);
+        apart(offer) != NONE && offers.iter().any(crossed)
     }
 
     /// Parks the groups that were tried, by what they lack.
