@@ -8,6 +8,7 @@ mod circles;
 mod daemon;
 mod disk;
 mod door;
+mod findings;
 mod fleet;
 mod gate;
 mod guide;

@@ -192,6 +192,8 @@ pub enum What {
         /// From whom.
         from: ClaimId,
     },
+    /// What holds work up, as told; nothing of the books changed.
+    Found,
     /// Waiting would close a circle: the claim, which is closed next, is refused.
     Deadlocked {
         /// Which claim.
