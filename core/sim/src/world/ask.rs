@@ -28,6 +28,7 @@ impl World {
             Within::Own if gang.is_none() => sizes::alternatives(&mut self.random),
             _ => Vec::new(),
         };
+        let holding = if gang.is_none() { self.holding() } else { Vec::new() };
         Ask {
             key: self.random.chance(1, 5).then(|| format!("key-{}", self.random.below(40))),
             scope: (*self.random.pick(&SCOPES)).into(),
@@ -43,6 +44,7 @@ impl World {
             alternatives,
             within,
             gang,
+            holding,
         }
     }
 
@@ -101,6 +103,12 @@ impl World {
             1 | 2 => self.lease().map_or(Within::Own, |(claim, _)| Within::Lease(claim, None)),
             _ => Within::Own,
         }
+    }
+
+    /// Leases that one says to hold while asking.
+    fn holding(&mut self) -> Vec<ClaimId> {
+        let most = if self.random.chance(1, 2) { 1 + self.random.below(2) } else { 0 };
+        (0..most).filter_map(|_| self.lease()).map(|(claim, _)| claim).collect()
     }
 
     pub(super) fn process(&mut self) -> Process {
