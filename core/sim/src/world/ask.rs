@@ -48,6 +48,21 @@ impl World {
         }
     }
 
+    /// A lock, for whoever has a lease and keeps it meanwhile.
+    pub(super) fn more(&mut self, lease: ClaimId) -> Ask {
+        let pool = Some(format!("lock-{}", self.random.below(3)));
+        let line = LineAsk { resource: "lock".into(), amount: 1, pool, whole: true, ..LineAsk::default() };
+        Ask {
+            class: *self.random.pick(&[Class::Guaranteed, Class::Burstable, Class::BestEffort]),
+            wait_ns: self.random.below(PATIENT_S * SECOND),
+            ttl_ns: 1 + self.random.below(TTL_S * SECOND),
+            lines: vec![line],
+            within: Within::Pools,
+            holding: vec![lease],
+            ..Ask::default()
+        }
+    }
+
     fn lines(&mut self) -> Vec<LineAsk> {
         let line =
             |resource: &str, amount| LineAsk { resource: resource.into(), amount, ..LineAsk::default() };
