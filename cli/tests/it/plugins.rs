@@ -215,8 +215,22 @@ fn verify(library: &Path) -> crate::daemon::Told {
 
 #[test]
 fn libraries_are_verified_plugin_by_plugin() {
-    for library in ["alloc_fit", "qos_batch", "qos_class", "res_host", "res_lock", "res_port", "metric_host"]
-    {
+    let libraries = [
+        "alloc_fit",
+        "detect_deadlock",
+        "detect_pressure",
+        "detect_queueing",
+        "metric_host",
+        "qos_batch",
+        "qos_class",
+        "res_host",
+        "res_lock",
+        "res_port",
+        "share_exclusive",
+        "share_overcommit",
+        "share_timeslice",
+    ];
+    for library in libraries {
         let told = verify(&first_party().join(format!("lib{library}.so")));
         assert_eq!(told.code, 0, "{library}: {told:?}");
         assert!(told.json()["plugins"].as_array().is_some_and(|all| !all.is_empty()));
@@ -233,6 +247,7 @@ fn libraries_are_verified_plugin_by_plugin() {
         ("allocator", "chaos-fail", "I would rather not"),
         ("allocator", "chaos-lie", "unlawful"),
         ("metric", "chaos-metric", "clue"),
+        ("sharing", "chaos-lie", "offered"),
     ] {
         let mut all = judged["plugins"].as_array().expect("plugins").iter();
         let wrong = all.find(|plugin| plugin["role"] == role && plugin["id"] == id);

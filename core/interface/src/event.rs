@@ -194,6 +194,8 @@ pub enum What {
     },
     /// What holds work up, as told; nothing of the books changed.
     Found,
+    /// A supply is shared under other rules, as told.
+    Shared,
 }
 
 /// How much one line of a claim holds.

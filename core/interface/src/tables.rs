@@ -92,6 +92,9 @@ table! {
         due: u64,
         /// Rates: what came back beyond whole amounts, in amounts times nanoseconds.
         rest: u64,
+        /// What guaranteed claims can still take, if that is less than what is free; `u64::MAX` where there is no
+        /// such rule.
+        firm: u64,
     }
 }
 
@@ -312,6 +315,14 @@ impl Pools<'_> {
     #[inline]
     pub fn free(&self, pool: Row) -> Amount {
         self.free[pool as usize]
+    }
+}
+
+impl Pools<'_> {
+    /// Whether a claim of a class could be certain of so much: guaranteed ones take no more than there is.
+    #[inline]
+    pub fn certain(&self, pool: Row, amount: Amount, class: u32) -> bool {
+        self.firm[pool as usize] >= amount || class != 0
     }
 }
 

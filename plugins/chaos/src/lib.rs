@@ -1,5 +1,7 @@
 //! Badly behaved plugins, for tests: they panic, hang, lie, abort and flood. Never shipped, never linked in.
 #![deny(unsafe_code)]
+mod talk;
+
 use bursar_sdk::{ClaimId, prelude::*};
 use std::{collections::BTreeSet, fmt::Display, fs, net, os::unix::net::UnixStream, process, time::Duration};
 
@@ -189,6 +191,14 @@ impl Qos for Ranks {
     }
 }
 
+/// Every analyzer that is found is asked by a daemon: these behave until they are provoked.
+#[config]
+#[derive(Default)]
+pub struct Provoked {
+    /// It behaves badly.
+    pub provoked: bool,
+}
+
 macro_rules! beside {
     ($($id:literal, $sharing:ident, $analyzer:ident, |$many:ident| $body:expr;)*) => {$(
         /// Badly behaved about sharing.
@@ -206,12 +216,20 @@ macro_rules! beside {
         }
 
         /// Badly behaved about what it finds.
-        #[derive(Default)]
-        pub struct $analyzer;
+        pub struct $analyzer(Provoked);
 
-        #[plugin(id = $id)]
+        impl From<Provoked> for $analyzer {
+            fn from(provoked: Provoked) -> $analyzer {
+                $analyzer(provoked)
+            }
+        }
+
+        #[plugin(id = $id, config = Provoked)]
         impl Analyzer for $analyzer {
             fn report(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) -> Result<(), Fault> {
+                if !self.0.provoked {
+                    return Ok(());
+                }
                 let $many = sight.view.pools.len();
                 findings.push(Finding::new("nobody", Subject::Claim(Row::MAX), Severity::Notice, "ask nobody"));
                 $body

@@ -6,6 +6,7 @@ mod locked;
 mod matrix;
 mod place;
 mod refused;
+mod roles;
 mod trusted;
 
 use bursar_builtin as _;
