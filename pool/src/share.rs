@@ -96,7 +96,9 @@ impl Books {
     pub(crate) fn check_shared(&self, claim: Row, pool: Row, amount: Amount) -> Result<(), Refused> {
         let Some(shared) = self.shared.get(&pool) else { return Ok(()) };
         let guaranteed = self.tables.claims.class[claim as usize] == 0;
-        match shared.full() || guaranteed && amount > shared.firm_left() {
+        // One claim is never given more than there is, however much is offered.
+        let beyond = amount > self.tables.pools.capacity[pool as usize];
+        match beyond || shared.full() || guaranteed && amount > shared.firm_left() {
             true => Err(Refused::Wait(Reason::InsufficientCapacity)),
             false => Ok(()),
         }
@@ -110,8 +112,10 @@ impl Books {
         let left = pools.offered[p].saturating_sub(used.saturating_add(pools.spent[p]));
         let left = if pools.free[p] > 0 { left.min(pools.free[p]) } else { left };
         match shared.parts.get(&claim) {
-            Some(part) if part.firm => left.min(shared.firm_left()),
-            Some(_) => left,
+            Some(part) => {
+                let left = left.min(pools.capacity[p].saturating_sub(part.amount));
+                if part.firm { left.min(shared.firm_left()) } else { left }
+            }
             None => pools.free(pool),
         }
     }

@@ -319,10 +319,12 @@ impl Pools<'_> {
 }
 
 impl Pools<'_> {
-    /// Whether a claim of a class could be certain of so much: guaranteed ones take no more than there is.
+    /// Whether the rules of sharing let a claim of a class take so much: never more than there is, and guaranteed
+    /// ones together no more than that.
     #[inline]
     pub fn certain(&self, pool: Row, amount: Amount, class: u32) -> bool {
-        self.firm[pool as usize] >= amount || class != 0
+        let firm = self.firm[pool as usize];
+        firm == u64::MAX || amount <= self.capacity[pool as usize] && (class != 0 || firm >= amount)
     }
 }
 
