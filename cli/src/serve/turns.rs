@@ -111,13 +111,13 @@ mod tests {
             let (still, _) = turns.go_on(&[(0, quantum, holders)], start + Duration::from_millis(ms));
             still.into_iter().map(|claim| claim.0).collect()
         };
-        assert_eq!(still(&[1], 0), []);
+        assert_eq!(still(&[1], 0), [0_u64; 0]);
         assert_eq!(still(&[1, 2, 3], 50), [2, 3]);
         assert_eq!(still(&[1, 2, 3], 100), [1, 3]);
         assert_eq!(still(&[1, 2, 3], 200), [1, 2]);
         assert_eq!(still(&[1, 2, 3], 300), [2, 3]);
         assert_eq!(still(&[2, 3], 320), [3], "who goes away leaves its turn to the next");
-        assert_eq!(still(&[3], 330), []);
-        assert_eq!(still(&[], 340), []);
+        assert_eq!(still(&[3], 330), [0_u64; 0]);
+        assert_eq!(still(&[], 340), [0_u64; 0]);
     }
 }

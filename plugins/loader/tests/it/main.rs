@@ -8,6 +8,7 @@ mod place;
 mod refused;
 mod roles;
 mod trusted;
+mod zoo;
 
 use bursar_builtin as _;
 use bursar_interface::Home;
