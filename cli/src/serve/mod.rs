@@ -27,10 +27,12 @@ mod resize;
 mod roster;
 mod seats;
 mod settings;
+mod sharing;
 mod steering;
 mod supply;
 mod told;
 mod turn;
+mod turns;
 mod used;
 mod workers;
 
@@ -175,6 +177,11 @@ pub fn run(options: Options) -> Result<()> {
     let follower = desk.follower.clone();
     follower.expect();
     follower.fold_next(greeting);
+    let rules = sharing::commands(&mut loader, &settings, &desk.engine)?;
+    if !rules.is_empty() {
+        follower.expect();
+        follower.fold_next(desk.begin(rules)?);
+    }
     // Before the enforcer adopts: it may have more to tell than the inbox holds.
     let folding = follower.clone();
     let folder = thread("follower", move || fold(&folding, &committed))?;
@@ -188,6 +195,7 @@ pub fn run(options: Options) -> Result<()> {
     )?;
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let notice = preemption::signal(&settings.preemption)?;
+    turns::let_go(&hierarchy);
     let gauges = Arc::new(Gauges::default());
     let enforcer = Enforcer::new(
         hierarchy.clone(),
@@ -206,6 +214,12 @@ pub fn run(options: Options) -> Result<()> {
     let measurer =
         thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
 
+    let (follower_there, hierarchy_there, ending_there) =
+        (follower.clone(), hierarchy.clone(), ending.clone());
+    let by_turns = follower.read(turns::any);
+    let turns = by_turns
+        .then(|| thread("turns", move || turns::run(&follower_there, &hierarchy_there, &ending_there)))
+        .transpose()?;
     let board = Arc::new(analysis::Board::default());
     let looks_every = settings.memory.analytics()?;
     let looking = (gauges.clone(), hierarchy.clone(), follower.clone(), clock.clone(), ending.clone());
@@ -256,6 +270,7 @@ pub fn run(options: Options) -> Result<()> {
     // The others have nothing to lose: they end with what they hear of the desk.
     let _ = folder.join();
     let _ = tell.send(Note::End);
+    turns.map(JoinHandle::join);
     let _ = enforcer.join();
     for thread in [measurer, analyzer, looker] {
         thread.thread().unpark();

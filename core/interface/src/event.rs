@@ -202,6 +202,8 @@ pub enum What {
         /// much to look at to tell.
         circle: Vec<Link>,
     },
+    /// A supply is shared under other rules, as told.
+    Shared,
     /// What a lease used over its life counts to its scope, as told.
     Measured(ClaimId),
 }
