@@ -53,7 +53,8 @@ impl Books {
             _ if amount == before => {}
             Shape::Rate if amount > before => self.spend(pool, scope, resource, 0, amount - before),
             Shape::Rate => self.spend(pool, scope, resource, before, amount),
-            _ if self.holds(row) == 0 => {}
+            // What is settled holds nothing; what was given back whole may be held again.
+            _ if before > 0 && self.holds(row) == 0 => {}
             _ => self.hold_otherwise(pool, scope, resource, account, before, amount),
         }
         self.tables.lines.amount[l] = amount;

@@ -10,6 +10,7 @@ mod hook;
 mod lease;
 mod manifest;
 mod mcp;
+mod notice;
 mod operate;
 mod outcome;
 mod plugin;

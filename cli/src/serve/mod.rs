@@ -17,6 +17,7 @@ mod preemption;
 mod present;
 mod resize;
 mod roster;
+mod rungs;
 mod seats;
 mod settings;
 mod steering;

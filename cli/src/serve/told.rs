@@ -28,6 +28,15 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
                 let left_ms = until.0.saturating_sub(batch.at.0) / 1_000_000;
                 ("leaving", json!({ "until": rfc3339(wall_ms.saturating_add_unsigned(left_ms)) }))
             }
+            (
+                What::Preempting { until, .. } | What::Rung { until, .. } | What::Suspended { until, .. },
+                _,
+            ) => {
+                let (kind, mut detail) = told(&event.what);
+                let left_ms = until.0.saturating_sub(batch.at.0) / 1_000_000;
+                detail["until"] = rfc3339(wall_ms.saturating_add_unsigned(left_ms)).into();
+                (kind, detail)
+            }
             (what, _) => told(what),
         };
         EventRow {
@@ -111,5 +120,11 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Spared(_) => ("spared", nothing),
         What::Unpromised(_) => ("unpromised", nothing),
         What::LoopBroken { .. } => ("loop_broken", nothing),
+        What::Rung { rung, lines, .. } => ("rung", json!({ "rung": rung, "lines": sizes(lines)["lines"] })),
+        What::RungFailed { rung, message, .. } => {
+            ("rung_unavailable", json!({ "rung": rung, "message": message }))
+        }
+        What::Suspended { lines, .. } => ("suspended", sizes(lines)),
+        What::Resumed { lines, .. } => ("resumed", sizes(lines)),
     }
 }

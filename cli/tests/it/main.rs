@@ -21,6 +21,7 @@ mod preempt;
 mod restart;
 mod revisions;
 mod run;
+mod rungs;
 mod siege;
 mod signals;
 mod simulate;

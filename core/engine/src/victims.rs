@@ -140,9 +140,10 @@ impl Engine {
         self.books.phase(row) == Phase::Draining || self.preemption.notices.contains_key(&claim)
     }
 
-    /// What ledgers will have back once all that drains has.
+    /// What ledgers will have back once all that drains has, and all that is to hold less holds less.
     pub(crate) fn leaving(&self) -> Gone {
         let (claims, mut gone) = (&self.books.tables().claims, Gone::new());
+        self.add_lessening(&mut gone);
         for row in (0..claims.len() as Row).filter(|&row| claims.id[row as usize] != 0) {
             if self.books.phase(row) == Phase::Draining {
                 for (_, kind, amount) in self.candidate(row).lines {

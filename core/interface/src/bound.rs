@@ -84,3 +84,7 @@ pub const LOOP_NS: u64 = 60 * 1_000_000_000;
 pub const TURNS_MAX: usize = 1024;
 /// Promises to one waiting claim that may come to nothing; after that nobody is told to leave for it.
 pub const BROKEN_MAX: usize = 3;
+/// How long an edge may take to say that a lease is frozen, or that it cannot be, in nanoseconds (10 s).
+pub const FREEZE_NS: u64 = 10 * 1_000_000_000;
+/// Kinds of which a frozen process uses nothing, at most.
+pub const IDLE_MAX: usize = 16;

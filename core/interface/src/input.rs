@@ -243,6 +243,18 @@ pub enum Command {
     SetFanOut(FanOutSpec),
     /// Who takes from whom from here on.
     SetPreemption(PreemptionPolicy),
+    /// An edge has frozen a lease that is to be suspended.
+    Frozen {
+        /// Which claim.
+        claim: ClaimId,
+    },
+    /// An edge could not freeze it: its processes go on.
+    FreezeFailed {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        message: String,
+    },
 }
 
 /// One input and who sent it.

@@ -33,6 +33,11 @@ impl Group {
         fs::write(&path, value.to_string()).map_err(|error| named(&path, &error))
     }
 
+    /// The word in one of its files.
+    pub(crate) fn word(&self, file: &str) -> Option<String> {
+        Some(fs::read_to_string(self.0.join(file)).ok()?.trim().to_owned())
+    }
+
     /// A number in one of its files.
     pub(crate) fn number(&self, file: &str) -> Option<u64> {
         fs::read_to_string(self.0.join(file)).ok()?.trim().parse().ok()

@@ -120,7 +120,7 @@ fn play(script: &str) -> String {
         }
         told += "\n";
         copy.fold(&batch);
-        assert!(engine.books().balanced(), "books after {script}");
+        assert!(engine.books().balanced(), "books after {script}\n{told}");
         assert_eq!(engine.digest(), copy.digest(), "fold of the events differs from the state");
     }
     told
@@ -187,6 +187,14 @@ fn tell(event: &Event) -> String {
         What::Preempting { claim, by, until, why } => {
             format!("preempting {claim} for {by} until {}s ({why:?})", until.0 / 1_000_000_000)
         }
+        What::Rung { claim, rung, until, lines } => {
+            format!("rung {claim} {rung:?} until {}s to {}", until.0 / 1_000_000_000, told_sizes(lines))
+        }
+        What::RungFailed { claim, rung, message } => format!("no rung {claim} {rung:?} {message}"),
+        What::Suspended { claim, until, lines } => {
+            format!("suspended {claim} until {}s to {}", until.0 / 1_000_000_000, told_sizes(lines))
+        }
+        What::Resumed { claim, lines } => format!("resumed {claim} to {}", told_sizes(lines)),
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{cause}: {what}")

@@ -46,6 +46,8 @@ verbs! {
     ResizeFailed "resize failed",
     SetFanOut "set fan-out",
     SetPreemption "set preemption",
+    Frozen "frozen",
+    FreezeFailed "freeze failed",
 }
 
 /// Counts by fault and operation.
@@ -165,6 +167,8 @@ pub(crate) fn claim_of(command: &Command) -> Option<ClaimId> {
         | Command::Extend { claim, .. }
         | Command::Shrink { claim, .. }
         | Command::Resized { claim }
+        | Command::Frozen { claim }
+        | Command::FreezeFailed { claim, .. }
         | Command::ResizeFailed { claim, .. } => Some(*claim),
         _ => None,
     }
@@ -208,6 +212,8 @@ mod tests {
             Command::Extend { claim, fence, to: Vec::new() },
             Command::Shrink { claim, fence, to: Vec::new() },
             Command::Resized { claim },
+            Command::Frozen { claim },
+            Command::FreezeFailed { claim, message: message() },
             Command::ResizeFailed { claim, message: message() },
         ];
         let verbs: std::collections::BTreeSet<usize> = about.iter().map(verb).collect();
