@@ -7,6 +7,7 @@ mod daemon;
 mod disk;
 mod door;
 mod fleet;
+mod gate;
 mod guide;
 mod history;
 mod hooks;
