@@ -1,6 +1,6 @@
 //! What is taken from the lease of a command that runs: heard of at once, on a connection of its own that waits
 //! for it, and said on stderr. Where the daemon has no seat left for that, the next renewal says it.
-use super::tenancy::{RETRY, Tenancy};
+use crate::tenancy::{RETRY, Tenancy};
 use bursar_wire::{Claim, Client, Failure, TAKING, show};
 use std::{
     sync::{Mutex, PoisonError},
@@ -17,7 +17,7 @@ const FULL: Duration = Duration::from_secs(5);
 
 /// What was said last.
 #[derive(Debug)]
-pub struct Notice(Mutex<String>);
+pub(crate) struct Notice(Mutex<String>);
 
 impl Default for Notice {
     fn default() -> Notice {
@@ -27,7 +27,7 @@ impl Default for Notice {
 
 impl Notice {
     /// Says what is being taken, if that is news.
-    pub fn say(&self, claim: &Claim) {
+    pub(crate) fn say(&self, claim: &Claim) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // How it ended is said when everything is back.
         if *last == claim.taking() || !["reserved", "held"].contains(&claim.phase.as_str()) {
@@ -75,7 +75,7 @@ fn less(claim: &Claim) -> String {
 }
 
 /// Watches a lease until it ends or `over`.
-pub fn watch(tenancy: &Tenancy, over: impl Fn() -> bool) {
+pub(crate) fn watch(tenancy: &Tenancy, over: impl Fn() -> bool) {
     let mut client = Client::new(&tenancy.socket).patience(PATIENCE);
     while !over() {
         let path = format!("/v1/claims/{}?wait={WAIT}&taking={}", tenancy.id, tenancy.notice.last());
