@@ -192,6 +192,8 @@ pub enum What {
         /// From whom.
         from: ClaimId,
     },
+    /// What holds work up, as told; nothing of the books changed.
+    Found,
     /// A lease that was told to end takes this rung. Shrunk: it is to hold less, and the change follows.
     /// Suspended: an edge is to freeze it. Told: others give back enough for now, and it has more time.
     Rung {

@@ -46,6 +46,7 @@ verbs! {
     ResizeFailed "resize failed",
     SetFanOut "set fan-out",
     SetPreemption "set preemption",
+    Find "find",
     Frozen "frozen",
     FreezeFailed "freeze failed",
 }
@@ -111,6 +112,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::Apply,
         Verb::SetFanOut,
         Verb::SetPreemption,
+        Verb::Find,
         Verb::Swap,
         Verb::Start,
         Verb::Tick,
