@@ -3,7 +3,8 @@
 //! before. What is frozen goes on then; what was frozen for too long ends.
 use crate::{Engine, Plugins, engine::Tape};
 use bursar_interface::{
-    Amount, ClaimId, Command, Ending, Input, Lessened, LineSize, Phase, Row, Rung, Time, What, canary,
+    Amount, ClaimId, Command, Ending, Input, Lessened, LineSize, Phase, Reason, Refusal, Row, Rung, Time,
+    What,
 };
 use bursar_pool::Tight;
 
@@ -51,17 +52,24 @@ impl Engine {
         tape: &mut Tape<'_>,
         claim: ClaimId,
         failed: Option<&str>,
-    ) {
+    ) -> Result<(), Refusal> {
         let what = match failed {
             Some(message) if self.is_freezing(claim) => {
                 What::RungFailed { claim, rung: Rung::Suspended, message: message.to_owned() }
             }
-            None if self.is_freezing(claim) => return self.suspend(cause, tape, claim),
+            None if self.is_freezing(claim) => {
+                self.suspend(cause, tape, claim);
+                return Ok(());
+            }
             // Nobody needs it any more.
             None if !self.is_frozen(claim) => What::Resumed { claim, lines: Vec::new() },
-            _ => What::Repeated(claim),
+            _ => {
+                let message = format!("claim {claim} is not to be frozen");
+                return Err(Refusal::new(Reason::UnknownClaim, message));
+            }
         };
         self.emit(tape, cause, what);
+        Ok(())
     }
 
     /// A lease is frozen: what it does not use is anybody's, and its own time stands still, because whoever
@@ -195,7 +203,7 @@ impl Engine {
         lines: &[LineSize],
         kept: &[(Row, Amount)],
     ) -> Vec<Tight> {
-        let bound = self.bound(claim, row).filter(|_| !canary!("an extension takes what is promised"));
+        let bound = self.bound(claim, row);
         let promised = self.withhold_promised(bound);
         let short = self.books.growth_short(row, lines, kept);
         if bound.is_some() {

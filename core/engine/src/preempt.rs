@@ -15,6 +15,7 @@ use bursar_interface::{
         BANDS_MAX, BROKEN_MAX, IDLE_MAX, LOOP_NS, NAME_BYTES_MAX, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX,
         TTL_NS_MAX,
     },
+    canary,
 };
 use bursar_pool::Digest;
 use serde::{Deserialize, Serialize};
@@ -305,6 +306,9 @@ impl Engine {
                 || !policy.bands.is_empty() && leased[class.min(2) as usize] > 0);
         #[cfg(test)]
         let by_band = by_band || self.preemption.either_way;
+        let by_band = by_band
+            || policy.by_band
+                && (canary!("a band takes from its own") || canary!("who stands behind takes back"));
         by_band || policy.reclaim && self.guaranteed_some(row)
     }
 

@@ -222,9 +222,9 @@ impl Engine {
             Command::ResizeFailed { message, .. } if !draining => {
                 self.resize_reported(cause, tape, claim, Some(message))?
             }
-            Command::Frozen { .. } if !draining => self.freeze_reported(cause, tape, claim, None),
+            Command::Frozen { .. } if !draining => self.freeze_reported(cause, tape, claim, None)?,
             Command::FreezeFailed { message, .. } if !draining => {
-                self.freeze_reported(cause, tape, claim, Some(message))
+                self.freeze_reported(cause, tape, claim, Some(message))?;
             }
             Command::Exited { .. } if !draining => self.drain(cause, tape, claim, Ending::ProcessGone),
             Command::Reclaimed { over_limit, .. } if draining => {
