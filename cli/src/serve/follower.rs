@@ -331,6 +331,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Returned { claim, .. }
         | What::Preempting { claim, .. }
         | What::LoopBroken { claim, .. }
+        | What::Deadlocked { claim, .. }
         | What::Rung { claim, .. }
         | What::RungFailed { claim, .. }
         | What::Suspended { claim, .. }

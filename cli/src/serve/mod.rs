@@ -4,6 +4,7 @@
 //! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
 mod agents;
 mod analysis;
+mod circle;
 mod clock;
 mod desk;
 mod enforcer;

@@ -78,11 +78,15 @@ impl Engine {
                 self.take_turn(*by, *claim);
             }
             What::Spared(claim) => {
+                self.look_again = true;
                 self.preemption.notices.remove(claim);
             }
             What::Unpromised(claim) => {
                 *self.preemption.broken.entry(*claim).or_default() += 1;
                 self.promise_no_more(*claim);
+            }
+            What::Deadlocked { claim, circle } => {
+                self.kept.circle(*claim, circle.clone());
             }
             What::Rung { claim, rung, until, lines } => self.fold_rung(*claim, *rung, *until, lines),
             What::RungFailed { claim, rung, .. } => self.fold_rung_failed(*claim, *rung),
@@ -158,6 +162,7 @@ impl Engine {
 
     pub(crate) fn supply_changed(&mut self) {
         self.feasible.forget();
+        self.look_again = true;
         self.preemption.turns.clear();
         self.queue.wake_all();
     }
@@ -176,6 +181,7 @@ impl Engine {
         if let Some((parent, inner)) = inner {
             self.books.enter_nest(claim, parent, inner);
         }
+        self.hold(claim, parent.map(|(parent, _)| parent), ask);
         self.fan_in(claim, by, scope);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
@@ -209,6 +215,7 @@ impl Engine {
             self.disturb(scope);
         }
         self.leave_queue(claim);
+        self.wait_for.leave(claim);
         self.restand_chain(scope);
         self.wake_borrowers(row);
         self.deadlines.set(claim, lease_until);
@@ -260,6 +267,8 @@ impl Engine {
             }
         }
         self.fan_out(claim, scope);
+        self.wait_for.leave(claim);
+        self.wait_for.give_back(claim);
         self.books.close(row);
         self.restand_chain(scope);
         self.bodies.remove(&claim);
@@ -335,11 +344,13 @@ impl Engine {
             closed_at: self.books.at(),
             lines: Vec::new(),
             alternative: self.books.chosen(row),
+            circle: Vec::new(),
         };
         self.kept.close(closed, lines);
     }
 
     fn leave_queue(&mut self, claim: ClaimId) {
+        self.heirs.leave(&self.books, claim);
         let mustered = self.leave_gang(claim);
         if !self.queue.remove(claim) && !mustered {
             self.fresh.leave();
