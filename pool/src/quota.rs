@@ -208,11 +208,21 @@ impl Books {
 
     /// The first ledger on a kind along the chain of a scope that so much more would pass, and by how much.
     pub fn ledger_short(&self, scope: Row, resource: Row, asked: Amount) -> Option<(Row, Amount)> {
-        if !self.bounds_any(resource) {
-            return None;
+        match self.bounds_any(resource) {
+            true => self.ledgers_short(scope, resource, asked).next(),
+            false => None,
         }
+    }
+
+    /// As [`Books::ledger_short`], each of them.
+    pub fn ledgers_short(
+        &self,
+        scope: Row,
+        resource: Row,
+        asked: Amount,
+    ) -> impl Iterator<Item = (Row, Amount)> {
         let mut below = None;
-        self.quotas_of(scope, resource).find_map(|quota| {
+        self.quotas_of(scope, resource).filter_map(move |quota| {
             let room = self.room(quota, below.replace(quota));
             (asked > room.saturating_add(Amount::from(canary!("one above the limit is given"))))
                 .then(|| (quota, asked - room))

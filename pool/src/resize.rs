@@ -52,7 +52,8 @@ impl Books {
             Shape::Rate if self.tables.lines.used[l] != Amount::MAX => {}
             _ if amount == before => {}
             Shape::Rate => self.spend(row, pool, scope, resource, (before, amount)),
-            _ if self.holds(row) == 0 => {}
+            // What is settled holds nothing; what was given back whole may be held again.
+            _ if before > 0 && self.holds(row) == 0 => {}
             _ => {
                 self.hold_otherwise(pool, scope, resource, account, before, amount);
                 self.resize_shared(claim, pool, before, amount);

@@ -40,7 +40,7 @@ pub fn claims(claims: &[wire::Claim]) -> String {
     table(
         &header,
         claims.iter().map(|claim| {
-            let why = claim.ending.clone().or_else(|| claim.reason.clone());
+            let why = claim.ending.clone().or_else(|| taken(claim)).or_else(|| claim.reason.clone());
             vec![
                 claim.id.to_string(),
                 claim.phase.clone() + if claim.quarantined { " (quarantined)" } else { "" },
@@ -55,6 +55,14 @@ pub fn claims(claims: &[wire::Claim]) -> String {
             ]
         }),
     )
+}
+
+/// What is being taken from a lease, and until when it stays so: `told until …`.
+fn taken(claim: &wire::Claim) -> Option<String> {
+    let word = Some(claim.taking()).filter(|word| *word != wire::TAKING[0])?;
+    let frozen = claim.lessened.as_ref().and_then(|lessened| lessened.until.clone());
+    let until = frozen.or_else(|| claim.preempting.as_ref().and_then(|told| told.until.clone()));
+    Some(until.map_or_else(|| word.to_owned(), |until| format!("{word} until {until}")))
 }
 
 /// A line as people say it: `memory=64M`, `port:20003`.

@@ -45,7 +45,7 @@ pub struct Enforcer {
     inbox: Receiver<Note>,
     grace: Duration,
     /// By which attached processes are told that their lease is to end for another claim.
-    notice: Option<i32>,
+    pub(super) notice: Option<i32>,
     pub(super) leases: BTreeMap<ClaimId, Held>,
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
@@ -105,7 +105,8 @@ impl Enforcer {
 
     /// The next note; waits no longer than something here is due, for ever when nothing is.
     fn next(&self) -> Result<Note, RecvTimeoutError> {
-        let reclaiming = !self.strays.is_empty() || self.leases.values().any(|held| held.reclaim.is_some());
+        let moving = |held: &Held| held.reclaim.is_some() || held.freezing.is_some();
+        let reclaiming = !self.strays.is_empty() || self.leases.values().any(moving);
         let watching = self.leases.values().any(|held| !held.watches.is_empty() || held.again.is_some());
         match (self.warmth.is_warm(), reclaiming, watching) {
             (true, ..) => self.inbox.recv_timeout(STIR_EVERY),
@@ -121,11 +122,9 @@ impl Enforcer {
             What::Attached(claim) => self.attached(*claim),
             What::Resizing { claim, .. } => self.resize(*claim),
             What::Draining { claim, .. } => self.draining(*claim),
-            What::Preempting { claim, .. } => {
-                if let (Some(signal), Some(held)) = (self.notice, self.leases.get(claim)) {
-                    held.watches.iter().for_each(|(_, watch)| watch.tell(signal));
-                }
-            }
+            What::Preempting { claim, .. } => self.tell_holder(*claim),
+            What::Rung { claim, rung, lines, .. } => self.take_rung(*claim, *rung, lines.is_empty()),
+            What::Resumed { claim, .. } => self.go_on(*claim),
             What::Closed { claim, .. } => self.closed(*claim),
             _ => {}
         }
@@ -231,6 +230,7 @@ impl Enforcer {
         // Groups are about to go, and with them the count.
         held.over_limit |= held.cell.oom_kills().is_some_and(|kills| kills > 0);
         held.reclaim = Some(Reclaim::begin(held.cell.clone(), grace));
+        self.thaw(claim);
     }
 
     /// What a lease that had processes used, as the commands that say so: of what it asked for, and over its life.
@@ -268,6 +268,7 @@ impl Enforcer {
             self.leases.iter().filter(|(_, held)| held.reclaim.is_some()).map(|(claim, _)| *claim).collect();
         // Those within came after those around them, and go before them.
         leaving.into_iter().rev().for_each(|claim| self.advance_one(claim));
+        self.go_on_freezing();
     }
 
     fn advance_one(&mut self, claim: ClaimId) {
@@ -405,6 +406,7 @@ impl Enforcer {
             if self.follower.read(|engine| engine.resizing(claim).is_some()) {
                 self.resize(claim);
             }
+            self.readopt_frozen(claim);
         }
         let stray = |path: &Vec<ClaimId>| !known.iter().any(|(known, ..)| Some(known) == path.last());
         let strays = self.hierarchy.cells().into_iter().filter(stray);

@@ -244,7 +244,8 @@ impl Follower {
 /// alone, and waking a thread costs more than they do.
 fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
     match &event.what {
-        What::Attached(_) | What::Draining { .. } | What::Resizing { .. } | What::Preempting { .. } => true,
+        What::Attached(_) | What::Draining { .. } | What::Resizing { .. } => true,
+        What::Preempting { .. } | What::Rung { .. } | What::Resumed { .. } => true,
         What::Granted { claim, .. } => {
             engine.books().claim(*claim).is_some_and(|row| engine.books().driven(row))
         }
@@ -341,6 +342,10 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Preempting { claim, .. }
         | What::LoopBroken { claim, .. }
         | What::Deadlocked { claim, .. }
+        | What::Rung { claim, .. }
+        | What::RungFailed { claim, .. }
+        | What::Suspended { claim, .. }
+        | What::Resumed { claim, .. }
         | What::Spared(claim)
         | What::Unpromised(claim)
         | What::Repeated(claim)

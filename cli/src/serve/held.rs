@@ -46,6 +46,10 @@ pub struct Held {
     pub resizing: bool,
     /// Its drivers' lines before that.
     pub before: Vec<(String, Lease)>,
+    /// Its processes are held still, or are to be.
+    pub frozen: bool,
+    /// Since when they are to be and it was not told that they are.
+    pub freezing: Option<Instant>,
 }
 
 impl Held {
@@ -68,6 +72,8 @@ impl Held {
             told_gone: false,
             resizing: false,
             before: Vec::new(),
+            frozen: false,
+            freezing: None,
         }
     }
 

@@ -217,6 +217,14 @@ impl House for Host {
         }
     }
 
+    async fn taken_otherwise(&self, claim: ClaimId, known: &str) {
+        let otherwise = |engine: &Engine| {
+            let goes_on = |row| engine.books().phase(row) < Phase::Draining;
+            !engine.books().claim(claim).is_some_and(goes_on) || present::taking(engine, claim) != known
+        };
+        self.follower.wait_for(claim, None, otherwise).await;
+    }
+
     async fn closed(&self, claim: ClaimId) {
         self.follower.wait_for(claim, None, |engine| engine.books().claim(claim).is_none()).await;
     }

@@ -25,6 +25,7 @@ mod present;
 mod promise;
 mod resize;
 mod roster;
+mod rungs;
 mod seats;
 mod settings;
 mod sharing;

@@ -18,6 +18,7 @@ pub fn policy(set: &settings::Preemption) -> Result<PreemptionPolicy> {
         let time = duration(text).map_err(|why| anyhow!("config: preemption.{key}: {why}"))?;
         u64::try_from(time.as_nanos()).map_err(|_| anyhow!("config: preemption.{key}: {text} is too long"))
     };
+    let rung = |key: &str, text: &str| if text.is_empty() { Ok(0) } else { ns(key, text) };
     let mut grace_ns = [ns("grace", &set.grace)?; 3];
     for (class, grace) in &set.grace_of {
         let Some(number) = CLASSES.iter().position(|known| known == class) else {
@@ -34,6 +35,10 @@ pub fn policy(set: &settings::Preemption) -> Result<PreemptionPolicy> {
         grace_ns,
         min_runtime_ns: ns("min-runtime", &set.min_runtime)?,
         bands: set.bands.clone(),
+        shrink_ns: rung("shrink", &set.shrink)?,
+        shrink_to: set.shrink_to,
+        suspend_ns: rung("suspend", &set.suspend)?,
+        idle: set.idle.clone(),
     })
 }
 
@@ -75,6 +80,11 @@ mod tests {
         ] {
             assert!(policy(&set).expect_err("wrong").to_string().contains(word));
         }
+        let (shrink, suspend) = ("20s".into(), "1m".into());
+        let rungs = policy(&Preemption { shrink, suspend, ..Preemption::default() }).expect("rungs");
+        assert_eq!((told.shrink_ns, told.suspend_ns), (0, 0), "no rung is taken that nobody asked for");
+        assert_eq!((rungs.shrink_ns, rungs.suspend_ns), (20_000_000_000, 60_000_000_000));
+        assert!(policy(&Preemption { suspend: "x".into(), ..Preemption::default() }).is_err());
         let unknown = Preemption { signal: "USR9".into(), ..Preemption::default() };
         assert!(signal(&unknown).expect_err("wrong").to_string().contains("SIGUSR1"));
     }

@@ -2,7 +2,8 @@
 use super::{circle, clock::Clock, follower::Follower, gauges::Gauges};
 use bursar_engine::{Closed, Engine, Short};
 use bursar_interface::{
-    ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Shape, Time,
+    ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Rung, Shape,
+    Time,
 };
 use bursar_pool::Inner;
 use bursar_wire as wire;
@@ -123,6 +124,7 @@ impl Present<'_> {
             within: books.parent(id).map(|parent| parent.0),
             preempting: self.preempting(id),
             usage: self.usage(id),
+            lessened: self.lessened(id, row),
         }
     }
 
@@ -145,7 +147,23 @@ impl Present<'_> {
             Claimed::Lent => "lent",
             Claimed::Band => "band",
         };
-        Some(wire::Preempting { until: self.time(notice.until.0), why: why.into() })
+        let rung = rung_name(Some(notice.rung)).into();
+        Some(wire::Preempting { until: self.time(notice.until.0), why: why.into(), rung })
+    }
+
+    /// What rungs took from a lease that goes on.
+    fn lessened(&self, id: ClaimId, row: Row) -> Option<wire::Lessened> {
+        let lessened = self.engine.lessened(id)?;
+        let first = self.engine.view().claims.first_line[row as usize];
+        let before = lessened.before.iter().map(|size| {
+            let line = self.line(first + size.line);
+            wire::Line { amount: size.amount, ..line }
+        });
+        Some(wire::Lessened {
+            state: if lessened.frozen_until.is_some() { "suspended" } else { "shrunk" }.into(),
+            until: lessened.frozen_until.and_then(|until| self.time(until.0)),
+            before: before.collect(),
+        })
     }
 
     fn line(&self, line: Row) -> wire::Line {
@@ -366,6 +384,26 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::Deadlock => wire::DEADLOCK,
     }
     .into()
+}
+
+/// The word of a rung, of [`wire::TAKING`].
+fn rung_name(rung: Option<Rung>) -> &'static str {
+    match rung {
+        None => wire::TAKING[0],
+        Some(Rung::Told) => wire::TAKING[1],
+        Some(Rung::Shrunk) => wire::TAKING[2],
+        Some(Rung::Suspended) => wire::TAKING[3],
+    }
+}
+
+/// How far the taking back of a lease has come, as [`wire::Claim::taking`] says it.
+pub fn taking(engine: &Engine, id: ClaimId) -> &'static str {
+    let lessened = || engine.lessened(id).map(|_| Rung::Shrunk);
+    let rung = match engine.is_frozen(id) {
+        true => Some(Rung::Suspended),
+        false => engine.notice(id).map(|notice| notice.rung).or_else(lessened),
+    };
+    rung_name(rung)
 }
 
 /// What a claim that never got anything is told.

@@ -239,13 +239,35 @@ pub struct Preemption {
     pub bands: Vec<u32>,
     /// Sent to a lease's attached processes when their holder is told, as `SIGUSR1`; none if empty.
     pub signal: String,
+    /// After the grace, where giving up part of a lease is enough: how long it may go on with less, if that
+    /// was not enough after all, as `30s`; empty where no lease is shrunk.
+    pub shrink: String,
+    /// What a shrink leaves of each kind at least, in percent of what was held.
+    pub shrink_to: u32,
+    /// After that, where it is enough: how long a lease stays frozen, as `10m`, until it ends if there is no
+    /// room for it to go on; empty where no lease is suspended.
+    pub suspend: String,
+    /// The kinds of which a frozen process uses nothing: what a suspended lease gives back.
+    pub idle: Vec<String>,
 }
 
 impl Default for Preemption {
     fn default() -> Self {
         let (grace, min_runtime) = ("10s".into(), "10s".into());
         let (grace_of, bands, signal) = (BTreeMap::new(), Vec::new(), String::new());
-        Preemption { enabled: true, grace, grace_of, min_runtime, bands, signal }
+        let (shrink, shrink_to, suspend, idle) = (String::new(), 50, String::new(), vec!["cpu".into()]);
+        Preemption {
+            enabled: true,
+            grace,
+            grace_of,
+            min_runtime,
+            bands,
+            signal,
+            shrink,
+            shrink_to,
+            suspend,
+            idle,
+        }
     }
 }
 

@@ -34,6 +34,15 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
                 ("shared", shared(resource, pool, offer.as_ref(), by))
             }
             (What::Found, Some(Command::Find(noted))) => ("found", found(noted)),
+            (
+                What::Preempting { until, .. } | What::Rung { until, .. } | What::Suspended { until, .. },
+                _,
+            ) => {
+                let (kind, mut detail) = told(&event.what);
+                let left_ms = until.0.saturating_sub(batch.at.0) / 1_000_000;
+                detail["until"] = rfc3339(wall_ms.saturating_add_unsigned(left_ms)).into();
+                (kind, detail)
+            }
             (what, _) => told(what),
         };
         EventRow {
@@ -152,5 +161,11 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Deadlocked { .. } => ("deadlocked", nothing),
         What::Measured(_) => ("measured", nothing),
         What::LoopBroken { .. } => ("loop_broken", nothing),
+        What::Rung { rung, lines, .. } => ("rung", json!({ "rung": rung, "lines": sizes(lines)["lines"] })),
+        What::RungFailed { rung, message, .. } => {
+            ("rung_unavailable", json!({ "rung": rung, "message": message }))
+        }
+        What::Suspended { lines, .. } => ("suspended", sizes(lines)),
+        What::Resumed { lines, .. } => ("resumed", sizes(lines)),
     }
 }

@@ -27,6 +27,7 @@ mod preempt;
 mod restart;
 mod revisions;
 mod run;
+mod rungs;
 mod sharing;
 mod siege;
 mod signals;

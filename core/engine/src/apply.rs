@@ -6,8 +6,8 @@ use crate::{
     queue::ANYTHING,
 };
 use bursar_interface::{
-    Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Time, What,
-    canary,
+    Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Rung, Time,
+    What, canary,
 };
 use std::borrow::Cow;
 
@@ -37,9 +37,19 @@ impl Engine {
             What::Chosen { claim, alternative } => {
                 self.with(*claim, |engine, row| engine.books.choose(row, *alternative))
             }
-            What::Resizing { claim, lines } => self.fold_resizing(*claim, lines),
-            What::Resized { claim, lines } => self.fold_resized(*claim, lines),
-            What::ResizeFailed { claim, .. } => self.fold_resize_failed(*claim),
+            What::Resizing { claim, lines } => {
+                self.fold_resizing(*claim, lines);
+                self.forget_lessened(*claim, input, lines);
+            }
+            What::Resized { claim, lines } => {
+                self.fold_resized(*claim, lines);
+                self.forget_lessened(*claim, input, lines);
+            }
+            What::ResizeFailed { claim, .. } => {
+                self.fold_resize_failed(*claim);
+                self.forget_lessened(*claim, None, &[]);
+                self.fold_rung_failed(*claim, Rung::Shrunk);
+            }
             What::Returned { claim, ending } => {
                 self.books.give_returned(*claim);
                 self.endings.insert(*claim, *ending);
@@ -80,6 +90,10 @@ impl Engine {
             What::Deadlocked { claim, circle } => {
                 self.kept.circle(*claim, circle.clone());
             }
+            What::Rung { claim, rung, until, lines } => self.fold_rung(*claim, *rung, *until, lines),
+            What::RungFailed { claim, rung, .. } => self.fold_rung_failed(*claim, *rung),
+            What::Suspended { claim, until, lines } => self.fold_suspended(*claim, *until, lines),
+            What::Resumed { claim, lines } => self.fold_resumed(*claim, lines),
         }
     }
 
@@ -234,6 +248,7 @@ impl Engine {
         self.with(claim, |engine, row| engine.books.drain(row));
         self.endings.insert(claim, ending);
         self.resizing.remove(&claim);
+        self.preemption.lessened.remove(&claim);
     }
 
     fn close(&mut self, claim: ClaimId, ending: Ending) {
@@ -249,6 +264,7 @@ impl Engine {
             let leased = &mut self.preemption.leased[class.min(2) as usize];
             *leased = leased.saturating_sub(1);
             self.preemption.notices.remove(&claim);
+            self.preemption.lessened.remove(&claim);
             if ending != Ending::Preempted {
                 self.disturb(scope);
             }

@@ -175,6 +175,7 @@ impl Engine {
         self.inherit();
         self.tell_gangs(&mut tape);
         self.spare(&mut tape);
+        self.restore_lessened(&mut tape, plugins);
         batch.events = tape.events;
         (batch.first_seq, batch.at) = (self.next_seq, self.books.at());
         self.next_seq = batch.next_seq();

@@ -6,12 +6,16 @@
 //! behind is taken from, and what it frees is kept from everybody who does not stand before the one it is
 //! for: each preemption therefore raises the held work in that order, and none can be undone by its victim.
 //!
-//! A holder passes rungs: it is told and has a grace, then its lease drains. Rungs between these (shrink,
-//! suspend) belong into [`Engine::end_notices`].
+//! A holder passes rungs: it is told and has a grace; then, where the policy says so and where that is enough,
+//! it is made to hold less, or suspended (`rung`); else its lease drains.
 use crate::{Engine, admit::bad, engine::Tape, lack::Lack, turns::Turns};
 use bursar_interface::{
-    ClaimId, Claimed, Ending, Phase, PreemptionPolicy, Promise, Refusal, Row, Time, What,
-    bound::{BANDS_MAX, BROKEN_MAX, LOOP_NS, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX, TTL_NS_MAX},
+    ClaimId, Claimed, Lessened, Phase, PreemptionPolicy, Promise, Refusal, Row, Rung, Time, What,
+    bound::{
+        BANDS_MAX, BROKEN_MAX, IDLE_MAX, LOOP_NS, NAME_BYTES_MAX, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX,
+        TTL_NS_MAX,
+    },
+    canary,
 };
 use bursar_pool::Digest;
 use serde::{Deserialize, Serialize};
@@ -33,6 +37,8 @@ pub struct Notice {
     pub why: Claimed,
     /// Which was told first.
     pub(crate) order: u64,
+    /// How far it has come.
+    pub rung: Rung,
 }
 
 /// All that is being taken back, and for whom.
@@ -47,6 +53,8 @@ pub(crate) struct Preemption {
     /// How many promises to a waiting claim were not kept.
     pub(crate) broken: BTreeMap<ClaimId, usize>,
     pub(crate) turns: Turns,
+    /// Leases that go on with less than they were granted, because of a rung.
+    pub(crate) lessened: BTreeMap<ClaimId, Lessened>,
     /// Leases by class.
     #[serde(skip)]
     pub(crate) leased: [u32; 3],
@@ -62,7 +70,17 @@ pub(crate) struct Preemption {
 impl Preemption {
     pub(crate) fn digest(&self, digest: &mut Digest) {
         for (claim, notice) in &self.notices {
-            [claim.0, notice.by.0, notice.until.0].into_iter().for_each(|word| digest.word(word));
+            [claim.0, notice.by.0, notice.until.0, notice.rung as u64]
+                .into_iter()
+                .for_each(|word| digest.word(word));
+        }
+        for (claim, lessened) in &self.lessened {
+            digest.word(claim.0);
+            digest.word(lessened.frozen_until.map_or(0, |at| at.0));
+            for size in &lessened.before {
+                digest.word(u64::from(size.line));
+                digest.word(size.amount);
+            }
         }
         for (claim, promise) in &self.promises {
             [claim.0, promise.until.0].into_iter().for_each(|word| digest.word(word));
@@ -77,7 +95,10 @@ impl Preemption {
     /// A lease is to end.
     pub(crate) fn told(&mut self, claim: ClaimId, by: ClaimId, until: Time, why: Claimed) {
         self.orders += 1;
-        self.notices.insert(claim, Notice { by, until, why, order: self.orders });
+        // Whoever is frozen already hears nothing of it, and has nothing more to give but its end.
+        let frozen = self.lessened.get(&claim).is_some_and(|lessened| lessened.frozen_until.is_some());
+        let rung = if frozen { Rung::Suspended } else { Rung::Told };
+        self.notices.insert(claim, Notice { by, until, why, order: self.orders, rung });
     }
 }
 
@@ -100,7 +121,8 @@ impl Engine {
     /// When something about preemptions must happen by itself.
     pub(crate) fn notices_due(&self) -> Option<Time> {
         let promised = self.preemption.promises.values().map(|promise| promise.until).min();
-        self.next_notice().map(|(_, notice)| notice.until).into_iter().chain(promised).min()
+        let thawed = self.next_frozen().map(|(_, until)| until);
+        self.next_notice().map(|(_, notice)| notice.until).into_iter().chain(promised).chain(thawed).min()
     }
 
     /// The lease whose grace ends first of those that go on yet.
@@ -112,19 +134,24 @@ impl Engine {
         notices.filter(|&(claim, _)| goes_on(claim)).min_by_key(|(_, notice)| (notice.until, notice.order))
     }
 
-    /// Ends the leases whose grace is over, unless they came to be within a guarantee meanwhile; and drops
-    /// promises that could not be kept.
+    /// Takes the next rung with the leases whose grace is over, unless they came to be within a guarantee
+    /// meanwhile; ends those that were suspended for too long; and drops promises that could not be kept.
     pub(crate) fn end_notices(&mut self, tape: &mut Tape<'_>) {
         self.preemption.searches = SEARCHES_MAX;
         while let Some((claim, notice)) = self.next_notice().filter(|(_, n)| n.until <= self.books.at()) {
             match self.still_takeable(claim, notice.by) {
-                true => self.end(tape, None, claim, Ending::Preempted),
+                // Whoever it was for may have been served, or left, in this very step.
+                _ if !self.preemption.promises.contains_key(&notice.by) => {
+                    self.emit(tape, None, What::Spared(claim));
+                }
+                true => self.next_rung(tape, claim, notice),
                 false => {
                     self.emit(tape, None, What::Spared(claim));
                     self.unpromise(tape, notice.by);
                 }
             }
         }
+        self.end_frozen(tape);
         let now = self.books.at();
         let late = self.preemption.promises.values().filter(|promise| promise.until <= now);
         let late: Vec<ClaimId> = late.map(|promise| promise.claim).collect();
@@ -147,6 +174,8 @@ impl Engine {
         let idle = leases.filter(|(_, notice)| !self.preemption.promises.contains_key(&notice.by));
         let spared: Vec<ClaimId> = idle
             .map(|(&claim, _)| claim)
+            // Whether it is frozen is known soon, and then it goes on.
+            .filter(|&claim| !self.is_freezing(claim))
             .filter(|&claim| {
                 self.books.claim(claim).is_some_and(|row| self.books.phase(row) < Phase::Draining)
             })
@@ -217,7 +246,7 @@ impl Engine {
         if last >= wait_until {
             return Some(wait_until.max(now).after(SOON_NS));
         }
-        let until = last.after(PROMISE_NS);
+        let until = last.after(self.preemption.policy.shrink_ns).after(PROMISE_NS);
         let promise = Promise { claim, pools: found.pools, standing: found.standing, until };
         self.emit(tape, None, What::Promised(promise));
         for (victim, why, until) in told {
@@ -242,6 +271,21 @@ impl Engine {
         if policy.grace_ns.iter().chain([&policy.min_runtime_ns]).any(|&ns| ns > TTL_NS_MAX) {
             return bad("a grace or the shortest run is too long", "at most 30 days");
         }
+        if [policy.shrink_ns, policy.suspend_ns].into_iter().any(|ns| ns > TTL_NS_MAX) {
+            return bad("a rung is too long", "at most 30 days");
+        }
+        if policy.shrink_to > 100 {
+            return bad(
+                &format!("a shrink cannot leave {} % of what is held", policy.shrink_to),
+                "at most 100",
+            );
+        }
+        if policy.idle.len() > IDLE_MAX || policy.idle.iter().any(|name| name.len() > NAME_BYTES_MAX) {
+            return bad(
+                "too many kinds are said to be idle in a frozen process, or one's name is too long",
+                &format!("at most {IDLE_MAX} names of kinds"),
+            );
+        }
         self.emit(tape, cause, What::PreemptionSet);
         Ok(())
     }
@@ -262,6 +306,9 @@ impl Engine {
                 || !policy.bands.is_empty() && leased[class.min(2) as usize] > 0);
         #[cfg(test)]
         let by_band = by_band || self.preemption.either_way;
+        let by_band = by_band
+            || policy.by_band
+                && (canary!("a band takes from its own") || canary!("who stands behind takes back"));
         by_band || policy.reclaim && self.guaranteed_some(row)
     }
 

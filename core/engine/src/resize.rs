@@ -78,7 +78,7 @@ impl Engine {
         }
         let head = if self.queue.is_empty() { None } else { self.reservation(discipline) };
         let kept = self.kept_from(row, head.as_ref(), discipline);
-        let short = self.books.growth_short(row, &lines, &kept);
+        let short = self.may_grow(of.0, row, &lines, &kept);
         if short.is_empty() {
             self.change(Some(cause), tape, row, of.0, lines);
             return Ok(());
@@ -134,6 +134,10 @@ impl Engine {
     fn resizable(&self, by: &Principal, of: (ClaimId, Fence)) -> Result<Row, Refusal> {
         let row = self.leased(by, of.0, of.1)?;
         match self.books.phase(row) {
+            Phase::Held if self.to_be_frozen(of.0) => {
+                Err(Refusal::new(Reason::InUse, format!("claim {} is suspended", of.0))
+                    .hint("what it gave back is held again when it goes on"))
+            }
             Phase::Held => Ok(row),
             _ => Err(Refusal::new(Reason::InUse, format!("claim {} is not held yet", of.0))
                 .hint("try again in a moment")),
@@ -249,7 +253,12 @@ impl Engine {
 
     /// What of pools a lease may not grow into: what the head will need, unless the lease ends before that by
     /// its own estimate; where nobody may pass, nothing of those pools.
-    fn kept_from(&self, row: Row, head: Option<&Reservation>, discipline: &Discipline) -> Vec<(Row, Amount)> {
+    pub(crate) fn kept_from(
+        &self,
+        row: Row,
+        head: Option<&Reservation>,
+        discipline: &Discipline,
+    ) -> Vec<(Row, Amount)> {
         let Some(head) = head else { return Vec::new() };
         let claims = &self.books.tables().claims;
         let (granted_at, expect) = (Time(claims.granted_at[row as usize]), claims.expect[row as usize]);
@@ -292,7 +301,7 @@ impl Engine {
     }
 
     /// Changes a lease, by way of its edge where one made it true.
-    fn change(
+    pub(crate) fn change(
         &mut self,
         cause: Option<u32>,
         tape: &mut Tape<'_>,
@@ -341,7 +350,7 @@ impl Engine {
         self.set_sizes(row, &resizing.before);
     }
 
-    fn set_sizes(&mut self, row: Row, to: &[LineSize]) {
+    pub(crate) fn set_sizes(&mut self, row: Row, to: &[LineSize]) {
         let tables = self.books.tables();
         let first = tables.claims.first_line[row as usize];
         let frees = to.iter().any(|size| size.amount < tables.lines.amount[(first + size.line) as usize]);

@@ -1,7 +1,7 @@
 //! Who may take from whom: guarantees first, then bands. Asked whenever a lease is chosen, and again when
 //! its grace is over.
 use crate::Engine;
-use bursar_interface::{Amount, ClaimId, Claimed, NONE, Row};
+use bursar_interface::{Amount, ClaimId, Claimed, NONE, Row, canary};
 use std::collections::BTreeMap;
 
 /// What is supposed to have been given back, by ledger.
@@ -96,7 +96,11 @@ impl Engine {
             && kinds.all(|&kind| {
                 self.speaker(mine, kind, common).is_some_and(|ledger| self.stays_within(row, kind, ledger))
             });
-        let band = policy.by_band && self.band(row) < self.band(victim);
+        let (own, other) = (self.band(row), self.band(victim));
+        let band = policy.by_band
+            && (own < other
+                || own == other && canary!("a band takes from its own")
+                || own != other && canary!("who stands behind takes back"));
         #[cfg(test)]
         let band = band || self.preemption.either_way && self.band(row) != self.band(victim);
         let why = match (lent, band) {
@@ -122,7 +126,7 @@ impl Engine {
                 let guaranteed = tables.quotas.guaranteed[q as usize];
                 let held =
                     tables.quotas.charged[q as usize].saturating_sub(gone.get(&q).copied().unwrap_or(0));
-                if guaranteed > 0 && held <= guaranteed {
+                if guaranteed > 0 && held <= guaranteed && !canary!("a guarantee is cut into") {
                     return None;
                 }
                 straddles |= guaranteed > 0 && held < guaranteed + asked;

@@ -1,7 +1,7 @@
 //! What is kept for those for whom others give back: by pool and by ledger, from everybody who does not stand
 //! before them, until they are granted or the promise ends.
 use crate::{Engine, lack::Lack};
-use bursar_interface::{Amount, ClaimId, Promise, Row, Shape};
+use bursar_interface::{Amount, ClaimId, Promise, Row, Shape, canary};
 use std::collections::BTreeMap;
 
 /// From which promises somebody must keep away.
@@ -54,7 +54,9 @@ impl Engine {
     /// Keeps from whoever asks what is promised to others, until [`Engine::restore_promised`]; returns what
     /// is kept by pool, whether it is there yet or not.
     pub(crate) fn withhold_promised(&mut self, bound: Option<Bound>) -> BTreeMap<Row, Amount> {
-        let Some(bound) = bound else { return BTreeMap::new() };
+        let Some(bound) = bound.filter(|_| !canary!("what is freed is anybody's")) else {
+            return BTreeMap::new();
+        };
         let (mut pools, mut ledgers) = (BTreeMap::new(), BTreeMap::new());
         self.binding(bound).for_each(|promise| self.keep(promise, &mut pools, &mut ledgers));
         self.books.begin_change();

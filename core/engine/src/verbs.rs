@@ -196,6 +196,8 @@ impl Engine {
         | Command::Reclaimed { claim, .. }
         | Command::Resized { claim }
         | Command::Measured { claim, .. }
+        | Command::Frozen { claim }
+        | Command::FreezeFailed { claim, .. }
         | Command::ResizeFailed { claim, .. }
         | Command::ReclaimFailed { claim, .. }) = body
         else {
@@ -227,6 +229,10 @@ impl Engine {
             Command::Resized { .. } if !draining => self.resize_reported(cause, tape, claim, None)?,
             Command::ResizeFailed { message, .. } if !draining => {
                 self.resize_reported(cause, tape, claim, Some(message))?
+            }
+            Command::Frozen { .. } if !draining => self.freeze_reported(cause, tape, claim, None)?,
+            Command::FreezeFailed { message, .. } if !draining => {
+                self.freeze_reported(cause, tape, claim, Some(message))?;
             }
             Command::Exited { .. } if !draining => self.drain(cause, tape, claim, Ending::ProcessGone),
             Command::Reclaimed { over_limit, .. } if draining => {

@@ -1,7 +1,7 @@
 //! What the engine did: the only truth. State is the fold of these, and nothing else.
 use crate::{
     Amount, Change, ClaimId, Claimed, Decider, Ending, Fault, Fence, PoolId, Promise, Reason, Refusal, Role,
-    ScopeId, Time, bound::LINES_MAX,
+    Rung, ScopeId, Time, bound::LINES_MAX,
 };
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
@@ -206,6 +206,43 @@ pub enum What {
     Shared,
     /// What a lease used over its life counts to its scope, as told.
     Measured(ClaimId),
+    /// A lease that was told to end takes this rung. Shrunk: it is to hold less, and the change follows.
+    /// Suspended: an edge is to freeze it. Told: others give back enough for now, and it has more time.
+    Rung {
+        /// Which lease.
+        claim: ClaimId,
+        /// Which rung.
+        rung: Rung,
+        /// When it takes the next one, unless nobody needs that any more.
+        until: Time,
+        /// The lines that are to hold less, with what they are to hold then.
+        lines: Vec<LineSize>,
+    },
+    /// A rung cannot be had on this machine, or not now: the lease takes the next one.
+    RungFailed {
+        /// Which lease.
+        claim: ClaimId,
+        /// Which rung.
+        rung: Rung,
+        /// What stands in the way.
+        message: String,
+    },
+    /// The processes of a lease are frozen, and what they do not use is given back.
+    Suspended {
+        /// Which lease.
+        claim: ClaimId,
+        /// When it ends, if there is no room to go on in by then.
+        until: Time,
+        /// The lines that gave back, with what they hold now.
+        lines: Vec<LineSize>,
+    },
+    /// A suspended lease goes on: it holds so much from now on, and an edge is to thaw it.
+    Resumed {
+        /// Which lease.
+        claim: ClaimId,
+        /// The lines that hold more, with what they hold now.
+        lines: Vec<LineSize>,
+    },
 }
 
 /// One step of a circle: who waits for what, and who holds it.

@@ -267,6 +267,18 @@ pub enum Command {
         /// How much.
         usage: Usage,
     },
+    /// An edge has frozen a lease that is to be suspended.
+    Frozen {
+        /// Which claim.
+        claim: ClaimId,
+    },
+    /// An edge could not freeze it: its processes go on.
+    FreezeFailed {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        message: String,
+    },
 }
 
 /// One input and who sent it.

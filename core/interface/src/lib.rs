@@ -53,7 +53,7 @@ pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceI
 pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
 pub use metric::{Metric, Sample};
 pub use plan::{Overlay, Plan, Take};
-pub use preemption::{Claimed, PreemptionPolicy, Promise};
+pub use preemption::{Claimed, Lessened, PreemptionPolicy, Promise, Rung};
 pub use reason::{Reason, Refusal};
 pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shape, Supply};
 pub use role::{Decider, Home, Manifest, Role};

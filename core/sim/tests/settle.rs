@@ -21,21 +21,12 @@ fn every_state_comes_to_rest_and_no_guarantee_is_cut_into() {
     let mut sum = Settled::default();
     for seed in 1..=RUNS {
         let run = settle(seed, &mut plugins()).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-        sum.steps += run.steps;
-        for (sum, run) in [
-            (&mut sum.told, run.told),
-            (&mut sum.lent, run.lent),
-            (&mut sum.preempted, run.preempted),
-            (&mut sum.spared, run.spared),
-            (&mut sum.kept, run.kept),
-            (&mut sum.broken, run.broken),
-        ] {
-            *sum += run;
-        }
+        sum.add(&run);
     }
     eprintln!("{sum:?}");
     assert!(
         sum.lent > RUNS / 20 && sum.preempted > sum.lent && sum.spared > 0 && sum.kept > RUNS / 10,
         "{sum:?}"
     );
+    assert!(sum.shrunk > RUNS / 50 && sum.suspended > RUNS / 50 && sum.resumed > RUNS / 100, "{sum:?}");
 }

@@ -101,7 +101,8 @@ async fn joined<H: House>(
     enforced(hall, claim).await
 }
 
-/// One claim; with `?wait=30s` not before it is decided or the time is over.
+/// One claim; with `?wait=30s` not before it is decided or the time is over; with `&taking=none` not before
+/// something else is being taken back of its lease than nothing, or the lease has ended.
 pub(crate) async fn look<H: House>(
     State(hall): State<Arc<Hall<H>>>,
     Extension(caller): Extension<Caller>,
@@ -111,12 +112,26 @@ pub(crate) async fn look<H: House>(
     let id = query::claim(&id)?;
     // Whoever may not see the claim is not to learn of it by waiting.
     seen(&hall, &caller.principal, id)?;
-    if let Some(wait) = query::wait(&uri)? {
-        tokio::select! {
+    let (wait, taking) = query::watch(&uri)?;
+    match (wait, taking) {
+        (None, _) => {}
+        (Some(wait), None) => tokio::select! {
             biased;
             // Decided or not: the claim tells.
             _ = timeout(wait, hall.house.decided(&caller.principal, id)) => {}
             () = hall.closing() => return Err(Denial::closing_time()),
+        },
+        (Some(wait), Some(known)) => {
+            // Those who watch hold their connections for long: there is to be room for all others.
+            let Ok(_seat) = hall.watching.try_acquire() else {
+                return Err(Denial::busy("too many watch what is taken from them".into())
+                    .hint("look again from time to time, or renew: the answer tells as well"));
+            };
+            tokio::select! {
+                biased;
+                _ = timeout(wait, hall.house.taken_otherwise(id, &known)) => {}
+                () = hall.closing() => return Err(Denial::closing_time()),
+            }
         }
     }
     let claim = seen(&hall, &caller.principal, id)?;

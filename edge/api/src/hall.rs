@@ -2,7 +2,7 @@
 use crate::{House, Limits, Peer, guard::Guard, waiters::Waiters};
 use bursar_interface::Principal;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Shared by all connections of one door.
 pub(crate) struct Hall<H> {
@@ -10,6 +10,8 @@ pub(crate) struct Hall<H> {
     pub(crate) limits: Arc<Limits>,
     pub(crate) guard: Option<Arc<Guard>>,
     pub(crate) waiters: Arc<Waiters<H>>,
+    /// Seats of those who watch what is taken from their leases.
+    pub(crate) watching: Semaphore,
     closing: watch::Sender<bool>,
 }
 
@@ -25,7 +27,9 @@ pub(crate) struct Caller {
 impl<H: House> Hall<H> {
     pub(crate) fn new(house: Arc<H>, limits: Limits, guard: Option<Arc<Guard>>) -> Arc<Hall<H>> {
         let waiters = Waiters::new(house.clone(), limits.rejoin);
-        Arc::new(Hall { house, limits: Arc::new(limits), guard, waiters, closing: watch::Sender::new(false) })
+        let watching = Semaphore::new(limits.watching);
+        let closing = watch::Sender::new(false);
+        Arc::new(Hall { house, limits: Arc::new(limits), guard, waiters, watching, closing })
     }
 
     /// Sends those away who only wait, and lets the rest finish.

@@ -74,6 +74,10 @@ pub trait House: Send + Sync + 'static {
     /// `InUse` when the last change could not be made true; `LeaseExpired` when the lease ended meanwhile.
     fn resized(&self, claim: ClaimId) -> impl Future<Output = Result<(), Refusal>> + Send;
 
+    /// Resolves when another thing than `known`, one of [`bursar_wire::TAKING`], is being taken from a lease, or it
+    /// ends.
+    fn taken_otherwise(&self, claim: ClaimId, known: &str) -> impl Future<Output = ()> + Send;
+
     /// Resolves when a claim is gone and what it held is free, or it is not known.
     fn closed(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;
 

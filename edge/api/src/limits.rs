@@ -28,6 +28,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one user at once.
     pub per_uid: usize,
+    /// Connections at once on which somebody waits to hear what is taken from a lease.
+    pub watching: usize,
     /// From the first byte of a request to the end of its headers.
     pub header: Duration,
     /// From the end of the headers to the end of the body.
@@ -56,6 +58,7 @@ impl Limits {
         Limits {
             connections,
             per_uid: (connections / 4 * 3).max(1),
+            watching: connections / 4,
             header: Duration::from_secs(5),
             body: Duration::from_secs(10),
             idle: Duration::from_secs(60),

@@ -2,6 +2,7 @@
 use crate::denial::Denial;
 use axum::extract::Query;
 use bursar_interface::{ClaimId, bound::KEY_BYTES_MAX};
+use bursar_wire as wire;
 use hyper::{Uri, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -16,6 +17,14 @@ struct Patience {
     wait: Option<String>,
 }
 
+/// `?wait=30s&taking=none`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Watch {
+    wait: Option<String>,
+    taking: Option<String>,
+}
+
 /// A claim as it stands in a path.
 pub(crate) fn claim(id: &str) -> Result<ClaimId, Denial> {
     id.parse().map(ClaimId).map_err(|_| {
@@ -26,6 +35,21 @@ pub(crate) fn claim(id: &str) -> Result<ClaimId, Denial> {
 /// How long the caller wants to wait, if it says so; cut to a day.
 pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, Denial> {
     let Patience { wait } = of(uri)?;
+    patience(wait)
+}
+
+/// The same for whoever looks at a claim; and what of it is being taken back as far as the caller knows, if it
+/// waits for that to be another thing.
+pub(crate) fn watch(uri: &Uri) -> Result<(Option<Duration>, Option<String>), Denial> {
+    let Watch { wait, taking } = of(uri)?;
+    if let Some(word) = taking.as_ref().filter(|word| !wire::TAKING.contains(&word.as_str())) {
+        let words = wire::TAKING.join(", ");
+        return Err(Denial::bad(format!("taking: there is no {word:?}")).hint(format!("one of {words}")));
+    }
+    Ok((patience(wait)?, taking))
+}
+
+fn patience(wait: Option<String>) -> Result<Option<Duration>, Denial> {
     let parse = |text: String| {
         let parsed = bursar_wire::duration(&text);
         parsed.map(|wait| wait.min(WAIT_MAX)).map_err(|why| Denial::bad(format!("wait: {why}")))

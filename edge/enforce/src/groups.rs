@@ -38,6 +38,11 @@ impl Group {
         fs::read_to_string(self.0.join(file)).ok()
     }
 
+    /// The word in one of its files.
+    pub(crate) fn word(&self, file: &str) -> Option<String> {
+        Some(self.text(file)?.trim().to_owned())
+    }
+
     /// A number in one of its files.
     pub(crate) fn number(&self, file: &str) -> Option<u64> {
         self.text(file)?.trim().parse().ok()

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod cell;
+mod freeze;
 mod gate;
 mod gauge;
 mod groups;

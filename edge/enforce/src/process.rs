@@ -44,6 +44,12 @@ pub fn stopped(pid: u32) -> bool {
     stat.is_some_and(|stat| stat.state == 'T')
 }
 
+/// Whether a process gets no processor time until somebody says so: it is stopped, or gone.
+pub(crate) fn at_rest(pid: u32) -> bool {
+    let stat = i32::try_from(pid).ok().and_then(|pid| procfs::process::Process::new(pid).ok()?.stat().ok());
+    stat.is_none_or(|stat| matches!(stat.state, 'T' | 't' | 'Z' | 'X'))
+}
+
 /// When a process started, in clock ticks since boot; `None` if it is gone or a zombie. Looked at several times for
 /// each process that joins a lease, so no more of it is read than that.
 fn started(pid: u32) -> io::Result<Option<u64>> {

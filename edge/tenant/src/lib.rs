@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 pub mod ask;
 mod attendant;
+mod notice;
 mod options;
 mod outcome;
 mod run;

@@ -210,6 +210,9 @@ fn follow(
                 if !status.stopped() {
                     return Ok(status);
                 }
+                if tenancy.is_suspended() {
+                    continue;
+                }
                 stop_too(command, tenancy, terminal, attendant);
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

@@ -1,6 +1,9 @@
 //! The lease that a command of `bursar run` lives in: attached, kept, and given back. While the daemon is
 //! away the command goes on, and the lease is taken up again when it is back.
-use crate::Failed;
+use crate::{
+    Failed,
+    notice::{Notice, watch},
+};
 use bursar_interface::Fence;
 use bursar_wire::{AttachBody, Claim, ClaimAnswer, Client, Failure, FenceBody, RenewBody};
 use rustix::{
@@ -12,7 +15,7 @@ use rustix::{
 };
 use std::{
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -43,6 +46,8 @@ pub(crate) struct Tenancy {
     pub(crate) id: u64,
     /// Its token.
     pub(crate) fence: Fence,
+    /// What was said of what is taken from it.
+    pub(crate) notice: Notice,
     client: Mutex<Client>,
 }
 
@@ -50,7 +55,7 @@ impl Tenancy {
     /// The lease of a claim that was granted over `client`.
     pub(crate) fn new(claim: &Claim, client: Client) -> Tenancy {
         let (socket, fence) = (client.path().to_owned(), Fence(claim.fence.unwrap_or(0)));
-        Tenancy { socket, id: claim.id, fence, client: Mutex::new(client) }
+        Tenancy { socket, id: claim.id, fence, notice: Notice::default(), client: Mutex::new(client) }
     }
 
     /// Sees to it that a process is inside, which mostly came of the ask; tries as long as that process is
@@ -71,12 +76,18 @@ impl Tenancy {
     }
 
     /// Renews three times in every `ttl`, until the lease is lost or `over`.
-    pub(crate) fn keep(&self, ttl: Duration, over: impl Fn() -> bool) {
+    pub(crate) fn keep(self: &Arc<Self>, ttl: Duration, over: impl Fn() -> bool + Clone + Send + 'static) {
         let every = (ttl / 3).max(RENEW_MIN);
         let quiet = QUIET_MAX.min(every);
         rest(quiet);
         self.hang_up();
-        let (mut wait, mut told) = (every - quiet, false);
+        if over() {
+            return;
+        }
+        let (watched, ended) = (self.clone(), over.clone());
+        // Without it, renewals tell.
+        let _ = thread::Builder::new().name("notice".into()).spawn(move || watch(&watched, ended));
+        let mut wait = every - quiet;
         loop {
             rest(wait);
             let mut client = self.client();
@@ -85,11 +96,7 @@ impl Tenancy {
             }
             wait = match self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None }) {
                 Ok(claim) => {
-                    if let Some(preempting) = claim.preempting.filter(|_| !std::mem::replace(&mut told, true))
-                    {
-                        let until = preempting.until.unwrap_or_default();
-                        eprintln!("bursar: another claim has a better right; the lease ends at {until}");
-                    }
+                    self.notice.say(&claim);
                     every
                 }
                 Err(Failure::Refused(error)) => {
@@ -100,6 +107,14 @@ impl Tenancy {
             };
             *client = Client::new(&self.socket);
         }
+    }
+
+    /// Whether it is the daemon that holds the command still, where the kernel has no freezer: then nobody else
+    /// stops.
+    pub(crate) fn is_suspended(&self) -> bool {
+        let mut client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
+        let looked = client.get::<ClaimAnswer>(&format!("/v1/claims/{}", self.id));
+        looked.is_ok_and(|answer| answer.claim.taking() == "suspended")
     }
 
     /// Keeps the lease of a command that was stopped, as by Ctrl-Z, while this process stops as well:

@@ -34,8 +34,8 @@ pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, 
 pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
     Bottleneck, Change, ChangedLine, Claim, ClaimAnswer, Claims, DEADLOCK, Doctor, Eta, EventRow, Events,
-    Explain, Finding, Findings, Holder, Key, Keys, Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins,
-    Pool, Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+    Explain, Finding, Findings, Holder, Key, Keys, Lessened, Line, Node, NodeAnswer, Nodes, PENDING, Plugin,
+    Plugins, Pool, Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy, TAKING, WaitingOn,
 };
 pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,

@@ -8,6 +8,10 @@ pub const PENDING: &str = "pending";
 /// The ending of a claim that would have waited forever.
 pub const DEADLOCK: &str = "deadlock";
 
+/// How far the taking back of a lease has come, in words: nothing is taken, its holder was told, it holds less,
+/// its processes are frozen.
+pub const TAKING: [&str; 4] = ["none", "told", "shrunk", "suspended"];
+
 /// A demand, from ask to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
@@ -59,6 +63,21 @@ pub struct Claim {
     /// daemon started.
     #[serde(default)]
     pub usage: Option<crate::UsageRow>,
+    /// It goes on with less than it was granted, for the sake of a claim with a better right; null where it
+    /// holds what it should.
+    #[serde(default)]
+    pub lessened: Option<Lessened>,
+}
+
+impl Claim {
+    /// How far the taking back of the lease has come: one of [`TAKING`].
+    pub fn taking(&self) -> &str {
+        let frozen = self.lessened.as_ref().filter(|lessened| lessened.state == TAKING[3]);
+        let told = || self.preempting.as_ref().map(|preempting| preempting.rung.as_str());
+        let less = || self.lessened.as_ref().map(|lessened| lessened.state.as_str());
+        let word = frozen.map(|lessened| lessened.state.as_str()).or_else(told).or_else(less);
+        word.unwrap_or(TAKING[0])
+    }
 }
 
 /// That a lease is to end for another.
@@ -68,6 +87,21 @@ pub struct Preempting {
     pub until: Option<String>,
     /// `lent`: what it holds was borrowed, and is wanted back; `band`: a better class or priority waits.
     pub why: String,
+    /// How far it has come: `told`, `shrunk` or `suspended`; what is next is that the lease ends.
+    #[serde(default)]
+    pub rung: String,
+}
+
+/// What was taken from a lease that goes on, until there is room for it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lessened {
+    /// `shrunk`, or `suspended`: its processes are frozen.
+    pub state: String,
+    /// When a suspended lease ends, if there is no room to go on in by then, RFC 3339; null for one that is
+    /// not.
+    pub until: Option<String>,
+    /// What it held before, of what it holds less of now.
+    pub before: Vec<Line>,
 }
 
 /// One line of a claim.

@@ -3,10 +3,12 @@
 //!
 //! Every case is also folded into a second engine, which must come to the same digest, and the books
 //! must be balanced after each step.
+mod rest;
 mod words;
 
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::*;
+use rest::{Asks, remember};
 use std::{fs, path::Path};
 use words::{command, principal};
 
@@ -83,10 +85,27 @@ fn cases() {
     }
 }
 
+/// Who plays a script: an engine, and a copy that folds what the engine did.
+struct Player {
+    engine: Engine,
+    copy: Engine,
+    plugins: Plugins,
+    told: String,
+    at: u64,
+    asks: Asks,
+}
+
 /// Plays a script: each line is a step of its own, `+` before a line puts it into the same step.
 fn play(script: &str) -> String {
-    let (mut engine, mut copy, mut plugins) = (Engine::new(), Engine::new(), plugins());
-    let (mut told, mut at, mut by) = (String::new(), 0, Principal { admin: true, ..Principal::default() });
+    let mut by = Principal { admin: true, ..Principal::default() };
+    let mut player = Player {
+        engine: Engine::new(),
+        copy: Engine::new(),
+        plugins: plugins(),
+        told: String::new(),
+        at: 0,
+        asks: Asks::new(),
+    };
     let lines: Vec<&str> =
         script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let mut next = 0;
@@ -97,33 +116,54 @@ fn play(script: &str) -> String {
             next += 1;
             let mut words = line.split_whitespace();
             match words.next().unwrap() {
-                "at" => at = words.next().unwrap().parse::<u64>().unwrap() * 1_000_000_000,
+                "at" => player.at = words.next().unwrap().parse::<u64>().unwrap() * 1_000_000_000,
                 "as" => by = principal(words.next().unwrap()),
-                "swap" => swap(&mut plugins, words.next().unwrap()),
-                "resume" => engine = clone_through_bytes(&engine),
+                "swap" => swap(&mut player.plugins, words.next().unwrap()),
+                "resume" => player.engine = clone_through_bytes(&player.engine),
+                "rest" => player.come_to_rest(),
                 "wakes" => {
-                    told += &format!("   wakes at {:?}\n", engine.wake_at().map(|at| at.0 / 1_000_000))
+                    let at = player.engine.wake_at().map(|at| at.0 / 1_000_000);
+                    player.told += &format!("   wakes at {at:?}\n");
                 }
-                "show" => told += &show(&engine),
-                verb => inputs.push(Input { by: by.clone(), body: command(verb, words, &engine) }),
+                "show" => player.told += &show(&player.engine),
+                verb => inputs.push(Input { by: by.clone(), body: command(verb, words, &player.engine) }),
             }
             if !lines.get(next).is_some_and(|line| line.starts_with("+ ")) {
                 break;
             }
         }
-        if inputs.is_empty() {
-            continue;
+        if !inputs.is_empty() {
+            player.step(inputs);
         }
-        let batch = engine.step(Time(at), inputs, &mut plugins);
-        for event in &batch.events {
-            told += &format!("{}\n", tell(event));
-        }
-        told += "\n";
-        copy.fold(&batch);
-        assert!(engine.books().balanced(), "books after {script}");
-        assert_eq!(engine.digest(), copy.digest(), "fold of the events differs from the state");
     }
-    told
+    player.told
+}
+
+impl Player {
+    /// One step, told, and folded by the copy.
+    fn step(&mut self, inputs: Vec<Input>) -> Batch {
+        let batch = self.quiet_step(inputs);
+        self.told += "\n";
+        batch
+    }
+
+    /// The same, where a step in which nothing happens is not worth a line.
+    fn quiet_step(&mut self, inputs: Vec<Input>) -> Batch {
+        let batch = self.engine.step(Time(self.at), inputs, &mut self.plugins);
+        for event in &batch.events {
+            self.told += &format!("{}\n", tell(event));
+        }
+        self.copy.fold(&batch);
+        assert!(self.engine.books().balanced(), "books after\n{}", self.told);
+        assert_eq!(
+            self.engine.digest(),
+            self.copy.digest(),
+            "fold of the events differs from the state after\n{}",
+            self.told
+        );
+        remember(&mut self.asks, &batch);
+        batch
+    }
 }
 
 fn clone_through_bytes(engine: &Engine) -> Engine {
@@ -194,6 +234,14 @@ fn tell(event: &Event) -> String {
         What::Preempting { claim, by, until, why } => {
             format!("preempting {claim} for {by} until {}s ({why:?})", until.0 / 1_000_000_000)
         }
+        What::Rung { claim, rung, until, lines } => {
+            format!("rung {claim} {rung:?} until {}s to {}", until.0 / 1_000_000_000, told_sizes(lines))
+        }
+        What::RungFailed { claim, rung, message } => format!("no rung {claim} {rung:?} {message}"),
+        What::Suspended { claim, until, lines } => {
+            format!("suspended {claim} until {}s to {}", until.0 / 1_000_000_000, told_sizes(lines))
+        }
+        What::Resumed { claim, lines } => format!("resumed {claim} to {}", told_sizes(lines)),
         other => format!("{other:?}").to_lowercase(),
     };
     format!("{cause}: {what}")

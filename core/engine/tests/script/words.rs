@@ -82,14 +82,20 @@ fn share(mut words: Words<'_>) -> Command {
     Command::Share { resource, node, pool, offer, by, fault: None }
 }
 
-/// `lent`, `band`, `grace=SECONDS`, `min=SECONDS`, `bands=100,200`, each where it is wanted.
+/// `lent`, `band`, `grace=SECONDS`, `min=SECONDS`, `bands=100,200`, `shrink=SECONDS`, `to=PERCENT`,
+/// `suspend=SECONDS`, `idle=cpu`, each where it is wanted.
 fn preemption(mut words: Words<'_>) -> PreemptionPolicy {
     let seconds = |key: &str| option(words.clone(), key).unwrap_or(0) * 1_000_000_000;
-    let bands = words.clone().find_map(|word| word.strip_prefix("bands=")).unwrap_or("");
+    let text = |key: &str| words.clone().find_map(|word| word.strip_prefix(key)).unwrap_or("");
+    let bands = text("bands=");
     PreemptionPolicy {
         grace_ns: [seconds("grace="); 3],
         min_runtime_ns: seconds("min="),
         bands: list(bands).iter().map(|band| band.parse().unwrap()).collect(),
+        shrink_ns: seconds("shrink="),
+        shrink_to: option(words.clone(), "to=").unwrap_or(50) as u32,
+        suspend_ns: seconds("suspend="),
+        idle: list(text("idle=")),
         reclaim: words.clone().any(|word| word == "lent"),
         by_band: words.any(|word| word == "band"),
     }
@@ -123,6 +129,8 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
         },
         "extend" => Command::Extend { claim, fence, to: sizes(&rest) },
         "shrink" => Command::Shrink { claim, fence, to: sizes(&rest) },
+        "frozen" => Command::Frozen { claim },
+        "unfrozen" => Command::FreezeFailed { claim, message: message() },
         "resized" => Command::Resized { claim },
         "unresized" => Command::ResizeFailed { claim, message: message() },
         "stuck" => Command::ReclaimFailed { claim, message: message() },

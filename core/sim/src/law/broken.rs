@@ -71,6 +71,18 @@ laws! {
     Heir "inheritance",
     /// What a lease used counts once.
     Measure "measure",
+    /// Nobody takes but by a guarantee or from a worse band.
+    Right "right",
+    /// Nobody is taken from who holds no more than is guaranteed to it.
+    Guarantee "guarantee",
+    /// A lease is left alone for the shortest time that everybody has.
+    Age "minimum-run-time",
+    /// What is freed for somebody goes to nobody else who stands no better.
+    Kept "kept",
+    /// Nobody takes back from whoever took from it.
+    Turns "turns",
+    /// When nobody asks for anything new, all comes to rest.
+    Rest "rest",
 }
 
 /// A law that was broken.

@@ -49,6 +49,8 @@ verbs! {
     Find "find",
     Share "share",
     Measured "measured",
+    Frozen "frozen",
+    FreezeFailed "freeze failed",
 }
 
 /// Counts by fault and operation.
@@ -171,6 +173,8 @@ pub(crate) fn claim_of(command: &Command) -> Option<ClaimId> {
         | Command::Shrink { claim, .. }
         | Command::Resized { claim }
         | Command::Measured { claim, .. }
+        | Command::Frozen { claim }
+        | Command::FreezeFailed { claim, .. }
         | Command::ResizeFailed { claim, .. } => Some(*claim),
         _ => None,
     }
@@ -214,6 +218,8 @@ mod tests {
             Command::Extend { claim, fence, to: Vec::new() },
             Command::Shrink { claim, fence, to: Vec::new() },
             Command::Resized { claim },
+            Command::Frozen { claim },
+            Command::FreezeFailed { claim, message: message() },
             Command::ResizeFailed { claim, message: message() },
             Command::Measured { claim, usage: Default::default() },
         ];

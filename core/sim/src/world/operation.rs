@@ -118,7 +118,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 /// What an edge reports, in time or not.
 fn report(world: &mut World, to: Target) -> Command {
     // What is under way comes to an end before long.
-    let under_way = |to: &Target| world.engine.resizing(to.claim).is_some();
+    let freezing = |claim| world.engine.to_be_frozen(claim) && !world.engine.is_frozen(claim);
+    let under_way = |to: &Target| world.engine.resizing(to.claim).is_some() || freezing(to.claim);
     let to = world.live().into_iter().find(under_way).filter(|_| world.random.chance(1, 3)).unwrap_or(to);
     let (claim, message) = (to.claim, "the world is bad".to_owned());
     if let Some(report) = sizes::report(&mut world.random, &world.engine, claim) {
@@ -129,6 +130,12 @@ fn report(world: &mut World, to: Target) -> Command {
         let (cpu_ns, memory_mean) = (amount(world), amount(world));
         let usage = Usage { wall_ns: world.random.below(1 << 40), cpu_ns, memory_mean, ..Usage::default() };
         return Command::Measured { claim, usage };
+    }
+    if world.random.chance(if freezing(claim) { 3 } else { 1 }, if freezing(claim) { 4 } else { 20 }) {
+        return match world.random.chance(2, 3) {
+            true => Command::Frozen { claim },
+            false => Command::FreezeFailed { claim, message },
+        };
     }
     match (to.phase, world.random.below(8)) {
         (Phase::Draining, 0..5) => reclaimed(claim),
@@ -152,6 +159,10 @@ impl World {
             grace_ns: [self.random.below(4 * SECOND); 3],
             min_runtime_ns: self.random.below(2) * self.random.below(10 * SECOND),
             bands: if self.random.chance(1, 2) { vec![1] } else { Vec::new() },
+            shrink_ns: self.random.below(2) * self.random.below(5 * SECOND),
+            shrink_to: self.random.below(101) as u32,
+            suspend_ns: self.random.below(2) * self.random.below(20 * SECOND),
+            idle: vec!["cpu".into()],
         }
     }
 

@@ -1,0 +1,95 @@
+//! What is taken from the lease of a command that runs: heard of at once, on a connection of its own that waits
+//! for it, and said on stderr. Where the daemon has no seat left for that, the next renewal says it.
+use crate::tenancy::{RETRY, Tenancy};
+use bursar_wire::{Claim, Client, Failure, TAKING, show};
+use std::{
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// How long one request waits.
+const WAIT: &str = "60s";
+/// How long it may be without an answer: then the daemon is not there any more.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long to wait for a seat.
+const FULL: Duration = Duration::from_secs(5);
+
+/// What was said last.
+#[derive(Debug)]
+pub(crate) struct Notice(Mutex<String>);
+
+impl Default for Notice {
+    fn default() -> Notice {
+        Notice(Mutex::new(TAKING[0].into()))
+    }
+}
+
+impl Notice {
+    /// Says what is being taken, if that is news.
+    pub(crate) fn say(&self, claim: &Claim) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // How it ended is said when everything is back.
+        if *last == claim.taking() || !["reserved", "held"].contains(&claim.phase.as_str()) {
+            return;
+        }
+        eprintln!("bursar: {}", said(claim, &last));
+        claim.taking().clone_into(&mut last);
+    }
+
+    fn last(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What is being taken, in words.
+fn said(claim: &Claim, last: &str) -> String {
+    let until = |time: Option<&String>| time.cloned().unwrap_or_default();
+    let preempted = claim.preempting.as_ref().and_then(|preempting| preempting.until.as_ref());
+    let lessened = claim.lessened.as_ref();
+    match claim.taking() {
+        "told" => format!("another claim has a better right; the lease ends at {}", until(preempted)),
+        "shrunk" => format!("another claim has a better right; the lease holds less for it: {}", less(claim)),
+        "suspended" => match lessened.and_then(|lessened| lessened.until.as_ref()) {
+            None => "another claim has a better right; the command is being suspended".into(),
+            ends => format!(
+                "the command is suspended: the lease ends at {} if there is no room for it by then",
+                until(ends)
+            ),
+        },
+        _ if last == "told" => "the lease goes on: nobody needs it any more".into(),
+        _ => "the lease holds again what it did, and goes on".into(),
+    }
+}
+
+/// What a lease holds less of than it did, as `cpu=1 of 2`.
+fn less(claim: &Claim) -> String {
+    let before = claim.lessened.iter().flat_map(|lessened| &lessened.before);
+    let lines = before.map(|was| {
+        let now = claim.lines.iter().find(|now| now.resource == was.resource && now.pool == was.pool);
+        let amount = |amount| show(&was.resource, amount);
+        let now = now.map_or_else(String::new, |now| amount(now.amount));
+        format!("{}={now} of {}", was.resource, amount(was.amount))
+    });
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// Watches a lease until it ends or `over`.
+pub(crate) fn watch(tenancy: &Tenancy, over: impl Fn() -> bool) {
+    let mut client = Client::new(&tenancy.socket).patience(PATIENCE);
+    while !over() {
+        let path = format!("/v1/claims/{}?wait={WAIT}&taking={}", tenancy.id, tenancy.notice.last());
+        match client.get::<bursar_wire::ClaimAnswer>(&path).map(|answer| answer.claim) {
+            Ok(claim) if ["draining", "closed"].contains(&claim.phase.as_str()) => return,
+            Ok(claim) if over() || claim.phase.is_empty() => return,
+            Ok(claim) => tenancy.notice.say(&claim),
+            Err(Failure::Refused(error)) if error.reason == "QueueFull" => thread::sleep(FULL),
+            // It is not ours any more, or the daemon is an older one.
+            Err(Failure::Refused(_)) => return,
+            Err(_) => {
+                client = Client::new(&tenancy.socket).patience(PATIENCE);
+                thread::sleep(RETRY);
+            }
+        }
+    }
+}
