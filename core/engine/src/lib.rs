@@ -9,6 +9,8 @@
 mod admit;
 mod alternatives;
 mod apply;
+mod asked;
+mod blame;
 mod crowd;
 mod cup;
 mod deadline;
@@ -19,6 +21,7 @@ mod feasible;
 mod fresh;
 mod gang;
 mod guarantee;
+mod holders;
 mod kept;
 mod line;
 mod nest;
@@ -43,6 +46,7 @@ mod victims;
 #[cfg(test)]
 mod work;
 
+pub use blame::{Blame, Cause, Part, Share, Tallied};
 pub use engine::Engine;
 pub use explain::{Short, Why};
 pub use kept::{Closed, ClosedLine};

@@ -48,6 +48,9 @@ const CANARIES: &[(&str, Law)] = &[
     ("a restart forgets when leases end", Law::Time),
     ("the index is never renewed", Law::Wait),
     ("the last batch is lost", Law::Durable),
+    ("the last moments of a wait are nobody's", Law::Blame),
+    ("who came later is charged for who came before", Law::Blame),
+    ("holders are charged for what nobody is named for", Law::Blame),
 ];
 
 #[test]
