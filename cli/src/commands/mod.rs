@@ -22,7 +22,7 @@ mod tenancy;
 mod terminal;
 mod verify;
 
-use crate::args::{Cli, PluginVerb, Verb, What};
+use crate::args::{Cli, Output, PluginVerb, Verb, What};
 use bursar_interface::NodeState;
 use clap::CommandFactory;
 use outcome::{Failed, Outcome};
@@ -32,6 +32,8 @@ use std::{path::Path, process::ExitCode};
 pub struct Context {
     socket: bursar_wire::Place,
     output: crate::args::Output,
+    /// Tables have more columns.
+    wide: bool,
 }
 
 impl Context {
@@ -42,7 +44,9 @@ impl Context {
 
 /// Carries a command out; the exit code is that of the contract.
 pub fn carry_out(cli: Cli) -> ExitCode {
-    let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output: cli.output };
+    let wide = cli.output == Output::Wide;
+    let output = if wide { Output::Table } else { cli.output };
+    let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output, wide };
     let done: Outcome = match cli.verb {
         Verb::Serve(serve) => daemon::serve(&context, &serve),
         Verb::Run(run) => return run::run(&context, &run),

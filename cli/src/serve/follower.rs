@@ -2,11 +2,11 @@
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
 use super::{
     enforcer::Note,
+    eta::Outlook,
     mail::{Answer, Done, Reply},
-    outlook,
 };
-use bursar_engine::{Engine, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
+use bursar_engine::{Blame, Engine, Why};
+use bursar_interface::{Batch, ClaimId, Command, Event, Role, Row, Time, What, bound::KEPT_MAX};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -46,6 +46,7 @@ struct Seen {
     evidence: BTreeMap<ClaimId, String>,
     faults: BTreeMap<Role, u64>,
     lasting: Lasting,
+    blame: Blame,
     /// Why the last change of what a claim holds could not be made true.
     resize_failed: BTreeMap<ClaimId, String>,
 }
@@ -60,13 +61,13 @@ pub struct Committed {
 
 impl Follower {
     /// A follower that starts from a recovered state, and tells of what it has folded.
-    pub fn new(engine: Engine, tell: Sender<Note>) -> Follower {
+    pub fn new(engine: Engine, blame: Blame, tell: Sender<Note>) -> Follower {
         let folded = watch::Sender::new(engine.next_seq());
         Follower {
             engine: RwLock::new(engine),
             bells: Mutex::default(),
             tail: Mutex::default(),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen { blame, ..Seen::default() }),
             folded,
             behind: AtomicUsize::new(0),
             tell,
@@ -152,11 +153,22 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
     }
 
-    /// How long a waiting claim will wait from now on, by how long those last who hold what it lacks; `None` where
-    /// too little is known of them.
-    pub fn eta(&self, engine: &Engine, claim: ClaimId, why: &Why) -> Option<wire::Eta> {
+    /// Looks at what waits are charged to.
+    pub fn blame<R>(&self, look: impl FnOnce(&Blame) -> R) -> R {
+        look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).blame)
+    }
+
+    /// How long a waiting claim will wait from now on, by how long those last who hold what it lacks, as far as one may
+    /// see them; `None` where too little is known of them.
+    pub fn eta(
+        &self,
+        engine: &Engine,
+        claim: ClaimId,
+        whys: &[Why],
+        sees: &dyn Fn(Row) -> bool,
+    ) -> Option<wire::Eta> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        outlook::eta(engine, &seen.lasting, claim, why)
+        Outlook { engine, lasting: &seen.lasting, sees }.eta(claim, whys)
     }
 
     /// Waits until `look` says yes for the claim, or the time is over; says which.
@@ -236,6 +248,7 @@ fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
 
 impl Seen {
     fn see(&mut self, engine: &Engine, batch: &Batch) {
+        self.blame.fold(engine, batch);
         for event in &batch.events {
             match &event.what {
                 What::Closed { claim, .. } => {

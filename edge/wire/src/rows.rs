@@ -1,5 +1,5 @@
 //! What is shown: one type per row of the contract, wrapped in one document per list.
-use crate::text;
+use crate::{ScopeWait, WaitPart, text};
 use serde::{Deserialize, Serialize};
 
 /// The phase of a claim that waits.
@@ -52,6 +52,9 @@ pub struct Claim {
     /// The lease is to end for a claim with a better right; null while it is not.
     #[serde(default)]
     pub preempting: Option<Preempting>,
+    /// What it waited for, or has waited for so far, and who held that; null where that is not known.
+    #[serde(default)]
+    pub blame: Option<Vec<WaitPart>>,
 }
 
 /// That a lease is to end for another.
@@ -143,6 +146,12 @@ pub struct Scope {
     pub weight: u32,
     /// Live claims of the scope itself.
     pub claims: u32,
+    /// What its claims and those below it waited for, by kind.
+    #[serde(default)]
+    pub waits: Vec<ScopeWait>,
+    /// How long claims that the asker may see waited for what it and those below it held, in nanoseconds.
+    #[serde(with = "text", default)]
+    pub caused_ns: u64,
 }
 
 /// A bound.
@@ -233,8 +242,23 @@ pub struct Explain {
     pub waiting_on: Vec<WaitingOn>,
     /// How long it will wait from now on, by how long such holders last; null where too little is known of them.
     pub eta_ms: Option<Eta>,
-    /// The smallest changes, each of which would be granted now in the place of the claim.
+    /// The smallest changes, each of which would be granted now in the place of the claim; of several sets of lines
+    /// whose that gives up least comes first.
     pub would_admit: Vec<Change>,
+    /// Why its other sets of lines could not be granted either; what is above is about the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<ExplainSet>,
+}
+
+/// Why one of several sets of lines could not be granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainSet {
+    /// Which, from 1.
+    pub alternative: u32,
+    /// The reason in a word.
+    pub reason: String,
+    /// What is missing.
+    pub waiting_on: Vec<WaitingOn>,
 }
 
 /// How long something will take from now on, in milliseconds.
@@ -257,6 +281,9 @@ pub struct Change {
     pub lines: Vec<ChangedLine>,
     /// The estimate of its run time to ask with, in milliseconds; null for the one it had.
     pub expect_ms: Option<u64>,
+    /// Which of the sets of lines that were asked for it changes, from 0; null where there was no choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternative: Option<u32>,
 }
 
 /// One line of a change.
