@@ -4,7 +4,7 @@ mod operator;
 
 mod plugin;
 
-pub use agent::{Decide, Fail, Hook, HookEvent, Mcp};
+pub use agent::{Decide, Fail, Gate, Hook, HookEvent, Mcp};
 pub use plugin::{Plugin, PluginVerb, Strategy, StrategyVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -84,6 +84,8 @@ pub enum Verb {
     Hook(Hook),
     /// Serve the tools that agents see, over standard input and output (the daemon serves them under /mcp)
     Mcp(Mcp),
+    /// Stand between agents and model providers: reserve each call, pass it on, settle what it used
+    Gate(Gate),
     /// Replay a trace through the same engine in virtual time
     Simulate(Simulate),
     /// Say what works on this host and what does not

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 type Graph = BTreeMap<String, Vec<String>>;
 
 /// What each room may depend on of ours, besides `bursar-interface`.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("bursar-interface", &[]),
     ("bursar-pool", &[]),
     ("bursar-allocator", &[]),
@@ -26,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("bursar-wire", &[]),
     ("bursar-api", &["bursar-wire"]),
     ("bursar-mcp", &["bursar-wire"]),
+    ("bursar-gate", &["bursar-wire"]),
     ("bursar-builtin", &["bursar-sdk", "alloc-*", "qos-*", "metric-*", "res-*"]),
     ("bursar", &["bursar-*"]),
     ("xtask", &["bursar-sim", "bursar-builtin", "bursar-sdk", "bursar-wire"]),
@@ -36,9 +37,10 @@ const PLUGIN_ROOMS: [&str; 5] =
     ["bursar-pool", "bursar-allocator", "bursar-qos", "bursar-monitor", "bursar-enforce"];
 
 /// Crates of others that only some rooms may use (H6).
-const GUARDED: [(&str, &[&str]); 9] = [
-    ("tokio", &["bursar-api", "bursar-mcp", "bursar"]),
+const GUARDED: [(&str, &[&str]); 10] = [
+    ("tokio", &["bursar-api", "bursar-mcp", "bursar-gate", "bursar"]),
     ("rmcp", &["bursar-mcp"]),
+    ("rustls", &["bursar-gate"]),
     ("libloading", &["bursar-loader"]),
     ("abi_stable", &["bursar-abi", "bursar-sdk", "bursar-loader"]),
     ("landlock", &["bursar-loader"]),

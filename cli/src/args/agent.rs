@@ -13,6 +13,27 @@ pub struct Mcp {
     pub no_autostart: bool,
 }
 
+/// A proxy to be set as the base URL of a model provider, as in
+/// ANTHROPIC_BASE_URL=http://127.0.0.1:4141/anthropic/team/session.
+#[derive(Debug, Args)]
+pub struct Gate {
+    /// Config file (TOML), whose table [gate] counts; it may be the daemon's own
+    #[arg(long, value_name = "F")]
+    pub config: std::path::PathBuf,
+    /// Where callers connect [default: what the config says, or 127.0.0.1:4141]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// What is done while no daemon answers [default: what the config says, or closed]
+    #[arg(long, value_enum)]
+    pub fail: Option<Fail>,
+    /// Listen also where other machines reach it, though keys then pass in the clear; needs callers with tokens
+    #[arg(long)]
+    pub far: bool,
+    /// Do not start a daemon where none answers
+    #[arg(long)]
+    pub no_autostart: bool,
+}
+
 /// A hook of an agent. What a claim asks for is what the object on standard input does not say; for
 /// claude-code it is what each heavy command gets.
 #[derive(Debug, Args)]

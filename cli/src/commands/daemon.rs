@@ -44,7 +44,7 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
 }
 
 /// Logs to standard error, as much as `BURSAR_LOG` says.
-fn log() {
+pub fn log() {
     let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,rmcp=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -5,6 +5,7 @@ mod autostart;
 mod backup;
 mod daemon;
 mod doctor;
+mod gate;
 mod get;
 mod hook;
 mod lease;
@@ -78,6 +79,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Strategy(strategy) => strategy::strategy(&context, &strategy.verb),
         Verb::Hook(hook) => return hook::hook(&context, &hook),
         Verb::Mcp(mcp) => mcp::mcp(&context, &mcp),
+        Verb::Gate(gate) => gate::gate(&context, &gate),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
         Verb::Backup(backup) => backup::backup(&context, &backup),

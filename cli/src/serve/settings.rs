@@ -37,6 +37,8 @@ pub struct Settings {
     pub enforce: Enforce,
     /// The journal.
     pub journal: Journal,
+    /// The proxy for model providers, which `bursar gate` runs.
+    pub gate: Option<bursar_gate::Config>,
 }
 
 /// This machine as a node.

@@ -9,6 +9,7 @@ mod disclosure;
 mod disk;
 mod door;
 mod fleet;
+mod gate;
 mod guide;
 mod history;
 mod hooks;
