@@ -15,22 +15,15 @@ impl Present<'_> {
         let parts = self.follower.blame(|blame| blame.parts(id, self.clock.now()));
         match parts {
             Some(parts) => Some(parts.iter().map(|part| self.part(by, part)).collect()),
-            // Whoever was granted in the moment in which it came did not wait.
-            None => (self.waited_ns(id) == Some(0)).then(Vec::new),
+            None => self.did_not_wait(id).then(Vec::new),
         }
     }
 
-    fn waited_ns(&self, id: ClaimId) -> Option<u64> {
-        if let Some(row) = self.engine.books().claim(id) {
-            let claims = self.engine.view().claims;
-            return claims.granted_at[row as usize].checked_sub(claims.asked_at[row as usize]);
-        }
-        let closed = self.engine.closed(id)?;
-        let until = match closed.fence.0 {
-            0 => closed.closed_at,
-            _ => self.follower.granted_at(id)?,
-        };
-        Some(until.0.saturating_sub(closed.asked_at.0))
+    /// Whether a claim was granted in the moment in which it came.
+    fn did_not_wait(&self, id: ClaimId) -> bool {
+        let claims = self.engine.view().claims;
+        let at_once = |row: Row| claims.granted_at[row as usize] == claims.asked_at[row as usize];
+        self.engine.books().claim(id).is_some_and(at_once)
     }
 
     fn part(&self, by: &Principal, part: &Part) -> wire::WaitPart {

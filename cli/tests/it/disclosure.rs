@@ -46,10 +46,11 @@ fn press(daemon: &Daemon, other: &Other) {
 /// The first tenant holds a little, and waits for what the other holds.
 fn ask(daemon: &Daemon) {
     assert_eq!(daemon.tell(&["claim", "--scope", "alpha/own", "--cpu", "250m"]).code, 0);
-    assert_eq!(daemon.tell(&["set", "quota", "alpha/few", "memory", "--limit", "64M"]).code, 0);
+    assert_eq!(daemon.tell(&["set", "quota", "alpha/few", "memory", "--limit", "96M"]).code, 0);
+    assert_eq!(daemon.tell(&["claim", "--scope", "alpha/few", "--memory", "64M"]).code, 0);
     detached(daemon, "alpha/cpu", &["--cpu", "1"]);
     detached(daemon, "alpha/lock", &["--lock", "shared"]);
-    detached(daemon, "alpha/few", &["--memory", "128M"]);
+    detached(daemon, "alpha/few", &["--memory", "64M"]);
     detached(daemon, "alpha/or", &["--cpu", "1500m", "--or", "cpu=1200m,memory=64M"]);
 }
 
@@ -58,9 +59,9 @@ fn script() -> String {
     let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}"#;
     let mut told = vec![hello.to_owned(), r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into()];
     let calls = [
-        ("resource_explain", r#"{"claim":7}"#),
         ("resource_explain", r#"{"claim":8}"#),
-        ("resource_monitor", r#"{"claim":7}"#),
+        ("resource_explain", r#"{"claim":9}"#),
+        ("resource_monitor", r#"{"claim":8}"#),
         ("resource_monitor", "{}"),
         ("resource_optimize", "{}"),
         ("resource_analytics", "{}"),
@@ -72,7 +73,7 @@ fn script() -> String {
     }));
     let lists = ["claims", "pools", "nodes", "scopes", "quotas", "plugins", "events"];
     let lists = lists.map(|list| format!("say get {list} -o jsonl; say get {list} -o wide;"));
-    let explained = ["7", "8", "9", "10"].map(|id| format!("say explain {id} -o jsonl; say explain {id};"));
+    let explained = ["8", "9", "10", "11"].map(|id| format!("say explain {id} -o jsonl; say explain {id};"));
     let refused = ["1", ABSENT].map(|id| {
         let fenced = format!("{id} --fence 1099511627777");
         let verbs = [
@@ -185,7 +186,7 @@ fn whatever_the_other_tenant_is_called_and_holds_the_first_one_hears_the_same() 
     // It did hear what is its own, and that there are others.
     let claims = &first["get claims -o jsonl"];
     assert!(claims.contains("alpha/cpu") && claims.contains("\"blame\""), "{claims}");
-    assert!(first["explain 7 -o jsonl"].contains("InsufficientCapacity"), "{first:?}");
+    assert!(first["explain 8 -o jsonl"].contains("InsufficientCapacity"), "{first:?}");
     assert!(first["mcp"].contains("WAITING") && first["stream"].contains("queued"), "{first:?}");
     // What is not for it is as what is not there, but for the number.
     let about = |id: &str| {

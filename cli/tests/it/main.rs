@@ -8,6 +8,7 @@ mod daemon;
 mod disclosure;
 mod disk;
 mod door;
+mod explain;
 mod fleet;
 mod gate;
 mod guide;

@@ -37,6 +37,8 @@ pub struct Blame {
     /// Waits that are over.
     over: BTreeMap<ClaimId, Vec<Part>>,
     tally: Tally,
+    /// Of claims up to this one it is not known whether they waited, unless they are here.
+    forgotten: ClaimId,
     /// The group up to which it was seen again what they wait for.
     seen_again: Option<Shape>,
     /// Sequence of the next input.
@@ -88,7 +90,9 @@ impl Group {
 
     /// The record as it will be at `now`, if nothing changes until then.
     fn by(&self, accounts: &Accounts, now: Time) -> Vec<Part> {
-        let mut group = Group { members: BTreeSet::new(), ..self.clone() };
+        let Group { parts, cause, since, from, .. } = self;
+        let (parts, cause, from) = (parts.clone(), cause.clone(), from.clone());
+        let mut group = Group { members: BTreeSet::new(), parts, cause, key: None, since: *since, from };
         let charged = self.key.as_ref().map_or_else(Arc::default, |key| accounts.charged_by(key, now));
         group.charge_with(&charged, now);
         Arc::unwrap_or_clone(group.parts)
@@ -107,7 +111,8 @@ impl Waiting {
 impl Blame {
     /// A record that begins now: of what was before nothing is known.
     pub fn begin(engine: &Engine) -> Blame {
-        let mut blame = Blame { next_seq: engine.next_seq, ..Blame::default() };
+        let (next_seq, forgotten) = (engine.next_seq, ClaimId(engine.claims));
+        let mut blame = Blame { next_seq, forgotten, ..Blame::default() };
         let view = engine.view();
         let claims = (0..view.claims.len()).map(|c| ClaimId(view.claims.id[c])).filter(|claim| claim.0 != 0);
         let mut claims: Vec<ClaimId> = claims.collect();
@@ -186,8 +191,10 @@ impl Blame {
         }
         self.tally.add(&waiting.scope, &parts, now);
         self.over.insert(claim, parts);
-        if self.over.len() > WAITS_MAX {
-            self.over.pop_first();
+        if self.over.len() > WAITS_MAX
+            && let Some((oldest, _)) = self.over.pop_first()
+        {
+            self.forgotten = self.forgotten.max(oldest);
         }
     }
 
@@ -222,15 +229,15 @@ impl Blame {
         (group.cause, group.key) = (cause, key);
     }
 
-    /// What a claim waited for, or has waited for by `now`: the parts add up to the wait exactly. `None` for one
-    /// that did not wait, or is not remembered.
+    /// What a claim waited for, or has waited for by `now`: the parts add up to the wait exactly, and there are none
+    /// for one that did not wait. `None` where it is not remembered.
     pub fn parts(&self, claim: ClaimId, now: Time) -> Option<Vec<Part>> {
         match self.waiting.get(&claim) {
             Some(waiting) => {
                 let record = self.groups.get(&waiting.shape)?.by(&self.accounts, now);
                 Some(waiting.parts(&record))
             }
-            None => self.over.get(&claim).cloned(),
+            None => self.over.get(&claim).cloned().or_else(|| (claim > self.forgotten).then(Vec::new)),
         }
     }
 
