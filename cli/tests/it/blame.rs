@@ -3,7 +3,7 @@ use crate::daemon::Daemon;
 use serde_json::Value;
 use std::{thread::sleep, time::Duration};
 
-/// Half of this node each: two of four millicores are held, and all of a lock.
+/// All of it is held, three by one and one by another.
 const CONFIG: &str = "[node.capacity]\ncpu = \"4\"\n";
 
 fn number(value: &Value) -> u64 {
@@ -73,26 +73,37 @@ fn a_wait_is_told_with_its_parts_and_who_held_them() {
     sleep(Duration::from_millis(20));
     assert_eq!(daemon.claim(&waits)["blame"], waited["blame"], "the wait is over");
 
+    wide(&daemon);
+    let (team, rest) = (scope(&daemon, "team"), scope(&daemon, "rest"));
+    let cpu: u64 = parts(&waited).iter().map(|part| number(&part["waited_ns"])).sum();
+    assert_eq!(
+        (number(&team["waits"][0]["waited_ns"]), team["waits"][0]["resource"].as_str()),
+        (cpu, Some("cpu"))
+    );
+    assert!(number(&team["caused_ns"]) > number(&rest["caused_ns"]), "{team} {rest}");
     for id in [&other, &waits, &locked] {
         assert_eq!(daemon.tell(&["cancel", id]).code, 0);
     }
     assert_eq!(end_of(&daemon, &waits)["blame"], waited["blame"]);
     assert_eq!(end_of(&daemon, &other)["blame"], Value::Array(Vec::new()), "it did not wait");
     assert_eq!(daemon.claim(&waits)["blame"], waited["blame"]);
-    wide(&daemon);
+    let root = scope(&daemon, "");
+    assert!(
+        root["waits"].as_array().is_some_and(|waits| waits.len() == 2),
+        "of scopes that are gone as well: {root}"
+    );
+}
+
+fn scope(daemon: &Daemon, path: &str) -> Value {
     let scopes = daemon.ask(&["get", "scopes"])["scopes"].as_array().expect("scopes").clone();
-    let of = |path: &str| scopes.iter().find(|scope| scope["path"] == path).cloned().unwrap_or(Value::Null);
-    let sum = |scope: &Value| number(&scope["waits"][0]["waited_ns"]);
-    let cpu: u64 = parts(&waited).iter().map(|part| number(&part["waited_ns"])).sum();
-    assert_eq!((sum(&of("team")), of("team")["waits"][0]["resource"].as_str()), (cpu, Some("cpu")));
-    assert!(number(&of("team")["caused_ns"]) > number(&of("rest")["caused_ns"]), "{scopes:?}");
+    scopes.into_iter().find(|scope| scope["path"] == path).unwrap_or_else(|| panic!("no scope {path:?}"))
 }
 
 fn wide(daemon: &Daemon) {
     let claims = daemon.tell(&["get", "claims", "-o", "wide"]).out;
     assert!(claims.contains("WAITED FOR") && claims.contains("(team/a "), "{claims}");
     let scopes = daemon.tell(&["get", "scopes", "-o", "wide"]).out;
-    assert!(scopes.contains("CAUSED") && scopes.contains("lock "), "{scopes}");
+    assert!(scopes.contains("CAUSED") && scopes.contains("cpu "), "{scopes}");
     for list in ["pools", "nodes", "quotas", "plugins", "events"] {
         let [wide, plain] = ["wide", "table"].map(|how| daemon.tell(&["get", list, "-o", how]));
         assert_eq!((wide.code, wide.out), (0, plain.out), "{list} has no more columns");

@@ -82,7 +82,7 @@ fn script() -> String {
             format!("settle {fenced} cpu=1"),
             format!("extend {fenced} cpu=2"),
             format!("shrink {fenced} cpu=1m"),
-            format!("attach {fenced} --pid $$"),
+            format!("attach {fenced} --pid 1"),
             format!("cancel {id}"),
             format!("explain {id}"),
             format!("claim --cpu 1m --within {id}"),
@@ -198,8 +198,5 @@ fn whatever_the_other_tenant_is_called_and_holds_the_first_one_hears_the_same() 
     let (hidden, absent) = (about("1"), about(ABSENT));
     assert_eq!(hidden.len(), 9, "{hidden:?}");
     assert_eq!(hidden, absent);
-    assert!(
-        hidden.values().all(|answer| answer.contains("UnknownClaim") && answer.contains("code #")),
-        "{hidden:?}"
-    );
+    assert!(hidden.values().all(|answer| answer.contains("UnknownClaim")), "{hidden:?}");
 }
