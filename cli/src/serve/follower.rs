@@ -3,10 +3,11 @@
 use super::{
     enforcer::Note,
     eta::Outlook,
+    flow::Flows,
     mail::{Answer, Done, Reply},
 };
 use bursar_engine::{Blame, Engine, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Role, Row, Time, What, bound::KEPT_MAX};
+use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Row, Time, What, bound::KEPT_MAX};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -47,6 +48,7 @@ struct Seen {
     faults: BTreeMap<Role, u64>,
     lasting: Lasting,
     blame: Blame,
+    flows: Flows,
     /// Why the last change of what a claim holds could not be made true.
     resize_failed: BTreeMap<ClaimId, String>,
 }
@@ -157,6 +159,11 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).resize_failed.get(&claim).cloned()
     }
 
+    /// What went by of each kind since the daemon started.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).flows.all().to_vec()
+    }
+
     /// Faults of a strategy since the daemon started.
     pub fn faults(&self, role: Role) -> u64 {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
@@ -259,6 +266,8 @@ impl Seen {
     fn see(&mut self, engine: &Engine, batch: &Batch) {
         self.blame.fold(engine, batch);
         for event in &batch.events {
+            let granted = claim_of(&event.what).and_then(|claim| self.granted.get(&claim).copied());
+            self.flows.see(engine, batch.at, &event.what, granted);
             match &event.what {
                 What::Closed { claim, .. } => {
                     let closed = engine.closed(*claim);

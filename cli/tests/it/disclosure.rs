@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Two processors, of which all is wanted.
-const CONFIG: &str = "[node.capacity]\ncpu = \"2\"\n";
+const CONFIG: &str = "[node.capacity]\ncpu = \"2\"\n[analysis]\nevery = \"1h\"\n";
 /// No claim has this number.
 const ABSENT: &str = "4711";
 

@@ -9,6 +9,7 @@ mod disclosure;
 mod disk;
 mod door;
 mod explain;
+mod findings;
 mod fleet;
 mod gate;
 mod guide;

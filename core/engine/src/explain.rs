@@ -11,7 +11,7 @@ pub struct Short {
     pub resource: Row,
     /// How much is missing; 0 where it is there but not together.
     pub by: Amount,
-    /// Live claims that hold it, largest share first, at most [`bursar_interface::bound::HOLDERS_MAX`].
+    /// Live claims that hold it, largest share first, at most [`bursar_interface::bound::NAMED_MAX`].
     pub holders: Vec<ClaimId>,
 }
 

@@ -1,7 +1,7 @@
 //! Who holds what a claim waits for, set by set of its lines, as far as somebody may see them: whom one may not
 //! see leaves no gap.
 use crate::{Engine, Short, Why};
-use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, bound::HOLDERS_MAX};
+use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, bound::NAMED_MAX};
 use std::{collections::BTreeMap, ops::Range};
 
 impl Engine {
@@ -60,9 +60,9 @@ impl Engine {
         };
         let all = (0..view.claims.len()).filter(there).filter_map(held);
         let mut shares: Vec<(Amount, Row)> = all.filter(below).filter(|&(_, row)| sees(row)).collect();
-        if shares.len() > HOLDERS_MAX {
-            shares.select_nth_unstable_by(HOLDERS_MAX, |a, b| b.cmp(a));
-            shares.truncate(HOLDERS_MAX);
+        if shares.len() > NAMED_MAX {
+            shares.select_nth_unstable_by(NAMED_MAX, |a, b| b.cmp(a));
+            shares.truncate(NAMED_MAX);
         }
         shares.sort_unstable_by(|a, b| b.cmp(a));
         shares.into_iter().map(|(_, row)| ClaimId(view.claims.id[row as usize])).collect()

@@ -13,7 +13,7 @@ use crate::{
 use bursar_interface::{
     Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take, Time,
     What, Within,
-    bound::{HOLDERS_MAX, LINES_MAX},
+    bound::{LINES_MAX, NAMED_MAX},
 };
 use bursar_pool::{Books, Inner, Placement, Wanted};
 use std::{borrow::Cow, sync::Arc};
@@ -281,7 +281,7 @@ impl Engine {
             let row = self.books.claim(*claim).filter(|&row| sees(row));
             row.is_some_and(|row| self.books.inner(row).iter().any(draws))
         });
-        let siblings: Vec<ClaimId> = drawers.take(HOLDERS_MAX).collect();
+        let siblings: Vec<ClaimId> = drawers.take(NAMED_MAX).collect();
         if siblings.is_empty() { vec![of] } else { siblings }
     }
 }

@@ -103,4 +103,16 @@ pub const LOOK_ROW_NS: u64 = 500;
 /// Groups of waiting claims of which it is seen again, at one look, what they wait for.
 pub const LOOKED_AGAIN_MAX: usize = 64;
 /// Holders that are named for one thing that somebody is short of.
-pub const HOLDERS_MAX: usize = 16;
+pub const NAMED_MAX: usize = 16;
+/// How many times what there is may be offered of a pool.
+pub const OVERCOMMIT_MAX: u64 = 64;
+/// Leases that share one pool where they are counted, at most.
+pub const HOLDERS_MAX: u32 = 64;
+/// The shortest and the longest turn of those who share by turns, in nanoseconds (10 ms, a minute).
+pub const QUANTUM_NS: (u64, u64) = (10_000_000, 60_000_000_000);
+/// Findings of one analyzer at once.
+pub const FINDINGS_MAX: usize = 256;
+/// Numbers of one finding.
+pub const EVIDENCE_MAX: usize = 16;
+/// Bytes of a finding's words together.
+pub const FINDING_BYTES_MAX: usize = 1024;
