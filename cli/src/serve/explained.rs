@@ -1,5 +1,8 @@
 //! Why a claim waits, as each asker may see it: what it is short of, set by set of its lines, and who holds that.
-use super::present::{Present, may_see};
+use super::{
+    circle,
+    present::{Present, may_see},
+};
 use bursar_engine::{Short, Why};
 use bursar_interface::{ClaimId, Principal, Row};
 use bursar_wire as wire;
@@ -26,6 +29,8 @@ impl Present<'_> {
             eta_ms: self.follower.eta(self.engine, id, &whys, &sees),
             would_admit: Vec::new(),
             alternatives: others.collect(),
+            circle: { self.engine.closed(id) }
+                .map_or_else(Vec::new, |closed| circle::shown(self.engine, by, closed)),
         })
     }
 

@@ -162,6 +162,8 @@ impl Present<'_> {
     fn closed(&self, by: &Principal, closed: &Closed) -> wire::Claim {
         let books = self.engine.books();
         let granted = closed.fence.0 != 0;
+        let circular = (closed.ending == Ending::Deadlock).then_some(Reason::Deadlock);
+        let reason = circular.or(closed.reason);
         let granted_at =
             if granted { self.follower.granted_at(closed.claim) } else { Some(closed.closed_at) };
         let lines = closed.lines.iter().map(|line| wire::Line {
@@ -181,7 +183,7 @@ impl Present<'_> {
             lines: lines.collect(),
             asked_at: self.time(closed.asked_at.0),
             waited_ms: granted_at.map(|at| at.0.saturating_sub(closed.asked_at.0) / 1_000_000),
-            reason: closed.reason.map(|reason| reason.name().into()),
+            reason: reason.map(|reason| reason.name().into()),
             ending: Some(ending_name(closed.ending)),
             within: closed.within.map(|parent| parent.0),
             evidence: self.follower.evidence(closed.claim),
@@ -335,6 +337,7 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::Drained => "drained",
         Ending::ParentGone => "parent_gone",
         Ending::Preempted => "preempted",
+        Ending::Deadlock => wire::DEADLOCK,
     }
     .into()
 }

@@ -84,7 +84,7 @@ fn script() -> String {
             format!("settle {fenced} cpu=1"),
             format!("extend {fenced} cpu=2"),
             format!("shrink {fenced} cpu=1m"),
-            format!("attach {fenced} --pid 1"),
+            format!("attach {fenced} --pid 77"),
             format!("cancel {id}"),
             format!("explain {id}"),
             format!("claim --cpu 1m --within {id}"),
@@ -200,7 +200,11 @@ fn whatever_the_other_tenant_is_called_and_holds_the_first_one_hears_the_same() 
     assert!(first["mcp"].contains("WAITING") && first["stream"].contains("queued"), "{first:?}");
     // What is not for it is as what is not there, but for the number.
     let about = |id: &str| {
-        let all = first.iter().filter(|(asked, _)| asked.split(' ').any(|word| word == id));
+        let names = |asked: &str| {
+            let words: Vec<&str> = asked.split(' ').collect();
+            words.get(1) == Some(&id) || words.windows(2).any(|pair| pair == ["--within", id])
+        };
+        let all = first.iter().filter(|(asked, _)| names(asked));
         let text =
             |text: &str| text.replace(&format!("claim {id}"), "claim N").replace(&format!(" {id} "), " N ");
         all.map(|(asked, answer)| (text(&format!("{asked} ")), text(answer))).collect::<BTreeMap<_, _>>()

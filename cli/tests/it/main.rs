@@ -4,6 +4,8 @@ mod authors;
 mod bad;
 mod batch;
 mod blame;
+mod circles;
+
 mod daemon;
 mod disclosure;
 mod disk;

@@ -53,6 +53,10 @@ const CANARIES: &[(&str, Law)] = &[
     ("the last moments of a wait are nobody's", Law::Blame),
     ("who came later is charged for who came before", Law::Blame),
     ("holders are charged for what nobody is named for", Law::Blame),
+    ("who closes a circle waits", Law::Circle),
+    ("two of a circle are refused", Law::Circle),
+    ("nobody inherits", Law::Heir),
+    ("who inherited keeps it", Law::Heir),
 ];
 
 #[test]

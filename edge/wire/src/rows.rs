@@ -1,10 +1,12 @@
 //! What is shown: one type per row of the contract, wrapped in one document per list.
-use crate::{ScopeWait, WaitPart, text};
+use crate::{CircleLink, ScopeWait, WaitPart, text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The phase of a claim that waits.
 pub const PENDING: &str = "pending";
+/// The ending of a claim that would have waited forever.
+pub const DEADLOCK: &str = "deadlock";
 
 /// A demand, from ask to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,6 +251,9 @@ pub struct Explain {
     /// Why its other sets of lines could not be granted either; what is above is about the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<ExplainSet>,
+    /// Refused because waiting would have closed a circle: who would have waited for whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub circle: Vec<CircleLink>,
 }
 
 /// Why one of several sets of lines could not be granted.
