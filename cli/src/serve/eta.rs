@@ -251,10 +251,10 @@ mod tests {
         let pool =
             PoolSpec { resource: "slot".into(), name: "slot".into(), capacity: 8, ..PoolSpec::default() };
         tell(&mut engine, 1, Command::SetPool(pool));
-        ask(&mut engine, 1, "a/x", 2, 0);
+        ask(&mut engine, 1, "a/x", 1, 0);
         ask(&mut engine, 2, others[0].0, others[0].1, 3600);
         ask(&mut engine, 52, others[1].0, others[1].1, 3600);
-        let claim = ask(&mut engine, 60, "a/y", 4, 0)?;
+        let claim = ask(&mut engine, 60, "a/y", 6, 0)?;
         let mut lasting = Lasting::default();
         for _ in 0..10 {
             lasting.observe("a", Time(SECOND), 100 * SECOND);
