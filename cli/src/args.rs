@@ -32,6 +32,8 @@ pub struct Cli {
 pub enum Output {
     /// For people
     Table,
+    /// For people, with what waits were for
+    Wide,
     /// One JSON document, for scripts
     Json,
     /// One JSON document a line, for streams

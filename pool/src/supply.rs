@@ -88,6 +88,11 @@ impl Books {
         Some(PoolId(self.tables.pools.id[row as usize]))
     }
 
+    /// Whether a pool sprang from its name, and goes with the last who names it.
+    pub fn has_sprung(&self, pool: Row) -> bool {
+        self.wanted.contains_key(&pool)
+    }
+
     /// The identity that the next new pool gets.
     pub fn next_pool(&self) -> PoolId {
         PoolId(self.counters[1] + 1)

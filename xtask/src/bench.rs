@@ -4,11 +4,12 @@ use anyhow::{Result, anyhow};
 use std::path::PathBuf;
 
 /// Benches by package and name: PERFORMANCE goals 1 to 12 and 15 to 17, what the journal costs alone, and what
-/// checking a history costs.
-const BENCHES: [(&str, &str); 8] = [
+/// checking a history and telling why somebody waits cost.
+const BENCHES: [(&str, &str); 9] = [
     ("bursar-engine", "engine"),
     ("bursar-engine", "line"),
     ("bursar-sim", "history"),
+    ("bursar-sim", "explain"),
     ("bursar-journal", "append"),
     ("bursar", "plugin"),
     ("bursar", "daemon"),

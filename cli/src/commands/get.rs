@@ -24,6 +24,7 @@ pub fn once(context: &Context, what: What) -> Outcome {
         ($path:literal, $list:ident, $rows:ident) => {{
             let document: wire::$list = client.get(concat!("/v1/", $path))?;
             match context.output {
+                Output::Table if context.wide => show::line(&show::wide::$rows(&document.$rows)),
                 Output::Table => show::line(&show::$rows(&document.$rows)),
                 output => show::document(&document, output),
             }
@@ -85,7 +86,7 @@ fn events(context: &Context, since: u64) -> Outcome {
         }
     }
     match context.output {
-        Output::Table => show::line(&show::events(&all)),
+        Output::Table | Output::Wide => show::line(&show::events(&all)),
         Output::Json => show::document(&wire::Events { events: all }, Output::Json),
         Output::Jsonl => {}
     }

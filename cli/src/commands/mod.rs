@@ -20,7 +20,7 @@ mod strategy;
 mod top;
 mod verify;
 
-use crate::args::{Cli, PluginVerb, Verb, What};
+use crate::args::{Cli, Output, PluginVerb, Verb, What};
 use bursar_interface::NodeState;
 use clap::CommandFactory;
 use outcome::{Failed, Outcome};
@@ -30,6 +30,8 @@ use std::{path::Path, process::ExitCode};
 pub struct Context {
     socket: bursar_wire::Place,
     output: crate::args::Output,
+    /// Tables have more columns.
+    wide: bool,
 }
 
 impl Context {
@@ -40,7 +42,9 @@ impl Context {
 
 /// Carries a command out; the exit code is that of the contract.
 pub fn carry_out(cli: Cli) -> ExitCode {
-    let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output: cli.output };
+    let wide = cli.output == Output::Wide;
+    let output = if wide { Output::Table } else { cli.output };
+    let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output, wide };
     let done: Outcome = match cli.verb {
         Verb::Serve(serve) => daemon::serve(&context, &serve),
         Verb::Run(run) => {

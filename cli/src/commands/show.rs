@@ -1,4 +1,6 @@
 //! What answers look like: tables for people, one document for scripts.
+pub mod wide;
+
 use crate::args::Output;
 use bursar_wire as wire;
 use comfy_table::{Table, presets};
@@ -216,24 +218,10 @@ pub fn explain(explain: &wire::Explain) -> String {
         };
     };
     let mut told = vec![format!("claim {} waits: {reason}", explain.claim)];
-    for on in &explain.waiting_on {
-        let amount = |amount| wire::show(&on.resource, amount);
-        let bound =
-            on.quota.as_ref().map(|scope| format!(" below the limit of scope {scope:?}")).unwrap_or_default();
-        told.push(format!("  short of {} {}{bound}", amount(on.short_by), on.resource));
-        for holder in &on.holders {
-            let until = holder
-                .until
-                .as_ref()
-                .map(|until| format!(" until {until} unless renewed"))
-                .unwrap_or_default();
-            told.push(format!(
-                "    claim {} of {:?} holds {}{until}",
-                holder.claim,
-                holder.scope,
-                amount(holder.amount)
-            ));
-        }
+    explain.waiting_on.iter().for_each(|on| told.extend(short(on)));
+    for set in &explain.alternatives {
+        told.push(format!("  alternative {}: {}", set.alternative, set.reason));
+        set.waiting_on.iter().for_each(|on| told.extend(short(on)));
     }
     if let Some(eta) = &explain.eta_ms {
         let time = |ms| humantime::format_duration(std::time::Duration::from_millis(round(ms)));
@@ -247,6 +235,21 @@ pub fn explain(explain: &wire::Explain) -> String {
         told.push(format!("  would be granted now: {} ({})", change.options, change.change));
     }
     told.join("\n")
+}
+
+/// One thing that is short, and who holds it.
+fn short(on: &wire::WaitingOn) -> Vec<String> {
+    let amount = |amount| wire::show(&on.resource, amount);
+    let bound =
+        on.quota.as_ref().map(|scope| format!(" below the limit of scope {scope:?}")).unwrap_or_default();
+    let mut told = vec![format!("  short of {} {}{bound}", amount(on.short_by), on.resource)];
+    for holder in &on.holders {
+        let until =
+            holder.until.as_ref().map(|until| format!(" until {until} unless renewed")).unwrap_or_default();
+        let held = amount(holder.amount);
+        told.push(format!("    claim {} of {:?} holds {held}{until}", holder.claim, holder.scope));
+    }
+    told
 }
 
 /// To whole seconds where there are many.

@@ -7,7 +7,7 @@ use super::{
     mail::{Chosen, Inbox, Letter, Reply},
     promise,
 };
-use bursar_engine::{Engine, Plugins};
+use bursar_engine::{Blame, Engine, Plugins};
 use bursar_interface::{
     Batch, Command, Decider, Input, NodeState, Reason, Refusal, Setting, Time, What, bound::BATCH_MAX,
 };
@@ -20,6 +20,8 @@ use std::{
 /// How long the desk sleeps at most when nothing is due. Its timers stand still while the machine is suspended
 /// and leases do not: after that they end at most so much too late.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long a checkpoint waits for the follower.
+const FOLLOWED: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_secs(2);
 
@@ -127,13 +129,28 @@ impl Desk {
     /// Writes the state beside the journal, so that a restart has less to replay. One that cannot be
     /// written costs only time then.
     fn checkpoint(&mut self) {
-        let written = postcard::to_stdvec(&self.engine).map_err(|error| error.to_string()).and_then(|blob| {
+        let written = postcard::to_stdvec(&self.engine).map(|mut state| {
+            state.extend(self.blame());
+            state
+        });
+        let written = written.map_err(|error| error.to_string()).and_then(|blob| {
             let (seq, at) = (self.engine.next_seq(), self.engine.books().at());
             self.journal.checkpoint(seq, at, blob).map_err(|error| error.to_string())
         });
         if let Err(error) = written {
             tracing::warn!(error, "no checkpoint could be written");
         }
+    }
+
+    /// What waits are charged to, which the follower keeps, as of this moment; nothing if it does not come to it
+    /// soon: then of what was before nobody knows.
+    fn blame(&self) -> Vec<u8> {
+        let (since, seq) = (Instant::now(), self.engine.next_seq());
+        while self.follower.blame(Blame::next_seq) < seq && since.elapsed() < FOLLOWED {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let kept = |blame: &Blame| (blame.next_seq() == seq).then(|| postcard::to_stdvec(blame).ok());
+        self.follower.blame(kept).flatten().unwrap_or_default()
     }
 
     fn serve(&mut self, letters: Vec<Letter>) -> Result<(), Error> {

@@ -2,12 +2,12 @@
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
 use super::{
     enforcer::Note,
+    eta::Outlook,
     flow::Flows,
     mail::{Answer, Done, Reply},
-    outlook,
 };
-use bursar_engine::{Engine, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Time, Usage, What, bound::KEPT_MAX};
+use bursar_engine::{Blame, Engine, Why};
+use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Row, Time, Usage, What, bound::KEPT_MAX};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -48,6 +48,7 @@ struct Seen {
     used: BTreeMap<ClaimId, Usage>,
     faults: BTreeMap<Role, u64>,
     lasting: Lasting,
+    blame: Blame,
     flows: Flows,
     /// Why the last change of what a claim holds could not be made true.
     resize_failed: BTreeMap<ClaimId, String>,
@@ -65,13 +66,13 @@ pub struct Committed {
 
 impl Follower {
     /// A follower that starts from a recovered state, and tells of what it has folded.
-    pub fn new(engine: Engine, tell: Sender<Note>) -> Follower {
+    pub fn new(engine: Engine, blame: Blame, tell: Sender<Note>) -> Follower {
         let folded = watch::Sender::new(engine.next_seq());
         Follower {
             engine: RwLock::new(engine),
             bells: Mutex::default(),
             tail: Mutex::default(),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen { blame, ..Seen::default() }),
             folded,
             behind: AtomicUsize::new(0),
             tell,
@@ -174,11 +175,22 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
     }
 
-    /// How long a waiting claim will wait from now on, by how long those last who hold what it lacks; `None` where
-    /// too little is known of them.
-    pub fn eta(&self, engine: &Engine, claim: ClaimId, why: &Why) -> Option<wire::Eta> {
+    /// Looks at what waits are charged to.
+    pub fn blame<R>(&self, look: impl FnOnce(&Blame) -> R) -> R {
+        look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).blame)
+    }
+
+    /// How long a waiting claim will wait from now on, by how long those last who hold what it lacks, as far as one may
+    /// see them; `None` where too little is known of them.
+    pub fn eta(
+        &self,
+        engine: &Engine,
+        claim: ClaimId,
+        whys: &[Why],
+        sees: &dyn Fn(Row) -> bool,
+    ) -> Option<wire::Eta> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        outlook::eta(engine, &seen.lasting, claim, why)
+        Outlook { engine, lasting: &seen.lasting, sees }.eta(claim, whys)
     }
 
     /// Waits until `look` says yes for the claim, or the time is over; says which.
@@ -259,6 +271,7 @@ fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
 
 impl Seen {
     fn see(&mut self, engine: &Engine, batch: &Batch) {
+        self.blame.fold(engine, batch);
         for event in &batch.events {
             let granted = claim_of(&event.what).and_then(|claim| self.granted.get(&claim).copied());
             self.flows.see(engine, batch.at, &event.what, granted);

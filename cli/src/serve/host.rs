@@ -318,12 +318,12 @@ impl House for Host {
         changes
     }
 
-    fn pools(&self, _: &Principal) -> Vec<wire::Pool> {
-        self.present(|present| present.pools())
+    fn pools(&self, by: &Principal) -> Vec<wire::Pool> {
+        self.present(|present| present.pools(by))
     }
 
-    fn nodes(&self, _: &Principal) -> Vec<wire::Node> {
-        self.present(|present| present.nodes())
+    fn nodes(&self, by: &Principal) -> Vec<wire::Node> {
+        self.present(|present| present.nodes(by))
     }
 
     fn scopes(&self, by: &Principal) -> Vec<wire::Scope> {
@@ -381,13 +381,13 @@ impl House for Host {
             state: state.into(),
             detail,
         };
-        findings.push(row(
-            "journal",
-            "ok",
-            format!("{}: sequence {next}, state {digest:016x}", self.state.display()),
-        ));
-        let cells = self.hierarchy.cells().len();
-        findings.push(row("cells", "ok", format!("{cells} leases have one")));
+        // Of what is everybody's, those hear who see everybody.
+        if by.root.is_empty() {
+            let journal = format!("{}: sequence {next}, state {digest:016x}", self.state.display());
+            findings.push(row("journal", "ok", journal));
+            let cells = self.hierarchy.cells().len();
+            findings.push(row("cells", "ok", format!("{cells} leases have one")));
+        }
         let state = if quarantined == 0 { "ok" } else { "wrong" };
         findings.push(row(
             "reclaim",
@@ -415,7 +415,8 @@ impl House for Host {
     fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal> {
         let mut page: Vec<wire::EventRow> = Vec::new();
         for (batch, wall_ms) in self.batches(since)? {
-            for row in told::rows(&batch, wall_ms, since).filter(|row| self.concerns(by, row)) {
+            for mut row in told::rows(&batch, wall_ms, since).filter(|row| self.concerns(by, row)) {
+                self.tell_blame(by, &mut row);
                 if page.len() >= max && page.last().is_some_and(|last| last.seq != row.seq) {
                     return Ok(page);
                 }
@@ -427,6 +428,16 @@ impl House for Host {
 }
 
 impl Host {
+    /// With the end of a claim it is told what it had waited for.
+    fn tell_blame(&self, by: &Principal, row: &mut wire::EventRow) {
+        if let (told::CLOSED, Some(claim), Some(detail)) =
+            (row.kind.as_str(), row.claim, row.detail.as_object_mut())
+        {
+            let blame = self.present(|present| present.blame(by, ClaimId(claim)));
+            detail.insert("blame".into(), serde_json::to_value(blame).unwrap_or_default());
+        }
+    }
+
     /// Whether an event is about something that a principal may see.
     fn concerns(&self, by: &Principal, row: &wire::EventRow) -> bool {
         let scope = || self.present(|present| present.scope_of_claim(ClaimId(row.claim?)));

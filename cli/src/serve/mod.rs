@@ -4,10 +4,13 @@
 //! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
 mod agents;
 mod analysis;
+mod blamed;
 mod circle;
 mod clock;
 mod desk;
 mod enforcer;
+mod eta;
+mod explained;
 mod flow;
 mod follower;
 mod gauges;
@@ -46,7 +49,7 @@ pub use told::home;
 use anyhow::{Context, Result, anyhow};
 use bursar_api::{Guard, Limits, Peer};
 use bursar_enforce::Hierarchy;
-use bursar_engine::{Engine, Plugins};
+use bursar_engine::{Blame, Engine, Plugins};
 use bursar_interface::{ClaimId, Command, Input, Principal, Role};
 use bursar_journal::Journal;
 use bursar_loader::{INLINE_MAX, Loader, PAUSE_MAX, Settings as LoaderSettings};
@@ -124,7 +127,7 @@ pub fn run(options: Options) -> Result<()> {
             "the journal's disk is nearly full: only what gives back is accepted until there is room"
         );
     }
-    let engine = recover(&mut journal, recovered)?;
+    let (engine, blame) = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
     let listener = bursar_api::bind_unix(&socket, None)?;
@@ -162,7 +165,7 @@ pub fn run(options: Options) -> Result<()> {
     let (tell, notes) = channel();
     let checkpoint_batches = settings.journal.checkpoint_batches.max(1);
     let mut desk = Desk {
-        follower: Arc::new(Follower::new(engine.clone().resume(), tell.clone())),
+        follower: Arc::new(Follower::new(engine.clone().resume(), blame, tell.clone())),
         engine,
         journal,
         plugins: strategies,
@@ -303,21 +306,32 @@ fn raise_files() {
 
 /// The state that the journal tells. A checkpoint that cannot be read costs only the time of a replay, as long as
 /// the rows for that are kept.
-fn recover(journal: &mut Journal, recovered: bursar_journal::Recovered) -> Result<Engine> {
+fn recover(journal: &mut Journal, recovered: bursar_journal::Recovered) -> Result<(Engine, Blame)> {
     let mut checkpoint = recovered.checkpoint;
-    let (mut engine, from) = loop {
-        let Some(found) = checkpoint else { break (Engine::new(), 0) };
-        match postcard::from_bytes::<Engine>(&found.blob) {
-            Ok(engine) => break (engine.resume(), found.next_seq),
+    let (mut engine, mut blame, from) = loop {
+        let Some(found) = checkpoint else { break (Engine::new(), Blame::default(), 0) };
+        match postcard::take_from_bytes::<Engine>(&found.blob) {
+            Ok((engine, rest)) => {
+                let engine = engine.resume();
+                // What waits are charged to is no part of the state, and stands behind it.
+                let blame = postcard::from_bytes(rest).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "of waits before the checkpoint it is not known what for");
+                    Blame::begin(&engine)
+                });
+                break (engine, blame, found.next_seq);
+            }
             Err(error) => {
                 tracing::warn!(%error, sequence = found.next_seq, "the checkpoint cannot be read, so it is put aside");
                 checkpoint = journal.fall_back()?;
             }
         }
     };
-    journal.replay(from, &mut |batch| engine.fold(&batch))?;
+    journal.replay(from, &mut |batch| {
+        engine.fold(&batch);
+        blame.fold(&engine, &batch);
+    })?;
     tracing::info!(sequence = engine.next_seq(), claims = engine.books().live(), "recovered");
-    Ok(engine)
+    Ok((engine, blame))
 }
 
 /// A name for this installation's control groups: the same for the same state directory.

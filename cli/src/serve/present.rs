@@ -1,12 +1,13 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
-use super::{circle, clock::Clock, follower::Follower, gauges::Gauges};
-use bursar_engine::{Closed, Engine, Short};
+use super::{clock::Clock, follower::Follower, gauges::Gauges};
+use bursar_engine::{Closed, Engine};
 use bursar_interface::{
     ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Rung, Shape,
     Time,
 };
 use bursar_pool::Inner;
 use bursar_wire as wire;
+use std::collections::BTreeSet;
 
 /// A look at one state, at one time.
 pub struct Present<'a> {
@@ -51,7 +52,7 @@ pub fn rfc3339(wall_ms: i64) -> String {
 }
 
 impl Present<'_> {
-    fn time(&self, at: u64) -> Option<String> {
+    pub(super) fn time(&self, at: u64) -> Option<String> {
         (at != u64::MAX).then(|| rfc3339(self.clock.wall_ms(Time(at))))
     }
 
@@ -60,22 +61,22 @@ impl Present<'_> {
         let view = self.engine.view();
         let rows = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
         let mut live: Vec<wire::Claim> =
-            rows.filter(|&row| may_see(by, self.scope_of(row))).map(|row| self.live(row)).collect();
+            rows.filter(|&row| may_see(by, self.scope_of(row))).map(|row| self.live(by, row)).collect();
         live.sort_by_key(|claim| claim.id);
         let closed = self.engine.all_closed().filter(|closed| may_see(by, &closed.scope));
-        live.extend(closed.map(|closed| self.closed(closed)));
+        live.extend(closed.map(|closed| self.closed(by, closed)));
         live
     }
 
     /// One claim, alive or remembered, if the principal may see it.
     pub fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim> {
         match self.engine.books().claim(id) {
-            Some(row) => may_see(by, self.scope_of(row)).then(|| self.live(row)),
+            Some(row) => may_see(by, self.scope_of(row)).then(|| self.live(by, row)),
             None => self
                 .engine
                 .closed(id)
                 .filter(|closed| may_see(by, &closed.scope))
-                .map(|closed| self.closed(closed)),
+                .map(|closed| self.closed(by, closed)),
         }
     }
 
@@ -87,11 +88,11 @@ impl Present<'_> {
         }
     }
 
-    fn scope_of(&self, row: Row) -> &str {
+    pub(super) fn scope_of(&self, row: Row) -> &str {
         self.engine.books().scope_path(self.engine.view().claims.scope[row as usize])
     }
 
-    fn live(&self, row: Row) -> wire::Claim {
+    fn live(&self, by: &Principal, row: Row) -> wire::Claim {
         let (view, books, c) = (self.engine.view(), self.engine.books(), row as usize);
         let (id, phase) = (ClaimId(view.claims.id[c]), books.phase(row));
         let granted = phase > Phase::Pending;
@@ -125,6 +126,7 @@ impl Present<'_> {
             preempting: self.preempting(id),
             usage: self.usage(id),
             lessened: self.lessened(id, row),
+            blame: self.blame(by, id),
         }
     }
 
@@ -178,7 +180,7 @@ impl Present<'_> {
         }
     }
 
-    fn closed(&self, closed: &Closed) -> wire::Claim {
+    fn closed(&self, by: &Principal, closed: &Closed) -> wire::Claim {
         let books = self.engine.books();
         let granted = closed.fence.0 != 0;
         let circular = (closed.ending == Ending::Deadlock).then_some(Reason::Deadlock);
@@ -208,69 +210,18 @@ impl Present<'_> {
             evidence: self.follower.evidence(closed.claim),
             usage: self.follower.used(closed.claim).map(|used| wire::UsageRow::ended(&used)),
             alternative: closed.alternative,
+            blame: self.blame(by, closed.claim),
             ..wire::Claim::default()
         }
     }
 
-    /// Why a claim waits, if the principal may see it; holders that it may not see are left out.
-    pub fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain> {
-        let claim = self.claim(by, id)?;
-        let why = self.engine.explain(id);
-        let waiting_on = why.as_ref().map_or_else(Vec::new, |why| {
-            let quota = |short: &Short| {
-                (why.reason == Reason::InsufficientQuota)
-                    .then(|| self.quota_scope(id, short.resource))
-                    .flatten()
-            };
-            why.short.iter().map(|short| self.waiting_on(by, short, quota(short))).collect()
-        });
-        let eta_ms = why.as_ref().and_then(|why| self.follower.eta(self.engine, id, why));
-        let reason = why.map(|why| why.reason.name().to_owned());
-        Some(wire::Explain {
-            claim: id.0,
-            phase: claim.phase,
-            reason,
-            waiting_on,
-            eta_ms,
-            would_admit: Vec::new(),
-            circle: self
-                .engine
-                .closed(id)
-                .map_or_else(Vec::new, |closed| circle::shown(self.engine, by, closed)),
-        })
-    }
-
-    fn quota_scope(&self, id: ClaimId, resource: Row) -> Option<String> {
+    /// Supplies. A pool that sprang from a name is told to those who named it: others chose that name.
+    pub fn pools(&self, by: &Principal) -> Vec<wire::Pool> {
         let (books, view) = (self.engine.books(), self.engine.view());
-        let row = books.claim(id)?;
-        let quota = books.quota_short(row).map(|(quota, _)| quota as usize)?;
-        (view.quotas.resource[quota] == resource)
-            .then(|| books.scope_path(view.quotas.scope[quota]).to_string())
-    }
-
-    fn waiting_on(&self, by: &Principal, short: &Short, quota: Option<String>) -> wire::WaitingOn {
-        let (books, view) = (self.engine.books(), self.engine.view());
-        let holder = |id: &ClaimId| {
-            let row = books.claim(*id).filter(|&row| may_see(by, self.scope_of(row)))?;
-            Some(wire::Holder {
-                claim: id.0,
-                scope: self.scope_of(row).to_owned(),
-                amount: books.asked_in_all(row, short.resource),
-                until: self.time(view.claims.lease_until[row as usize]),
-            })
-        };
-        wire::WaitingOn {
-            resource: books.spec(short.resource).name.clone(),
-            short_by: short.by,
-            quota,
-            holders: short.holders.iter().filter_map(holder).collect(),
-        }
-    }
-
-    /// Supplies.
-    pub fn pools(&self) -> Vec<wire::Pool> {
-        let (books, view) = (self.engine.books(), self.engine.view());
-        let rows = (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0);
+        let named = self.named(by);
+        let told =
+            |p: usize| by.root.is_empty() || !books.has_sprung(p as Row) || named.contains(&(p as Row));
+        let rows = (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0 && told(p));
         rows.map(|p| wire::Pool {
             id: books.pool_name(p as Row).into(),
             node: Some(books.node_name(view.pools.node[p]))
@@ -290,15 +241,41 @@ impl Present<'_> {
         .collect()
     }
 
+    /// Live claims that a principal may see.
+    fn seen(&self, by: &Principal) -> impl Iterator<Item = Row> {
+        let ids = self.engine.view().claims.id;
+        let rows = (0..ids.len()).filter(|&c| ids[c] != 0).map(|c| c as Row);
+        rows.filter(move |&row| may_see(by, self.scope_of(row)))
+    }
+
+    /// Pools that these name, of those who do not see all.
+    fn named(&self, by: &Principal) -> BTreeSet<Row> {
+        if by.root.is_empty() {
+            return BTreeSet::new();
+        }
+        let lines = self.seen(by).flat_map(|row| self.engine.books().all_rows(row));
+        lines.map(|line| self.engine.view().lines.want[line as usize]).collect()
+    }
+
+    /// Leases on a node, as many as a principal may see.
+    fn leases_on(&self, by: &Principal, node: Row) -> u64 {
+        if by.root.is_empty() {
+            return self.engine.leases_on(node) as u64;
+        }
+        let granted = |row: &Row| self.engine.books().phase(*row) > Phase::Pending;
+        let there = |row: &Row| self.engine.view().claims.node[*row as usize] == node;
+        self.seen(by).filter(granted).filter(there).count() as u64
+    }
+
     /// Machines.
-    pub fn nodes(&self) -> Vec<wire::Node> {
+    pub fn nodes(&self, by: &Principal) -> Vec<wire::Node> {
         let (books, view) = (self.engine.books(), self.engine.view());
         let rows = (0..view.nodes.len()).filter(|&n| view.nodes.id[n] != 0);
         rows.map(|n| wire::Node {
             id: books.node_name(n as Row).into(),
             state: node_state(NodeState::of(view.nodes.state[n])).into(),
             labels: books.label_terms(view.nodes.labels[n]).into_iter().map(str::to_owned).collect(),
-            leases: self.engine.leases_on(n as Row) as u64,
+            leases: self.leases_on(by, n as Row),
             until: self.engine.drains_until(n as Row).and_then(|end| self.time(end.0)),
         })
         .collect()
@@ -318,10 +295,12 @@ impl Present<'_> {
                 weight: view.scopes.weight[s],
                 claims: claims[s],
                 usage: self.spent(s as Row),
+                ..wire::Scope::default()
             })
             .filter(|scope| may_see(by, &scope.path))
             .collect();
         scopes.sort_by(|a, b| a.path.cmp(&b.path));
+        self.waits(by, &mut scopes);
         scopes
     }
 

@@ -9,6 +9,9 @@ use bursar_interface::{
 use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
 
+/// The word for the end of a claim.
+pub const CLOSED: &str = "closed";
+
 /// The events of a batch above a sequence, in the order of their sequences.
 pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = EventRow> {
     let last = batch.next_seq().saturating_sub(1);
@@ -135,7 +138,7 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Renewed { .. } => ("renewed", nothing),
         What::Draining { ending, .. } => ("draining", json!({ "ending": ending_name(*ending) })),
         What::Quarantined { message, .. } => ("quarantined", json!({ "message": message })),
-        What::Closed { ending, .. } => ("closed", json!({ "ending": ending_name(*ending) })),
+        What::Closed { ending, .. } => (CLOSED, json!({ "ending": ending_name(*ending) })),
         What::PluginFault { role, fault } => {
             let kind = serde_json::to_value(fault.kind).unwrap_or_default();
             let fault = json!({ "role": role.name(), "plugin": fault.plugin, "fault": kind, "message": fault.message });

@@ -3,11 +3,14 @@ mod agents;
 mod authors;
 mod bad;
 mod batch;
+mod blame;
 mod circles;
 
 mod daemon;
+mod disclosure;
 mod disk;
 mod door;
+mod explain;
 mod extinct;
 mod findings;
 mod fleet;

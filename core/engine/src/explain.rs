@@ -1,11 +1,8 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
 use crate::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, Shape, Time};
+use bursar_interface::{Amount, ClaimId, NONE, Reason, Row, Shape, Time};
 use bursar_pool::Inner;
 use std::ops::Range;
-
-/// Holders named in one explanation at most.
-pub(crate) const HOLDERS_MAX: usize = 16;
 
 /// One kind that a claim is short of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +11,7 @@ pub struct Short {
     pub resource: Row,
     /// How much is missing; 0 where it is there but not together.
     pub by: Amount,
-    /// Live claims that hold it, largest share first, at most sixteen.
+    /// Live claims that hold it, largest share first, at most [`bursar_interface::bound::NAMED_MAX`].
     pub holders: Vec<ClaimId>,
 }
 
@@ -48,7 +45,7 @@ impl Engine {
         Why { retry_at, ..why }
     }
 
-    fn why_in(&self, row: Row, lines: Range<Row>) -> Why {
+    pub(crate) fn why_in(&self, row: Row, lines: Range<Row>) -> Why {
         if let Some((&Inner { resource, .. }, by)) = self.books.slice_short(row) {
             let reason = self.spent(resource).unwrap_or(Reason::InsufficientCapacity);
             return Why { reason, short: vec![Short { resource, by, holders: Vec::new() }], retry_at: None };
@@ -65,6 +62,9 @@ impl Engine {
         let ganged = self.gangs.has(claim);
         if ganged && self.waits_for_others(claim) {
             return Why { reason: Reason::WaitingForGang, short: Vec::new(), retry_at: None };
+        }
+        if let Some(why) = ganged.then(|| self.gang_short(claim, row)).flatten() {
+            return why;
         }
         let mut short: Vec<Short> = Vec::new();
         let (mut reason, mut retry_at) = (None, Some(self.books.at()));
@@ -111,50 +111,9 @@ impl Engine {
         }
     }
 
-    /// Why a waiting claim waits, with the holders of what it is short of; `None` if it does not
-    /// wait. Reads every live lease: an answer to a person, not for the hot path.
+    /// Why a waiting claim waits, with the holders of what it is short of, of several sets of lines by the
+    /// first; `None` if it does not wait. Reads every live lease: an answer to a person, not for the hot path.
     pub fn explain(&self, claim: ClaimId) -> Option<Why> {
-        let row = self.books.claim(claim).filter(|&row| self.books.phase(row) == Phase::Pending)?;
-        let mut why = self.why(row);
-        if let (true, Some(told)) =
-            (why.short.is_empty(), Reason::of(self.books.tables().claims.reason[row as usize]))
-        {
-            // Enough is there, and kept for somebody who came before.
-            why.reason = told;
-        }
-        let within = self.books.slice_short(row).is_some();
-        for short in &mut why.short {
-            short.holders = match within {
-                true => self.siblings(row),
-                false => self.holders(row, short.resource),
-            };
-        }
-        Some(why)
-    }
-
-    fn holders(&self, waiting: Row, resource: Row) -> Vec<ClaimId> {
-        let view = self.books.view();
-        let wants: Vec<Row> = view
-            .claims
-            .line_rows(waiting)
-            .map(|line| view.lines.want[line as usize])
-            .filter(|&want| want != NONE)
-            .collect();
-        let mut shares: Vec<(Amount, Row)> = (0..view.lines.len())
-            .filter(|&l| {
-                view.lines.claim[l] != NONE
-                    && view.lines.pool[l] != NONE
-                    && view.lines.resource[l] == resource
-            })
-            .filter(|&l| {
-                wants.is_empty()
-                    || wants.contains(&view.lines.pool[l])
-                    || view.pools.node[view.lines.pool[l] as usize] != NONE
-            })
-            .map(|l| (view.lines.amount[l], view.lines.claim[l]))
-            .collect();
-        shares.sort_unstable_by(|a, b| b.cmp(a));
-        shares.dedup_by_key(|(_, claim)| *claim);
-        shares.into_iter().take(HOLDERS_MAX).map(|(_, row)| ClaimId(view.claims.id[row as usize])).collect()
+        self.explain_to(claim, &|_| true)?.into_iter().next()
     }
 }

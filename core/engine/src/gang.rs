@@ -121,6 +121,12 @@ impl Engine {
         self.gangs.has(claim)
     }
 
+    /// The gang that a claim waits with.
+    pub(crate) fn gang_of(&self, claim: ClaimId) -> Option<Gang> {
+        let named = self.gangs.of.get(&claim)?;
+        Some(Gang { name: named.1.clone(), size: self.gangs.gangs.get(named)?.size })
+    }
+
     /// Refuses what can be no member of its gang.
     pub(crate) fn check_gang(&self, scope: &str, ask: &Ask) -> Result<(), Refusal> {
         let Some(gang) = &ask.gang else { return Ok(()) };

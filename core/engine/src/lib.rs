@@ -9,7 +9,9 @@
 mod admit;
 mod alternatives;
 mod apply;
+mod asked;
 mod barred;
+mod blame;
 mod circle;
 mod crowd;
 mod cup;
@@ -22,6 +24,7 @@ mod fresh;
 mod gang;
 mod guarantee;
 mod heirs;
+mod holders;
 mod kept;
 mod lack;
 mod lessened;
@@ -51,6 +54,7 @@ mod victims;
 #[cfg(test)]
 mod work;
 
+pub use blame::{Blame, Cause, Part, Share, Tallied};
 pub use engine::Engine;
 pub use explain::{Short, Why};
 pub use kept::{Closed, ClosedLine};

@@ -6,14 +6,14 @@ use crate::{
     admit::{bad, never},
     apply::join,
     engine::Tape,
-    explain::HOLDERS_MAX,
     queue::ANYTHING,
     round::{Offer, Workbench},
     shape::Shape,
 };
 use bursar_interface::{
     Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take, Time,
-    What, Within, bound::LINES_MAX,
+    What, Within,
+    bound::{LINES_MAX, NAMED_MAX},
 };
 use bursar_pool::{Books, Inner, Placement, Wanted};
 use std::{borrow::Cow, sync::Arc};
@@ -272,15 +272,16 @@ impl Engine {
 
     /// Who draws from the same lines as a waiting claim, and so keeps it waiting; whose lines
     /// they are where nobody does.
-    pub(crate) fn siblings(&self, row: Row) -> Vec<ClaimId> {
+    pub(crate) fn siblings(&self, row: Row, sees: &dyn Fn(Row) -> bool) -> Vec<ClaimId> {
         let Some(&Inner { of, resource, .. }) = self.books.slice_short(row).map(|(line, _)| line) else {
             return Vec::new();
         };
         let draws = |line: &Inner| line.of == of && line.resource == resource && line.from != NONE;
         let drawers = self.books.descendants(of).filter(|claim| {
-            self.books.claim(*claim).is_some_and(|row| self.books.inner(row).iter().any(draws))
+            let row = self.books.claim(*claim).filter(|&row| sees(row));
+            row.is_some_and(|row| self.books.inner(row).iter().any(draws))
         });
-        let siblings: Vec<ClaimId> = drawers.take(HOLDERS_MAX).collect();
+        let siblings: Vec<ClaimId> = drawers.take(NAMED_MAX).collect();
         if siblings.is_empty() { vec![of] } else { siblings }
     }
 }

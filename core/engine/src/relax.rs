@@ -5,9 +5,11 @@
 //! beside the others, so one unit more of any is not.
 use crate::{Engine, Plugins, queue::Queue};
 use bursar_interface::{
-    Amount, Ask, ClaimId, Command, Fence, Input, LineAsk, NONE, Phase, Principal, Proof, Row, Shape, Time,
-    Used, What, Within, bound::RESERVE_AFTER_NS,
+    Amount, Ask, Batch, ClaimId, Command, Fence, Input, LineAsk, Phase, Principal, Proof, Row, Shape, Time,
+    Used, What,
+    bound::{RESERVE_AFTER_NS, TTL_NS_MAX},
 };
+use std::collections::BTreeSet;
 
 /// Claims for which something may be kept, and which are let into the copy for that.
 const AHEAD_MAX: usize = crate::sticky::HEADS_MAX;
@@ -36,6 +38,8 @@ pub struct Change {
     pub how: Relaxed,
     /// The whole ask, changed; its scope is a path from the root of the tree.
     pub ask: Ask,
+    /// Which of the sets of lines it is that were asked for, from 0.
+    pub set: usize,
 }
 
 /// A copy of an engine in which asks are tried.
@@ -44,9 +48,13 @@ pub struct Trial {
     engine: Engine,
     /// The claim that is changed, if it is one.
     of: Option<ClaimId>,
+    /// An ask for each set of lines, with the kinds that it is known to be short of; none where it is not known.
+    sets: Vec<(Ask, Vec<Row>)>,
+    /// The one that is changed.
     ask: Ask,
-    /// Kinds that it is known to be short of; empty where it is not known.
     short: Vec<Row>,
+    /// What those ask for who are to be granted together with it.
+    gang: Vec<Ask>,
 }
 
 impl Engine {
@@ -61,26 +69,49 @@ impl Engine {
         if !kept_for {
             others.push(claim);
         }
-        let short = self.why(row).short.iter().map(|short| short.resource).collect();
-        Some(Trial { engine: self.copy(others), of: Some(claim), ask: self.asked_for(row), short })
+        let short = |set: usize| {
+            let why = self.why_in(row, self.books.set_rows(row, set));
+            why.short.iter().map(|short| short.resource).collect()
+        };
+        let asks = self.asked_for(row).into_iter().enumerate();
+        let sets = asks.map(|(set, ask)| (ask, short(set))).collect();
+        let gang = self.gang(claim).unwrap_or_default();
+        let others_of = gang.iter().filter(|other| other.claim != claim);
+        let others_of = others_of.flat_map(|other| self.asked_for(other.row));
+        let gang = others_of.map(|ask| Ask { wait_ns: TTL_NS_MAX, ..ask }).collect();
+        Some(Trial { gang, ..Trial::new(self.copy(others), Some(claim), sets) })
     }
 
     /// A copy in which changes of an ask can be tried that was refused; its scope is a path from the root.
     pub fn trial_of(&self, ask: Ask) -> Trial {
         let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
         ahead.truncate(AHEAD_MAX);
-        let ask = Ask { key: None, wait_ns: 0, ..ask };
-        Trial { engine: self.copy(ahead), of: None, ask, short: Vec::new() }
+        let Ask { lines, alternatives, .. } = ask.clone();
+        let set = |lines| Ask { key: None, wait_ns: 0, lines, alternatives: Vec::new(), ..ask.clone() };
+        let sets = std::iter::once(lines).chain(alternatives).map(|lines| (set(lines), Vec::new()));
+        Trial::new(self.copy(ahead), None, sets.collect())
     }
 
     /// What is held, and some of those who wait.
     fn copy(&self, waiting: Vec<ClaimId>) -> Engine {
         let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
         let (epoch, fences) = (self.epoch, self.fences);
-        let mut engine = Engine { books, epoch, fences, claims, deciders, ..Engine::default() };
+        let gangs = self.gangs.clone();
+        let mut engine = Engine { books, epoch, fences, claims, deciders, gangs, ..Engine::default() };
         engine.books.renew_views(0);
-        waiting.into_iter().for_each(|claim| engine.fresh.push(claim));
+        engine.let_in(waiting);
         engine
+    }
+
+    /// These wait, and nobody else; with one of a gang all of it does.
+    fn let_in(&mut self, waiting: Vec<ClaimId>) {
+        self.queue = Queue::default();
+        self.fresh.clear();
+        self.gangs.forget_ranks();
+        let mut all: BTreeSet<ClaimId> = waiting.iter().copied().collect();
+        let gangs = waiting.into_iter().filter_map(|claim| self.gang(claim));
+        all.extend(gangs.flatten().map(|member| member.claim));
+        all.into_iter().for_each(|claim| self.fresh.push(claim));
     }
 
     /// Those who have waited for so long, who came first first.
@@ -95,63 +126,21 @@ impl Engine {
         waiting.sort_unstable();
         waiting
     }
-
-    /// What a claim asked for, as it would be asked again.
-    fn asked_for(&self, row: Row) -> Ask {
-        let (tables, c) = (self.books.tables(), row as usize);
-        let (claims, lines) = (&tables.claims, &tables.lines);
-        let terms = |bits: u64| self.books.label_terms(bits).into_iter().map(str::to_owned).collect();
-        let mut asked: Vec<LineAsk> = Vec::new();
-        let outer = claims.line_rows(row).map(|line| line as usize);
-        let outer = outer.map(|l| (lines.resource[l], lines.want[l], lines.models[l], lines.amount[l]));
-        let inner = self.books.inner(row).iter();
-        let inner = inner.map(|line| (line.resource, line.want, line.models, line.amount));
-        for (resource, want, models, amount) in outer.chain(inner) {
-            let spec = self.books.spec(resource);
-            let pool = (want != NONE).then(|| self.books.pool_name(want).to_owned());
-            let line = LineAsk {
-                resource: spec.name.clone(),
-                amount,
-                whole: spec.springs > 0 && amount == spec.springs,
-                pool,
-                models: terms(models),
-            };
-            let same = |other: &&mut LineAsk| {
-                (&other.resource, &other.pool, &other.models) == (&line.resource, &line.pool, &line.models)
-            };
-            match asked.iter_mut().find(same) {
-                Some(other) => other.amount += line.amount,
-                None => asked.push(line),
-            }
-        }
-        let path = |scope: Row| self.books.scope_path(scope).to_string();
-        // The scope of a claim within another is a path below that one's.
-        let parent = self.books.parent_row(row);
-        let root = parent.map_or_else(String::new, |parent| path(claims.scope[parent as usize]));
-        let scope = path(claims.scope[c]);
-        let below = scope.strip_prefix(root.as_str()).unwrap_or(&scope).trim_start_matches('/');
-        let within = parent.map(|parent| Within::Lease(ClaimId(claims.id[parent as usize]), None));
-        Ask {
-            within: within.unwrap_or_default(),
-            scope: below.to_owned(),
-            class: bursar_interface::Class::of(claims.class[c]),
-            priority: claims.priority[c],
-            ttl_ns: claims.ttl[c],
-            expect_ns: claims.expect[c],
-            lines: asked,
-            need: terms(claims.need[c]),
-            bar: terms(claims.bar[c]),
-            apart: (claims.apart[c] != NONE).then(|| path(claims.apart[c])),
-            ..Ask::default()
-        }
-    }
 }
 
 impl Trial {
-    /// The smallest changes, each of which would be granted now in the place of the claim.
+    fn new(engine: Engine, of: Option<ClaimId>, sets: Vec<(Ask, Vec<Row>)>) -> Trial {
+        Trial { engine, of, sets, ask: Ask::default(), short: Vec::new(), gang: Vec::new() }
+    }
+
+    /// The smallest changes, each of which would be granted now in the place of the claim; of several sets of lines
+    /// whose that gives up least comes first.
     pub fn changes(&mut self, plugins: &mut Plugins) -> Vec<Change> {
         if let Some(claim) = self.of.take() {
-            self.told(vec![Command::Cancel { claim }], plugins);
+            let gang = self.engine.gang(claim).unwrap_or_default();
+            let all = std::iter::once(claim).chain(gang.iter().map(|other| other.claim));
+            let all: BTreeSet<ClaimId> = all.collect();
+            self.told(all.into_iter().map(|claim| Command::Cancel { claim }).collect(), plugins);
         }
         for _ in 0..SETTLE_MAX {
             if self.engine.fresh.len() == 0 && !self.engine.queue.has_ripe() {
@@ -160,24 +149,59 @@ impl Trial {
             self.told(vec![Command::Tick], plugins);
         }
         self.keep_ahead_only();
+        self.gang_comes(plugins);
         let mut changes = Vec::new();
-        for (how, ask) in self.kinder() {
-            if self.admits(&ask, plugins) {
-                changes.push(Change { how, ask });
-            }
+        for (set, (ask, short)) in self.sets.clone().into_iter().enumerate() {
+            (self.ask, self.short) = (ask, short);
+            let found = self.changes_of_set(plugins);
+            changes.extend(found.into_iter().map(|(how, ask)| Change { how, ask, set }));
         }
-        changes.extend(self.less(plugins).map(|ask| Change { how: Relaxed::Less, ask }));
-        changes.extend(self.shorter(plugins).map(|ask| Change { how: Relaxed::Shorter, ask }));
+        if self.sets.len() > 1 {
+            changes.sort_by_key(|change| self.given_up(change));
+        }
         changes
+    }
+
+    /// How many sets of lines there are.
+    pub fn sets(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// Those who are to be granted together with it wait for it.
+    fn gang_comes(&mut self, plugins: &mut Plugins) {
+        if !self.gang.is_empty() {
+            self.told(self.gang.iter().cloned().map(Command::Ask).collect(), plugins);
+        }
+    }
+
+    fn changes_of_set(&mut self, plugins: &mut Plugins) -> Vec<(Relaxed, Ask)> {
+        let kinder = self.kinder();
+        let mut changes: Vec<(Relaxed, Ask)> =
+            kinder.into_iter().filter(|(_, ask)| self.admits(ask, plugins)).collect();
+        changes.extend(self.less(plugins).map(|ask| (Relaxed::Less, ask)));
+        changes.extend(self.shorter(plugins).map(|ask| (Relaxed::Shorter, ask)));
+        changes
+    }
+
+    /// Other terms give up nothing; then counts the largest part of a line that is given up, then time.
+    fn given_up(&self, change: &Change) -> (u8, u64) {
+        let asked = &self.sets[change.set].0.lines;
+        let part = |(was, now): (&LineAsk, &LineAsk)| {
+            let given_up = u128::from(was.amount.saturating_sub(now.amount));
+            ((given_up << 32) / u128::from(was.amount.max(1))) as u64
+        };
+        match change.how {
+            Relaxed::Less => (1, asked.iter().zip(&change.ask.lines).map(part).max().unwrap_or(0)),
+            Relaxed::Shorter => (2, 0),
+            Relaxed::AnyPool | Relaxed::Shared | Relaxed::AnyModel => (0, 0),
+        }
     }
 
     /// Whoever waits now could be granted nothing: only those matter for whom something may be kept.
     fn keep_ahead_only(&mut self) {
         let mut ahead = self.engine.waiting_since(RESERVE_AFTER_NS);
         ahead.truncate(AHEAD_MAX);
-        self.engine.queue = Queue::default();
-        self.engine.fresh.clear();
-        ahead.into_iter().for_each(|claim| self.engine.fresh.push(claim));
+        self.engine.let_in(ahead);
     }
 
     /// The same amounts on other terms.
@@ -274,38 +298,50 @@ impl Trial {
         })
     }
 
-    /// Whether an ask would be granted now. What it was given is taken back as if it had used nothing.
+    /// Whether an ask would be granted now, and its gang with it. What they were given is taken back as if they
+    /// had used nothing.
     pub fn admits(&mut self, ask: &Ask, plugins: &mut Plugins) -> bool {
         let batch = self.told(vec![Command::Ask(ask.clone())], plugins);
-        let Some((claim, fence)) = batch else { return false };
-        let spent = ask.lines.iter().filter(|line| {
-            let row = self.engine.books.resource(&line.resource);
-            row.is_some_and(|row| matches!(self.engine.books.spec(row).shape, Shape::Rate | Shape::Budget))
-        });
-        let used =
-            spent.map(|line| Used { resource: line.resource.clone(), pool: line.pool.clone(), amount: 0 });
-        let used: Vec<Used> = used.collect();
-        let mut back = vec![Command::Release { claim, fence }];
-        if !used.is_empty() {
-            back.insert(0, Command::Settle { claim, fence, used });
-        }
-        back.push(Command::Reclaimed { claim, proof: Proof::default(), over_limit: false });
-        self.told(back, plugins);
-        true
-    }
-
-    /// Steps the copy at the time it was taken; says what was granted.
-    fn told(&mut self, bodies: Vec<Command>, plugins: &mut Plugins) -> Option<(ClaimId, Fence)> {
-        let by = Principal { admin: true, ..Principal::default() };
-        let inputs = bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect();
-        let batch = self.engine.step(self.engine.books.at(), inputs, plugins);
         let queued = batch.events.iter().find_map(|event| match event.what {
             What::Queued { claim, .. } => Some(claim),
             _ => None,
-        })?;
-        batch.events.iter().find_map(|event| match event.what {
-            What::Granted { claim, fence, .. } if claim == queued => Some((claim, fence)),
-            _ => None,
-        })
+        });
+        let granted: Vec<(ClaimId, Fence)> = { batch.events.iter() }
+            .filter_map(|event| match event.what {
+                What::Granted { claim, fence, .. } => Some((claim, fence)),
+                _ => None,
+            })
+            .collect();
+        if !granted.iter().any(|(claim, _)| Some(*claim) == queued) {
+            return false;
+        }
+        let used = self.unused(ask);
+        let back = |&(claim, fence): &(ClaimId, Fence)| {
+            let settle = (!used.is_empty()).then(|| Command::Settle { claim, fence, used: used.clone() });
+            let reclaimed = Command::Reclaimed { claim, proof: Proof::default(), over_limit: false };
+            settle.into_iter().chain([Command::Release { claim, fence }, reclaimed])
+        };
+        self.told(granted.iter().flat_map(back).collect(), plugins);
+        self.gang_comes(plugins);
+        true
+    }
+
+    /// Nothing of what is spent by an ask and its gang.
+    fn unused(&self, ask: &Ask) -> Vec<Used> {
+        let lines = ask.lines.iter().chain(self.gang.iter().flat_map(|other| &other.lines));
+        let spent = lines.filter(|line| {
+            let row = self.engine.books.resource(&line.resource);
+            row.is_some_and(|row| matches!(self.engine.books.spec(row).shape, Shape::Rate | Shape::Budget))
+        });
+        spent
+            .map(|line| Used { resource: line.resource.clone(), pool: line.pool.clone(), amount: 0 })
+            .collect()
+    }
+
+    /// Steps the copy at the time it was taken.
+    fn told(&mut self, bodies: Vec<Command>, plugins: &mut Plugins) -> Batch {
+        let by = Principal { admin: true, ..Principal::default() };
+        let inputs = bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect();
+        self.engine.step(self.engine.books.at(), inputs, plugins)
     }
 }

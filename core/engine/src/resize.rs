@@ -288,7 +288,8 @@ impl Engine {
             Tight::Pool(pool, by) => {
                 let kind = tables.pools.resource[pool as usize];
                 let of = match head {
-                    Some(head) => format!("what is not kept for claim {}", head.claim),
+                    // Whose it is may not be for the asker to know.
+                    Some(_) => "what is not kept for a claim that came before".to_owned(),
                     None => format!("what is free of {}", self.books.pool_name(pool)),
                 };
                 (kind, by, Reason::InsufficientCapacity, of)

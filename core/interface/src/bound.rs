@@ -96,6 +96,23 @@ pub const LOOP_NS: u64 = 60 * 1_000_000_000;
 pub const TURNS_MAX: usize = 1024;
 /// Promises to one waiting claim that may come to nothing; after that nobody is told to leave for it.
 pub const BROKEN_MAX: usize = 3;
+/// Scopes of one's own top-level scope that a part of a wait is charged to by name, and as many others.
+pub const BLAMED_MAX: usize = 16;
+/// Different things that one wait is charged to.
+pub const CAUSES_MAX: usize = 16;
+/// Waits that are over and are remembered with what they were charged to.
+pub const WAITS_MAX: usize = 2 * KEPT_MAX;
+/// Scopes, each with the kinds it waited for, of which the waits are added up.
+pub const TALLIES_MAX: usize = 4096;
+/// Between two looks at who holds what others wait for, in nanoseconds (1 ms), and for each row read besides
+/// (0.5 µs): so that looking takes about a hundredth of the time.
+pub const LOOK_NS: u64 = 1_000_000;
+/// See [`LOOK_NS`].
+pub const LOOK_ROW_NS: u64 = 500;
+/// Groups of waiting claims of which it is seen again, at one look, what they wait for.
+pub const LOOKED_AGAIN_MAX: usize = 64;
+/// Holders that are named for one thing that somebody is short of.
+pub const NAMED_MAX: usize = 16;
 /// How many times what there is may be offered of a pool.
 pub const OVERCOMMIT_MAX: u64 = 64;
 /// Leases that share one pool where they are counted, at most.

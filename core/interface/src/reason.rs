@@ -72,6 +72,38 @@ reasons! {
     InUse,
 }
 
+impl Reason {
+    /// What would be right, where nobody knows better.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Reason::BadRequest => "see `bursar --help` for what can be said, and how",
+            Reason::InsufficientQuota => {
+                "ask for less, wait for it with --wait 30s, or have an operator raise the quota"
+            }
+            Reason::InsufficientCapacity => "ask for less, or wait for it with --wait 30s",
+            Reason::Fragmented => "ask for less in one claim, or wait for it with --wait 30s",
+            Reason::WaitingForGang => "have the rest of the gang ask, and wait for it with --wait 30s",
+            Reason::BudgetExhausted => "ask for less, or again in the next period",
+            Reason::RateLimited => "ask for less, or again later",
+            Reason::HeldByOther => "wait for it with --wait 30s; `bursar explain` tells who holds it",
+            Reason::PreemptionPending => "wait for it: others are being asked to give back",
+            Reason::Cordoned => "wait until a node is open again; see `bursar get nodes`",
+            Reason::NeverFits => "ask for no more than there is; see `bursar get pools`",
+            Reason::StaleFence => "use the fence that the grant gave",
+            Reason::Forbidden => "stay within your own scope, or have an operator do it",
+            Reason::UnknownResource => "see `bursar get pools` for the kinds that there are",
+            Reason::UnknownClaim => "see `bursar get claims`",
+            Reason::QueueFull => "try again later",
+            Reason::StorageFull => "give back what is held, and make room on the disk",
+            Reason::WaitExpired => "wait longer, or ask for less",
+            Reason::LeaseExpired => "claim anew: what has ended does not come back",
+            Reason::Deadlock => "give back what is held first, or ask for all of it in one claim",
+            Reason::FanOut => "end some of what runs already, or slow down",
+            Reason::InUse => "try again in a moment",
+        }
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
@@ -85,16 +117,16 @@ pub struct Refusal {
     pub reason: Reason,
     /// Names the input and what is wrong with it.
     pub message: String,
-    /// What would be right; empty where nothing helps.
+    /// What would be right.
     pub hint: String,
     /// After which it can be granted if nobody else asks, in nanoseconds; `None` where that cannot be told.
     pub retry_ns: Option<u64>,
 }
 
 impl Refusal {
-    /// A refusal with a message and no hint.
+    /// A refusal with a message, and the hint that goes with its reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Refusal {
-        Refusal { reason, message: message.into(), hint: String::new(), retry_ns: None }
+        Refusal { reason, message: message.into(), hint: reason.hint().into(), retry_ns: None }
     }
 
     /// Adds after which time (ns) it is worth to ask again.
@@ -103,9 +135,9 @@ impl Refusal {
         self
     }
 
-    /// Adds what would be right.
+    /// Says better what would be right; nothing of it leaves what was said.
     pub fn hint(mut self, hint: impl Into<String>) -> Refusal {
-        self.hint = hint.into();
+        self.hint = Some(hint.into()).filter(|hint| !hint.is_empty()).unwrap_or(self.hint);
         self
     }
 }

@@ -66,8 +66,11 @@ fn fleet() -> Vec<Command> {
     told
 }
 
-fn ask(random: &mut Random) -> Command {
-    let line = |resource: &str, amount| LineAsk { resource: resource.into(), amount, ..LineAsk::default() };
+fn line(resource: &str, amount: Amount) -> LineAsk {
+    LineAsk { resource: resource.into(), amount, ..LineAsk::default() }
+}
+
+fn ask(random: &mut Random) -> Ask {
     let mut lines = vec![line("cpu", 1 + random.below(10)), line("memory", 64 * (1 + random.below(48)))];
     if random.chance(1, 3) {
         lines.push(line("tokens", 1 + random.below(400)));
@@ -82,7 +85,33 @@ fn ask(random: &mut Random) -> Command {
     }
     let expect_ns = if random.chance(1, 2) { SECOND * (1 + random.below(600)) } else { 0 };
     let scope = format!("t{}", random.below(3));
-    Command::Ask(Ask { scope, wait_ns: LONG, ttl_ns: LONG / 2, expect_ns, lines, ..Ask::default() })
+    Ask { scope, wait_ns: LONG, ttl_ns: LONG / 2, expect_ns, lines, ..Ask::default() }
+}
+
+/// One of several sets of lines, for whoever has a choice.
+fn choice(random: &mut Random) -> Ask {
+    let sets = 1 + random.below(3);
+    let set = |random: &mut Random| {
+        vec![line("cpu", 1 + random.below(10)), line("memory", 64 * (1 + random.below(48)))]
+    };
+    let alternatives = (0..sets).map(|_| set(random)).collect();
+    Ask { alternatives, expect_ns: 0, lines: set(random), ..ask(random) }
+}
+
+/// One of two who go together, of a team of its own.
+fn member(random: &mut Random) -> Ask {
+    let gang = random.below(8);
+    let lines = vec![line("cpu", 1 + gang % 7), line("memory", 64 * (1 + random.below(32)))];
+    let scope = "t2".into();
+    let gang = Gang { name: gang.to_string(), size: 2 };
+    Ask { gang: random.chance(2, 3).then_some(gang), scope, lines, ..ask(random) }
+}
+
+/// One who draws from the first lease that there is.
+fn drawn(random: &mut Random) -> Ask {
+    let lines = vec![line("cpu", 1 + random.below(5)), line("memory", 64 * (1 + random.below(12)))];
+    let within = if random.chance(2, 3) { Within::Lease(ClaimId(1), None) } else { Within::Own };
+    Ask { within, lines, scope: "s".into(), ..ask(random) }
 }
 
 /// Whether the change is granted in the place of the claim, in the engine itself.
@@ -97,35 +126,40 @@ fn granted(engine: &Engine, at: Time, claim: ClaimId, ask: &Ask) -> bool {
 /// The ask with one unit more on a line that was made smaller, for each such line.
 fn one_more(was: &Ask, change: &Change) -> Vec<Ask> {
     let step = |resource: &str| if resource == "memory" { 64 } else { 1 };
+    let lines = change.set.checked_sub(1).map_or(&was.lines, |set| &was.alternatives[set]);
     let grown = |line: usize| {
         let mut ask = change.ask.clone();
         ask.lines[line].amount += step(&ask.lines[line].resource);
         ask
     };
-    let smaller = |line: &usize| change.ask.lines[*line].amount < was.lines[*line].amount;
-    (0..was.lines.len()).filter(smaller).map(grown).collect()
+    let smaller = |line: &usize| change.ask.lines[*line].amount < lines[*line].amount;
+    (0..lines.len()).filter(smaller).map(grown).collect()
 }
 
-#[test]
-fn what_is_said_to_be_granted_is_and_one_unit_more_is_not() {
-    let mut told = [0; 5];
-    for seed in 0..150 {
+/// Crowds of those who ask for this; how many changes of each kind there were, and of each set.
+fn changes(seeds: u64, ask: fn(&mut Random) -> Ask) -> ([u32; 5], [u32; 4]) {
+    let (mut told, mut of_set) = ([0; 5], [0; 4]);
+    for seed in 0..seeds {
         let mut random = Random::new(seed);
         let mut engine = Engine::new();
         tell(&mut engine, Time(1), fleet());
+        // Somebody to draw from.
+        let lines = vec![line("cpu", 6), line("memory", 64 * 16)];
+        let (scope, ttl_ns) = ("t2".into(), LONG);
+        tell(&mut engine, Time(1), vec![Command::Ask(Ask { scope, ttl_ns, lines, ..Ask::default() })]);
         let mut asks = Vec::new();
         let mut at = Time(2);
         for _ in 0..24 {
             at = at.after(if random.chance(1, 4) { RESERVE_AFTER_NS / 2 } else { SECOND });
-            let body = ask(&mut random);
-            let batch = tell(&mut engine, at, vec![body.clone()]);
+            let ask = ask(&mut random);
+            // One more than a gang has is refused.
+            let input = Input { by: Principal::default(), body: Command::Ask(ask.clone()) };
+            let batch = engine.step(at, vec![input], &mut plugins());
             let queued = batch.events.iter().find_map(|event| match event.what {
                 What::Queued { claim, .. } => Some(claim),
                 _ => None,
             });
-            if let (Some(claim), Command::Ask(ask)) = (queued, body) {
-                asks.push((claim, ask));
-            }
+            asks.extend(queued.map(|claim| (claim, ask)));
         }
         // Everything has been tried that time alone makes worth a try.
         (0..64).for_each(|_| drop(tell(&mut engine, at, vec![Command::Tick])));
@@ -143,9 +177,37 @@ fn what_is_said_to_be_granted_is_and_one_unit_more_is_not() {
                     );
                 }
                 told[change.how as usize] += 1;
+                of_set[change.set] += 1;
             }
         }
     }
+    (told, of_set)
+}
+
+#[test]
+fn what_is_said_to_be_granted_is_and_one_unit_more_is_not() {
+    let (told, _) = changes(100, ask);
     let enough = [Relaxed::Less, Relaxed::AnyPool, Relaxed::Shared, Relaxed::Shorter];
     assert!(enough.iter().all(|how| told[*how as usize] >= 3), "{told:?}");
+}
+
+#[test]
+fn of_several_sets_each_change_is_one_of_that_set() {
+    let (told, of_set) = changes(40, choice);
+    assert!(
+        told[Relaxed::Less as usize] >= 20 && of_set.iter().all(|&count| count >= 3),
+        "{told:?} {of_set:?}"
+    );
+}
+
+#[test]
+fn a_change_of_a_member_lets_the_whole_gang_go() {
+    let (told, _) = changes(60, member);
+    assert!(told[Relaxed::Less as usize] >= 10, "{told:?}");
+}
+
+#[test]
+fn a_change_of_what_is_drawn_from_a_lease_fits_into_that() {
+    let (told, _) = changes(40, drawn);
+    assert!(told[Relaxed::Less as usize] >= 10, "{told:?}");
 }

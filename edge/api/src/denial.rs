@@ -57,7 +57,7 @@ impl Denial {
             status,
             reason,
             message,
-            hint: String::new(),
+            hint: reason.hint().into(),
             retry_after: None,
             closing: false,
             offers: Vec::new(),

@@ -25,9 +25,10 @@ impl Failed {
 
     /// A reason that the daemon might have given.
     pub fn of(reason: Reason, message: impl Into<String>) -> Failed {
-        let (reason, code) = (reason.name().to_owned(), exit_code(reason));
+        let (hint, code) = (reason.hint().to_owned(), exit_code(reason));
+        let reason = reason.name().to_owned();
         Failed {
-            error: ErrorBody { reason, message: message.into(), hint: String::new(), retry_after_ms: None },
+            error: ErrorBody { reason, message: message.into(), hint, retry_after_ms: None },
             code,
             shown: false,
         }

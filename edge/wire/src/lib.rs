@@ -11,6 +11,7 @@
 
 mod ask;
 mod batch;
+mod blame;
 mod circle;
 mod client;
 mod quantity;
@@ -27,6 +28,7 @@ pub use ask::{
     StrategyBody, UsedBody,
 };
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
+pub use blame::{Blamed, ScopeWait, WaitPart};
 pub use circle::{CircleLink, circle};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
@@ -34,8 +36,9 @@ pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, 
 pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
     Bottleneck, Change, ChangedLine, Claim, ClaimAnswer, Claims, DEADLOCK, Doctor, Eta, EventRow, Events,
-    Explain, Finding, Findings, Holder, Key, Keys, Lessened, Line, Node, NodeAnswer, Nodes, PENDING, Plugin,
-    Plugins, Pool, Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy, TAKING, WaitingOn,
+    Explain, ExplainSet, Finding, Findings, Holder, Key, Keys, Lessened, Line, Node, NodeAnswer, Nodes,
+    PENDING, Plugin, Plugins, Pool, Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy,
+    TAKING, WaitingOn,
 };
 pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,

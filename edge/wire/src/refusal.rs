@@ -54,7 +54,7 @@ pub struct ErrorBody {
     pub reason: String,
     /// Names the input and what is wrong with it.
     pub message: String,
-    /// What would be right; empty where nothing helps.
+    /// What would be right.
     pub hint: String,
     /// When trying again may help, in milliseconds.
     pub retry_after_ms: Option<u64>,
@@ -93,6 +93,16 @@ mod tests {
             assert_eq!(super::reason(reason.name()), Some(reason));
         }
         assert_eq!(super::reason("NoSuchReason"), None);
+    }
+
+    #[test]
+    fn every_reason_has_a_hint_of_its_own_and_none_can_be_taken_away() {
+        let hint = |reason: &Reason| ErrorBody::from(Refusal::new(*reason, "no").hint("").after(None)).hint;
+        let mut hints: Vec<String> = Reason::ALL.iter().map(hint).collect();
+        assert!(hints.iter().all(|hint| hint.len() > 10), "{hints:?}");
+        hints.sort();
+        hints.dedup();
+        assert_eq!(hints.len(), Reason::ALL.len());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What is shown: one type per row of the contract, wrapped in one document per list.
-use crate::{CircleLink, text};
+use crate::{CircleLink, ScopeWait, WaitPart, text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -67,6 +67,9 @@ pub struct Claim {
     /// holds what it should.
     #[serde(default)]
     pub lessened: Option<Lessened>,
+    /// What it waited for, or has waited for so far, and who held that; null where that is not known.
+    #[serde(default)]
+    pub blame: Option<Vec<WaitPart>>,
 }
 
 impl Claim {
@@ -187,6 +190,12 @@ pub struct Scope {
     /// What the leases of the scope and of all below it use and used.
     #[serde(default)]
     pub usage: crate::SpentRow,
+    /// What its claims and those below it waited for, by kind.
+    #[serde(default)]
+    pub waits: Vec<ScopeWait>,
+    /// How long claims that the asker may see waited for what it and those below it held, in nanoseconds.
+    #[serde(with = "text", default)]
+    pub caused_ns: u64,
 }
 
 /// A bound.
@@ -277,11 +286,26 @@ pub struct Explain {
     pub waiting_on: Vec<WaitingOn>,
     /// How long it will wait from now on, by how long such holders last; null where too little is known of them.
     pub eta_ms: Option<Eta>,
-    /// The smallest changes, each of which would be granted now in the place of the claim.
+    /// The smallest changes, each of which would be granted now in the place of the claim; of several sets of lines
+    /// whose that gives up least comes first.
     pub would_admit: Vec<Change>,
+    /// Why its other sets of lines could not be granted either; what is above is about the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<ExplainSet>,
     /// Refused because waiting would have closed a circle: who would have waited for whom.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub circle: Vec<CircleLink>,
+}
+
+/// Why one of several sets of lines could not be granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainSet {
+    /// Which, from 1.
+    pub alternative: u32,
+    /// The reason in a word.
+    pub reason: String,
+    /// What is missing.
+    pub waiting_on: Vec<WaitingOn>,
 }
 
 /// How long something will take from now on, in milliseconds.
@@ -304,6 +328,9 @@ pub struct Change {
     pub lines: Vec<ChangedLine>,
     /// The estimate of its run time to ask with, in milliseconds; null for the one it had.
     pub expect_ms: Option<u64>,
+    /// Which of the sets of lines that were asked for it changes, from 0; null where there was no choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternative: Option<u32>,
 }
 
 /// One line of a change.

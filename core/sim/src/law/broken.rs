@@ -65,6 +65,8 @@ laws! {
     Drain "drain",
     /// Who draws from a lease has no more than its slice, and goes before it.
     Slice "slice",
+    /// The parts of a wait add up to it, and so do those of its holders to no more than a part.
+    Blame "blame",
     /// Nobody waits for whoever waits for it, and of a circle one is refused.
     Circle "circle",
     /// Who holds what others wait for stands where they do, and no longer than they do.

@@ -3,6 +3,7 @@
 //! fencing (I4), return (I5), conservation (I6), durability (I7), time (I8), budget (I9), bounded wait (I10),
 //! idempotence (I13), determinism (I15), no wait cycle (I11), honest admission (I16), one epoch (I18), contained plugins (I19: all
 //! of these in spite of them), and that giving back always works (I20).
+mod blame;
 mod broken;
 pub(crate) mod fits;
 mod life;
@@ -22,6 +23,7 @@ use crate::{
     spent::{self, Opinion},
     world::{Fault, Faults, Report},
 };
+use blame::Blamed;
 use bursar_engine::Engine;
 use bursar_interface::{Batch, ClaimId, Command, What};
 use life::Lives;
@@ -56,6 +58,8 @@ pub(crate) struct Witness {
     closed: Closed,
     /// Who draws from whom.
     family: Family,
+    /// What waits are charged to.
+    blamed: Blamed,
     /// A second opinion on circles.
     circled: Circled,
 }
@@ -119,6 +123,16 @@ impl Witness {
             self.family.hear(batch, event).or_else(|why| broken(Law::Slice, why))?;
         }
         Ok(())
+    }
+
+    /// Checks what waits are charged to; `engine` has folded the batch.
+    pub(crate) fn weigh(&mut self, engine: &Engine, batch: &Batch) -> Result<(), Broken> {
+        self.blamed.hear(engine, batch).or_else(|why| broken(Law::Blame, why))
+    }
+
+    /// What waits are charged to is read back from where it was written.
+    pub(crate) fn restart(&mut self) -> Result<(), Broken> {
+        self.blamed.restart().or_else(|why| broken(Law::Blame, why))
     }
 
     /// Checks what is there.

@@ -236,6 +236,7 @@ impl World {
             return broken(Law::Fold, "the fold of the events is not the state");
         }
         self.witness.hear(&batch)?;
+        self.witness.weigh(&self.copy, &batch)?;
         for event in &batch.events {
             match &event.what {
                 What::Queued { claim, .. } => self.meet_holder(*claim, 0),
@@ -262,6 +263,7 @@ impl World {
     /// The daemon dies and comes back, and hears at once who waited for it.
     fn restart(&mut self, rebooted: bool, inputs: Vec<Input>, met: Faults) -> Result<(), Broken> {
         self.recover(true)?;
+        self.witness.restart()?;
         self.boots += u64::from(rebooted);
         self.witness.report.restarts += 1;
         let start = told(self.start());
