@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Benches by package and name: PERFORMANCE goals 1 to 12 and 15 to 17, what the journal costs alone, and what
 /// checking a history costs.
-const BENCHES: [(&str, &str); 8] = [
+const BENCHES: [(&str, &str); 9] = [
     ("bursar-engine", "engine"),
     ("bursar-engine", "line"),
     ("bursar-sim", "history"),
@@ -14,6 +14,7 @@ const BENCHES: [(&str, &str); 8] = [
     ("bursar", "daemon"),
     ("bursar", "run"),
     ("bursar", "agents"),
+    ("bursar", "gate"),
 ];
 
 /// Debian packages of the peers. One that cannot be had is said to be absent by the bench.

@@ -21,6 +21,7 @@ mod simulate;
 mod strategy;
 mod tenancy;
 mod terminal;
+mod token;
 mod verify;
 
 use crate::args::{Cli, PluginVerb, Verb, What};
@@ -78,6 +79,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Gate(gate) => gate::gate(&context, &gate),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
+        Verb::Token(token) => token::token(&context, &token),
         Verb::Backup(backup) => backup::backup(&context, &backup),
         Verb::Restore(restore) => backup::restore(&context, &restore),
         Verb::Completions { shell } => {

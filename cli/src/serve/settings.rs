@@ -37,6 +37,8 @@ pub struct Settings {
     pub enforce: Enforce,
     /// The journal.
     pub journal: Journal,
+    /// Who may come in over TCP besides the bearer of the daemon's own token.
+    pub token: Vec<super::bearers::Token>,
     /// The proxy for model providers, which `bursar gate` runs.
     pub gate: Option<bursar_gate::Config>,
 }
