@@ -95,10 +95,11 @@ impl Books {
         below.filter(|&&other| Some(other) != but).map(|&other| self.assured_at(other, at)).sum()
     }
 
-    /// What was counted as `before` was `now` spent: of the assured rate first.
+    /// What is spent of a ledger has come from `before` to `now`: of the assured rate first.
     pub(crate) fn spend_assured(&mut self, quota: Row, before: Amount, now: Amount) {
         let Some(meter) = self.assured.meters.get(&quota) else { return };
-        let meter = meter.at(self.assured_flow(quota), self.at.0).recount(before, now);
+        let meter = meter.at(self.assured_flow(quota), self.at.0);
+        let meter = meter.give_back(before.saturating_sub(now)).spend(now.saturating_sub(before));
         let spent = meter.spent.min(self.assured_burst(quota));
         self.assured.meters.insert(quota, Meter { spent, ..meter });
     }

@@ -4,6 +4,7 @@ use crate::{
     alternatives::Alternatives,
     assured::Assured,
     names::Names,
+    outstanding::Outstanding,
     slots::{Runs, Slots},
 };
 use bursar_interface::{ClaimId, NONE, PoolId, ResourceSpec, Row, Tables, Time, View};
@@ -65,6 +66,9 @@ pub struct Books {
     /// Claims that draw from others, and those that others draw from.
     pub(crate) nest: BTreeMap<ClaimId, Nested>,
     pub(crate) assured: Assured,
+    /// Ledgers of each kind that an operator bounds: where there are none, none is short.
+    pub(crate) bounds: Vec<u32>,
+    pub(crate) outstanding: Outstanding,
     /// Room in ledgers that is kept from whoever asks, or supposed to be there, for a moment.
     #[serde(skip)]
     pub(crate) shifted: BTreeMap<Row, i64>,

@@ -50,6 +50,7 @@ impl Books {
                 .into_iter()
                 .for_each(|word| digest.word(word));
         }
+        self.digest_outstanding(digest);
         self.names.resources.iter().for_each(|spec| digest.text(&spec.name));
     }
 }

@@ -27,6 +27,7 @@ mod lease;
 mod meter;
 mod names;
 mod nest;
+mod outstanding;
 mod paths;
 mod quota;
 mod resize;

@@ -70,12 +70,16 @@ impl Meter {
         }
     }
 
-    /// What was counted as `before` was `now`.
-    pub fn recount(self, before: Amount, now: Amount) -> Meter {
-        let left = self.spent.saturating_sub(before);
+    /// So much more is spent.
+    pub fn spend(self, more: Amount) -> Meter {
+        Meter { spent: self.spent.saturating_add(more), ..self }
+    }
+
+    /// So much of it is given back.
+    pub fn give_back(self, back: Amount) -> Meter {
+        let spent = self.spent.saturating_sub(back);
         // What has flowed into an empty bucket is gone.
-        let rest = if left == 0 { 0 } else { self.rest };
-        Meter { spent: left.saturating_add(now), rest, ..self }
+        Meter { spent, rest: if spent == 0 { 0 } else { self.rest }, ..self }
     }
 
     /// When `missing` more will have come back, in nanoseconds; `None` for never.

@@ -23,6 +23,9 @@ impl Books {
         }
         let before = self.kept_back(row);
         self.count_quota(row);
+        if self.tables.quotas.set[row as usize] == 0 {
+            self.count_bound(resource, true);
+        }
         let (quotas, q) = (&mut self.tables.quotas, row as usize);
         quotas.set[q] = 1;
         quotas.guaranteed[q] = spec.guaranteed;
@@ -59,6 +62,19 @@ impl Books {
         self.tables.scopes.first_quota[scope as usize] = row;
         self.tables.scopes.touch(scope, self.epoch);
         row
+    }
+
+    /// One more ledger of a kind is bounded, or one less.
+    pub(crate) fn count_bound(&mut self, resource: Row, more: bool) {
+        let r = resource as usize;
+        self.bounds.resize(self.bounds.len().max(r + 1), 0);
+        self.bounds[r] = if more { self.bounds[r] + 1 } else { self.bounds[r] - 1 };
+    }
+
+    /// Whether an operator bounds any ledger of a kind.
+    #[inline]
+    pub fn bounds_any(&self, resource: Row) -> bool {
+        self.bounds.get(resource as usize).is_some_and(|&bounds| bounds > 0)
     }
 
     /// Whether an operator bounds the scope.
@@ -192,6 +208,9 @@ impl Books {
 
     /// The first ledger on a kind along the chain of a scope that so much more would pass, and by how much.
     pub fn ledger_short(&self, scope: Row, resource: Row, asked: Amount) -> Option<(Row, Amount)> {
+        if !self.bounds_any(resource) {
+            return None;
+        }
         let mut below = None;
         self.quotas_of(scope, resource).find_map(|quota| {
             let room = self.room(quota, below.replace(quota));
@@ -321,20 +340,28 @@ impl Books {
         held: impl Fn(usize, Amount) -> Amount,
         weight: u32,
     ) -> u64 {
+        let weight = u64::from(weight.max(1));
         let share = |kind: Row, held: Amount| {
             let all = self.tables.resources.capacity[kind as usize].max(1);
-            let weight = u64::from(weight.max(1));
-            if held >> (64 - SHARE_BITS) == 0 {
-                return (held << SHARE_BITS) / all / weight;
+            match all.checked_mul(weight) {
+                _ if held == 0 => 0,
+                Some(all) if held >> (64 - SHARE_BITS) == 0 => (held << SHARE_BITS) / all,
+                _ => {
+                    let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight);
+                    u64::try_from(share).unwrap_or(u64::MAX)
+                }
             }
-            let share = (u128::from(held) << SHARE_BITS) / u128::from(all) / u128::from(weight);
-            u64::try_from(share).unwrap_or(u64::MAX)
         };
-        let kind_of = |row: Row| self.tables.quotas.resource[row as usize];
-        let more = |kind: Row| promised.clone().filter(|(of, _)| *of == kind).map(|(_, more)| more).sum();
-        let known =
-            self.ledgers(scope).map(|row| share(kind_of(row), held(row as usize, more(kind_of(row)))));
-        let new = promised.clone().filter(|(kind, _)| self.ledgers(scope).all(|row| kind_of(row) != *kind));
-        known.chain(new.map(|(kind, more)| share(kind, more))).max().unwrap_or(0)
+        let some = promised.clone().next().is_some();
+        let mut most = 0;
+        for row in self.ledgers(scope) {
+            let kind = self.tables.quotas.resource[row as usize];
+            let of_kind = promised.clone().filter(|(of, _)| some && *of == kind);
+            let more = if some { of_kind.map(|(_, more)| more).sum() } else { 0 };
+            most = most.max(share(kind, held(row as usize, more)));
+        }
+        let new = |kind: Row| self.ledger_of(scope, kind).is_none();
+        let new = promised.filter(|&(kind, _)| some && new(kind));
+        new.fold(most, |most, (kind, more)| most.max(share(kind, more)))
     }
 }

@@ -51,8 +51,7 @@ impl Books {
             // The actual was told meanwhile, and that is what counts.
             Shape::Rate if self.tables.lines.used[l] != Amount::MAX => {}
             _ if amount == before => {}
-            Shape::Rate if amount > before => self.spend(pool, scope, resource, 0, amount - before),
-            Shape::Rate => self.spend(pool, scope, resource, before, amount),
+            Shape::Rate => self.spend(row, pool, scope, resource, (before, amount)),
             _ if self.holds(row) == 0 => {}
             _ => self.hold_otherwise(pool, scope, resource, account, before, amount),
         }

@@ -206,7 +206,7 @@ impl Books {
                 return;
             }
             if index < outer {
-                self.recount(claim, slice, was, is);
+                self.recount_slice(claim, index, slice, (was, is));
             } else {
                 let Inner { of, from, .. } = self.inner(claim)[(index - outer) as usize];
                 at = self.claim(of).map(|owner| (owner, from, was, is));
@@ -228,11 +228,10 @@ impl Books {
     }
 
     /// What a line of a pool counts as has changed by what those within its claim spent.
-    fn recount(&mut self, claim: Row, slice: Slice, was: Amount, is: Amount) {
+    fn recount_slice(&mut self, claim: Row, index: u32, slice: Slice, (was, is): (Amount, Amount)) {
         let scope = self.tables.claims.scope[claim as usize];
-        // Only the difference: the rest may be of a period that is over.
-        let common = was.min(is);
-        self.spend(slice.pool, scope, slice.resource, was - common, is - common);
+        let line = self.tables.claims.first_line[claim as usize] + index;
+        self.spend(line, slice.pool, scope, slice.resource, (was, is));
     }
 
     /// Whether children are within their parents' lines, and every kept count is what it counts.

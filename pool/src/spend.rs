@@ -4,6 +4,7 @@ use crate::{
     Books,
     lease::Account,
     meter::{Flow, Meter},
+    outstanding::Level,
 };
 use bursar_interface::{Amount, NONE, Refill, Row, Shape, Time, canary};
 
@@ -29,7 +30,7 @@ impl Books {
         let (resource, amount) =
             (self.tables.lines.resource[line as usize], self.tables.lines.amount[line as usize]);
         if self.shape(resource) == Shape::Rate {
-            self.spend(pool, scope, resource, 0, amount);
+            self.spend(line, pool, scope, resource, (0, amount));
         } else {
             self.enter(pool, account, amount);
             self.charge(scope, resource, amount, false);
@@ -39,6 +40,7 @@ impl Books {
     /// A line's claim is gone: what it held is free, and a budget whose actual nobody told counts as spent.
     pub(crate) fn end_line(&mut self, line: Row, pool: Row, scope: Row, account: Account) {
         let (resource, amount) = (self.tables.lines.resource[line as usize], self.holds(line));
+        self.forget_stretches(line, pool, scope, resource);
         if amount == 0 {
             return;
         }
@@ -47,7 +49,7 @@ impl Books {
             self.charge(scope, resource, amount, true);
         }
         if self.shape(resource) == Shape::Budget && !canary!("an unknown outcome is free") {
-            self.spend(pool, scope, resource, 0, amount);
+            self.spend(NONE, pool, scope, resource, (0, amount));
         }
     }
 
@@ -63,20 +65,22 @@ impl Books {
         let drawn = self.drawn_from(line);
         match (self.shape(resource), known) {
             (Shape::Rate, Some(_)) if canary!("who settles twice is refunded twice") => {
-                self.spend(pool, scope, resource, amount, used)
+                self.spend(line, pool, scope, resource, (amount, used))
             }
             (Shape::Budget, Some(_)) if canary!("who settles twice is charged twice") => {
-                self.spend(pool, scope, resource, 0, used)
+                self.spend(line, pool, scope, resource, (0, used))
             }
-            (Shape::Rate | Shape::Budget, Some(known)) => self.spend(pool, scope, resource, known, used),
+            (Shape::Rate | Shape::Budget, Some(known)) => {
+                self.spend(line, pool, scope, resource, (known, used));
+            }
             (Shape::Rate, None) => {
-                self.spend(pool, scope, resource, amount.max(drawn), used.saturating_add(drawn));
+                self.spend(line, pool, scope, resource, (amount.max(drawn), used.saturating_add(drawn)));
             }
             (Shape::Budget, None) => {
                 self.leave(pool, account, amount);
                 self.charge(scope, resource, amount, true);
                 let counted = drawn.saturating_sub(amount);
-                self.spend(pool, scope, resource, counted, used.saturating_add(drawn));
+                self.spend(line, pool, scope, resource, (counted, used.saturating_add(drawn)));
             }
             _ => {}
         }
@@ -84,22 +88,33 @@ impl Books {
         self.tables.lines.touch(line, self.epoch);
     }
 
-    /// What was counted as `before` was `now` spent: on the pool, and on the bounds of the scope and those
-    /// above it.
-    pub(crate) fn spend(&mut self, pool: Row, scope: Row, resource: Row, before: Amount, now: Amount) {
-        let meter = self.pool_meter(pool).recount(before, now);
+    /// What a line (or nobody who could give back of it: [`NONE`]) spent, counted as `before`, has come to `now`:
+    /// on the pool, and on the bounds of the scope and those above it. What is more is spent as well; what is less
+    /// is given back as far as it has not come back by itself, meter by meter.
+    pub fn spend(
+        &mut self,
+        line: Row,
+        pool: Row,
+        scope: Row,
+        resource: Row,
+        (before, now): (Amount, Amount),
+    ) {
+        let shape = self.shape(resource);
+        let meter = self.recount(line, Level::Pool(pool), self.pool_meter(pool), (before, now), shape);
         self.set_pool_meter(pool, meter);
         let mut at = scope;
         while at != NONE {
             let known = self.ledger_of(at, resource);
             at = self.tables.scopes.parent[at as usize];
             let Some(quota) = known else { continue };
-            let Meter { spent, due, rest } = self.quota_meter(quota).recount(before, now);
+            let level = self.quota_meter(quota);
+            let counted = self.recount(line, Level::Ledger(quota), level, (before, now), shape);
+            let Meter { spent, due, rest } = counted;
             let (table, q) = (&mut self.tables.quotas, quota as usize);
             (table.spent[q], table.due[q], table.rest[q]) = (spent, due, rest);
             table.touch(quota, self.epoch);
             if !self.assured.meters.is_empty() {
-                self.spend_assured(quota, before, now);
+                self.spend_assured(quota, level.spent, spent);
             }
         }
     }
@@ -214,7 +229,7 @@ impl Books {
     }
 
     /// When `missing` more of a bound's own will have come back.
-    pub(crate) fn meter_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
+    pub fn meter_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
         self.quota_meter(quota).ready(self.quota_flow(quota), missing).map(Time)
     }
 }

@@ -41,8 +41,9 @@ const EXACT: [&str; 3] = ["pool/", "core/engine/", "core/interface/"];
 /// Where samples are: measurements are no part of the books.
 const SAMPLES: &str = "core/interface/src/metric.rs";
 /// Hash maps of the pure rooms, by file and field: looked up, never iterated.
-const LOOKED_UP: [(&str, &[&str]); 5] = [
+const LOOKED_UP: [(&str, &[&str]); 6] = [
     ("pool/src/books.rs", &["claim_rows", "pool_rows"]),
+    ("pool/src/outstanding.rs", &["stretches"]),
     ("core/engine/src/queue.rs", &["places", "numbers"]),
     ("core/engine/src/line.rs", &["rows"]),
     ("core/engine/src/kept.rs", &["numbers"]),

@@ -54,6 +54,8 @@ struct Seen {
 pub struct Committed {
     /// What was done.
     pub batch: Arc<Batch>,
+    /// What was done with it, in the same moment.
+    pub then: Option<Arc<Batch>>,
     /// Where the answers go, by letter.
     pub replies: Vec<Reply>,
 }
@@ -105,25 +107,32 @@ impl Follower {
 
     /// Folds, then answers, rings and tells.
     fn fold(&self, mut engine: RwLockWriteGuard<'_, Engine>, committed: Committed) {
-        let Committed { batch, replies } = committed;
-        engine.fold(&batch);
-        let concerns_edges = batch.events.iter().any(|event| acts(&engine, &batch, event));
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, &batch);
+        let Committed { batch, then, replies } = committed;
+        let batches = [Some(&batch), then.as_ref()].into_iter().flatten();
+        let mut concerns_edges = Vec::new();
+        for batch in batches.clone() {
+            engine.fold(batch);
+            concerns_edges
+                .extend(batch.events.iter().any(|event| acts(&engine, batch, event)).then_some(batch));
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, batch);
+        }
         drop(engine);
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.push_back(batch.clone());
+            tail.extend(batches.clone().cloned());
             while tail.len() > TAIL_MAX {
                 tail.pop_front();
             }
         }
         let mut answers = answers(&batch).into_iter();
         replies.into_iter().for_each(|reply| reply.send(&mut answers));
-        self.ring(&batch);
-        self.folded.send_replace(batch.next_seq());
-        if concerns_edges {
+        for batch in batches {
+            self.ring(batch);
+            self.folded.send_replace(batch.next_seq());
+        }
+        for batch in concerns_edges {
             // The enforcer ends after all folding has.
-            let _ = self.tell.send(Note::Batch(batch));
+            let _ = self.tell.send(Note::Batch(batch.clone()));
         }
     }
 

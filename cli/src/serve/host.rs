@@ -160,6 +160,16 @@ impl House for Host {
         answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(done)
     }
 
+    async fn ask_to_join(&self, by: Principal, ask: Ask, process: Process) -> Result<Done, Refusal> {
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let answers = self.mailbox.ask_to_join(by, ask, process).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(done)
+    }
+
+    fn attached(&self, claim: ClaimId, process: &Process) -> bool {
+        self.follower.read(|engine| engine.bodies(claim).contains(process))
+    }
+
     async fn submit_all(
         &self,
         by: Principal,

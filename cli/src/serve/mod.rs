@@ -10,12 +10,14 @@ mod enforcer;
 mod follower;
 mod held;
 mod host;
+mod join;
 mod listed;
 mod mail;
 mod measure;
 mod outlook;
 mod preemption;
 mod present;
+mod promise;
 mod resize;
 mod roster;
 mod seats;
@@ -208,7 +210,7 @@ pub fn run(options: Options) -> Result<()> {
     let served = door(&host, listener, tcp, idle, &desk);
     drop(host);
     ending.store(true, Ordering::Release);
-    mailbox.tell(Command::Tick);
+    mailbox.wake();
     let closed = desk.join().map_err(|_| anyhow!("the desk panicked; the log says where"))?;
     // The others have nothing to lose: they end with what they hear of the desk.
     let _ = folder.join();

@@ -240,7 +240,7 @@ impl Engine {
             return Ok(());
         }
         let Some(scope) = nearest else { return Ok(()) };
-        for line in lines {
+        for line in lines.iter().filter(|line| self.books.bounds_any(line.resource)) {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
             for quota in self.books.quotas_of(scope, line.resource) {

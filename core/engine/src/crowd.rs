@@ -41,16 +41,8 @@ impl Crowd {
 
     fn pool_has(&mut self, books: &Books, line: Row, amount: Amount) -> bool {
         let (tables, l) = (books.tables(), line as usize);
-        let kind = tables.lines.resource[l] as usize;
-        let pool = tables.resources.first_floating[kind];
         let alone = tables.lines.want[l] == NONE && tables.lines.models[l] == 0;
-        if !alone
-            || pool == NONE
-            || tables.pools.next[pool as usize] != NONE
-            || tables.resources.largest[kind] > 0
-        {
-            return false;
-        }
+        let Some(pool) = only_pool(books, tables.lines.resource[l]).filter(|_| alone) else { return false };
         take(&mut self.pools[pool as usize], self.stamp, amount, || tables.pools.free(pool))
     }
 
@@ -60,6 +52,14 @@ impl Crowd {
                 books.cap(quota).saturating_sub(books.level(quota))
             })
     }
+}
+
+/// The pool of a kind, where it has one alone and that on no node: what is free of it fits.
+pub(crate) fn only_pool(books: &Books, kind: Row) -> Option<Row> {
+    let (tables, k) = (books.tables(), kind as usize);
+    let pool = tables.resources.first_floating[k];
+    let only = pool != NONE && tables.pools.next[pool as usize] == NONE && tables.resources.largest[k] == 0;
+    only.then_some(pool)
 }
 
 /// Takes from what is left in a cell, which `all` says where this crowd has not looked at it yet.

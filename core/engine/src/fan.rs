@@ -193,7 +193,7 @@ impl Engine {
         let bound = self.fan.bound(&path, by.within.is_some(), |limits| limits.asks_per_second);
         let Some((most, set_by)) = bound else { return };
         let set_by = set_by.map(str::to_owned);
-        let meter = self.asks(by, set_by.as_deref()).at(flow(most), self.books.at().0).recount(0, 1);
+        let meter = self.asks(by, set_by.as_deref()).at(flow(most), self.books.at().0).spend(1);
         match (by.within, set_by) {
             (Some(lease), _) => {
                 // One whose lease is gone is gone itself in a moment.

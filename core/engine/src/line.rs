@@ -121,11 +121,16 @@ struct Seat {
 
 const VACANT: Seat = Seat { stand: Stand { parent: NONE, share: 0, own: 0 }, contends: NONE };
 
+/// How a branch stands against its siblings: its [`Key`], in a row of numbers that lie together.
+type Mark = [u64; 5];
+
 /// All lines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
     seats: Vec<Seat>,
     branches: Vec<Branch>,
+    /// How each branch that has a sibling stands.
+    marks: Vec<Mark>,
     /// The children of each branch.
     cups: Vec<Cup>,
     free: Vec<u32>,
@@ -134,19 +139,12 @@ pub(crate) struct Lines {
     tops: Vec<u32>,
 }
 
-/// Who of two branches is served first: as their [`Key`]s say, without writing them down.
-fn beats<'a>(seats: &'a [Seat], branches: &'a [Branch]) -> impl Fn(u32, u32) -> bool + 'a {
-    let share = |branch: &Branch| seats[branch.scope as usize].stand.share;
+/// Who of two branches is served first.
+fn beats(marks: &[Mark]) -> impl Fn(u32, u32) -> bool + '_ {
     move |a, b| {
         #[cfg(test)]
         tests::count();
-        let (a, b) = (&branches[a as usize], &branches[b as usize]);
-        let (Some(first), Some(second)) = (&a.best, &b.best) else { return a.best.is_some() };
-        if (first.tier, first.patience) != (second.tier, second.patience) {
-            return (first.tier, first.patience) < (second.tier, second.patience);
-        }
-        let (mine, other) = (share(a), share(b));
-        if mine != other { mine < other } else { (first.share, first.claim) < (second.share, second.claim) }
+        marks[a as usize] < marks[b as usize]
     }
 }
 
@@ -213,7 +211,8 @@ impl Lines {
                 self.rise(at);
             }
             if beside && before.share != stand.share {
-                self.cups[parent as usize].replay(leaf, beats(&self.seats, &self.branches));
+                self.mark(at);
+                self.cups[parent as usize].replay(leaf, beats(&self.marks));
                 self.rise(parent);
             }
             at = after;
@@ -234,6 +233,7 @@ impl Lines {
         let parent = if above == NONE { NONE } else { self.branch(line, above) };
         let at = self.free.pop().unwrap_or_else(|| {
             self.branches.push(Branch::default());
+            self.marks.push(Mark::default());
             self.cups.push(Cup::default());
             self.branches.len() as u32 - 1
         });
@@ -260,7 +260,9 @@ impl Lines {
             }
             if parent != NONE {
                 let sole = self.cups[parent as usize].first();
-                let beats = beats(&self.seats, &self.branches);
+                // Whoever was alone was not kept up to date.
+                sole.into_iter().chain([at]).for_each(|branch| self.mark(branch));
+                let beats = beats(&self.marks);
                 let cup = &mut self.cups[parent as usize];
                 match (before, now) {
                     (None, _) => {
@@ -280,6 +282,15 @@ impl Lines {
                 self.forget(at);
             }
             at = parent;
+        }
+    }
+
+    /// Writes down how a branch stands.
+    fn mark(&mut self, at: u32) {
+        let branch = &self.branches[at as usize];
+        if let Some(Place { tier, patience, share, claim }) = branch.best {
+            let of_scope = self.seats[branch.scope as usize].stand.share;
+            self.marks[at as usize] = [tier, u64::from(patience), of_scope, share, claim.0];
         }
     }
 

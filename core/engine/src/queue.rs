@@ -109,6 +109,11 @@ impl Queue {
         self.lacks.last_key_value().is_none_or(|(lack, _)| *lack == Lack::Nothing)
     }
 
+    /// Whether all who are worth a try were short of such kinds.
+    pub(crate) fn all_lack(&self, of: impl Fn(Row) -> bool) -> bool {
+        self.awake.iter().all(|lack| matches!(lack, Lack::Kind(kind, _) if of(*kind)))
+    }
+
     /// Whether nobody waits here.
     pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()

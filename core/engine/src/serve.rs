@@ -2,6 +2,7 @@
 //! until something changes.
 use crate::{
     Engine, Plugins,
+    crowd::only_pool,
     engine::Tape,
     line::Place,
     promised::{Promised, hints},
@@ -57,7 +58,9 @@ impl Engine {
         let mut head = self.reservation(&discipline);
         self.keep_for(head.as_ref());
         let most = if discipline.reserve_after_ns == 0 { 1 } else { ROUND_MAX };
-        let mut width = if self.queue.all_ripe() { most } else { 1 };
+        // Where what is free of a kind fits, nobody is offered who does not.
+        let sure = |kind| only_pool(&self.books, kind).is_some();
+        let mut width = if self.queue.all_ripe() || self.queue.all_lack(sure) { most } else { 1 };
         let (mut seen, mut stale) = (tape.events.len(), false);
         for _ in 0..PASSES_MAX {
             let (kept, bound) = self.pick(bench, width, &discipline, head.as_ref());

@@ -36,6 +36,9 @@ pub const AGENT_ASKS_PER_SECOND: u32 = 50;
 pub const CLAIMS_MAX: usize = 1 << 20;
 /// Claims waiting at once; one more is refused with `QueueFull`.
 pub const PENDING_MAX: usize = 100_000;
+/// Settlements below the estimate that are remembered by their place on one meter, until what was spent before
+/// them has come back.
+pub const GAPS_MAX: usize = 4096;
 /// Members of a gang.
 pub const GANG_MAX: u32 = 64;
 /// Closed claims and idempotency keys remembered.

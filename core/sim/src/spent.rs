@@ -6,7 +6,7 @@ use bursar_interface::{
     Amount, Batch, ClaimId, Command, Event, LineAsk, PoolSpec, QuotaSpec, Refill, ResourceSpec, Shape, Time,
     What, bound::SETS_MAX,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A kind that flows back.
 pub(crate) const RATE: &str = "tokens";
@@ -76,6 +76,10 @@ pub(crate) struct Opinion {
     spenders: BTreeMap<ClaimId, Spender>,
     /// Theoretical arrival time of the rate, in amounts times nanoseconds.
     arrival: u128,
+    /// What of the rate is not back yet, and whose it is, in the order in which it comes back.
+    owed: VecDeque<(ClaimId, Amount)>,
+    /// What each claim was charged of the budget, and when the period of that ends.
+    charged: BTreeMap<ClaimId, (u64, Amount)>,
     /// When the budget's period ends (ns), and what was spent in it and is held for it.
     due: u64,
     spent: Amount,
@@ -182,6 +186,7 @@ impl Opinion {
                 return Err(format!("claim {claim} was granted {cells} of a rate before they were back"));
             }
             self.arrival = arrival;
+            self.owed.push_back((claim, cells));
         }
         self.held += money;
         if money > 0 && self.held + self.spent > CAPACITY {
@@ -206,15 +211,11 @@ impl Opinion {
     fn resized(&mut self, now: u64, claim: ClaimId, to: [Amount; 2]) -> Result<(), String> {
         let Some(spender) = self.spenders.get_mut(&claim) else { return Ok(()) };
         let (before, used) = (std::mem::replace(&mut spender.asked, to), spender.used);
-        let (cell, now) = (u128::from(PERIODS[0]), u128::from(now) * u128::from(CAPACITY));
-        if used[0].is_none() && to[0] > before[0] {
-            self.arrival = self.arrival.max(now) + u128::from(to[0] - before[0]) * cell;
-            if self.arrival - now > u128::from(BURST) * cell {
+        if used[0].is_none() && to[0] != before[0] {
+            self.recount(now, 0, claim, before[0], to[0]);
+            if to[0] > before[0] && self.rate_owed(now) > u128::from(BURST) * u128::from(PERIODS[0]) {
                 return Err(format!("claim {claim} grew by more of a rate than was back"));
             }
-        } else if used[0].is_none() && to[0] < before[0] {
-            let without = self.arrival.max(now).saturating_sub(u128::from(before[0]) * cell).max(now);
-            self.arrival = without + u128::from(to[0]) * cell;
         }
         if used[1].is_none() {
             self.held = self.held + to[1] - before[1];
@@ -237,11 +238,11 @@ impl Opinion {
         let (is, asked, parent) = (spender.counted(kind), spender.asked[kind], spender.parent[kind]);
         match (parent, before) {
             (Some(_), _) => self.within(now, parent, kind, was, is),
-            (None, Some(before)) => self.recount(now, kind, before, used),
-            (None, None) if kind == 0 => self.recount(now, kind, was, is),
+            (None, Some(before)) => self.recount(now, kind, claim, before, used),
+            (None, None) if kind == 0 => self.recount(now, kind, claim, was, is),
             (None, None) => {
                 self.held -= asked;
-                self.recount(now, kind, was - asked, is);
+                self.recount(now, kind, claim, was - asked, is);
             }
         }
     }
@@ -256,29 +257,61 @@ impl Opinion {
             Some(_) => self.within(now, above, kind, before, after),
             None if before == after => {}
             None => {
-                self.recount(now, kind, before.saturating_sub(after), after.saturating_sub(before));
+                if let Some(outermost) = parent {
+                    self.recount(now, kind, outermost, before, after);
+                }
             }
         }
     }
 
-    /// What was counted as `before` was `used`.
-    fn recount(&mut self, now: u64, kind: usize, before: Amount, used: Amount) {
+    /// What was counted as `before` was `used`: what is more is spent as well, what is less is given back as far
+    /// as it is not back by itself.
+    fn recount(&mut self, now: u64, kind: usize, claim: ClaimId, before: Amount, used: Amount) {
+        let (less, more) = (before.saturating_sub(used), used.saturating_sub(before));
         if kind == 1 {
-            self.spent = self.spent.saturating_sub(before) + used;
+            let (due, charged) = self.charged.get(&claim).copied().unwrap_or_default();
+            let charged = if due == self.due { charged } else { 0 };
+            let back = less.min(charged);
+            self.spent = self.spent - back + more;
+            self.charged.insert(claim, (self.due, charged - back + more));
             return;
         }
         let cell = u128::from(PERIODS[0]);
-        let now = u128::from(now) * u128::from(CAPACITY);
-        // What has flowed back already cannot be given back again.
-        let without = self.arrival.max(now).saturating_sub(u128::from(before) * cell).max(now);
-        self.arrival = without + u128::from(used) * cell;
+        let mut flowed = self.owed.iter().map(|(_, owed)| *owed).sum::<Amount>();
+        flowed -= self.rate_owed(now).div_ceil(cell) as Amount;
+        while let Some((_, owed)) = self.owed.front_mut().filter(|_| flowed > 0) {
+            let first = flowed.min(*owed);
+            (*owed, flowed) = (*owed - first, flowed - first);
+            if *owed == 0 {
+                self.owed.pop_front();
+            }
+        }
+        let own: Amount = self.owed.iter().filter(|(of, _)| *of == claim).map(|(_, owed)| *owed).sum();
+        let mut back = less.min(own);
+        let virtual_now = u128::from(now) * u128::from(CAPACITY);
+        let arrival = self.arrival.max(virtual_now);
+        self.arrival = arrival.saturating_sub(u128::from(back) * cell).max(virtual_now);
+        for (_, owed) in self.owed.iter_mut().rev().filter(|(of, _)| *of == claim) {
+            let last = back.min(*owed);
+            (*owed, back) = (*owed - last, back - last);
+        }
+        if used >= before {
+            // What it owes still is at the end with what is more.
+            self.owed.retain(|(of, _)| *of != claim);
+            self.owed.push_back((claim, own + more));
+            self.arrival += u128::from(more) * cell;
+        }
+    }
+
+    /// What is owed of the rate, in amounts times nanoseconds.
+    fn rate_owed(&self, now: u64) -> u128 {
+        self.arrival.saturating_sub(u128::from(now) * u128::from(CAPACITY))
     }
 
     /// What the rate should let pass at this moment (ns).
     pub(crate) fn rate_left(&self, now: u64) -> Amount {
         let cell = u128::from(PERIODS[0]);
-        let ahead = self.arrival.saturating_sub(u128::from(now) * u128::from(CAPACITY));
-        ((u128::from(BURST) * cell).saturating_sub(ahead) / cell) as Amount
+        ((u128::from(BURST) * cell).saturating_sub(self.rate_owed(now)) / cell) as Amount
     }
 
     /// What the budget should have free.

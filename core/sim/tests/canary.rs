@@ -24,6 +24,8 @@ const CANARIES: &[(&str, Law)] = &[
     ("who settles twice is refunded twice", Law::Budget),
     ("the scope gets nothing back", Law::Balance),
     ("an unknown outcome is free", Law::Budget),
+    ("what flowed back is charged again", Law::Budget),
+    ("what others spent is given back", Law::Budget),
     ("a budget is back early", Law::Budget),
     ("a rate flows back too fast", Law::Budget),
     ("the burst is one larger", Law::Budget),

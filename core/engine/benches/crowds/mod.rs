@@ -1,6 +1,7 @@
 //! Crowds of claims that come, wait and go: what the benches time and what instructions are counted of.
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::*;
+use bursar_pool::Books;
 use std::hint::black_box;
 
 pub(crate) const UNITS: u64 = 64;
@@ -53,7 +54,9 @@ fn ask(scope: String, resource: &str, wait_ns: u64) -> Command {
 pub(crate) struct Fair {
     engine: Engine,
     plugins: Plugins,
-    held: Vec<(ClaimId, Fence, u64)>,
+    /// Steps to come: those who give back, then those who ask.
+    batches: Vec<Batch>,
+    held: Vec<(ClaimId, Fence)>,
     next: u64,
 }
 
@@ -66,10 +69,10 @@ impl Fair {
             .map(|n| Command::SetScope(ScopeSpec { path: format!("s{n}"), weight: 1 + n as u32 % 4 }));
         let setup = [kind("slot", Shape::Unit), Command::SetPool(pool)].into_iter().chain(weights).collect();
         let (engine, plugins) = engine(setup);
-        let mut fair = Fair { engine, plugins, held: Vec::new(), next: 0 };
+        let mut fair = Fair { engine, plugins, batches: Vec::new(), held: Vec::new(), next: 0 };
         for _ in 0..(UNITS + waiting) / UNITS {
-            let asks = (0..UNITS).map(|_| fair.ask()).collect();
-            fair.step(asks);
+            let asks = inputs((0..UNITS).map(|_| fair.ask()).collect());
+            fair.step(Batch { inputs: asks, ..Batch::default() });
         }
         fair
     }
@@ -79,22 +82,35 @@ impl Fair {
         ask(format!("s{}", self.next % SCOPES), "slot", LONG)
     }
 
-    fn step(&mut self, bodies: Vec<Command>) {
-        let batch = self.engine.step(Time(2), inputs(bodies), &mut self.plugins);
-        let granted = batch.events.iter().filter_map(|event| match event.what {
-            What::Granted { claim, fence, .. } => Some((claim, fence, 0)),
+    fn step(&mut self, mut batch: Batch) -> Batch {
+        self.engine.advance(Time(2), &mut batch, &mut self.plugins);
+        self.held.extend(batch.events.iter().filter_map(|event| match event.what {
+            What::Granted { claim, fence, .. } => Some((claim, fence)),
             _ => None,
-        });
-        self.held.extend(granted);
+        }));
+        batch
     }
 
-    pub(crate) fn cycles(&mut self, cycles: u64) {
-        for _ in 0..cycles / UNITS {
-            let mut bodies: Vec<Command> =
-                self.held.drain(..).map(|(claim, fence, _)| Command::Release { claim, fence }).collect();
-            let asks: Vec<Command> = bodies.iter().map(|_| self.ask()).collect();
-            bodies.extend(asks);
-            self.step(bodies);
+    /// Writes the inputs of so many cycles: that is the clients' work.
+    pub(crate) fn prepare(&mut self, cycles: u64) {
+        self.batches = (0..cycles / UNITS)
+            .map(|_| {
+                let gives_back = (0..UNITS).map(|_| Command::Release { claim: ClaimId(0), fence: Fence(0) });
+                let bodies = gives_back.collect::<Vec<_>>().into_iter().chain((0..UNITS).map(|_| self.ask()));
+                let (inputs, events) = (inputs(bodies.collect()), Vec::with_capacity(4 * UNITS as usize));
+                Batch { inputs, events, ..Batch::default() }
+            })
+            .collect();
+    }
+
+    /// Steps through what was prepared.
+    pub(crate) fn cycles(&mut self) {
+        for n in 0..self.batches.len() {
+            let mut batch = std::mem::take(&mut self.batches[n]);
+            for (input, held) in batch.inputs.iter_mut().zip(self.held.drain(..)) {
+                input.body = Command::Release { claim: held.0, fence: held.1 };
+            }
+            self.batches[n] = self.step(batch);
             assert_eq!(self.held.len() as u64, UNITS);
         }
     }
@@ -143,5 +159,37 @@ impl Rates {
             let releases = inputs(granted.collect());
             self.engine.step(Time(self.at), releases, &mut self.plugins);
         }
+    }
+
+    /// The check alone, as the books do it for each rate that is asked: taken at all three levels and from the
+    /// pool, or the first moment at which it could be. Returns how many were taken.
+    pub(crate) fn takes(&mut self, books: &mut Books, agents: &[Row], takes: u64) -> u64 {
+        const AMOUNT: Amount = 200;
+        let (mut taken, pool) = (0, books.tables().resources.first_floating[0]);
+        for n in 0..takes as usize {
+            if n % 256 == 0 {
+                self.at += 1_000;
+                books.advance(Time(self.at), |_| ());
+            }
+            let scope = agents[n * 39 % agents.len()];
+            let missing = AMOUNT.saturating_sub(books.tables().pools.free(pool));
+            match books.ledger_short(scope, 0, AMOUNT) {
+                Some((quota, by)) => drop(black_box(books.meter_ready(quota, by))),
+                None if missing > 0 => drop(black_box(books.ready(0, pool, missing))),
+                None => {
+                    books.spend(NONE, pool, scope, 0, (0, AMOUNT));
+                    taken += 1;
+                }
+            }
+        }
+        taken
+    }
+
+    /// The books by themselves, and the row of each agent's scope.
+    pub(crate) fn books(&self) -> (Books, Vec<Row>) {
+        let books = self.engine.books().clone();
+        let agents = (0..AGENTS).filter_map(|n| books.scope(&format!("t{}/a{n}", n / 100)));
+        let agents = agents.collect();
+        (books, agents)
     }
 }
