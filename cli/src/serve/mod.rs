@@ -328,7 +328,7 @@ fn door(
             listener,
             host.clone(),
             Limits::default(),
-            Some(agents::wing()),
+            Some(agents::wing(host.settings.limits.refusals_per_minute)),
             closing(),
         ));
         let tcp = match tcp {
@@ -395,11 +395,10 @@ fn serve_tcp(
     bearers::allowed(local, far)?;
     let hosts = vec![local.to_string(), format!("localhost:{}", local.port())];
     let peer = Peer { uid: host.uid, gid: rustix::process::getegid().as_raw(), pid: None };
+    let wing = agents::wing(host.settings.limits.refusals_per_minute);
     let guard = Guard { token: token(&host.state)?, bearers, hosts, peer };
     tracing::info!(%local, token = %host.state.join(TOKEN_FILE).display(), "http");
-    Ok(async move {
-        bursar_api::serve_tcp(listener, host, Limits::default(), guard, Some(agents::wing()), stop).await
-    })
+    Ok(async move { bursar_api::serve_tcp(listener, host, Limits::default(), guard, Some(wing), stop).await })
 }
 
 /// The secret of those who come over TCP.

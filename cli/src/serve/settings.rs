@@ -167,6 +167,8 @@ pub struct Limits {
     pub max_children: u32,
     /// Asks in a second that are taken in, from one lease.
     pub asks_per_second: u32,
+    /// Asks by MCP in a minute that may come to nothing, from one caller.
+    pub refusals_per_minute: u32,
 }
 
 impl Default for Limits {
@@ -176,6 +178,7 @@ impl Default for Limits {
             max_depth: AGENT_DEPTH,
             max_children: AGENT_CHILDREN,
             asks_per_second: AGENT_ASKS_PER_SECOND,
+            refusals_per_minute: bursar_mcp::limits::REFUSALS_PER_MINUTE,
         }
     }
 }
