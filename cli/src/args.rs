@@ -246,6 +246,8 @@ pub enum What {
     Quotas,
     /// Plugins, in use or not
     Plugins,
+    /// What holds work up
+    Findings,
     /// What happened
     Events,
 }

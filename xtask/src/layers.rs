@@ -28,7 +28,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("bursar-mcp", &["bursar-wire"]),
     ("bursar-gate", &["bursar-wire"]),
     ("bursar-tenant", &["bursar-wire", "bursar-enforce"]),
-    ("bursar-builtin", &["bursar-sdk", "alloc-*", "qos-*", "metric-*", "res-*"]),
+    ("bursar-builtin", &["bursar-sdk", "alloc-*", "qos-*", "share-*", "detect-*", "metric-*", "res-*"]),
     ("bursar", &["bursar-*"]),
     ("xtask", &["bursar-sim", "bursar-builtin", "bursar-sdk", "bursar-wire"]),
 ];

@@ -7,8 +7,22 @@ use sha2::{Digest, Sha256};
 use std::{fmt::Write, fs, path::PathBuf, process::Stdio};
 
 /// Packages whose libraries are shipped.
-pub const SHIPPED: [&str; 8] =
-    ["alloc-fit", "qos-batch", "qos-class", "metric-host", "res-host", "res-lock", "res-meter", "res-port"];
+pub const SHIPPED: [&str; 14] = [
+    "alloc-fit",
+    "detect-deadlock",
+    "detect-pressure",
+    "detect-queueing",
+    "metric-host",
+    "qos-batch",
+    "qos-class",
+    "res-host",
+    "res-lock",
+    "res-meter",
+    "res-port",
+    "share-exclusive",
+    "share-overcommit",
+    "share-timeslice",
+];
 /// Badly behaved plugins, for tests only.
 const CHAOS: &str = "chaos";
 /// The list of trusted libraries, as the loader reads it.

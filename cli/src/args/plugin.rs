@@ -14,7 +14,7 @@ pub struct Plugin {
 pub enum PluginVerb {
     /// Begin a plugin of one's own: a crate that builds as it stands
     New {
-        /// resource, driver, qos, allocator or metric
+        /// resource, driver, qos, sharing, allocator, analyzer or metric
         role: String,
         /// Its name, which is the crate's as well
         name: String,

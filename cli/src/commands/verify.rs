@@ -169,6 +169,8 @@ impl Bench {
             Role::Resource => own(loader.resource(id, config)).map(drop),
             Role::Driver => own(loader.driver(id, config)).map(drop),
             Role::Metric => own(loader.metric(id, config)).map(drop),
+            Role::Sharing => own(loader.sharing(id, config)).map(drop),
+            Role::Analyzer => own(loader.analyzer(id, config)).map(drop),
         }
     }
 
@@ -188,6 +190,16 @@ impl Bench {
                 let make = || self.watch(self.loader.borrow_mut().qos(id, ""));
                 make()?;
                 return Ok(kit::qos_report(&|| make().expect("it was made before"), Some(&outside)));
+            }
+            Role::Sharing => {
+                let make = || self.watch(self.loader.borrow_mut().sharing(id, ""));
+                make()?;
+                return Ok(kit::sharing_report(&|| make().expect("it was made before"), Some(&outside)));
+            }
+            Role::Analyzer => {
+                let make = || self.watch(self.loader.borrow_mut().analyzer(id, ""));
+                make()?;
+                return Ok(kit::analyzer_report(&|| make().expect("it was made before"), Some(&outside)));
             }
             Role::Resource => {
                 let spec = self.watch(self.loader.borrow_mut().resource(id, ""))?;

@@ -2,11 +2,12 @@
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
 use super::{
     enforcer::Note,
+    flow::Flows,
     mail::{Answer, Done, Reply},
     outlook,
 };
 use bursar_engine::{Engine, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
+use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Time, What, bound::KEPT_MAX};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -46,6 +47,7 @@ struct Seen {
     evidence: BTreeMap<ClaimId, String>,
     faults: BTreeMap<Role, u64>,
     lasting: Lasting,
+    flows: Flows,
     /// Why the last change of what a claim holds could not be made true.
     resize_failed: BTreeMap<ClaimId, String>,
 }
@@ -156,6 +158,11 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).resize_failed.get(&claim).cloned()
     }
 
+    /// What went by of each kind since the daemon started.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).flows.all().to_vec()
+    }
+
     /// Faults of a strategy since the daemon started.
     pub fn faults(&self, role: Role) -> u64 {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
@@ -246,6 +253,8 @@ fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
 impl Seen {
     fn see(&mut self, engine: &Engine, batch: &Batch) {
         for event in &batch.events {
+            let granted = claim_of(&event.what).and_then(|claim| self.granted.get(&claim).copied());
+            self.flows.see(engine, batch.at, &event.what, granted);
             match &event.what {
                 What::Closed { claim, .. } => {
                     let closed = engine.closed(*claim);

@@ -159,6 +159,9 @@ pub trait House: Send + Sync + 'static {
     /// Plugins, in use or not.
     fn plugins(&self, by: &Principal) -> Vec<wire::Plugin>;
 
+    /// What holds work up.
+    fn findings(&self, by: &Principal) -> Vec<wire::Bottleneck>;
+
     /// Keys whose signature makes a library trusted.
     fn keys(&self, by: &Principal) -> Vec<wire::Key>;
 

@@ -185,7 +185,7 @@ enum State {
 /// A supervised child.
 pub(crate) struct Child {
     recipe: Recipe,
-    health: Arc<Health>,
+    pub(crate) health: Arc<Health>,
     deadline: Duration,
     state: State,
     pause: Duration,
@@ -215,7 +215,7 @@ impl Child {
     }
 
     /// Asks, with what the mirror shows if there is one.
-    fn ask(
+    pub(crate) fn ask(
         &mut self,
         question: impl FnOnce(Option<&mut Mirror>) -> io::Result<Question>,
     ) -> Result<Reply, Fault> {
@@ -301,14 +301,14 @@ impl Child {
         }
     }
 
-    fn nonsense(&self, reply: &Reply) -> Fault {
+    pub(crate) fn nonsense(&self, reply: &Reply) -> Fault {
         let text: String = format!("{reply:?}").chars().take(160).collect();
         self.health.count(Fault::of(FaultKind::Nonsense, text))
     }
 }
 
 /// Shows the books in the mirror and says where.
-fn shown(mirror: Option<&mut Mirror>, view: &View<'_>) -> io::Result<crate::mirror::Layout> {
+pub(crate) fn shown(mirror: Option<&mut Mirror>, view: &View<'_>) -> io::Result<crate::mirror::Layout> {
     mirror.ok_or_else(|| io::Error::other("a strategy has a mirror"))?.show(view).cloned()
 }
 

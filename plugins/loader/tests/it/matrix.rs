@@ -4,7 +4,7 @@ use crate::{
     badly_behaved,
     place::{books, place},
 };
-use bursar_interface::{ClaimId, FaultKind, Fence, Home, Lease, LeaseLine, Rank, Time};
+use bursar_interface::{ClaimId, FaultKind, Fence, Home, Lease, LeaseLine, Offer, Rank, Sight, Time};
 use std::process::Command;
 
 /// The cell that a process of its own is to try.
@@ -135,5 +135,37 @@ fn the_other_roles_fault_alike() {
         let fault = metric.collect(Time(1), &mut Vec::new()).expect_err("a fault");
         println!("matrix  metric     {home:?}  chaos-nosy       {:?}", fault.kind);
         assert_eq!(fault.kind, Failed);
+    }
+}
+
+#[test]
+fn the_roles_beside_the_round_fault_alike() {
+    for home in [Home::Child, Home::Inline] {
+        let ends = |id: &str| home == Home::Inline && ["chaos-abort", "chaos-hang"].contains(&id);
+        let cells = [
+            ("chaos-panic", Panicked),
+            ("chaos-abort", Died),
+            ("chaos-hang", Overrun),
+            ("chaos-fail", Failed),
+            ("chaos-lie", Nonsense),
+        ];
+        for (id, kind) in cells.into_iter().filter(|(id, _)| !ends(id)) {
+            let (mut loader, _scratch) = badly_behaved(home);
+            let (books, _) = books();
+            let view = books.view();
+            let mut offers = [Offer::plain(view.pools.capacity[0])];
+            let mut sharing = loader.sharing(id, "").expect("there").plugin;
+            let came = sharing.offer(&view, &[0], &mut offers).map_err(|fault| fault.kind);
+            // What it says is for the books to judge, as a plan is.
+            let came = came.and_then(|()| offers[0].lawful(view.pools.capacity[0]).map_err(|_| Nonsense));
+            println!("matrix  sharing    {home:?}  {id:<16} {came:?}");
+            assert_eq!(came, Err(kind), "{id}");
+            let mut analyzer = loader.analyzer(id, "").expect("there").plugin;
+            let sight = Sight { view, samples: &[], flows: &[], ties: &[] };
+            let mut findings = Vec::new();
+            let came = analyzer.report(&sight, &mut findings).map_err(|fault| fault.kind);
+            println!("matrix  analyzer   {home:?}  {id:<16} {came:?}");
+            assert_eq!((came, findings.len()), (Err(kind), 0), "{id}");
+        }
     }
 }
