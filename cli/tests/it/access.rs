@@ -2,7 +2,6 @@
 use crate::daemon::{Daemon, Setup};
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
     io::{Read, Write},
     net::TcpStream,
 };
@@ -19,7 +18,7 @@ enum For {
 }
 
 /// Every route, with the methods that it has. One that is new belongs here, and is tested with all others.
-const ALL: [(&str, &[(&str, For)]); 30] = [
+const ALL: [(&str, &[(&str, For)]); 31] = [
     ("/v1/claims", &[("GET", For::Read), ("POST", For::Claim)]),
     ("/v1/claims/{id}", &[("GET", For::Read)]),
     ("/v1/claims/{id}/explain", &[("GET", For::Read)]),
@@ -36,17 +35,18 @@ const ALL: [(&str, &[(&str, For)]); 30] = [
     ("/v1/scopes", &[("GET", For::Read)]),
     ("/v1/quotas", &[("GET", For::Read)]),
     ("/v1/apply", &[("POST", For::Operate)]),
-    ("/v1/pools/{resource}/{*name}", &[("PUT", For::Operate)]),
+    ("/v1/pools/{resource}/{*name}", &[("PUT", For::Operate), ("DELETE", For::Operate)]),
     ("/v1/nodes/{name}", &[("PUT", For::Operate)]),
     ("/v1/scopes/{*path}", &[("PUT", For::Operate)]),
-    ("/v1/quotas/{resource}", &[("PUT", For::Operate)]),
-    ("/v1/quotas/{resource}/{*scope}", &[("PUT", For::Operate)]),
+    ("/v1/quotas/{resource}", &[("PUT", For::Operate), ("DELETE", For::Operate)]),
+    ("/v1/quotas/{resource}/{*scope}", &[("PUT", For::Operate), ("DELETE", For::Operate)]),
     ("/v1/plugins", &[("GET", For::Read), ("POST", For::Operate)]),
     ("/v1/keys", &[("GET", For::Read)]),
     ("/v1/strategies", &[("GET", For::Read)]),
     ("/v1/strategies/{role}", &[("PUT", For::Operate)]),
     ("/v1/strategies/{role}/rollback", &[("POST", For::Operate)]),
     ("/v1/doctor", &[("GET", For::Read)]),
+    ("/v1/findings", &[("GET", For::Read)]),
     ("/v1/events", &[("GET", For::Read)]),
     ("/healthz", &[("GET", For::Read)]),
     ("/readyz", &[("GET", For::Read)]),
@@ -107,10 +107,17 @@ fn filled(path: &str) -> String {
 
 #[test]
 fn every_route_is_known_here_and_asks_for_a_token_that_is_good_for_it() {
-    let written: BTreeSet<&str> =
-        ROUTES.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    let known: BTreeSet<&str> = ALL.iter().map(|(path, _)| *path).collect();
-    assert_eq!(written, known, "a new route belongs into this test's list");
+    for written in ROUTES.split(".route(\"").skip(1) {
+        let (path, rest) = written.split_once('"').expect("a path");
+        let known = ALL.iter().find(|(known, _)| *known == path).map(|(_, methods)| *methods);
+        let known = known.unwrap_or_else(|| panic!("{path} is new: it belongs into this test's list"));
+        let line = rest.lines().next().unwrap_or_default();
+        for method in ["get", "post", "put", "delete", "patch", "any"] {
+            let written = [" ", "."].iter().any(|before| line.contains(&format!("{before}{method}(")));
+            let known = known.iter().any(|(known, _)| known.eq_ignore_ascii_case(method));
+            assert!(known || !written, "{method} {path} is new: it belongs into this test's list");
+        }
+    }
     let house = House::with(
         &[
             token("reads", "team", &["read"], ""),
@@ -156,7 +163,8 @@ fn a_tenant_sees_nothing_of_another_and_what_is_forbidden_is_as_if_it_were_not_t
     let theirs = house.claim("two", &ask);
     assert_eq!(theirs["phase"], "held", "{theirs}");
     let own = house.claim("one", &json!({ "ttl": "1h", "lines": [{ "resource": "cpu", "amount": "10" }] }));
-    for path in ["claims", "nodes", "scopes", "quotas", "plugins", "keys", "strategies", "doctor"] {
+    for path in ["claims", "nodes", "scopes", "quotas", "plugins", "keys", "strategies", "doctor", "findings"]
+    {
         let (_, theirs) = house.ask("GET", &format!("/v1/{path}"), Some("two"), "");
         let (status, body) = house.ask("GET", &format!("/v1/{path}"), Some("one"), "");
         assert!(!body.contains(canary), "{path}: {status} {body}");
