@@ -67,8 +67,8 @@ pub fn carry_out(cli: Cli) -> ExitCode {
                 scaffold::scaffold(&context, &role, &name, path.as_deref(), sdk.as_deref())
             }
             PluginVerb::List => get::once(&context, What::Plugins),
-            PluginVerb::Verify { library, calls, deadline } => {
-                verify::verify(&context, &library, calls, &deadline)
+            PluginVerb::Verify { library, only, calls, deadline } => {
+                verify::verify(&context, &library, &only, calls, &deadline)
             }
             verb => plugin::plugin(&context, verb),
         },

@@ -5,6 +5,7 @@
 mod agents;
 mod analysis;
 mod bearers;
+mod circle;
 mod clock;
 mod desk;
 mod enforcer;

@@ -128,6 +128,8 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Preempting { why, .. } => ("preempting", json!({ "why": why })),
         What::Spared(_) => ("spared", nothing),
         What::Unpromised(_) => ("unpromised", nothing),
+        // Who is in the circle is not everybody's to know: `explain` tells it to whom it concerns.
+        What::Deadlocked { .. } => ("deadlocked", nothing),
         What::LoopBroken { .. } => ("loop_broken", nothing),
     }
 }

@@ -4,6 +4,8 @@ mod agents;
 mod authors;
 mod bad;
 mod batch;
+mod circles;
+
 mod daemon;
 mod disk;
 mod door;

@@ -38,6 +38,7 @@ impl Engine {
         self.check_form(ask)?;
         self.check_room()?;
         let parent = self.check_parent(by, ask)?;
+        self.check_holding(by, ask)?;
         if ask.lines.is_empty() && parent.is_none() {
             return bad("the claim has no lines", "ask for at least one resource, as cpu=1");
         }
@@ -72,6 +73,7 @@ impl Engine {
         // A pool that sprang has a row only now.
         self.resolved.scope = known.filter(|_| !springs && parent.is_none());
         self.emit(tape, Some(cause), What::Queued { claim, scope });
+        self.refuse_circle(tape, cause, claim);
         Ok(())
     }
 

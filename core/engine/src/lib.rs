@@ -9,6 +9,8 @@
 mod admit;
 mod alternatives;
 mod apply;
+mod barred;
+mod circle;
 mod crowd;
 mod cup;
 mod deadline;
@@ -19,7 +21,9 @@ mod feasible;
 mod fresh;
 mod gang;
 mod guarantee;
+mod heirs;
 mod kept;
+mod lack;
 mod line;
 mod nest;
 mod node;

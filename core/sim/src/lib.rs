@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod circled;
 mod family;
 pub mod fgd;
 mod ganged;

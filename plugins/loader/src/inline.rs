@@ -5,7 +5,7 @@ use abi_stable::std_types::{
     RResult::{self, RErr, ROk},
     RVec,
 };
-use bursar_abi::{AllocatorBox, CallBox, QosBox, RFault, RRank, RTake};
+use bursar_abi::{AllocatorBox, QosBox, RFault, RRank, RTake};
 use bursar_interface::{Allocator, Fault, FaultKind, NONE, Plan, Qos, Rank, Row, View};
 use rustix::time::{ClockId, clock_gettime};
 use std::{sync::Arc, time::Duration};
@@ -109,20 +109,6 @@ impl Qos for InlineQos {
             *rank = Rank { tier, share };
         }
         Ok(())
-    }
-}
-
-/// A resource, driver or metric in this process. It runs on a thread of its own, so the watchdog,
-/// which watches the engine's, is not for it.
-pub(crate) struct InlineCall {
-    pub(crate) plugin: CallBox,
-    pub(crate) health: Arc<Health>,
-}
-
-impl InlineCall {
-    pub(crate) fn call(&mut self, operation: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.health.admit()?;
-        answered(&self.health, self.plugin.call(operation.into(), argument.into()))
     }
 }
 

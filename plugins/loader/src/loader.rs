@@ -1,10 +1,11 @@
 //! Finds plugins by role and name, wherever they are, and puts them where they belong.
 use crate::{
     Footprint, Grant, Health, Reject,
+    apart::InlineCall,
     called::Called,
     child::{Child, Recipe, probe, schema},
     choice::{Off, Pick, Wanted},
-    inline::{InlineCall, Watched},
+    inline::Watched,
     log,
     open::open,
     shelf::{Found, Rules, Shelf},
@@ -284,12 +285,14 @@ impl Loader {
         }
     }
 
-    /// A plugin's health, fresh each time it is put in a seat. Strategies are quarantined, as there
-    /// is a default in their stead, and analyzers, whose lack harms nobody, while what a driver holds must be asked back of it for ever.
+    /// A plugin's health, fresh each time it is put in a seat.
     pub(crate) fn fresh_health(&mut self, pick: &Pick) -> Arc<Health> {
-        let replaced = matches!(pick.role, Role::Allocator | Role::Qos | Role::Sharing | Role::Analyzer);
-        let strikes_max = if replaced { self.settings.strikes_max } else { u32::MAX };
-        let health = Arc::new(Health::new(strikes_max, self.settings.quarantine));
+        let (strikes_max, pause) = (self.settings.strikes_max, self.settings.quarantine);
+        let health = match pick.role {
+            Role::Allocator | Role::Qos | Role::Sharing | Role::Analyzer => Health::new(strikes_max, pause),
+            Role::Resource | Role::Driver | Role::Metric => Health::of_the_world(strikes_max, pause),
+        };
+        let health = Arc::new(health);
         self.health.insert(pick.key(), health.clone());
         health
     }
@@ -318,7 +321,9 @@ impl Loader {
         }
         let plugin = self.root(pick)?.call()(pick.role.name().into(), pick.id.as_str().into(), config.into());
         let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
-        Ok(Called::Inline(InlineCall { plugin, health: self.fresh_health(pick) }))
+        let (health, deadline) = (self.fresh_health(pick), self.settings.call_deadline);
+        let apart = InlineCall::start(plugin, &pick.id, health, deadline);
+        apart.map(Called::Inline).map_err(|error| pick.unmade(&error))
     }
 
     pub(crate) fn watched(&mut self, pick: &Pick) -> Watched {

@@ -188,6 +188,9 @@ fn ask(words: Words<'_>) -> Ask {
             "need" => ask.need = list(value),
             "bar" => ask.bar = list(value),
             "within" => ask.within = within(value),
+            "holding" => {
+                ask.holding = list(value).iter().map(|claim| ClaimId(claim.parse().unwrap())).collect()
+            }
             "apart" => ask.apart = Some(value.into()),
             "gang" => {
                 let (name, size) = value.split_once(':').unwrap();
