@@ -9,7 +9,7 @@ pub use bursar_tenant::{Ask, Run};
 pub use plugin::{Plugin, PluginVerb, Strategy, StrategyVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-pub use operator::{Apply, Drain, Node, Set, SetPool, SetQuota, SetWhat};
+pub use operator::{Apply, Drain, Node, Set, SetPool, SetQuota, SetWhat, Token};
 use std::path::PathBuf;
 
 /// One gate through which a fleet of agents gets everything it spends.
@@ -93,6 +93,8 @@ pub enum Verb {
     Simulate(Simulate),
     /// Say what works on this host and what does not
     Doctor(Doctor),
+    /// Make a token for somebody who comes over TCP, and the lines for the config that let it in
+    Token(Token),
     /// Copy the journal, beside a running daemon or without
     Backup(Backup),
     /// Put a copy of a journal where a daemon will be started
@@ -123,6 +125,9 @@ pub struct Serve {
     /// Also serve HTTP on this TCP address, for bearers of the token in the state directory
     #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
+    /// Let that address be one that other machines reach, though nothing is encrypted
+    #[arg(long, requires = "http")]
+    pub far: bool,
     /// A folder of plugin libraries; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,

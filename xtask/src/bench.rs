@@ -15,6 +15,7 @@ const BENCHES: [(&str, &str); 9] = [
     ("bursar", "daemon"),
     ("bursar", "run"),
     ("bursar", "agents"),
+    ("bursar", "gate"),
 ];
 
 /// Debian packages of the peers. One that cannot be had is said to be absent by the bench.

@@ -1,5 +1,5 @@
 //! Everything that must hold before a change lands, in named lanes; and all tests.
-use crate::{agents, canaries, cover, instructions, layers, plugins, sim, soak, step, tidy};
+use crate::{agents, canaries, cover, instructions, layers, plugins, promises, sim, soak, step, tidy};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -69,6 +69,7 @@ fn timed(lane: Lane) -> Result<()> {
             ]))?;
             layers::run()?;
             tidy::run()?;
+            promises::run()?;
             deny()?;
             let excluded: Vec<&str> = SYSTEM.iter().flat_map(|package| ["--exclude", package]).collect();
             runner(&[&["--workspace"], &excluded[..]].concat())?;

@@ -11,6 +11,7 @@ mod demo;
 mod instructions;
 mod layers;
 mod plugins;
+mod promises;
 mod sim;
 mod soak;
 mod step;
@@ -108,7 +109,7 @@ fn main() -> ExitCode {
     let done: Result<()> = match Cli::parse().task {
         Task::Ci { lane } => ci::run(lane),
         Task::Test => ci::test(),
-        Task::Tidy => tidy::run(),
+        Task::Tidy => tidy::run().and_then(|()| promises::run()),
         Task::Layers => layers::run(),
         Task::Plugins { dev } => plugins::build(dev).map(drop),
         Task::Demo { jobs, seed } => demo::run(jobs, seed),

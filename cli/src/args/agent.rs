@@ -8,6 +8,9 @@ pub struct Mcp {
     /// How long one call may wait before it says how things stand [default: 20s]
     #[arg(long, value_name = "DURATION")]
     pub hold: Option<String>,
+    /// How many asks may come to nothing in a minute, so many at once
+    #[arg(long, value_name = "N", default_value_t = bursar_mcp::limits::REFUSALS_PER_MINUTE)]
+    pub refusals: u32,
     /// Do not start a daemon where none answers
     #[arg(long)]
     pub no_autostart: bool,

@@ -115,3 +115,17 @@ pub struct Drain {
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<String>,
 }
+
+/// Make a token. It is shown once and kept nowhere.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The scope that its bearer acts in, and sees no more than [default: the root]
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub scope: String,
+    /// What it is good for: read, claim, operate
+    #[arg(long, value_name = "VERB,…", value_delimiter = ',', default_value = "read,claim")]
+    pub verbs: Vec<String>,
+    /// When it runs out, from now on [default: never]
+    #[arg(long, value_name = "DURATION")]
+    pub ttl: Option<String>,
+}

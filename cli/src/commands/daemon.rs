@@ -26,6 +26,7 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
         state: state.clone(),
         socket,
         http: serve.http.clone(),
+        far: serve.far,
         plugins: serve.plugins.clone(),
         accept_loss: serve.accept_loss,
         idle,

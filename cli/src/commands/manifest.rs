@@ -7,11 +7,12 @@ use toml::{Table, Value};
 /// Tables that can be set while the daemon runs.
 const LIVE: [&str; 4] = ["pool", "scope", "quota", "node"];
 /// Tables of the config that are read at its start only, and what to do instead.
-const AT_START: [(&str, &str); 5] = [
+const AT_START: [(&str, &str); 6] = [
     ("strategy", "use `bursar strategy use`, or restart the daemon with it in its config"),
     ("plugins", "restart the daemon with it in its config"),
     ("enforce", "restart the daemon with it in its config"),
     ("journal", "restart the daemon with it in its config"),
+    ("token", "restart the daemon with it in its config"),
     ("gate", "restart `bursar gate` with it in its config"),
 ];
 /// Farther than this a key is another word.

@@ -13,7 +13,7 @@ pub fn mcp(context: &Context, mcp: &Mcp) -> Outcome {
     if let Err(failed) = autostart::reach(context, mcp.no_autostart) {
         eprintln!("bursar: {}", failed.error);
     }
-    let server = Server::new(Remote::new(&context.socket.path)).holding(hold);
+    let server = Server::new(Remote::new(&context.socket.path)).holding(hold).pacing(mcp.refusals);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(bursar_mcp::stdio(server));
     // Standard input is read by a thread that may be waiting for more: it is not waited for.

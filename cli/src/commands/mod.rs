@@ -17,6 +17,7 @@ mod scaffold;
 mod show;
 mod simulate;
 mod strategy;
+mod token;
 mod top;
 mod verify;
 
@@ -83,6 +84,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Gate(gate) => gate::gate(&context, &gate),
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
+        Verb::Token(token) => token::token(&context, &token),
         Verb::Backup(backup) => backup::backup(&context, &backup),
         Verb::Restore(restore) => backup::restore(&context, &restore),
         Verb::Completions { shell } => {

@@ -1,6 +1,6 @@
 //! What agents reach under `/mcp`: the tools, and their way back to the house as whoever calls.
 use bursar_api::{Inside, Wing};
-use bursar_mcp::{Away, Daemon, Parts, Reply};
+use bursar_mcp::{Away, Daemon, Parts, Reply, Server};
 use serde_json::Value;
 
 /// Where the tools are.
@@ -29,7 +29,7 @@ impl Daemon for InHouse {
     }
 }
 
-/// The wing that agents come to.
-pub fn wing() -> Wing {
-    Wing::new(PATH, |inside| bursar_mcp::http(InHouse(inside)))
+/// The wing that agents come to; so many asks of one may come to nothing in a minute.
+pub fn wing(refusals: u32) -> Wing {
+    Wing::new(PATH, move |inside| bursar_mcp::http(Server::new(InHouse(inside)).pacing(refusals)))
 }

@@ -4,6 +4,7 @@
 //! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
 mod agents;
 mod analysis;
+mod bearers;
 mod blamed;
 mod circle;
 mod clock;
@@ -102,6 +103,8 @@ pub struct Options {
     pub socket: PathBuf,
     /// A TCP address, when asked for.
     pub http: Option<String>,
+    /// It may be one that others than this machine reach.
+    pub far: bool,
     /// Plugin folders of the command line.
     pub plugins: Vec<PathBuf>,
     /// Go on though answers that were given are missing from the journal.
@@ -115,7 +118,9 @@ pub struct Options {
 /// # Errors
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
-    let Options { settings, state, socket, http, plugins, accept_loss, idle } = options;
+    let Options { settings, state, socket, http, far, plugins, accept_loss, idle } = options;
+    let bearers = bearers::bearers(&settings)?;
+    let tcp = http.map(|address| Tcp { address, far, bearers });
     raise_files();
     let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
@@ -266,7 +271,7 @@ pub fn run(options: Options) -> Result<()> {
         used_at: AtomicU64::new(clock.now().0),
         offered: Mutex::new(Instant::now()),
     });
-    let served = door(&host, listener, http.as_deref(), idle, &desk);
+    let served = door(&host, listener, tcp, idle, &desk);
     drop(host);
     ending.store(true, Ordering::Release);
     mailbox.wake();
@@ -387,7 +392,7 @@ fn thread<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'stati
 fn door(
     host: &Arc<Host>,
     listener: std::os::unix::net::UnixListener,
-    http: Option<&str>,
+    tcp: Option<Tcp>,
     idle: Option<Duration>,
     desk: &JoinHandle<Result<(), bursar_journal::Error>>,
 ) -> Result<()> {
@@ -409,11 +414,11 @@ fn door(
             listener,
             host.clone(),
             Limits::default(),
-            Some(agents::wing()),
+            Some(agents::wing(host.settings.limits.refusals_per_minute)),
             closing(),
         ));
-        let tcp = match http {
-            Some(address) => Some(tokio::spawn(serve_tcp(host.clone(), address, closing())?)),
+        let tcp = match tcp {
+            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, closing())?)),
             None => None,
         };
         // Without a service manager there is nobody to notify.
@@ -458,21 +463,28 @@ async fn until_end(
     }
 }
 
-/// Serves TCP to whoever shows the token that lies in the state directory.
+/// Where TCP is served, and to whom.
+struct Tcp {
+    address: String,
+    far: bool,
+    bearers: Vec<bursar_api::Bearer>,
+}
+
+/// Serves TCP to whoever shows the token that lies in the state directory, or one of the config's.
 fn serve_tcp(
     host: Arc<Host>,
-    address: &str,
+    Tcp { address, far, bearers }: Tcp,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<impl Future<Output = Result<(), bursar_api::Error>> + Send + 'static> {
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
     let local = listener.local_addr()?;
+    bearers::allowed(local, far)?;
     let hosts = vec![local.to_string(), format!("localhost:{}", local.port())];
     let peer = Peer { uid: host.uid, gid: rustix::process::getegid().as_raw(), pid: None };
-    let guard = Guard { token: token(&host.state)?, hosts, peer };
+    let wing = agents::wing(host.settings.limits.refusals_per_minute);
+    let guard = Guard { token: token(&host.state)?, bearers, hosts, peer };
     tracing::info!(%local, token = %host.state.join(TOKEN_FILE).display(), "http");
-    Ok(async move {
-        bursar_api::serve_tcp(listener, host, Limits::default(), guard, Some(agents::wing()), stop).await
-    })
+    Ok(async move { bursar_api::serve_tcp(listener, host, Limits::default(), guard, Some(wing), stop).await })
 }
 
 /// The secret of those who come over TCP.

@@ -46,6 +46,8 @@ pub struct Settings {
     pub enforce: Enforce,
     /// The journal.
     pub journal: Journal,
+    /// Who may come in over TCP besides the bearer of the daemon's own token.
+    pub token: Vec<super::bearers::Token>,
     /// The proxy for model providers, which `bursar gate` runs.
     pub gate: Option<bursar_gate::Config>,
 }
@@ -178,6 +180,8 @@ pub struct Limits {
     pub max_children: u32,
     /// Asks in a second that are taken in, from one lease.
     pub asks_per_second: u32,
+    /// Asks by MCP in a minute that may come to nothing, from one caller.
+    pub refusals_per_minute: u32,
 }
 
 impl Default for Limits {
@@ -187,6 +191,7 @@ impl Default for Limits {
             max_depth: AGENT_DEPTH,
             max_children: AGENT_CHILDREN,
             asks_per_second: AGENT_ASKS_PER_SECOND,
+            refusals_per_minute: bursar_mcp::limits::REFUSALS_PER_MINUTE,
         }
     }
 }

@@ -396,6 +396,10 @@ fn asks_that_come_to_nothing_are_paced_and_those_that_are_granted_are_not() {
         assert_eq!(granted["status"], "GRANTED");
         hand.call("resource_release", json!({ "claim": granted["claim"], "fence": granted["fence"] }));
     }
+    // An operator says otherwise.
+    let mut hand = ByHand::start(&daemon, &["--refusals", "2"]);
+    let reasons = [0; 3].map(|_| hand.call("resource_allocate", json!({ "cpu": 9 }))["reason"].clone());
+    assert_eq!(reasons, ["NeverFits", "NeverFits", "RateLimited"]);
 }
 
 #[test]

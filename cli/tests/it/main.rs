@@ -1,4 +1,5 @@
 //! The program as people use it: a real daemon, real sockets, real processes, real libraries.
+mod access;
 mod agents;
 mod authors;
 mod bad;

@@ -101,11 +101,18 @@ async fn answer<H: House>(
     answering: Answering,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
-    let admitted = hall.guard.as_ref().map_or(Ok(()), |guard| guard.admit(request.headers()));
+    let admitted = hall
+        .guard
+        .as_ref()
+        .map_or(Ok(None), |guard| guard.admit(request.method(), request.uri().path(), request.headers()));
     let mut response = match admitted {
-        Ok(()) if visit == Visit::Brief && !relieves(&request) => Denial::full_house().into_response(),
-        Ok(()) => {
-            request.extensions_mut().insert(caller.clone());
+        Ok(_) if visit == Visit::Brief && !relieves(&request) => Denial::full_house().into_response(),
+        Ok(other) => {
+            let mut caller = caller.clone();
+            if let Some((peer, principal)) = other {
+                (caller.peer, caller.principal) = (peer, principal);
+            }
+            request.extensions_mut().insert(caller);
             let router = TowerToHyperService::new(router.clone());
             let called = unpanicked(router.call(request)).await;
             called.map_or_else(

@@ -1,24 +1,38 @@
-//! Who may come in over TCP: the bearer of the token, from an origin that is not a web page's.
-use crate::{Peer, denial::Denial};
+//! Who may come in over TCP: the bearer of a token, from an origin that is not a web page's.
+use crate::{
+    Peer,
+    bearer::{Bearer, Verb, digest},
+    denial::Denial,
+};
+use bursar_interface::Principal;
 use hyper::{
-    StatusCode,
+    Method, StatusCode,
     header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN},
 };
+use std::time::SystemTime;
 
 /// What a request over TCP must show. A local address alone proves nothing: any web page can reach it.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// The secret of `Authorization: Bearer …`; nobody passes while it is empty.
+    /// The secret of `Authorization: Bearer …` with which one is as the daemon's own user; nobody is while it
+    /// is empty.
     pub token: String,
+    /// Further tokens, each good for less.
+    pub bearers: Vec<Bearer>,
     /// Values of the `Host` header that are ours, as `127.0.0.1:8400`.
     pub hosts: Vec<String>,
-    /// Whom the bearer acts as.
+    /// Whom the bearer of the first one acts as.
     pub peer: Peer,
 }
 
 impl Guard {
-    /// Lets a request pass, or says why not.
-    pub(crate) fn admit(&self, headers: &HeaderMap) -> Result<(), Denial> {
+    /// Lets a request pass, and says whom it is from if not from the daemon's own user; or says why not.
+    pub(crate) fn admit(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<(Peer, Principal)>, Denial> {
         let host =
             only(headers, HOST)?.ok_or_else(|| Denial::bad("the request has no Host header".into()))?;
         if !self.ours(host) {
@@ -33,12 +47,23 @@ impl Guard {
         }
         let shown =
             only(headers, AUTHORIZATION)?.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        if self.token.is_empty() || !same(shown.as_bytes(), self.token.as_bytes()) {
-            let message = "the token is missing or wrong".to_owned();
+        if !self.token.is_empty() && same(shown.as_bytes(), self.token.as_bytes()) {
+            return Ok(None);
+        }
+        let (shown, now) = (digest(shown), SystemTime::now());
+        let Some(bearer) = self.bearers.iter().find(|bearer| bearer.is(&shown, now)) else {
+            let message = "the token is missing, wrong or has run out".to_owned();
             return Err(Denial::of(StatusCode::UNAUTHORIZED, message)
                 .hint("send 'Authorization: Bearer TOKEN', or use the unix socket"));
+        };
+        match bearer.may(Verb::of(method, path)) {
+            true => Ok(Some(bearer.acts_as(&self.peer))),
+            false => {
+                let message = "the token is not good for this".to_owned();
+                Err(Denial::of(StatusCode::FORBIDDEN, message)
+                    .hint("ask for one with the verb that it needs"))
+            }
         }
-        Ok(())
     }
 
     fn ours(&self, host: &str) -> bool {

@@ -7,6 +7,7 @@
 
 mod accept;
 mod batch;
+mod bearer;
 mod claims;
 mod connection;
 mod denial;
@@ -32,6 +33,7 @@ mod waiters;
 mod wing;
 
 pub use accept::{serve_tcp, serve_unix};
+pub use bearer::{Bearer, Verb, digest};
 pub use error::Error;
 pub use guard::Guard;
 pub use house::{Done, House, Peer};

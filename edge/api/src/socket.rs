@@ -112,3 +112,33 @@ fn clear(path: &Path) -> Result<(), Error> {
 fn system(path: &Path, what: &'static str, source: Io) -> Error {
     Error::System { path: path.into(), what, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, Permissions, create_dir, set_permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_socket_is_private_and_a_place_that_others_can_change_is_refused() {
+        let scratch = tempfile::TempDir::new().expect("a folder");
+        let path = scratch.path().join("made/sock");
+        let listener = bind_unix(&path, None).expect("bound");
+        let mode = |path: &Path| metadata(path).expect("it is there").mode() & 0o777;
+        assert_eq!((mode(&path), mode(&scratch.path().join("made"))), (0o600, 0o700));
+        assert!(matches!(bind_unix(&path, None), Err(Error::Live { .. })), "somebody answers there");
+        drop(listener);
+        drop(bind_unix(&path, None).expect("nobody answers there any more"));
+
+        let open = scratch.path().join("open");
+        create_dir(&open).expect("made");
+        set_permissions(&open, Permissions::from_mode(0o777)).expect("set");
+        assert!(matches!(bind_unix(&open.join("sock"), None), Err(Error::Folder { .. })));
+        let file = scratch.path().join("file");
+        drop(File::create(&file).expect("made"));
+        assert!(matches!(bind_unix(&file, None), Err(Error::InTheWay { .. })));
+        let link = scratch.path().join("link");
+        symlink(&path, &link).expect("made");
+        assert!(matches!(bind_unix(&link, None), Err(Error::InTheWay { .. })), "a link is no socket");
+    }
+}

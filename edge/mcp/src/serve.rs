@@ -14,8 +14,7 @@ pub type Http<D> = StreamableHttpService<Server<D>, NeverSessionManager>;
 
 /// What serves HTTP requests: streamable, without sessions, in every revision of the protocol. Whose `Host`
 /// and `Origin` are welcome, and who is who, is for the door to say.
-pub fn http<D: Daemon>(daemon: D) -> Http<D> {
-    let server = Server::new(daemon);
+pub fn http<D: Daemon>(server: Server<D>) -> Http<D> {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)

@@ -39,6 +39,13 @@ impl<D: Daemon> Server<D> {
         Server { hold, ..self }
     }
 
+    /// How many asks of one caller may come to nothing in a minute; [`REFUSALS_PER_MINUTE`] if nobody says.
+    ///
+    /// [`REFUSALS_PER_MINUTE`]: crate::limits::REFUSALS_PER_MINUTE
+    pub fn pacing(self, refusals: u32) -> Server<D> {
+        Server { pace: Pace::of(refusals), ..self }
+    }
+
     async fn answer(
         &self,
         request: CallToolRequestParams,

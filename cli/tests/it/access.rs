@@ -1,0 +1,253 @@
+//! Who may do what over TCP: every route by name, every kind of token, and what one tenant learns of another.
+use crate::daemon::{Daemon, Setup};
+use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+/// Where routes are written down.
+const ROUTES: &str = include_str!("../../../edge/api/src/routes.rs");
+
+/// What a route is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum For {
+    Read,
+    Claim,
+    Operate,
+}
+
+/// Every route, with the methods that it has. One that is new belongs here, and is tested with all others.
+const ALL: [(&str, &[(&str, For)]); 31] = [
+    ("/v1/claims", &[("GET", For::Read), ("POST", For::Claim)]),
+    ("/v1/claims/{id}", &[("GET", For::Read)]),
+    ("/v1/claims/{id}/explain", &[("GET", For::Read)]),
+    ("/v1/claims/{id}/renew", &[("POST", For::Claim)]),
+    ("/v1/claims/{id}/settle", &[("POST", For::Claim)]),
+    ("/v1/claims/{id}/release", &[("POST", For::Claim)]),
+    ("/v1/claims/{id}/cancel", &[("POST", For::Claim)]),
+    ("/v1/claims/{id}/attach", &[("POST", For::Claim)]),
+    ("/v1/claims/{id}/extend", &[("POST", For::Claim)]),
+    ("/v1/claims/{id}/shrink", &[("POST", For::Claim)]),
+    ("/v1/batch", &[("POST", For::Claim)]),
+    ("/v1/pools", &[("GET", For::Read)]),
+    ("/v1/nodes", &[("GET", For::Read)]),
+    ("/v1/scopes", &[("GET", For::Read)]),
+    ("/v1/quotas", &[("GET", For::Read)]),
+    ("/v1/apply", &[("POST", For::Operate)]),
+    ("/v1/pools/{resource}/{*name}", &[("PUT", For::Operate), ("DELETE", For::Operate)]),
+    ("/v1/nodes/{name}", &[("PUT", For::Operate)]),
+    ("/v1/scopes/{*path}", &[("PUT", For::Operate)]),
+    ("/v1/quotas/{resource}", &[("PUT", For::Operate), ("DELETE", For::Operate)]),
+    ("/v1/quotas/{resource}/{*scope}", &[("PUT", For::Operate), ("DELETE", For::Operate)]),
+    ("/v1/plugins", &[("GET", For::Read), ("POST", For::Operate)]),
+    ("/v1/keys", &[("GET", For::Read)]),
+    ("/v1/strategies", &[("GET", For::Read)]),
+    ("/v1/strategies/{role}", &[("PUT", For::Operate)]),
+    ("/v1/strategies/{role}/rollback", &[("POST", For::Operate)]),
+    ("/v1/doctor", &[("GET", For::Read)]),
+    ("/v1/findings", &[("GET", For::Read)]),
+    ("/v1/events", &[("GET", For::Read)]),
+    ("/healthz", &[("GET", For::Read)]),
+    ("/readyz", &[("GET", For::Read)]),
+];
+
+/// A daemon that is reached over TCP as well.
+struct House {
+    daemon: Daemon,
+    address: String,
+}
+
+/// Tokens by the words that they are the secret of.
+fn token(secret: &str, scope: &str, verbs: &[&str], expires: &str) -> String {
+    let sha256: String = bursar_api::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("[[token]]\nsha256 = \"{sha256}\"\nscope = \"{scope}\"\nverbs = {verbs:?}\n{expires}\n")
+}
+
+impl House {
+    fn with(config: &str) -> House {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = free.local_addr().expect("its number").to_string();
+        drop(free);
+        let args = vec!["--http".into(), address.clone()];
+        let daemon = Daemon::with(Setup { config: config.into(), args, ..Setup::default() });
+        House { daemon, address }
+    }
+
+    /// Status and body, as whoever has this secret.
+    fn ask(&self, method: &str, path: &str, secret: Option<&str>, body: &str) -> (u16, String) {
+        let shown = secret.map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let mut stream = TcpStream::connect(&self.address).expect("connected");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{shown}{kind}Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        (status.unwrap_or_else(|| panic!("{method} {path}: {answer:?}")), body.to_owned())
+    }
+
+    fn claim(&self, secret: &str, body: &Value) -> Value {
+        let (status, answer) = self.ask("POST", "/v1/claims", Some(secret), &body.to_string());
+        assert!((200..300).contains(&status), "{status} {answer}");
+        serde_json::from_str::<Value>(&answer).expect("JSON")["claim"].clone()
+    }
+}
+
+/// A route's path with something in each of its places.
+fn filled(path: &str) -> String {
+    let fill = |part: &str| if part.starts_with('{') { "7".to_owned() } else { part.to_owned() };
+    path.split('/').map(fill).collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn every_route_is_known_here_and_asks_for_a_token_that_is_good_for_it() {
+    for written in ROUTES.split(".route(\"").skip(1) {
+        let (path, rest) = written.split_once('"').expect("a path");
+        let known = ALL.iter().find(|(known, _)| *known == path).map(|(_, methods)| *methods);
+        let known = known.unwrap_or_else(|| panic!("{path} is new: it belongs into this test's list"));
+        let line = rest.lines().next().unwrap_or_default();
+        for method in ["get", "post", "put", "delete", "patch", "any"] {
+            let written = [" ", "."].iter().any(|before| line.contains(&format!("{before}{method}(")));
+            let known = known.iter().any(|(known, _)| known.eq_ignore_ascii_case(method));
+            assert!(known || !written, "{method} {path} is new: it belongs into this test's list");
+        }
+    }
+    let house = House::with(
+        &[
+            token("reads", "team", &["read"], ""),
+            token("claims", "team", &["claim"], ""),
+            token("operates", "", &["operate", "read", "claim"], ""),
+            token("late", "", &["operate", "read", "claim"], "expires = \"2020-01-01T00:00:00Z\""),
+        ]
+        .concat(),
+    );
+    for (path, methods) in ALL.iter().chain(&[("/mcp", &[("POST", For::Claim)][..])]) {
+        let path = filled(path);
+        for &(method, wants) in *methods {
+            for secret in [None, Some("wrong"), Some("read"), Some("late"), Some("")] {
+                let (status, body) = house.ask(method, &path, secret, "");
+                assert_eq!(status, 401, "{method} {path} as {secret:?}: {body}");
+            }
+            for (secret, good) in [("reads", For::Read), ("claims", For::Claim)] {
+                // A stream of events has no end.
+                if good == wants && path != "/v1/events" {
+                    let (status, body) = house.ask(method, &path, Some(secret), "");
+                    assert!(![401, 403].contains(&status), "{method} {path} as {secret}: {status} {body}");
+                } else if good != wants {
+                    let (status, body) = house.ask(method, &path, Some(secret), "");
+                    assert_eq!(status, 403, "{method} {path} as {secret}: {body}");
+                }
+            }
+            if path != "/v1/events" {
+                let (status, body) = house.ask(method, &path, Some("operates"), "");
+                assert!(![401, 403].contains(&status), "{method} {path} as an operator: {status} {body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tenant_sees_nothing_of_another_and_what_is_forbidden_is_as_if_it_were_not_there() {
+    let canary = "canary-7c31";
+    let house = House::with(
+        &[token("one", "one", &["read", "claim"], ""), token("two", "two", &["read", "claim"], "")].concat(),
+    );
+    let ask = json!({ "scope": format!("{canary}/deep"), "key": canary, "ttl": "1h",
+        "lines": [{ "resource": "cpu", "amount": "10" }, { "resource": "lock", "pool": canary, "whole": true }] });
+    let theirs = house.claim("two", &ask);
+    assert_eq!(theirs["phase"], "held", "{theirs}");
+    let own = house.claim("one", &json!({ "ttl": "1h", "lines": [{ "resource": "cpu", "amount": "10" }] }));
+    for path in ["claims", "nodes", "scopes", "quotas", "plugins", "keys", "strategies", "doctor", "findings"]
+    {
+        let (_, theirs) = house.ask("GET", &format!("/v1/{path}"), Some("two"), "");
+        let (status, body) = house.ask("GET", &format!("/v1/{path}"), Some("one"), "");
+        assert!(!body.contains(canary), "{path}: {status} {body}");
+        // That there is something to be seen is seen by whose it is.
+        assert!(!["claims", "scopes"].contains(&path) || theirs.contains(canary), "{path}: {theirs}");
+    }
+    let (_, events) = house.ask("GET", "/v1/events?since=0&limit=1000", Some("one"), "");
+    assert!(!events.contains(canary), "{events}");
+
+    let id = theirs["id"].as_str().expect("an id");
+    let fence = theirs["fence"].as_str().expect("a fence");
+    let absent = (id.parse::<u64>().expect("a number") + 1000).to_string();
+    let bodies = [
+        ("GET", "", String::new()),
+        ("GET", "/explain", String::new()),
+        ("POST", "/renew", json!({ "fence": fence, "ttl": "1h" }).to_string()),
+        (
+            "POST",
+            "/settle",
+            json!({ "fence": fence, "used": [{ "resource": "cpu", "amount": "1" }] }).to_string(),
+        ),
+        (
+            "POST",
+            "/extend",
+            json!({ "fence": fence, "lines": [{ "resource": "cpu", "amount": "20" }] }).to_string(),
+        ),
+        (
+            "POST",
+            "/shrink",
+            json!({ "fence": fence, "lines": [{ "resource": "cpu", "amount": "5" }] }).to_string(),
+        ),
+        ("POST", "/attach", json!({ "fence": fence, "pid": std::process::id() }).to_string()),
+        ("POST", "/cancel", String::new()),
+        ("POST", "/release", json!({ "fence": fence }).to_string()),
+    ];
+    for (method, verb, body) in &bodies {
+        let told = |id: &str| {
+            let (status, answer) = house.ask(method, &format!("/v1/claims/{id}{verb}"), Some("one"), body);
+            (status, answer.replace(id, "ID"))
+        };
+        assert_eq!(told(id), told(&absent), "{method} {verb}");
+        // What is one's own is there.
+        let own = own["id"].as_str().expect("an id");
+        let (status, _) = house.ask(method, &format!("/v1/claims/{own}{verb}"), Some("one"), body);
+        assert_ne!(status, 404, "{method} {verb}");
+    }
+    assert_eq!(house.daemon.claim(id)["phase"], "held", "nothing came of it");
+    let within =
+        json!({ "within": id, "within_fence": fence, "lines": [{ "resource": "cpu", "amount": "1" }] });
+    let (status, _) = house.ask("POST", "/v1/claims", Some("one"), &within.to_string());
+    assert!((400..500).contains(&status), "{status}");
+}
+
+#[test]
+fn a_token_is_made_shown_once_and_let_in_by_what_is_printed() {
+    let daemon = Daemon::plain();
+    let made = daemon.ask(&["token", "--scope", "team/ci", "--verbs", "read", "--ttl", "1h"]);
+    let told = daemon.tell(&["token", "--scope", "team/ci", "--verbs", "read,claim", "--ttl", "1h"]);
+    let secret =
+        told.out.lines().next().and_then(|line| line.rsplit(' ').next()).expect("a secret").to_owned();
+    assert_ne!(made["token"], secret.as_str());
+    assert!(
+        !told.out.lines().skip(1).any(|line| line.contains(&secret)),
+        "only its digest is for the config"
+    );
+    drop(daemon);
+    let house = House::with(&told.out);
+    assert_eq!(house.ask("GET", "/v1/claims", Some(&secret), "").0, 200);
+    let claim = house.claim(&secret, &json!({ "lines": [{ "resource": "cpu", "amount": "10" }] }));
+    assert_eq!(claim["scope"], "team/ci");
+    assert_eq!(house.daemon.tell(&["token", "--verbs", "rule"]).code, 2);
+    let log = house.daemon.log();
+    assert!(!log.contains(&secret), "{log}");
+}
+
+#[test]
+fn beyond_this_machine_tcp_is_served_only_to_who_says_so() {
+    let daemon = Daemon::plain();
+    let state = daemon.scratch.path().join("other");
+    let socket = daemon.scratch.path().join("other-sock");
+    let mut command = daemon.command(&["serve", "--http", "0.0.0.0:0", "--state"]);
+    command.arg(&state).arg("--socket").arg(&socket);
+    let told = crate::daemon::told(command);
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(told.err.contains("in the clear") && told.err.contains("--far"), "{told:?}");
+}
