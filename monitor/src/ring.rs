@@ -56,6 +56,14 @@ impl Rings {
         self.rings.keys().map(String::as_str)
     }
 
+    /// The newest sample of each name.
+    pub fn newest(&self) -> impl Iterator<Item = Sample> {
+        self.rings.iter().filter_map(|(name, ring)| {
+            let &(at, value) = ring.back()?;
+            Some(Sample { name: name.clone(), at, value })
+        })
+    }
+
     /// Samples dropped because there were too many names.
     pub fn dropped(&self) -> u64 {
         self.dropped

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 type Graph = BTreeMap<String, Vec<String>>;
 
 /// What each room may depend on of ours, besides `bursar-interface`.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("bursar-interface", &[]),
     ("bursar-pool", &[]),
     ("bursar-allocator", &[]),
@@ -27,7 +27,8 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("bursar-api", &["bursar-wire"]),
     ("bursar-mcp", &["bursar-wire"]),
     ("bursar-gate", &["bursar-wire"]),
-    ("bursar-builtin", &["bursar-sdk", "alloc-*", "qos-*", "metric-*", "res-*"]),
+    ("bursar-tenant", &["bursar-wire", "bursar-enforce"]),
+    ("bursar-builtin", &["bursar-sdk", "alloc-*", "qos-*", "share-*", "detect-*", "metric-*", "res-*"]),
     ("bursar", &["bursar-*"]),
     ("xtask", &["bursar-sim", "bursar-builtin", "bursar-sdk", "bursar-wire"]),
 ];

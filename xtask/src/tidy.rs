@@ -33,8 +33,16 @@ const IMPURE: [&str; 16] = [
 
 /// Where unsafe code may stand, and where the plugin macro's link section needs `deny` instead of `forbid`.
 const UNSAFE: [&str; 4] = ["plugins/abi/", "plugins/sdk/", "plugins/loader/", "edge/enforce/"];
-const SHELLS: [&str; 6] =
-    ["plugins/alloc-", "plugins/qos-", "plugins/res-", "plugins/metric-", "plugins/chaos", "examples/"];
+const SHELLS: [&str; 8] = [
+    "plugins/alloc-",
+    "plugins/qos-",
+    "plugins/share-",
+    "plugins/detect-",
+    "plugins/res-",
+    "plugins/metric-",
+    "plugins/chaos",
+    "examples/",
+];
 
 /// Where numbers are whole and order is fixed (H9).
 const EXACT: [&str; 3] = ["pool/", "core/engine/", "core/interface/"];

@@ -1,5 +1,5 @@
 //! What can be said for agents: the tools that they see, and their hooks.
-use super::{Ask, ClassArg};
+use super::Ask;
 use clap::{Args, ValueEnum};
 
 /// The tools that agents see.
@@ -96,15 +96,4 @@ pub enum Decide {
     Ask,
     /// It runs: for agents whose commands nobody approves
     Allow,
-}
-
-impl ClassArg {
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            ClassArg::Guaranteed => "guaranteed",
-            ClassArg::Burstable => "burstable",
-            ClassArg::BestEffort => "best-effort",
-        }
-    }
 }

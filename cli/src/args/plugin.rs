@@ -14,7 +14,7 @@ pub struct Plugin {
 pub enum PluginVerb {
     /// Begin a plugin of one's own: a crate that builds as it stands
     New {
-        /// resource, driver, qos, allocator or metric
+        /// resource, driver, qos, sharing, allocator, analyzer or metric
         role: String,
         /// Its name, which is the crate's as well
         name: String,
@@ -32,6 +32,9 @@ pub enum PluginVerb {
         /// The library
         #[arg(value_name = "X.so")]
         library: PathBuf,
+        /// Only this plugin of it; may be said again
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
         /// Calls over which memory, threads, files and log are watched
         #[arg(long, value_name = "N", default_value_t = 100_000)]
         calls: u64,

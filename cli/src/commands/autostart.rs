@@ -1,5 +1,6 @@
 //! A daemon for this user, started by whoever first needs one; it leaves when it is idle.
-use super::{Context, attendant::unmasked, make_private, outcome::Failed, state_dir};
+use super::{Context, make_private, outcome::Failed, state_dir};
+use bursar_tenant::unmasked;
 use bursar_wire::{Client, Failure};
 use rustix::fs::{FlockOperation, flock};
 use std::{

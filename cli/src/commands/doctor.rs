@@ -19,7 +19,7 @@ pub fn doctor(context: &Context, doctor: &Doctor) -> Outcome {
         None => daemon(context)?,
     };
     match context.output {
-        Output::Table => show::line(&show::findings(&report.findings)),
+        Output::Table => show::line(&show::checks(&report.findings)),
         output => show::document(&report, output),
     }
     let wrong = report.findings.iter().find(|finding| finding.state == "wrong");

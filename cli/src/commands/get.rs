@@ -36,6 +36,7 @@ pub fn once(context: &Context, what: What) -> Outcome {
         What::Scopes => list!("scopes", Scopes, scopes),
         What::Quotas => list!("quotas", Quotas, quotas),
         What::Plugins => list!("plugins", Plugins, plugins),
+        What::Findings => list!("findings", Findings, findings),
         What::Events => return events(context, 0),
     }
     Ok(())

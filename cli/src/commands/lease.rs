@@ -1,12 +1,12 @@
 //! The verbs on a claim that is there: renew, settle, release, cancel, attach.
 use super::{
     Context,
-    ask::amount_of,
     outcome::{Failed, Outcome},
     show,
 };
 use crate::args::{Attach, Cancel, Lease, Output, Release, Renew, Resize, Settle};
 use bursar_interface::{Fence, Reason};
+use bursar_tenant::ask::amount_of;
 use bursar_wire::{
     AttachBody, ClaimAnswer, FenceBody, RenewBody, ResizeBody, SettleBody, SizeBody, UsedBody,
 };

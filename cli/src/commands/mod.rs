@@ -1,8 +1,7 @@
 //! The commands: each says something to the daemon, and shows what it answers.
-mod ask;
-mod attendant;
 mod autostart;
 mod backup;
+mod claim;
 mod daemon;
 mod doctor;
 mod gate;
@@ -14,13 +13,10 @@ mod mcp;
 mod operate;
 mod outcome;
 mod plugin;
-mod run;
 mod scaffold;
 mod show;
 mod simulate;
 mod strategy;
-mod tenancy;
-mod terminal;
 mod verify;
 
 use crate::args::{Cli, PluginVerb, Verb, What};
@@ -46,8 +42,11 @@ pub fn carry_out(cli: Cli) -> ExitCode {
     let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output: cli.output };
     let done: Outcome = match cli.verb {
         Verb::Serve(serve) => daemon::serve(&context, &serve),
-        Verb::Run(run) => return run::run(&context, &run),
-        Verb::Claim(claim) => ask::claim(&context, &claim),
+        Verb::Run(run) => {
+            let reach = || autostart::reach(&context, run.ask.no_autostart).map(drop);
+            return ExitCode::from(bursar_tenant::run(&context.socket.path, &run, &reach));
+        }
+        Verb::Claim(claim) => claim::claim(&context, &claim),
         Verb::Renew(renew) => lease::renew(&context, &renew),
         Verb::Settle(settle) => lease::settle(&context, &settle),
         Verb::Extend(resize) => lease::extend(&context, &resize),
@@ -67,8 +66,8 @@ pub fn carry_out(cli: Cli) -> ExitCode {
                 scaffold::scaffold(&context, &role, &name, path.as_deref(), sdk.as_deref())
             }
             PluginVerb::List => get::once(&context, What::Plugins),
-            PluginVerb::Verify { library, calls, deadline } => {
-                verify::verify(&context, &library, calls, &deadline)
+            PluginVerb::Verify { library, only, calls, deadline } => {
+                verify::verify(&context, &library, &only, calls, &deadline)
             }
             verb => plugin::plugin(&context, verb),
         },
@@ -88,7 +87,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => failed.tell(context.output),
+        Err(failed) => outcome::tell(&failed, context.output),
     }
 }
 

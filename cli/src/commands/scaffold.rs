@@ -15,7 +15,7 @@ const MANIFEST: &str = include_str!("../../templates/manifest.toml");
 const README: &str = include_str!("../../templates/readme.md");
 
 /// What there is for each role: its word, its source, what it does, and how it is put to use.
-const ROLES: [(&str, &str, &str, &str); 5] = [
+const ROLES: [(&str, &str, &str, &str); 7] = [
     (
         "resource",
         include_str!("../../templates/resource.rs"),
@@ -39,6 +39,18 @@ const ROLES: [(&str, &str, &str, &str); 5] = [
         include_str!("../../templates/allocator.rs"),
         "where claims go",
         "    bursar strategy use allocator @NAME@\n\nand back again with `bursar strategy rollback allocator`.",
+    ),
+    (
+        "sharing",
+        include_str!("../../templates/sharing.rs"),
+        "under which rules a pool is shared",
+        "    [node.sharing]\n    cpu = \"@NAME@\"\n\nin the config, from the daemon's next start on.",
+    ),
+    (
+        "analyzer",
+        include_str!("../../templates/analyzer.rs"),
+        "what holds work up",
+        "What it finds is seen in `bursar get findings` from the daemon's next start on.",
     ),
     (
         "metric",

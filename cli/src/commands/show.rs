@@ -242,8 +242,26 @@ fn round(ms: u64) -> u64 {
     if ms < 10_000 { ms } else { ms / 1000 * 1000 }
 }
 
+/// What holds work up, one finding a row.
+pub fn findings(findings: &[wire::Bottleneck]) -> String {
+    table(
+        &["severity", "finding", "of", "since", "evidence", "advice"],
+        findings.iter().map(|found| {
+            let evidence = found.evidence.iter().map(|(name, value)| format!("{name}={value}"));
+            vec![
+                found.severity.clone(),
+                found.kind.clone(),
+                found.subject.clone(),
+                found.since.clone(),
+                evidence.collect::<Vec<_>>().join(" "),
+                found.advice.clone(),
+            ]
+        }),
+    )
+}
+
 /// What works and what does not, one finding a row.
-pub fn findings(findings: &[wire::Finding]) -> String {
+pub fn checks(findings: &[wire::Finding]) -> String {
     table(
         &["what", "state", "detail"],
         findings

@@ -52,11 +52,17 @@ struct Bench {
 }
 
 /// `bursar plugin verify`.
-pub fn verify(context: &Context, path: &Path, calls: u64, deadline: &str) -> Outcome {
+pub fn verify(context: &Context, path: &Path, only: &[String], calls: u64, deadline: &str) -> Outcome {
     let deadline = bursar_wire::duration(deadline).map_err(Failed::usage)?;
     // Where it is looked for links are not followed; here it was named.
     let path = path.canonicalize().map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
     let candidate = inspect(&path).map_err(|reject| anyhow::anyhow!(reject))?;
+    let names =
+        || candidate.manifests.iter().map(|manifest| manifest.id.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(none) = only.iter().find(|only| !candidate.manifests.iter().any(|there| there.id == **only)) {
+        return Err(Failed::usage(format!("there is no plugin {none:?} in it"))
+            .hint(format!("there are: {}", names())));
+    }
     let scratch = tempfile::tempdir()?;
     let folder = scratch.path().join("plugins");
     super::make_private(&folder)?;
@@ -68,7 +74,8 @@ pub fn verify(context: &Context, path: &Path, calls: u64, deadline: &str) -> Out
     loading.dirs = vec![folder];
     let loader = RefCell::new(Loader::new(loading).map_err(anyhow::Error::from)?);
     let bench = Bench { loader, footprint: RefCell::default(), calls, deadline };
-    let verdicts: Vec<Verdict> = candidate.manifests.iter().map(|manifest| bench.judge(manifest)).collect();
+    let wanted = candidate.manifests.iter().filter(|manifest| only.is_empty() || only.contains(&manifest.id));
+    let verdicts: Vec<Verdict> = wanted.map(|manifest| bench.judge(manifest)).collect();
     match context.output {
         Output::Table => {
             show::line(&show::table(&["role", "id", "check", "state", "detail"], rows(&verdicts)))
@@ -169,6 +176,8 @@ impl Bench {
             Role::Resource => own(loader.resource(id, config)).map(drop),
             Role::Driver => own(loader.driver(id, config)).map(drop),
             Role::Metric => own(loader.metric(id, config)).map(drop),
+            Role::Sharing => own(loader.sharing(id, config)).map(drop),
+            Role::Analyzer => own(loader.analyzer(id, config)).map(drop),
         }
     }
 
@@ -189,6 +198,16 @@ impl Bench {
                 make()?;
                 return Ok(kit::qos_report(&|| make().expect("it was made before"), Some(&outside)));
             }
+            Role::Sharing => {
+                let make = || self.watch(self.loader.borrow_mut().sharing(id, ""));
+                make()?;
+                return Ok(kit::sharing_report(&|| make().expect("it was made before"), Some(&outside)));
+            }
+            Role::Analyzer => {
+                let make = || self.watch(self.loader.borrow_mut().analyzer(id, ""));
+                make()?;
+                return Ok(kit::analyzer_report(&|| make().expect("it was made before"), Some(&outside)));
+            }
             Role::Resource => {
                 let spec = self.watch(self.loader.borrow_mut().resource(id, ""))?;
                 report.check("spec", sound, || kit::resource(&Said(*spec)).map(|()| String::new()));
@@ -196,6 +215,9 @@ impl Bench {
             Role::Metric => {
                 let mut metric = self.watch(self.loader.borrow_mut().metric(id, ""))?;
                 report.check("samples", sound, || kit::metric(&mut *metric).map(|()| String::new()));
+                if report.verdict().is_ok() {
+                    outside.endure(&mut report, &mut || kit::metric(&mut *metric));
+                }
             }
             // What a driver does to the world is its own: what it says is looked at, and a lease of nothing.
             Role::Driver => {

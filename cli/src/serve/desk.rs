@@ -3,13 +3,15 @@
 use super::{
     clock::Clock,
     follower::{Committed, Follower},
+    join,
     mail::{Chosen, Inbox, Letter, Reply},
+    promise,
 };
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::{
-    Command, Decider, Input, NodeState, Reason, Refusal, Setting, Time, What, bound::BATCH_MAX,
+    Batch, Command, Decider, Input, NodeState, Reason, Refusal, Setting, Time, What, bound::BATCH_MAX,
 };
-use bursar_journal::{Error, Journal};
+use bursar_journal::{Error, Journal, Patience};
 use std::{
     sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
@@ -73,7 +75,7 @@ impl Desk {
                 tracing::error!(%refusal, "something that was found is refused");
             }
         }
-        Ok(Committed { replies: Vec::new(), batch })
+        Ok(Committed { replies: Vec::new(), then: None, batch })
     }
 
     /// Serves what waits, up to a batch of it, and what is due.
@@ -137,11 +139,12 @@ impl Desk {
     fn serve(&mut self, letters: Vec<Letter>) -> Result<(), Error> {
         let letters = if self.full_since.is_some() { refuse_growth(letters) } else { letters };
         let mut inputs = Vec::with_capacity(letters.len().max(1));
-        let mut replies = Vec::with_capacity(letters.len());
-        for Letter { by, bodies, enclosed, reply } in letters {
+        let (mut replies, mut joining) = (Vec::with_capacity(letters.len()), Vec::new());
+        for Letter { by, bodies, enclosed, joining: process, reply } in letters {
             if let (Some(Command::Swap { to, .. }), Some(chosen)) = (bodies.first(), enclosed) {
                 self.swap(to.clone(), chosen);
             }
+            joining.extend(process.map(|process| (inputs.len() as u32, process)));
             replies.push(Reply { inputs: bodies.len(), to: reply });
             inputs.extend(bodies.into_iter().map(|body| Input { by: by.clone(), body }));
         }
@@ -149,10 +152,35 @@ impl Desk {
             inputs.push(super::own(Command::Tick));
         }
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
-        match self.journal.append(&batch, self.clock.wall_ms(batch.at), &self.clock.boot) {
+        let joined = join::attaches(&batch, joining);
+        let then = (!joined.is_empty())
+            .then(|| Arc::new(self.engine.step(self.clock.now(), joined, &mut self.plugins)));
+        self.commit(Committed { batch, then, replies })
+    }
+
+    /// Makes what was done durable, and only then known.
+    fn commit(&mut self, committed: Committed) -> Result<(), Error> {
+        let (batch, then) = (&committed.batch, committed.then.as_deref());
+        let (wall_ms, end) = (self.clock.wall_ms(batch.at), then.unwrap_or(batch).next_seq());
+        let mut ends = 0;
+        let ends = committed.replies.iter().map(|reply| {
+            ends += reply.inputs;
+            (ends, reply.to.is_some())
+        });
+        let ends: Vec<(usize, bool)> = ends.collect();
+        let answered =
+            |input| ends.iter().find(|(end, _)| input < *end).is_some_and(|(_, answered)| *answered);
+        let patience = match then.is_some() || promise::is_made(batch, &self.engine, answered) {
+            true => Patience::Disk,
+            false => Patience::Log,
+        };
+        let batches: Vec<&Batch> = [Some(&**batch), then].into_iter().flatten().collect();
+        match self.journal.append_all(&batches, wall_ms, &self.clock.boot, patience) {
             Ok(()) => {
-                self.journal.answered(batch.next_seq())?;
-                if let Some(committed) = self.follower.fold_here(Committed { batch, replies }) {
+                if patience == Patience::Disk {
+                    self.journal.answered(end)?;
+                }
+                if let Some(committed) = self.follower.fold_here(committed) {
                     self.follower.expect();
                     // The follower ends after the desk, so the channel is open.
                     let _ = self.out.send(committed);
@@ -160,7 +188,7 @@ impl Desk {
                 Ok(())
             }
             Err(Error::Full { .. }) => {
-                self.step_back(replies);
+                self.step_back(committed.replies);
                 Ok(())
             }
             Err(error) => Err(error),

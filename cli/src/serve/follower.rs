@@ -2,11 +2,12 @@
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
 use super::{
     enforcer::Note,
+    flow::Flows,
     mail::{Answer, Done, Reply},
     outlook,
 };
 use bursar_engine::{Engine, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Role, Time, What, bound::KEPT_MAX};
+use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Time, What, bound::KEPT_MAX};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -46,6 +47,7 @@ struct Seen {
     evidence: BTreeMap<ClaimId, String>,
     faults: BTreeMap<Role, u64>,
     lasting: Lasting,
+    flows: Flows,
     /// Why the last change of what a claim holds could not be made true.
     resize_failed: BTreeMap<ClaimId, String>,
 }
@@ -54,6 +56,8 @@ struct Seen {
 pub struct Committed {
     /// What was done.
     pub batch: Arc<Batch>,
+    /// What was done with it, in the same moment.
+    pub then: Option<Arc<Batch>>,
     /// Where the answers go, by letter.
     pub replies: Vec<Reply>,
 }
@@ -105,25 +109,32 @@ impl Follower {
 
     /// Folds, then answers, rings and tells.
     fn fold(&self, mut engine: RwLockWriteGuard<'_, Engine>, committed: Committed) {
-        let Committed { batch, replies } = committed;
-        engine.fold(&batch);
-        let concerns_edges = batch.events.iter().any(|event| acts(&engine, &batch, event));
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, &batch);
+        let Committed { batch, then, replies } = committed;
+        let batches = [Some(&batch), then.as_ref()].into_iter().flatten();
+        let mut concerns_edges = Vec::new();
+        for batch in batches.clone() {
+            engine.fold(batch);
+            concerns_edges
+                .extend(batch.events.iter().any(|event| acts(&engine, batch, event)).then_some(batch));
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, batch);
+        }
         drop(engine);
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.push_back(batch.clone());
+            tail.extend(batches.clone().cloned());
             while tail.len() > TAIL_MAX {
                 tail.pop_front();
             }
         }
         let mut answers = answers(&batch).into_iter();
         replies.into_iter().for_each(|reply| reply.send(&mut answers));
-        self.ring(&batch);
-        self.folded.send_replace(batch.next_seq());
-        if concerns_edges {
+        for batch in batches {
+            self.ring(batch);
+            self.folded.send_replace(batch.next_seq());
+        }
+        for batch in concerns_edges {
             // The enforcer ends after all folding has.
-            let _ = self.tell.send(Note::Batch(batch));
+            let _ = self.tell.send(Note::Batch(batch.clone()));
         }
     }
 
@@ -145,6 +156,11 @@ impl Follower {
     /// Why the last change of what a claim holds could not be made true, if it could not.
     pub fn resize_failed(&self, claim: ClaimId) -> Option<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).resize_failed.get(&claim).cloned()
+    }
+
+    /// What went by of each kind since the daemon started.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).flows.all().to_vec()
     }
 
     /// Faults of a strategy since the daemon started.
@@ -237,6 +253,8 @@ fn acts(engine: &Engine, batch: &Batch, event: &Event) -> bool {
 impl Seen {
     fn see(&mut self, engine: &Engine, batch: &Batch) {
         for event in &batch.events {
+            let granted = claim_of(&event.what).and_then(|claim| self.granted.get(&claim).copied());
+            self.flows.see(engine, batch.at, &event.what, granted);
             match &event.what {
                 What::Closed { claim, .. } => {
                     let closed = engine.closed(*claim);

@@ -160,14 +160,18 @@ pub fn driven(engine: &Engine, row: Row) -> Vec<(String, Lease)> {
 /// What a lease used of the kinds it asked for, as measured by the kernel: cpu as the mean over its
 /// life, memory as the peak. What cannot be measured is left out.
 pub fn measured(books: &Books, row: Row, held: &Held) -> Vec<Used> {
-    let usage = held.cell.usage();
-    let lived = held.lived_ns().filter(|_| !held.adopted).filter(|lived| *lived > 0);
-    let mean_milli =
-        usage.cpu_ns.zip(lived).map(|(cpu, lived)| (u128::from(cpu) * 1000 / u128::from(lived)) as u64);
-    let measured = [("cpu", mean_milli), ("memory", usage.memory_peak)];
     let asked = |name: &str| books.resource(name).is_some_and(|kind| books.asked_in_all(row, kind) > 0);
-    let known = measured.into_iter().filter(|(name, _)| asked(name));
-    known
-        .filter_map(|(name, amount)| Some(Used { resource: name.into(), pool: None, amount: amount? }))
-        .collect()
+    let mean_milli = || {
+        let lived = held.lived_ns().filter(|_| !held.adopted).filter(|lived| *lived > 0)?;
+        held.cell.cpu_ns().map(|cpu| (u128::from(cpu) * 1000 / u128::from(lived)) as u64)
+    };
+    // Nothing is read that nobody asked for.
+    let measured = [
+        ("cpu", asked("cpu").then(mean_milli)),
+        ("memory", asked("memory").then(|| held.cell.memory_peak())),
+    ];
+    let known = |(name, amount): (&str, Option<Option<u64>>)| {
+        Some(Used { resource: name.into(), pool: None, amount: amount.flatten()? })
+    };
+    measured.into_iter().filter_map(known).collect()
 }

@@ -1,5 +1,6 @@
 //! The house behind the front door: hands commands to the desk, shows the follower's state.
 use super::{
+    analysis::Board,
     clock::Clock,
     follower::Follower,
     listed::{plugin_findings, plugin_row},
@@ -54,6 +55,8 @@ pub struct Host {
     pub hierarchy: Arc<Hierarchy>,
     /// Newest samples.
     pub rings: Arc<Mutex<Rings>>,
+    /// What holds work up.
+    pub board: Arc<Board>,
     /// Engine time.
     pub clock: Clock,
     /// What the operator set.
@@ -158,6 +161,16 @@ impl House for Host {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
         let answers = self.mailbox.ask(by, vec![body], None).await?;
         answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(done)
+    }
+
+    async fn ask_to_join(&self, by: Principal, ask: Ask, process: Process) -> Result<Done, Refusal> {
+        self.used_at.store(self.clock.now().0, Ordering::Relaxed);
+        let answers = self.mailbox.ask_to_join(by, ask, process).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(done)
+    }
+
+    fn attached(&self, claim: ClaimId, process: &Process) -> bool {
+        self.follower.read(|engine| engine.bodies(claim).contains(process))
     }
 
     async fn submit_all(
@@ -318,6 +331,10 @@ impl House for Host {
         loader.listings(seats).into_iter().map(plugin_row).collect()
     }
 
+    fn findings(&self, by: &Principal) -> Vec<wire::Bottleneck> {
+        self.board.shown(by, &self.clock)
+    }
+
     fn keys(&self, _: &Principal) -> Vec<wire::Key> {
         let loader = self.loader();
         loader.keys().map(|(key, note)| wire::Key { key: key.into(), note: note.into() }).collect()
@@ -337,7 +354,7 @@ impl House for Host {
         [Role::Allocator, Role::Qos].into_iter().filter_map(row).collect()
     }
 
-    fn doctor(&self, _: &Principal) -> wire::Doctor {
+    fn doctor(&self, by: &Principal) -> wire::Doctor {
         let mut findings = host_findings(&self.hierarchy);
         let (pools, quarantined, next, digest) = self.follower.read(|engine| {
             let view = engine.view();
@@ -363,6 +380,10 @@ impl House for Host {
             format!("{quarantined} of {pools} pools hold what came back without proof"),
         ));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
+        findings.extend(self.findings(by).into_iter().map(|found| {
+            let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);
+            row(&found.kind, "weak", detail)
+        }));
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for name in rings.names() {
             let window = rings.window(name, Time(0));

@@ -1,6 +1,6 @@
 //! Letters to the engine and the answers to them, and the bounded inbox in which letters wait.
 pub use super::turn::Mailbox;
-use bursar_interface::{Allocator, Change, ClaimId, Command, Principal, Qos, Reason, Refusal};
+use bursar_interface::{Allocator, Change, ClaimId, Command, Principal, Process, Qos, Reason, Refusal};
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -41,6 +41,8 @@ pub struct Letter {
     pub bodies: Vec<Command>,
     /// The plugin that comes with a [`Command::Swap`].
     pub enclosed: Option<Chosen>,
+    /// The process that is to be attached to what the one body, an ask, is granted at once.
+    pub joining: Option<Process>,
     /// Where the answers go; nowhere for what the daemon tells itself.
     pub reply: Option<oneshot::Sender<Vec<Answer>>>,
 }
@@ -106,7 +108,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Puts a letter in as soon as there is room, and rings. It is lost only if the daemon is ending.
+    /// Puts a letter in as soon as there is room, without a word to anybody. It is lost only if the daemon is
+    /// ending.
     pub fn insist(&self, letter: Letter) {
         let mut waiting = self.waiting();
         while !waiting.closed && waiting.inputs + letter.bodies.len() > INBOX_MAX {
@@ -118,8 +121,6 @@ impl Inbox {
         }
         if !waiting.closed {
             waiting.put(letter);
-            waiting.rung = true;
-            self.bell.notify_one();
         }
     }
 
@@ -194,7 +195,7 @@ mod tests {
 
     fn letter(inputs: usize) -> Letter {
         let bodies = vec![Command::Tick; inputs];
-        Letter { by: Principal::default(), bodies, enclosed: None, reply: None }
+        Letter { by: Principal::default(), bodies, enclosed: None, joining: None, reply: None }
     }
 
     #[test]

@@ -3,18 +3,22 @@
 //! Threads: the runtime of the front door; one desk (engine and journal) and one follower (state that is
 //! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
 mod agents;
+mod analysis;
 mod clock;
 mod desk;
 mod enforcer;
+mod flow;
 mod follower;
 mod held;
 mod host;
+mod join;
 mod listed;
 mod mail;
 mod measure;
 mod outlook;
 mod preemption;
 mod present;
+mod promise;
 mod resize;
 mod roster;
 mod seats;
@@ -35,7 +39,7 @@ use anyhow::{Context, Result, anyhow};
 use bursar_api::{Guard, Limits, Peer};
 use bursar_enforce::Hierarchy;
 use bursar_engine::{Engine, Plugins};
-use bursar_interface::{Command, Input, Principal, Role};
+use bursar_interface::{ClaimId, Command, Input, Principal, Role};
 use bursar_journal::Journal;
 use bursar_loader::{INLINE_MAX, Loader, PAUSE_MAX, Settings as LoaderSettings};
 use bursar_monitor::Rings;
@@ -128,6 +132,8 @@ pub fn run(options: Options) -> Result<()> {
     let kinds = seats::kinds(&mut loader, &settings);
     let mut drivers = seats::drivers(&mut loader, &settings);
     let metrics = seats::metrics(&mut loader, &settings);
+    let analyzers = seats::analyzers(&mut loader, &settings);
+    let every = settings.analysis.every()?;
     let mut supplies = Vec::new();
     for (name, driver) in &mut drivers {
         match driver.plugin.discover() {
@@ -184,6 +190,23 @@ pub fn run(options: Options) -> Result<()> {
     let measurer =
         thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
 
+    let board = Arc::new(analysis::Board::default());
+    let analyzers = analyzers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
+    let (follower_there, rings_there, mailbox_there) = (follower.clone(), rings.clone(), mailbox.clone());
+    let (board_there, clock_there, ending_there) = (board.clone(), clock.clone(), ending.clone());
+    let hierarchy_there = hierarchy.clone();
+    let analyzer = thread("analyzers", move || {
+        let analysis = analysis::Analysis {
+            follower: &follower_there,
+            rings: &rings_there,
+            mailbox: &mailbox_there,
+            board: &board_there,
+            clock: &clock_there,
+            file_waits: &|| between_leases(&hierarchy_there),
+        };
+        analysis.run(analyzers, every, &ending_there);
+    })?;
+
     let host = Arc::new(Host {
         follower,
         mailbox: mailbox.clone(),
@@ -192,6 +215,7 @@ pub fn run(options: Options) -> Result<()> {
         steering: tokio::sync::Mutex::new(()),
         hierarchy: hierarchy.clone(),
         rings,
+        board,
         clock: clock.clone(),
         settings,
         state: state.clone(),
@@ -203,7 +227,7 @@ pub fn run(options: Options) -> Result<()> {
     let served = door(&host, listener, http.as_deref(), idle, &desk);
     drop(host);
     ending.store(true, Ordering::Release);
-    mailbox.tell(Command::Tick);
+    mailbox.wake();
     let closed = desk.join().map_err(|_| anyhow!("the desk panicked; the log says where"))?;
     // The others have nothing to lose: they end with what they hear of the desk.
     let _ = folder.join();
@@ -211,11 +235,21 @@ pub fn run(options: Options) -> Result<()> {
     let _ = enforcer.join();
     measurer.thread().unpark();
     let _ = measurer.join();
+    analyzer.thread().unpark();
+    let _ = analyzer.join();
     hierarchy.remove();
     // A socket that is left behind is replaced by the next start.
     let _ = std::fs::remove_file(&socket);
     served?;
     Ok(closed?)
+}
+
+/// Leases of which a process waits for a file lock that a process of another holds.
+fn between_leases(hierarchy: &Hierarchy) -> Vec<(ClaimId, ClaimId)> {
+    let lease = |pid| hierarchy.holder(pid).ok().flatten();
+    let waits = bursar_enforce::file_waits().into_iter();
+    let between = waits.filter_map(|(waiter, holder)| Some((lease(waiter)?, lease(holder)?)));
+    between.filter(|(waiter, holder)| waiter != holder).collect()
 }
 
 /// Takes as many files as the system allows: each connection is one.

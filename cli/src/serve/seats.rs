@@ -6,7 +6,7 @@ use super::{
 };
 use anyhow::{Context, Result, anyhow};
 use bursar_engine::{Engine, Plugins, Seat};
-use bursar_interface::{Allocator, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
+use bursar_interface::{Allocator, Analyzer, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
 use bursar_loader::{Loader, Seated};
 use bursar_sdk::{Config, Make};
 use std::collections::BTreeMap;
@@ -139,6 +139,18 @@ pub fn metrics(loader: &mut Loader, settings: &Settings) -> BTreeMap<String, Sea
         let metric = loader.metric(&id, &config_of(settings, &id));
         let metric = metric.inspect_err(|reject| tracing::error!(%reject, "a metric is left out")).ok()?;
         Some((id, metric))
+    };
+    ids.into_iter().filter_map(load).collect()
+}
+
+/// Every analyzer by name.
+pub fn analyzers(loader: &mut Loader, settings: &Settings) -> BTreeMap<String, Seated<dyn Analyzer>> {
+    let ids = loader.ids(Role::Analyzer);
+    let load = |id: String| {
+        let analyzer = loader.analyzer(&id, &config_of(settings, &id));
+        let analyzer =
+            analyzer.inspect_err(|reject| tracing::error!(%reject, "an analyzer is left out")).ok()?;
+        Some((id, analyzer))
     };
     ids.into_iter().filter_map(load).collect()
 }

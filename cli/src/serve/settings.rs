@@ -1,5 +1,5 @@
 //! What an operator may set, in one TOML file; flags win over it, and it wins over the defaults.
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bursar_interface::{
     FanOut,
     bound::{AGENT_ASKS_PER_SECOND, AGENT_CHILDREN, AGENT_CLAIMS, AGENT_DEPTH},
@@ -12,6 +12,8 @@ use std::{
 };
 
 const HOUR_MS: u64 = 3_600_000;
+/// The shortest time between two looks for what holds work up.
+const LOOK_MIN: Duration = Duration::from_millis(50);
 
 /// The config file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Settings {
     pub quota: Vec<Quota>,
     /// When leases end for the sake of others.
     pub preemption: Preemption,
+    /// When it is looked for what holds work up.
+    pub analysis: Analysis,
     /// How leases are enforced.
     pub enforce: Enforce,
     /// The journal.
@@ -233,6 +237,35 @@ impl Default for Preemption {
         let (grace, min_runtime) = ("10s".into(), "10s".into());
         let (grace_of, bands, signal) = (BTreeMap::new(), Vec::new(), String::new());
         Preemption { enabled: true, grace, grace_of, min_runtime, bands, signal }
+    }
+}
+
+/// When it is looked for what holds work up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Analysis {
+    /// Between two looks, as `5s`.
+    pub every: String,
+}
+
+impl Default for Analysis {
+    fn default() -> Self {
+        Analysis { every: "5s".into() }
+    }
+}
+
+impl Analysis {
+    /// Between two looks.
+    ///
+    /// # Errors
+    /// When it is no duration, or too short to be worth it.
+    pub fn every(&self) -> Result<Duration> {
+        let every =
+            bursar_wire::duration(&self.every).map_err(|why| anyhow!("config: analysis.every: {why}"))?;
+        match every < LOOK_MIN {
+            true => bail!("config: analysis.every: {} is too often; at least {LOOK_MIN:?}", self.every),
+            false => Ok(every),
+        }
     }
 }
 

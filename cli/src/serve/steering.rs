@@ -32,10 +32,9 @@ fn administers(by: &Principal, what: &str) -> Result<(), Refusal> {
 
 /// A role by its word.
 fn role_of(word: &str) -> Result<Role, Refusal> {
-    let roles = [Role::Resource, Role::Driver, Role::Qos, Role::Allocator, Role::Metric];
-    roles.into_iter().find(|role| role.name() == word).ok_or_else(|| {
+    Role::ALL.into_iter().find(|role| role.name() == word).ok_or_else(|| {
         Refusal::new(Reason::BadRequest, format!("there is no role {word:?}"))
-            .hint(format!("roles are: {}", roles.map(Role::name).join(", ")))
+            .hint(format!("roles are: {}", Role::ALL.map(Role::name).join(", ")))
     })
 }
 

@@ -3,7 +3,7 @@ use super::{
     follower::claim_of,
     present::{ending_name, rfc3339},
 };
-use bursar_interface::{Batch, Command, Decider, Event, Home, Input, LineSize, Role, What};
+use bursar_interface::{Batch, Command, Decider, Event, Home, Input, LineSize, Noted, Role, Severity, What};
 use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
                 let left_ms = until.0.saturating_sub(batch.at.0) / 1_000_000;
                 ("leaving", json!({ "until": rfc3339(wall_ms.saturating_add_unsigned(left_ms)) }))
             }
+            (What::Found, Some(Command::Find(noted))) => ("found", found(noted)),
             (what, _) => told(what),
         };
         EventRow {
@@ -41,6 +42,22 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
     let mut events: Vec<&Event> = batch.events.iter().filter(|event| seq(event) > since).collect();
     events.sort_by_key(|event| seq(event));
     events.into_iter().map(row)
+}
+
+/// What appeared, changed, or is over; that has no severity.
+fn found(noted: &[Noted]) -> Value {
+    let row = |noted: &Noted| {
+        let evidence = noted.evidence.iter().map(|measure| (measure.name.clone(), measure.value.into()));
+        json!({
+            "finding": noted.kind,
+            "subject": noted.subject,
+            "severity": noted.severity.map(Severity::name),
+            "analyzer": noted.analyzer,
+            "evidence": evidence.collect::<serde_json::Map<_, _>>(),
+            "advice": noted.advice,
+        })
+    };
+    json!({ "findings": noted.iter().map(row).collect::<Vec<_>>() })
 }
 
 fn swapped(role: Role, to: &Decider) -> Value {
@@ -98,6 +115,7 @@ fn told(what: &What) -> (&'static str, Value) {
         }
         What::Swapped => ("swapped", nothing),
         What::Applied(_) => ("applied", nothing),
+        What::Found => ("found", nothing),
         What::Leaving { .. } => ("leaving", nothing),
         What::Chosen { alternative, .. } => ("chosen", json!({ "alternative": alternative })),
         What::Resizing { lines, .. } => ("resizing", sizes(lines)),

@@ -7,7 +7,7 @@ use super::{
     desk::Desk,
     mail::{Answer, Chosen, Inbox, Letter, ending},
 };
-use bursar_interface::{Command, Principal, Time};
+use bursar_interface::{Ask, Command, Principal, Process, Time};
 use bursar_journal::Error;
 use std::{
     convert::Infallible,
@@ -78,16 +78,44 @@ impl Mailbox {
         bodies: Vec<Command>,
         enclosed: Option<Chosen>,
     ) -> Result<Vec<Answer>, bursar_interface::Refusal> {
+        self.post(|reply| Letter { by, bodies, enclosed, joining: None, reply }).await
+    }
+
+    /// As [`Mailbox::ask`], for one ask; if it is granted at once, the process is attached with it.
+    ///
+    /// # Errors
+    /// Those of [`Mailbox::ask`].
+    pub async fn ask_to_join(
+        &self,
+        by: Principal,
+        ask: Ask,
+        process: Process,
+    ) -> Result<Vec<Answer>, bursar_interface::Refusal> {
+        let (bodies, joining) = (vec![Command::Ask(ask)], Some(process));
+        self.post(|reply| Letter { by, bodies, enclosed: None, joining, reply }).await
+    }
+
+    async fn post(
+        &self,
+        letter: impl FnOnce(Option<oneshot::Sender<Vec<Answer>>>) -> Letter,
+    ) -> Result<Vec<Answer>, bursar_interface::Refusal> {
         let (reply, answers) = oneshot::channel();
-        self.0.inbox.post(Letter { by, bodies, enclosed, reply: Some(reply) })?;
+        self.0.inbox.post(letter(Some(reply)))?;
         self.0.asked.notify_one();
         answers.await.map_err(|_| ending())
     }
 
-    /// Tells the engine something as the daemon itself, waiting for room but for no answer.
+    /// Tells the engine something as the daemon itself, waiting for room but for no answer. Takes the turn for
+    /// that itself if nobody else does: an asker may wait for what is told.
     pub fn tell(&self, body: Command) {
         let by = Principal { admin: true, ..Principal::default() };
-        self.0.inbox.insist(Letter { by, bodies: vec![body], enclosed: None, reply: None });
+        self.0.inbox.insist(Letter { by, bodies: vec![body], enclosed: None, joining: None, reply: None });
+        self.0.own_turn();
+    }
+
+    /// Has the desk's thread look up, as when it is to end.
+    pub fn wake(&self) {
+        self.0.inbox.ring();
     }
 
     /// The front door's turns: for as long as its runtime lives.

@@ -40,7 +40,7 @@ fn a_plugin_of_each_role_is_begun_built_verified_and_loaded() {
     let (crates, folder) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
     let config = "[plugins]\ndeadline-ms = 500\n[plugins.config.my-driver]\ncount = 7\n".into();
     let mut daemon = Daemon::with(Setup { plugins: vec![folder.path().into()], config, ..Setup::default() });
-    let roles = ["resource", "driver", "qos", "allocator", "metric"];
+    let roles = ["resource", "driver", "qos", "allocator", "metric", "analyzer"];
     for role in roles {
         let name = format!("my-{role}");
         let path = crates.path().join(&name);
@@ -78,7 +78,7 @@ fn a_plugin_of_each_role_is_begun_built_verified_and_loaded() {
 #[test]
 fn what_cannot_be_begun_is_said() {
     let folder = TempDir::new().expect("a folder");
-    for role in ["sharing", "analyzer", "gadget"] {
+    for role in ["share", "analyser", "gadget"] {
         let told = new(role, "mine", &folder.path().join("mine"));
         assert!(told.code != 0 && told.err.contains("roles are: resource, driver"), "{told:?}");
     }

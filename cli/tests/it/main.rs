@@ -6,6 +6,7 @@ mod batch;
 mod daemon;
 mod disk;
 mod door;
+mod findings;
 mod fleet;
 mod gate;
 mod guide;

@@ -207,9 +207,10 @@ fn an_allocator_from_outside_the_workspace_decides() {
 }
 
 /// Verifies a library without any daemon.
-fn verify(library: &Path) -> crate::daemon::Told {
+fn verify(library: &Path, only: &[&str]) -> crate::daemon::Told {
     let mut command = Command::new(crate::daemon::program());
     command.args(["plugin", "verify", "--calls", "300", "-o", "json"]).arg(library);
+    command.args(only.iter().flat_map(|only| ["--only", only]));
     crate::daemon::told(command)
 }
 
@@ -217,28 +218,38 @@ fn verify(library: &Path) -> crate::daemon::Told {
 fn libraries_are_verified_plugin_by_plugin() {
     for library in ["alloc_fit", "qos_batch", "qos_class", "res_host", "res_lock", "res_port", "metric_host"]
     {
-        let told = verify(&first_party().join(format!("lib{library}.so")));
+        let told = verify(&first_party().join(format!("lib{library}.so")), &[]);
         assert_eq!(told.code, 0, "{library}: {told:?}");
         assert!(told.json()["plugins"].as_array().is_some_and(|all| !all.is_empty()));
     }
-    let told = verify(&badly_behaved().join("libchaos.so"));
-    assert_eq!(told.code, 1);
-    let judged = told.json();
-    // Two have the same name in two roles, and their order in the library is the linker's.
-    for (role, id, why) in [
+    // Several have the same name in two roles, and their order in the library is the linker's.
+    let wrong = [
         ("allocator", "chaos-panic", "too many"),
         ("qos", "chaos-panic", "is first"),
+        ("metric", "chaos-panic", "too late"),
+        ("resource", "chaos-panic", "what am I?"),
         ("allocator", "chaos-hang", "Overrun"),
         ("allocator", "chaos-abort", "Died"),
-        ("allocator", "chaos-fail", "I would rather not"),
         ("allocator", "chaos-lie", "unlawful"),
+        ("allocator", "chaos-lax", "schema: it takes keys that it does not know"),
+        ("resource", "chaos-odd", "cannot be written as KIND=AMOUNT"),
         ("metric", "chaos-metric", "clue"),
-    ] {
+    ];
+    let only: Vec<&str> = wrong.iter().map(|(_, id, _)| *id).collect();
+    let told = verify(&badly_behaved().join("libchaos.so"), &only);
+    assert_eq!(told.code, 1);
+    let judged = told.json();
+    for (role, id, why) in wrong {
         let mut all = judged["plugins"].as_array().expect("plugins").iter();
         let wrong = all.find(|plugin| plugin["role"] == role && plugin["id"] == id);
         let wrong = wrong.and_then(|plugin| plugin["wrong"].as_str());
         assert!(wrong.is_some_and(|wrong| wrong.contains(why)), "{id}: {wrong:?}");
     }
-    let none = verify(Path::new("/bin/sh"));
+    let none = verify(Path::new("/bin/sh"), &[]);
     assert!(none.code == 1 && none.err.contains("no plugin"), "{none:?}");
+    let none = verify(&first_party().join("liballoc_fit.so"), &["no-fit"]);
+    assert!(
+        none.code != 0 && none.err.contains("best-fit, first-fit") || none.err.contains("there are"),
+        "{none:?}"
+    );
 }

@@ -74,6 +74,28 @@ fn what_the_command_leaves_behind_is_ended() {
 }
 
 #[test]
+fn it_leaves_when_everything_is_back_though_the_daemon_was_first_to_take_it() {
+    let daemon = Daemon::configured("[enforce]\ngrace-ms = 3000\n");
+    let (left, go) = (daemon.scratch.path().join("left"), daemon.scratch.path().join("go"));
+    let script = format!(
+        "(trap '' TERM HUP; echo $$ > {}; while :; do sleep 0.2; done) & while ! [ -e {} ]; do sleep 0.05; done; exit 3",
+        left.display(),
+        go.display()
+    );
+    let run =
+        daemon.command(&["run", "--cpu", "0.2", "--", "sh", "-c", &script]).stderr(Stdio::piped()).spawn();
+    let mut run = run.expect("run");
+    number_in(&left);
+    // While it hears nothing, its command ends, and the daemon sees that.
+    kill_process(Pid::from_child(&run), Signal::STOP).expect("stopped");
+    std::fs::write(&go, "").expect("written");
+    daemon.eventually("it is taken back", || daemon.claim("1")["phase"] == "draining");
+    kill_process(Pid::from_child(&run), Signal::CONT).expect("goes on");
+    assert_eq!(run.wait().expect("ended").code(), Some(3));
+    assert_eq!(daemon.claim("1")["phase"], "closed");
+}
+
+#[test]
 fn ports_and_locks_come_with_the_lease() {
     let daemon = Daemon::plain();
     let told = daemon.tell(&["run", "--port", "--port", "--", "sh", "-c", "echo $PORT $PORTS"]);

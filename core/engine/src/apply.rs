@@ -17,7 +17,11 @@ impl Engine {
         self.books.begin_change();
         let input = event.cause.and_then(|cause| inputs.get(cause as usize));
         match &event.what {
-            What::Refused(_) | What::Repeated(_) | What::PluginFault { .. } | What::LoopBroken { .. } => {}
+            What::Refused(_)
+            | What::Repeated(_)
+            | What::PluginFault { .. }
+            | What::LoopBroken { .. }
+            | What::Found => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
                 self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))

@@ -181,6 +181,7 @@ impl Engine {
             Command::Apply(settings) => self.operate(cause, tape, settings)?,
             Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
             Command::SetPreemption(policy) => self.set_preemption(cause, tape, policy)?,
+            Command::Find(_) => self.emit(tape, cause, What::Found),
             edge => self.reported(cause, tape, edge)?,
         }
         Ok(())

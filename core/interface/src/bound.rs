@@ -87,3 +87,15 @@ pub const LOOP_NS: u64 = 60 * 1_000_000_000;
 pub const TURNS_MAX: usize = 1024;
 /// Promises to one waiting claim that may come to nothing; after that nobody is told to leave for it.
 pub const BROKEN_MAX: usize = 3;
+/// How many times what there is may be offered of a pool.
+pub const OVERCOMMIT_MAX: u64 = 64;
+/// Leases that share one pool where they are counted, at most.
+pub const HOLDERS_MAX: u32 = 64;
+/// The shortest and the longest turn of those who share by turns, in nanoseconds (10 ms, a minute).
+pub const QUANTUM_NS: (u64, u64) = (10_000_000, 60_000_000_000);
+/// Findings of one analyzer at once.
+pub const FINDINGS_MAX: usize = 256;
+/// Numbers of one finding.
+pub const EVIDENCE_MAX: usize = 16;
+/// Bytes of a finding's words together.
+pub const FINDING_BYTES_MAX: usize = 1024;

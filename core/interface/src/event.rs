@@ -192,6 +192,8 @@ pub enum What {
         /// From whom.
         from: ClaimId,
     },
+    /// What holds work up, as told; nothing of the books changed.
+    Found,
 }
 
 /// How much one line of a claim holds.

@@ -1,7 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, PreemptionPolicy, Principal, Process, Proof,
-    ResourceSpec, Role, Setting, Size, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, Noted, PreemptionPolicy, Principal, Process,
+    Proof, ResourceSpec, Role, Setting, Size, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -243,6 +243,8 @@ pub enum Command {
     SetFanOut(FanOutSpec),
     /// Who takes from whom from here on.
     SetPreemption(PreemptionPolicy),
+    /// What holds work up, as far as it appeared, changed or is over since it was last told.
+    Find(Vec<Noted>),
 }
 
 /// One input and who sent it.

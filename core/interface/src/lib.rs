@@ -20,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod analysis;
 pub mod bound;
 pub mod canary;
 mod claim;
@@ -35,10 +36,14 @@ mod reason;
 mod resource;
 mod role;
 mod setting;
+mod sharing;
 mod strategy;
 mod table;
 mod tables;
 
+pub use analysis::{
+    Analyzer, Finding, Flow, How, Measure, Noted, Severity, Sight, Subject, Tie, lawful as findings_lawful,
+};
 pub use claim::{Ask, Class, Ending, Gang, LineAsk, Phase, Principal, Process, Size, Used, Within};
 pub use event::{Event, LineSize, Places, What};
 pub use fan::{FanOut, FanOutSpec};
@@ -52,6 +57,7 @@ pub use reason::{Reason, Refusal};
 pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shape, Supply};
 pub use role::{Decider, Home, Manifest, Role};
 pub use setting::{Change, NodeChange, PoolChange, QuotaChange, Setting};
+pub use sharing::{Offer, Sharing};
 pub use strategy::{Allocator, Backfill, Discipline, Qos, Rank};
 pub use table::{CHUNK, Column, changed};
 pub use tables::{

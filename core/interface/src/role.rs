@@ -15,9 +15,24 @@ pub enum Role {
     Allocator,
     /// [`crate::Metric`]: samples.
     Metric,
+    /// [`crate::Sharing`]: under which rules a pool is shared.
+    Sharing,
+    /// [`crate::Analyzer`]: what holds work up.
+    Analyzer,
 }
 
 impl Role {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Role; 7] = [
+        Role::Resource,
+        Role::Driver,
+        Role::Qos,
+        Role::Sharing,
+        Role::Allocator,
+        Role::Analyzer,
+        Role::Metric,
+    ];
+
     /// The word of the contract.
     pub fn name(self) -> &'static str {
         match self {
@@ -26,6 +41,8 @@ impl Role {
             Role::Qos => "qos",
             Role::Allocator => "allocator",
             Role::Metric => "metric",
+            Role::Sharing => "sharing",
+            Role::Analyzer => "analyzer",
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     hall::{Caller, Hall},
     json, query,
     reads::fresh,
+    verbs::{enforced, own_process},
     waiters::Waiter,
 };
 use axum::{
@@ -12,7 +13,7 @@ use axum::{
     extract::{Path, Request, State},
     response::Response,
 };
-use bursar_interface::{Ask, ClaimId, Principal};
+use bursar_interface::{Ask, ClaimId, Command, Fence, Principal, Process};
 use bursar_wire as wire;
 use hyper::{StatusCode, Uri};
 use std::sync::Arc;
@@ -27,15 +28,19 @@ pub(crate) async fn ask<H: House>(
 ) -> Result<Response, Denial> {
     let key = query::key(request.headers())?;
     let body: wire::AskBody = json::body(request, hall.limits.body).await?;
-    let detach = body.detach;
+    let (detach, pid) = (body.detach, body.pid);
+    if detach && pid.is_some() {
+        return Err(Denial::bad("pid: whoever detaches attaches a process when the claim is granted".into()));
+    }
+    let process = pid.map(|pid| own_process(&*hall.house, &caller.peer, pid)).transpose()?;
     let mut ask: Ask = body.try_into()?;
     ask.key = key.or(ask.key);
     if detach {
-        let waiter = hall.waiters.ask(caller.principal.clone(), ask).await?;
+        let waiter = hall.waiters.ask(caller.principal.clone(), ask, None).await?;
         return detached(&hall, &caller.principal, waiter);
     }
-    let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone()).await?;
-    let decided = decided(&hall, &caller.principal, waiter).await;
+    let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone(), process.clone()).await?;
+    let decided = decided(&hall, &caller, waiter, process).await;
     decided.map_err(|denial| match denial.wants() {
         true => denial.offering(hall.house.counter_offer(&caller.principal, &ask)),
         false => denial,
@@ -49,12 +54,21 @@ fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Resu
     Ok(fresh(status, wire::ClaimAnswer { claim }))
 }
 
-async fn decided<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
+async fn decided<H: House>(
+    hall: &Hall<H>,
+    caller: &Caller,
+    waiter: Waiter<H>,
+    process: Option<Process>,
+) -> Result<Response, Denial> {
     tokio::select! {
         // What is decided already is told even at closing time.
         biased;
         decided = hall.house.decided(waiter.claim) => {
-            let claim = decided.map_err(Denial::from).and_then(|()| seen(hall, by, waiter.claim));
+            let (claim, mut told) = (waiter.claim, decided.map_err(Denial::from));
+            if let (Ok(()), Some(process)) = (&told, process) {
+                told = joined(hall, caller, claim, process).await;
+            }
+            let claim = told.and_then(|()| seen(hall, &caller.principal, claim));
             waiter.answered();
             claim.map(|claim| fresh(StatusCode::CREATED, wire::ClaimAnswer { claim }))
         }
@@ -63,6 +77,25 @@ async fn decided<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) ->
             Err(Denial::closing_time())
         }
     }
+}
+
+/// Has the process of a claim that was granted live inside the lease, and waits until it does. Where it cannot,
+/// the claim tells: it was granted all the same, and its holder is to know its fence.
+async fn joined<H: House>(
+    hall: &Hall<H>,
+    caller: &Caller,
+    claim: ClaimId,
+    process: Process,
+) -> Result<(), Denial> {
+    if !hall.house.attached(claim, &process) {
+        let fence = seen(hall, &caller.principal, claim)?.fence.unwrap_or_default();
+        let attach = Command::Attach { claim, fence: Fence(fence), process };
+        // Refused only if the lease has ended meanwhile.
+        if hall.house.submit(caller.principal.clone(), attach).await.is_err() {
+            return Ok(());
+        }
+    }
+    enforced(hall, claim).await
 }
 
 /// One claim; with `?wait=30s` not before it is decided or the time is over.

@@ -44,6 +44,21 @@ pub trait House: Send + Sync + 'static {
         bodies: Vec<Command>,
     ) -> impl Future<Output = Result<Vec<Result<Done, Refusal>>, Refusal>> + Send;
 
+    /// As [`House::submit`] of an ask. If it is granted at once, the process is attached in the same moment;
+    /// otherwise it is not.
+    ///
+    /// # Errors
+    /// Those of [`House::submit`].
+    fn ask_to_join(
+        &self,
+        by: Principal,
+        ask: Ask,
+        process: Process,
+    ) -> impl Future<Output = Result<Done, Refusal>> + Send;
+
+    /// Whether a process was attached to a claim.
+    fn attached(&self, claim: ClaimId, process: &Process) -> bool;
+
     /// Resolves when a claim does not wait any more: granted, now or earlier.
     ///
     /// # Errors
@@ -143,6 +158,9 @@ pub trait House: Send + Sync + 'static {
 
     /// Plugins, in use or not.
     fn plugins(&self, by: &Principal) -> Vec<wire::Plugin>;
+
+    /// What holds work up.
+    fn findings(&self, by: &Principal) -> Vec<wire::Bottleneck>;
 
     /// Keys whose signature makes a library trusted.
     fn keys(&self, by: &Principal) -> Vec<wire::Key>;

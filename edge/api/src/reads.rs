@@ -64,6 +64,8 @@ lists! {
     quotas: Quotas;
     /// Plugins, in use or not.
     plugins: Plugins;
+    /// What holds work up.
+    findings: Findings;
     /// Who is trusted.
     keys: Keys;
     /// Who decides.

@@ -85,13 +85,17 @@ pub(crate) async fn attach<H: House>(
     let body: wire::AttachBody = json::body(request, hall.limits.body).await?;
     let process = own_process(&*hall.house, &caller.peer, body.pid)?;
     submit(&hall, &caller, Command::Attach { claim, fence: body.fence, process }).await?;
+    enforced(&hall, claim).await?;
+    answer(&hall, &caller, claim)
+}
+
+/// Waits until all that was attached lives inside; whether it does is told by the claim.
+pub(crate) async fn enforced<H: House>(hall: &Hall<H>, claim: ClaimId) -> Result<(), Denial> {
     tokio::select! {
         biased;
-        // Enforced or not: the claim's phase tells.
-        _ = timeout(hall.limits.enforce, hall.house.enforced(claim)) => {}
-        () = hall.closing() => return Err(Denial::closing_time()),
+        _ = timeout(hall.limits.enforce, hall.house.enforced(claim)) => Ok(()),
+        () = hall.closing() => Err(Denial::closing_time()),
     }
-    answer(&hall, &caller, claim)
 }
 
 pub(crate) async fn submit<H: House>(
@@ -135,9 +139,12 @@ pub(crate) fn answer<H: House>(hall: &Hall<H>, caller: &Caller, claim: ClaimId) 
 }
 
 /// A process by identity, if the caller may dispose of it: its own user's, or any for root.
-fn own_process<H: House>(house: &H, peer: &Peer, pid: u32) -> Result<Process, Refusal> {
+pub(crate) fn own_process<H: House>(house: &H, peer: &Peer, pid: u32) -> Result<Process, Refusal> {
     let process = house.identify(pid)?;
-    let allowed = peer.uid == 0 || owner(pid) == Some(peer.uid);
+    if peer.uid == 0 {
+        return Ok(process);
+    }
+    let allowed = owner(pid) == Some(peer.uid);
     // The pid may have passed to another process between the two looks.
     if !allowed || house.identify(pid)? != process {
         return Err(Refusal::new(Reason::Forbidden, format!("process {pid} is not yours"))

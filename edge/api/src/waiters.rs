@@ -1,6 +1,6 @@
 //! Remembers who waits for a claim: one whose last asker has left is cancelled.
 use crate::{Done, House};
-use bursar_interface::{Ask, ClaimId, Command, Principal, Reason, Refusal};
+use bursar_interface::{Ask, ClaimId, Command, Principal, Process, Reason, Refusal};
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -53,10 +53,18 @@ impl<H: House> Waiters<H> {
 
     /// Asks, and puts the asker on the line. The asking goes on though this future is dropped: a claim
     /// that nobody is left to be told of is cancelled as soon as it is known.
-    pub(crate) async fn ask(self: &Arc<Self>, by: Principal, ask: Ask) -> Result<Waiter<H>, Refusal> {
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        by: Principal,
+        ask: Ask,
+        process: Option<Process>,
+    ) -> Result<Waiter<H>, Refusal> {
         let (waiters, keyed) = (self.clone(), ask.key.is_some());
         let asking = async move {
-            let done = waiters.house.submit(by.clone(), Command::Ask(ask)).await?;
+            let done = match process {
+                Some(process) => waiters.house.ask_to_join(by.clone(), ask, process).await?,
+                None => waiters.house.submit(by.clone(), Command::Ask(ask)).await?,
+            };
             done.claim.map(|claim| waiters.join(by, keyed, claim)).ok_or_else(no_claim)
         };
         to_the_end(asking).await

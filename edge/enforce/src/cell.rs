@@ -110,7 +110,7 @@ impl Cell {
             if let Some(group) = v2("cpu") {
                 group.write("cpu.max", format!("{quota} {CPU_PERIOD_US}"))?;
             } else if let Some(group) = v1("cpu") {
-                group.write("cpu.cfs_period_us", CPU_PERIOD_US)?;
+                // The period is what a new group has.
                 group.write("cpu.cfs_quota_us", quota)?;
             }
         }
@@ -183,22 +183,33 @@ impl Cell {
 
     /// What it used so far.
     pub fn usage(&self) -> Usage {
-        let v1 =
-            |name: &str| self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group);
-        let v2 = self.v2.as_ref();
-        let cpu_v1 = v1("cpuacct").and_then(|group| group.number("cpuacct.usage"));
-        let cpu_v2 = || v2.and_then(|group| group.keyed("cpu.stat", "usage_usec")).map(|us| us * 1000);
-        let peak_v1 = v1("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
-        let peak_v2 = || v2.and_then(|group| group.number("memory.peak"));
         Usage {
-            cpu_ns: cpu_v1.or_else(cpu_v2),
-            memory_peak: peak_v1.or_else(peak_v2).or(self.sampled_peak),
+            cpu_ns: self.cpu_ns(),
+            memory_peak: self.memory_peak(),
             pids: Some(match self.needed().last() {
                 Some(group) => group.members().len() as u64,
                 None => self.members().len() as u64,
             }),
             oom_kills: self.oom_kills(),
         }
+    }
+
+    /// Processor time that it used so far, in nanoseconds.
+    pub fn cpu_ns(&self) -> Option<u64> {
+        let v1 = self.v1("cpuacct").and_then(|group| group.number("cpuacct.usage"));
+        let v2 = || self.v2.as_ref().and_then(|group| group.keyed("cpu.stat", "usage_usec"));
+        v1.or_else(|| v2().map(|us| us * 1000))
+    }
+
+    /// The most memory that it had at a time, in bytes.
+    pub fn memory_peak(&self) -> Option<u64> {
+        let v1 = self.v1("memory").and_then(|group| group.number("memory.max_usage_in_bytes"));
+        let v2 = || self.v2.as_ref().and_then(|group| group.number("memory.peak"));
+        v1.or_else(v2).or(self.sampled_peak)
+    }
+
+    fn v1(&self, name: &str) -> Option<&Group> {
+        self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group)
     }
 
     /// Processes that were killed because the lease passed its memory; `None` where it could not be

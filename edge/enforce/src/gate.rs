@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::{
-    ffi::{CString, OsStr, OsString},
+    ffi::{CString, OsString},
     fs::File,
     io::{self, Read, Write},
     os::{
@@ -19,6 +19,11 @@ use std::{
 const NEVER_OPENED: i32 = 125;
 const NOT_RUNNABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
+
+/// Bytes of what is added to the command's environment, at most: less than a pipe takes at once.
+const ADDED_MAX: usize = 4000;
+/// Variables that are added, at most.
+const ADDED_VARIABLES_MAX: usize = 16;
 
 /// A child at its gate. Dropped unopened, the child ends without having been anything.
 #[derive(Debug)]
@@ -35,21 +40,17 @@ pub struct Opened {
 }
 
 impl Gate {
-    /// Forks a child that will become `command`, found as a shell finds it, with `more` added to this
-    /// process's environment. It stands in this process's group, and signals end it as they end any
-    /// program that has made no arrangements, ignored ones excepted.
+    /// Forks a child that will become `command`, found as a shell finds it. It stands in this process's group, and
+    /// signals end it as they end any program that has made no arrangements, ignored ones excepted.
     ///
     /// # Errors
     /// A word with a zero byte, or what the system says.
-    pub fn start(command: &[OsString], more: &[(&str, String)]) -> io::Result<Gate> {
-        let words = Words::new(command.iter().map(|word| word.as_bytes().to_vec()))?;
-        let kept =
-            std::env::vars_os().filter(|(name, _)| more.iter().all(|(new, _)| OsStr::new(new) != name));
-        let added = more.iter().map(|(name, value)| ((*name).into(), value.into()));
-        let variables = kept
-            .chain(added)
-            .map(|(name, value): (OsString, OsString)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-        let environment = Words::new(variables)?;
+    pub fn start(command: &[OsString]) -> io::Result<Gate> {
+        let words = Words::new(command.iter().map(|word| word.as_bytes().to_vec()), 0)?;
+        let variables =
+            std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+        let environment = Words::new(variables, ADDED_VARIABLES_MAX)?;
+        let added = vec![0; ADDED_MAX];
         let (gate, opener) = pipe_with(PipeFlags::CLOEXEC)?;
         let (report, reporter) = pipe_with(PipeFlags::CLOEXEC)?;
         // SAFETY: the child calls only what may be called between fork and exec of a process with
@@ -59,8 +60,9 @@ impl Gate {
             0 => unsafe {
                 stand_and_become(
                     [gate.as_raw_fd(), opener.as_raw_fd(), reporter.as_raw_fd()],
-                    &words,
-                    &environment,
+                    words,
+                    environment,
+                    added,
                 )
             },
             pid => Ok(Gate { pid: pid.unsigned_abs(), opener, report }),
@@ -72,10 +74,22 @@ impl Gate {
         self.pid
     }
 
-    /// Lets the child become the command. One that is gone already has nothing to be told.
-    pub fn open(self) -> Opened {
-        let _ = File::from(self.opener).write_all(b"!");
-        Opened { report: self.report }
+    /// Lets the child become the command, with `more` added to the environment, in place of what was there of
+    /// these names. One that is gone already has nothing to be told.
+    ///
+    /// # Errors
+    /// More variables than can be added, or one with a zero byte: then the gate stays closed.
+    pub fn open(self, more: &[(&str, String)]) -> io::Result<Opened> {
+        let words = more.iter().map(|(name, value)| CString::new(format!("{name}={value}")));
+        let added = words.collect::<Result<Vec<_>, _>>()?;
+        let bytes: Vec<u8> = added.iter().flat_map(|word| word.as_bytes_with_nul()).copied().collect();
+        if more.len() > ADDED_VARIABLES_MAX || bytes.len() > ADDED_MAX {
+            let message = format!("{} bytes cannot be added to an environment, {ADDED_MAX} can", bytes.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let told = [&(bytes.len() as u32).to_ne_bytes()[..], &bytes].concat();
+        let _ = File::from(self.opener).write_all(&told);
+        Ok(Opened { report: self.report })
     }
 }
 
@@ -93,24 +107,79 @@ impl Opened {
 struct Words {
     /// Owns what is pointed to.
     _owned: Vec<CString>,
+    /// Ends with a null, and with one more for each word that there is room for.
     pointers: Vec<*const libc::c_char>,
 }
 
 impl Words {
-    fn new(words: impl Iterator<Item = Vec<u8>>) -> io::Result<Words> {
+    fn new(words: impl Iterator<Item = Vec<u8>>, room: usize) -> io::Result<Words> {
         let owned = words.map(CString::new).collect::<Result<Vec<_>, _>>()?;
-        let pointers = owned.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
+        let ends = std::iter::repeat_n(ptr::null(), room + 1);
+        let pointers = owned.iter().map(|word| word.as_ptr()).chain(ends).collect();
         Ok(Words { _owned: owned, pointers })
     }
+
+    /// Puts a variable in the place of the one of its name, or behind all others if there is room. Allocates
+    /// nothing.
+    ///
+    /// # Safety
+    /// `variable` ends with a zero byte and outlives this.
+    unsafe fn put(&mut self, variable: *const libc::c_char) {
+        let last = self.pointers.len() - 1;
+        for place in &mut self.pointers[..last] {
+            // SAFETY: all of them end with a zero byte; two that differ are not looked at beyond that.
+            if place.is_null() || unsafe { same_name(*place, variable) } {
+                *place = variable;
+                return;
+            }
+        }
+    }
+}
+
+/// Whether two variables have one name.
+///
+/// # Safety
+/// Both end with a zero byte.
+unsafe fn same_name(one: *const libc::c_char, other: *const libc::c_char) -> bool {
+    const SIGN: libc::c_char = b'=' as libc::c_char;
+    for i in 0.. {
+        // SAFETY: neither has ended before `i`, as both would have been seen to differ there.
+        let (a, b) = unsafe { (*one.add(i), *other.add(i)) };
+        if a != b || a == 0 {
+            return false;
+        }
+        if a == SIGN {
+            return true;
+        }
+    }
+    false
+}
+
+/// Reads so many bytes; `false` when there are no more.
+///
+/// # Safety
+/// As for [`stand_and_become`].
+unsafe fn hear(from: RawFd, into: &mut [u8]) -> bool {
+    let mut heard = 0;
+    while heard < into.len() {
+        let rest = &mut into[heard..];
+        // SAFETY: the buffer is as long as it says.
+        match unsafe { libc::read(from, rest.as_mut_ptr().cast(), rest.len()) } {
+            // SAFETY: errno is this thread's own.
+            -1 if unsafe { *libc::__errno_location() } == libc::EINTR => {}
+            more if more > 0 => heard += more as usize,
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// What the child does.
 ///
 /// # Safety
 /// To be called in a fresh child only. Calls nothing that is not async-signal-safe and allocates nothing.
-unsafe fn stand_and_become(pipes: [RawFd; 3], words: &Words, environment: &Words) -> ! {
+unsafe fn stand_and_become(pipes: [RawFd; 3], words: Words, mut environment: Words, mut added: Vec<u8>) -> ! {
     let [gate, opener, reporter] = pipes;
-    let mut byte = 0_u8;
     // SAFETY: descriptors and pointers are this child's copies of what its parent made and still holds.
     unsafe {
         // With its own copy open it would never see that the parent is gone.
@@ -120,12 +189,14 @@ unsafe fn stand_and_become(pipes: [RawFd; 3], words: &Words, environment: &Words
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
         // Every Rust program ignores it, and no command expects that.
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        loop {
-            match libc::read(gate, (&raw mut byte).cast(), 1) {
-                1 => break,
-                -1 if *libc::__errno_location() == libc::EINTR => {}
-                _ => libc::_exit(NEVER_OPENED),
-            }
+        let mut length = [0; 4];
+        let told = hear(gate, &mut length);
+        let length = (u32::from_ne_bytes(length) as usize).min(added.len());
+        if !told || !hear(gate, &mut added[..length]) {
+            libc::_exit(NEVER_OPENED);
+        }
+        for start in (0..length).filter(|&at| at == 0 || added[at - 1] == 0) {
+            environment.put(added.as_ptr().add(start).cast());
         }
         let (words, environment) = (words.pointers.as_ptr(), environment.pointers.as_ptr());
         libc::execvpe(*words, words, environment);

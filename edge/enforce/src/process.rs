@@ -41,20 +41,31 @@ pub fn stopped(pid: u32) -> bool {
     stat.is_some_and(|stat| stat.state == 'T')
 }
 
-/// When a process started, in clock ticks since boot; `None` if it is gone or a zombie.
+/// When a process started, in clock ticks since boot; `None` if it is gone or a zombie. Looked at several times for
+/// each process that joins a lease, so no more of it is read than that.
 fn started(pid: u32) -> io::Result<Option<u64>> {
-    let Ok(pid) = i32::try_from(pid) else { return Ok(None) };
-    if pid == 0 {
-        return Ok(None);
-    }
-    match procfs::process::Process::new(pid).and_then(|process| process.stat()) {
-        Ok(stat) if stat.state == 'Z' || stat.state == 'X' => Ok(None),
-        Ok(stat) => Ok(Some(stat.starttime)),
-        Err(procfs::ProcError::NotFound(_)) => Ok(None),
-        Err(procfs::ProcError::Io(error, _)) if gone(&error) => Ok(None),
-        Err(error) => Err(io::Error::other(error)),
+    let text = match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // The name stands in brackets and may have any in it; behind it are the state and numbers.
+    let behind = text.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
+    let mut fields =
+        text[behind..].split(|byte| byte.is_ascii_whitespace()).filter(|field| !field.is_empty());
+    let state = fields.next();
+    let started =
+        fields.nth(STARTED - STATE - 1).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok());
+    match (state, started) {
+        (Some(b"Z" | b"X"), _) => Ok(None),
+        (Some(_), Some(started)) => Ok(Some(started)),
+        _ => Err(io::Error::other(format!("/proc/{pid}/stat is not as proc(5) says"))),
     }
 }
+
+/// Fields of `/proc/PID/stat`, counted from 1 as proc(5) does.
+const STATE: usize = 3;
+const STARTED: usize = 22;
 
 fn gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
@@ -112,6 +123,25 @@ mod tests {
         assert!(Watch::open(&Process { started: 1, ..me }).gone());
         assert_eq!(identify(0).expect("no pid"), None);
         assert_eq!(identify(u32::MAX).expect("no pid"), None);
+    }
+
+    #[test]
+    fn a_process_may_have_any_name() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "printf 'a) Z 1 (b' > /proc/$$/comm && echo && exec cat"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh");
+        let mut named = [0];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut named).expect("named");
+        let known = procfs::process::Process::new(child.id() as i32)
+            .and_then(|process| process.stat())
+            .expect("/proc");
+        let found = identify(child.id()).expect("/proc").expect("runs");
+        assert_eq!(found.started, known.starttime);
+        child.kill().expect("kill");
+        child.wait().expect("wait");
     }
 
     #[test]

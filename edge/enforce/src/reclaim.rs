@@ -27,6 +27,8 @@ pub struct Reclaim {
     /// Processes that were there at first.
     found: usize,
     killed: bool,
+    /// Nothing is left of it.
+    gone: bool,
 }
 
 impl Reclaim {
@@ -35,17 +37,20 @@ impl Reclaim {
     pub fn begin(cell: Cell, grace: Duration) -> Reclaim {
         let since = Instant::now();
         if matches!(cell.remove(), Ok(true)) {
-            return Reclaim { cell, since, grace, found: 0, killed: false };
+            return Reclaim { cell, since, grace, found: 0, killed: false, gone: true };
         }
         let found = cell.members().len();
         if found > 0 && grace > Duration::ZERO {
             cell.term();
         }
-        Reclaim { cell, since, grace, found, killed: false }
+        Reclaim { cell, since, grace, found, killed: false, gone: false }
     }
 
     /// Goes one step on.
     pub fn advance(&mut self) -> Progress {
+        if self.gone {
+            return Progress::Proved(self.proof());
+        }
         match self.cell.remove() {
             Ok(true) => return Progress::Proved(self.proof()),
             Err(error) => return Progress::Stuck(error.to_string()),

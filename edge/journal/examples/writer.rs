@@ -1,10 +1,10 @@
 //! Appends batches and says after each one how far it has answered: something to kill, or to starve.
 //!
 //! `writer DIR [BATCHES [CHECKPOINT [ask]]]`: without a number it goes on for ever; every so many batches a
-//! checkpoint is written. A batch that finds the disk full is refused and said so; any other failure ends it. With
+//! checkpoint is written; every third batch waits for the log only, and nothing is said of it. A batch that finds the disk full is refused and said so; any other failure ends it. With
 //! `ask` each batch waits for a line on standard input.
 use bursar_interface::{Batch, Command, Input, Principal, Time};
-use bursar_journal::{Error, Journal, Options};
+use bursar_journal::{Error, Journal, Options, Patience};
 use std::{io::Write, process::ExitCode};
 
 /// The journal cannot be trusted any more, or cannot be opened: a clean stop.
@@ -30,7 +30,12 @@ fn write(dir: &std::path::Path, batches: u64, checkpoint: u64, asks: bool) -> Re
         }
         let inputs = vec![Input { by: Principal::default(), body: Command::Tick }; 1 + turn as usize % 5];
         let batch = Batch { first_seq: journal.next_seq(), at: Time(turn), inputs, ..Batch::default() };
-        match journal.append(&batch, 0, "boot").and_then(|()| journal.answered(batch.next_seq())) {
+        let appended = match turn % 3 {
+            1 => journal.append_all(&[&batch], 0, "boot", Patience::Log),
+            _ => journal.append(&batch, 0, "boot").and_then(|()| journal.answered(batch.next_seq())),
+        };
+        match appended {
+            Ok(()) if turn % 3 == 1 => {}
             Ok(()) => say(&batch.next_seq().to_string()),
             Err(Error::Full { .. }) => say("full"),
             Err(error) => return Err(error),

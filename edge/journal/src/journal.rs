@@ -43,6 +43,17 @@ impl Default for Options {
     }
 }
 
+/// What an append waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// The disk: what was appended outlives the machine's end.
+    Disk,
+    /// The log only: it outlives the end of this process, and it outlives the machine's once a later append has
+    /// waited for the disk. For what nobody was promised anything by: see [`Journal::answered`], which counts
+    /// only what is on the disk.
+    Log,
+}
+
 /// The one writer of a state directory.
 #[derive(Debug)]
 pub struct Journal {
@@ -53,8 +64,10 @@ pub struct Journal {
     end: Chain,
     /// The disk failed: nothing is known, so nothing is taken any more.
     broken: bool,
-    /// Encoding of the last batch; kept for its room.
-    blob: Vec<u8>,
+    /// Encodings of the last batches; kept for their room.
+    blobs: Vec<Vec<u8>>,
+    /// What commits wait for at present.
+    patience: Patience,
     /// Rows before this sequence may go.
     cutoff: Option<u64>,
     /// Batches after the newest durable checkpoint.
@@ -101,7 +114,8 @@ impl Journal {
             sidecar,
             end,
             broken: false,
-            blob: Vec::new(),
+            blobs: Vec::new(),
+            patience: Patience::Disk,
             cutoff: None,
             since_checkpoint: recovered.batches,
             writing: None,
@@ -130,21 +144,55 @@ impl Journal {
     /// [`Error::OutOfOrder`] for a batch without inputs, or one that begins before
     /// [`Journal::next_seq`]; later is fine, so batches in which nothing was done may be left out.
     pub fn append(&mut self, batch: &Batch, wall_ms: i64, boot: &str) -> Result<(), Error> {
-        self.follows(batch)?;
+        self.append_all(&[batch], wall_ms, boot, Patience::Disk)
+    }
+
+    /// As [`Journal::append`], for several batches in their order, all of them or none; and with the choice
+    /// whether to wait for the disk.
+    ///
+    /// # Errors
+    /// As for [`Journal::append`]; [`Error::Full`] for none of them.
+    pub fn append_all(
+        &mut self,
+        batches: &[&Batch],
+        wall_ms: i64,
+        boot: &str,
+        patience: Patience,
+    ) -> Result<(), Error> {
         self.poll(false);
-        self.blob = form::encode(batch, std::mem::take(&mut self.blob));
-        if self.blob.len() > BATCH_BYTES_MAX {
-            let path = self.place.database.clone();
-            return Err(Error::TooLarge { path, bytes: self.blob.len(), most: BATCH_BYTES_MAX });
+        self.blobs.resize_with(self.blobs.len().max(batches.len()), Vec::new);
+        let mut end = self.end;
+        for (batch, blob) in batches.iter().zip(&mut self.blobs) {
+            follows(&self.place, self.broken, end.next, batch)?;
+            *blob = form::encode(batch, std::mem::take(blob));
+            if blob.len() > BATCH_BYTES_MAX {
+                let path = self.place.database.clone();
+                return Err(Error::TooLarge { path, bytes: blob.len(), most: BATCH_BYTES_MAX });
+            }
+            end.next = batch.next_seq();
         }
-        let row = Row::seal(batch, &self.blob, wall_ms, boot, self.end.link.unwrap_or(row::GENESIS));
-        self.cutoff = commit(&mut self.conn, &row, self.cutoff).map_err(|e| {
-            let error = room::wanted(&self.place, Error::sqlite(&self.place.database, e));
-            self.broken = !matches!(error, Error::Full { .. });
-            error
-        })?;
-        self.end = Chain { next: row.next, link: Some(row.crc) };
-        self.since_checkpoint += 1;
+        let rows = batches.iter().zip(&self.blobs).scan(
+            self.end.link.unwrap_or(row::GENESIS),
+            |link, (batch, blob)| {
+                let row = Row::seal(batch, blob, wall_ms, boot, *link);
+                *link = row.crc;
+                Some(row)
+            },
+        );
+        let rows: Vec<Row<'_>> = rows.collect();
+        let waits = self.patience;
+        self.cutoff = wait_for(&self.conn, waits, patience)
+            .and_then(|()| commit(&mut self.conn, &rows, self.cutoff))
+            .map_err(|e| {
+                let error = room::wanted(&self.place, Error::sqlite(&self.place.database, e));
+                self.broken = !matches!(error, Error::Full { .. });
+                error
+            })?;
+        self.patience = patience;
+        if let Some(last) = rows.last() {
+            self.end = Chain { next: last.next, link: Some(last.crc) };
+        }
+        self.since_checkpoint += rows.len() as u64;
         Ok(())
     }
 
@@ -200,6 +248,11 @@ impl Journal {
         }
         let blob = blob.into();
         checkpoint::fit(&self.place, blob.len())?;
+        if self.patience == Patience::Log {
+            // A checkpoint of more than is on the disk could outlive it.
+            let synced = std::fs::File::open(&self.place.wal).and_then(|log| log.sync_data());
+            synced.map_err(|e| Error::io(&self.place.wal, e))?;
+        }
         let link = self.link_at(next_seq)?;
         let sealed = Sealed { checkpoint: Checkpoint { next_seq, at, blob }, link };
         let (place, options) = (self.place.clone(), self.options.clone());
@@ -252,18 +305,6 @@ impl Journal {
         ballast::restore(&self.place, self.options.ballast_bytes)
     }
 
-    fn follows(&self, batch: &Batch) -> Result<(), Error> {
-        if self.broken {
-            let why = "it failed before; recover from what is on it".into();
-            return Err(Error::Broken { path: self.place.database.clone(), why, code: 0 });
-        }
-        let fits = batch.first_seq >= self.end.next && !batch.inputs.is_empty();
-        match fits && batch.next_seq() <= i64::MAX as u64 {
-            true => Ok(()),
-            false => Err(self.out_of_order(batch.first_seq, batch.next_seq())),
-        }
-    }
-
     fn out_of_order(&self, first: u64, next: u64) -> Error {
         Error::OutOfOrder { path: self.place.database.clone(), end: self.end.next, first, next }
     }
@@ -307,11 +348,35 @@ impl Drop for Journal {
     }
 }
 
-/// Writes the row, and takes a few of the rows before `cutoff` away in the same transaction; returns
+/// Whether a batch can be the next one.
+fn follows(place: &Place, broken: bool, end: u64, batch: &Batch) -> Result<(), Error> {
+    let path = place.database.clone();
+    if broken {
+        let why = "it failed before; recover from what is on it".into();
+        return Err(Error::Broken { path, why, code: 0 });
+    }
+    let fits = batch.first_seq >= end && !batch.inputs.is_empty() && batch.next_seq() <= i64::MAX as u64;
+    let error = || Error::OutOfOrder { path, end, first: batch.first_seq, next: batch.next_seq() };
+    fits.then_some(()).ok_or_else(error)
+}
+
+/// Has the next commits wait for something else than those before.
+fn wait_for(conn: &Connection, before: Patience, now: Patience) -> rusqlite::Result<()> {
+    if before == now {
+        return Ok(());
+    }
+    let set = match now {
+        Patience::Disk => "PRAGMA synchronous = FULL",
+        Patience::Log => "PRAGMA synchronous = NORMAL",
+    };
+    conn.prepare_cached(set)?.raw_execute().map(drop)
+}
+
+/// Writes the rows, and takes a few of the rows before `cutoff` away in the same transaction; returns
 /// the cutoff if there may be more.
-fn commit(conn: &mut Connection, row: &Row<'_>, cutoff: Option<u64>) -> rusqlite::Result<Option<u64>> {
+fn commit(conn: &mut Connection, rows: &[Row<'_>], cutoff: Option<u64>) -> rusqlite::Result<Option<u64>> {
     let tx = conn.transaction()?;
-    row.insert(&tx)?;
+    rows.iter().try_for_each(|row| row.insert(&tx).map(drop))?;
     let more = cutoff.map_or(Ok(false), |cutoff| prune::some(&tx, cutoff))?;
     tx.commit()?;
     Ok(cutoff.filter(|_| more))

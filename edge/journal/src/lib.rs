@@ -55,7 +55,7 @@ pub use backup::backup;
 pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use follower::{Entry, Follower};
-pub use journal::{Journal, Options};
+pub use journal::{Journal, Options, Patience};
 pub use recover::Recovered;
 pub use verify::{Report, verify};
 

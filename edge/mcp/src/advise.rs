@@ -1,8 +1,10 @@
 //! `resource_optimize`: what was asked for beside what was really used. What would be better is for a
 //! rehearsal to find out, in which past claims are put through the same engine with other amounts; until the
-//! daemon can do that, the advice is `unknown`, and no rule of thumb stands in for it.
+//! daemon can do that, the advice is `unknown`, and no rule of thumb stands in for it. What holds work up is told
+//! beside it, with the numbers that it rests on.
 use crate::{
-    Daemon, analyze::of_scope, answer::Answer, arguments::Arguments, call::Call, denial::Denial, terms,
+    Daemon, analyze::of_scope, answer::Answer, arguments::Arguments, bottlenecks, call::Call, denial::Denial,
+    terms,
 };
 use bursar_wire::{self as wire, Claims};
 use serde_json::{Value, json};
@@ -39,8 +41,10 @@ pub(crate) async fn optimize<D: Daemon>(call: &Call<'_, D>, arguments: &Argument
         })
     };
     let rows: Vec<Value> = kinds.iter().map(row).collect();
+    let found = bottlenecks::standing(call).await?;
     Ok(Answer::of("OK")
         .with("advice", terms::UNKNOWN)
         .with("why", "advice needs a rehearsal, which this daemon does not do yet; measured is what was used")
-        .with_list("measured", rows))
+        .with_list("measured", rows)
+        .with_list("bottlenecks", found))
 }

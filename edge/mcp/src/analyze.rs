@@ -1,6 +1,7 @@
 //! `resource_analytics`: how claims have fared: how many, how long they waited, and how they ended.
 use crate::{
-    Daemon, answer::Answer, arguments::Arguments, call::Call, denial::Denial, limits::LOOKED_AT_MAX, terms,
+    Daemon, answer::Answer, arguments::Arguments, bottlenecks, call::Call, denial::Denial,
+    limits::LOOKED_AT_MAX, terms,
 };
 use bursar_wire::{self as wire, Claim, Claims};
 use serde_json::{Map, Value};
@@ -21,6 +22,7 @@ pub(crate) async fn analyze<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments
     let mut waits: Vec<u64> =
         claims.iter().filter(|claim| claim.fence.is_some()).filter_map(|claim| claim.waited_ms).collect();
     waits.sort_unstable();
+    let found = bottlenecks::standing(call).await?;
     let answer = Answer::of("OK")
         .with("waiting", waiting)
         .with("held", claims.len() - waiting - ended - refused)
@@ -29,9 +31,10 @@ pub(crate) async fn analyze<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments
         .with("wait_ms_p50", quantile(&waits, 50))
         .with("wait_ms_p90", quantile(&waits, 90))
         .with("forecast", terms::UNKNOWN)
-        .with("findings", terms::UNKNOWN);
+        .with("findings", found.len());
     let reasons = reasons(&claims);
-    Ok(if reasons.is_empty() { answer } else { answer.with("reasons", reasons) })
+    let answer = if reasons.is_empty() { answer } else { answer.with("reasons", reasons) };
+    Ok(answer.with_list("bottlenecks", found))
 }
 
 /// The claims of a scope and of those below it, at most so many. Claims tell whole paths, a caller those below

@@ -12,6 +12,7 @@ mod allocate;
 mod analyze;
 mod answer;
 mod arguments;
+mod bottlenecks;
 mod call;
 mod daemon;
 mod denial;

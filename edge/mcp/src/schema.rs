@@ -220,7 +220,14 @@ fn rows(members: &[&str]) -> Value {
 fn optimized() -> Value {
     let mut measured = rows(&["resource", "asked_max", "used_max"]);
     measured["items"]["properties"]["claims"] = count();
-    json!({ "advice": plain(), "why": plain(), "measured": measured, "more": count() })
+    json!({ "advice": plain(), "why": plain(), "measured": measured, "bottlenecks": bottlenecks(), "more": count() })
+}
+
+fn bottlenecks() -> Value {
+    let mut found = rows(&["finding", "severity", "of"]);
+    found["items"]["properties"]["evidence"] =
+        json!({ "type": "object", "description": "Numbers by name, unit last" });
+    found
 }
 
 fn analyzed() -> Value {
@@ -232,7 +239,8 @@ fn analyzed() -> Value {
         "wait_ms_p50": text("Or unknown"),
         "wait_ms_p90": plain(),
         "forecast": plain(),
-        "findings": plain(),
+        "findings": count(),
+        "bottlenecks": bottlenecks(),
         "reasons": { "type": "object", "description": "Counts by reason" },
     })
 }

@@ -59,6 +59,10 @@ pub struct AskBody {
     /// That lease's token, where the asker must show it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub within_fence: Option<u64>,
+    /// A process of the caller's that is to live inside the lease; the answer comes when it does, and its phase
+    /// is `held` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
 }
 
 /// A set of lines that would do as well.

@@ -114,6 +114,10 @@ impl TryFrom<Operation> for Command {
                     "add \"detach\": true and look with GET /v1/claims/ID?wait=30s, or ask by itself",
                 ));
             }
+            Operation::Ask(body) if body.pid.is_some() => {
+                return Err(Refusal::new(Reason::BadRequest, "an ask in a batch attaches no process")
+                    .hint("attach it with POST /v1/claims/ID/attach, or ask by itself"));
+            }
             Operation::Ask(body) => Command::Ask(body.try_into()?),
             Operation::Renew { id, fence, ttl } => {
                 let ttl_ns = RenewBody { fence, ttl }.ttl_ns()?;

@@ -4,8 +4,12 @@ use bursar_interface::Reason;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -86,13 +90,31 @@ pub struct Answer {
 pub struct Client {
     path: PathBuf,
     patience: Option<Duration>,
+    meanwhile: Meanwhile,
     stream: Option<BufReader<UnixStream>>,
+}
+
+/// What is done between a request and the wait for its answer.
+#[derive(Clone, Default)]
+struct Meanwhile(Option<Arc<dyn Fn(BorrowedFd<'_>) + Send + Sync>>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Meanwhile").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Client {
     /// A client of the daemon on `path`. Nothing is opened yet.
     pub fn new(path: &Path) -> Client {
-        Client { path: path.into(), patience: None, stream: None }
+        Client { path: path.into(), patience: None, meanwhile: Meanwhile::default(), stream: None }
+    }
+
+    /// Whenever a request was sent, does something before the answer is waited for; it is shown the connection,
+    /// which has something to read once the answer comes.
+    pub fn meanwhile(mut self, act: impl Fn(BorrowedFd<'_>) + Send + Sync + 'static) -> Client {
+        self.meanwhile = Meanwhile(Some(Arc::new(act)));
+        self
     }
 
     /// Gives up on an answer after this long; never by itself if nobody says.
@@ -254,7 +276,12 @@ impl Client {
         bytes.extend(body.unwrap_or_default());
         // A daemon that does not want to hear the rest has answered already.
         match stream.get_mut().write_all(&bytes) {
-            Ok(()) => Head::read(stream),
+            Ok(()) => {
+                if let Some(act) = &self.meanwhile.0 {
+                    act(stream.get_ref().as_fd());
+                }
+                Head::read(stream)
+            }
             Err(error) => Head::read(stream).map_err(|_| error),
         }
     }

@@ -30,9 +30,9 @@ pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
-    Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain, Finding, Holder,
-    Key, Keys, Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool, Pools, Preempting, Quota,
-    Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+    Bottleneck, Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain,
+    Finding, Findings, Holder, Key, Keys, Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool,
+    Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
 };
 pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,

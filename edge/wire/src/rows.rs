@@ -1,6 +1,7 @@
 //! What is shown: one type per row of the contract, wrapped in one document per list.
 use crate::text;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The phase of a claim that waits.
 pub const PENDING: &str = "pending";
@@ -337,6 +338,25 @@ pub struct Finding {
     pub detail: String,
 }
 
+/// Something that holds work up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bottleneck {
+    /// What, in a word.
+    pub kind: String,
+    /// `host`, or what it is and its name: `resource cpu`, `claim 7`.
+    pub subject: String,
+    /// `notice`, `warning` or `critical`.
+    pub severity: String,
+    /// Since when it stands, RFC 3339.
+    pub since: String,
+    /// The plugin that found it.
+    pub analyzer: String,
+    /// The numbers that it rests on, by name with the unit last.
+    pub evidence: BTreeMap<String, u64>,
+    /// What would help.
+    pub advice: String,
+}
+
 macro_rules! documents {
     ($($(#[$doc:meta])* $name:ident { $list:ident: $row:ty })*) => {$(
         $(#[$doc])*
@@ -369,6 +389,8 @@ documents! {
     Strategies { strategies: Vec<Strategy> }
     /// `plugin trust list`.
     Keys { keys: Vec<Key> }
+    /// `get findings`.
+    Findings { findings: Vec<Bottleneck> }
     /// `get events`.
     Events { events: Vec<EventRow> }
 }

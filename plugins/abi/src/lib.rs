@@ -61,6 +61,16 @@ pub struct RRank {
     pub share: u64,
 }
 
+/// How a pool may be shared.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct ROffer {
+    pub offered: u64,
+    pub firm: u64,
+    pub quantum_ns: u64,
+    pub holders: u64,
+}
+
 /// What went wrong: the number of a `FaultKind`, and words.
 #[repr(C)]
 #[derive(StableAbi, Clone, Debug)]
@@ -93,6 +103,25 @@ pub trait QosAbi: Send {
     ) -> RResult<(), RFault>;
 }
 
+/// Says how pools may be shared.
+#[sabi_trait]
+pub trait SharingAbi: Send {
+    #[sabi(last_prefix_field)]
+    fn offer(
+        &mut self,
+        view: RView<'_>,
+        pools: RSlice<'_, u32>,
+        offers: RSliceMut<'_, ROffer>,
+    ) -> RResult<(), RFault>;
+}
+
+/// Finds what holds work up: beside the tables it is told samples, flows and ties (JSON), and answers findings (JSON).
+#[sabi_trait]
+pub trait AnalyzerAbi: Send {
+    #[sabi(last_prefix_field)]
+    fn report(&mut self, view: RView<'_>, told: RSlice<'_, u8>) -> RResult<RVec<u8>, RFault>;
+}
+
 /// Resources, drivers and metrics: owned values as JSON, an operation by name.
 #[sabi_trait]
 pub trait CallAbi: Send {
@@ -112,6 +141,10 @@ pub trait HostAbi: Send + Sync + Clone {
 pub type AllocatorBox = AllocatorAbi_TO<'static, RBox<()>>;
 /// A qos behind the border.
 pub type QosBox = QosAbi_TO<'static, RBox<()>>;
+/// A sharing behind the border.
+pub type SharingBox = SharingAbi_TO<'static, RBox<()>>;
+/// An analyzer behind the border.
+pub type AnalyzerBox = AnalyzerAbi_TO<'static, RBox<()>>;
 /// A resource, driver or metric behind the border.
 pub type CallBox = CallAbi_TO<'static, RBox<()>>;
 /// The host behind the border.
@@ -134,6 +167,9 @@ pub struct PluginRoot {
     /// Role and id to the JSON schema of the config; nothing for a plugin that does not say. Younger than the
     /// prefix: a library without it is as good as any.
     pub schema: extern "C" fn(RStr<'_>, RStr<'_>) -> RResult<RString, RFault>,
+    /// Id and config (JSON) to a plugin; younger than the schema.
+    pub sharing: extern "C" fn(RStr<'_>, RStr<'_>) -> RResult<SharingBox, RFault>,
+    pub analyzer: extern "C" fn(RStr<'_>, RStr<'_>) -> RResult<AnalyzerBox, RFault>,
 }
 
 impl RootModule for PluginRoot_Ref {

@@ -6,7 +6,10 @@ use abi_stable::{
     std_types::{RResult, RString, RVec, utypeid::UTypeId},
     type_layout::{TLData, TLFields, TypeLayout},
 };
-use bursar_abi::{AllocatorBox, CallBox, HostArc, PluginRoot_Ref, QosBox, RFault, RRank, RTake, RView};
+use bursar_abi::{
+    AllocatorBox, AnalyzerBox, CallBox, HostArc, PluginRoot_Ref, QosBox, RFault, ROffer, RRank, RTake, RView,
+    SharingBox,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -65,7 +68,7 @@ fn made_of(fields: TLFields, told: &mut String, into: &mut Walked) {
 }
 
 /// Everything that crosses: the root, what its functions and the methods of its objects take and give.
-fn roots() -> [&'static TypeLayout; 14] {
+fn roots() -> [&'static TypeLayout; 17] {
     [
         <PluginRoot_Ref as StableAbi>::LAYOUT,
         <AllocatorBox as StableAbi>::LAYOUT,
@@ -81,6 +84,9 @@ fn roots() -> [&'static TypeLayout; 14] {
         <RResult<(), RFault> as StableAbi>::LAYOUT,
         <RResult<RVec<u8>, RFault> as StableAbi>::LAYOUT,
         <RResult<RString, RFault> as StableAbi>::LAYOUT,
+        <SharingBox as StableAbi>::LAYOUT,
+        <AnalyzerBox as StableAbi>::LAYOUT,
+        <ROffer as StableAbi>::LAYOUT,
     ]
 }
 

@@ -3,6 +3,9 @@
 //! Whoever depends on this crate and names it finds them through [`bursar_sdk::linked`].
 #![forbid(unsafe_code)]
 use alloc_fit as _;
+use detect_deadlock as _;
+use detect_pressure as _;
+use detect_queueing as _;
 use metric_host as _;
 use qos_batch as _;
 use qos_class as _;
@@ -10,6 +13,9 @@ use res_host as _;
 use res_lock as _;
 use res_meter as _;
 use res_port as _;
+use share_exclusive as _;
+use share_overcommit as _;
+use share_timeslice as _;
 
 /// Every plugin that is linked in; calling it keeps the linker from leaving them out.
 pub fn entries() -> impl Iterator<Item = &'static bursar_sdk::Entry> {
@@ -45,6 +51,12 @@ mod tests {
             (Role::Allocator, "first-fit"),
             (Role::Allocator, "worst-fit"),
             (Role::Metric, "host"),
+            (Role::Sharing, "share-exclusive"),
+            (Role::Sharing, "share-overcommit"),
+            (Role::Sharing, "share-timeslice"),
+            (Role::Analyzer, "detect-deadlock"),
+            (Role::Analyzer, "detect-pressure"),
+            (Role::Analyzer, "detect-queueing"),
         ];
         assert_eq!(ids, expected);
     }

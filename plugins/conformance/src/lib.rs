@@ -2,6 +2,7 @@
 //!
 //! Each check has a name and says what was wrong and how to mend it, in words for the plugin's author.
 #![forbid(unsafe_code)]
+mod beside;
 mod built;
 mod outside;
 mod report;
@@ -9,6 +10,7 @@ mod strategy;
 mod supply;
 mod world;
 
+pub use beside::{analyzer, analyzer_report, sharing, sharing_report};
 pub use built::{badly_behaved, first_party};
 pub use outside::{Outside, Seen};
 pub use report::{Check, Outcome, Report};

@@ -52,7 +52,7 @@ impl Outside<'_> {
     }
 
     /// Calls one instance very often, and looks at what it leaves behind.
-    pub(crate) fn endure(&self, report: &mut Report, call: &mut dyn FnMut() -> Result<(), String>) {
+    pub fn endure(&self, report: &mut Report, call: &mut dyn FnMut() -> Result<(), String>) {
         let (mut before, mut after, mut made) = (None, None, 0);
         report.check("endurance", "a call must succeed however many there were before it", || {
             let (since, warm) = (Instant::now(), (self.calls / 10).max(1));

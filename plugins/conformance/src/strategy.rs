@@ -157,14 +157,14 @@ fn rank(qos: &mut dyn Qos, books: &Books, rows: &[Row]) -> Result<Vec<Rank>, Str
 }
 
 /// How long an instance takes to go.
-fn gone<T: ?Sized>(made: Box<T>) -> Duration {
+pub(crate) fn gone<T: ?Sized>(made: Box<T>) -> Duration {
     let since = Instant::now();
     drop(made);
     since.elapsed()
 }
 
 /// The answer, and how long it took at best.
-fn quickest<T, U>(
+pub(crate) fn quickest<T, U>(
     mut ask: impl FnMut() -> Result<T, String>,
     keep: impl Fn(T) -> U,
 ) -> Result<(U, Duration), String> {

@@ -44,9 +44,7 @@ pub fn metric(metric: &mut dyn Metric) -> Result<(), String> {
         if let Some(sample) = samples.iter().find(|sample| sample.at != at) {
             return Err(format!("{} was asked for at {at} and says {}", sample.name, sample.at));
         }
-        if let Some(sample) =
-            samples.iter().find(|sample| !UNITS.iter().any(|unit| sample.name.ends_with(unit)))
-        {
+        if let Some(sample) = samples.iter().find(|sample| !has_unit(&sample.name)) {
             return Err(format!("{} does not end in its unit ({})", sample.name, UNITS.join(", ")));
         }
         let names: Vec<String> = samples.into_iter().map(|sample| sample.name).collect();
@@ -56,6 +54,11 @@ pub fn metric(metric: &mut dyn Metric) -> Result<(), String> {
         before = Some(names);
     }
     Ok(())
+}
+
+/// Whether a name says its unit.
+pub(crate) fn has_unit(name: &str) -> bool {
+    UNITS.iter().any(|unit| name.ends_with(unit))
 }
 
 /// Tries a driver, as far as that can be done without acting on the world more than a look does: a lease of

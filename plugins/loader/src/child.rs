@@ -72,7 +72,7 @@ impl Link {
             Ok(Reply::Ready) => Ok(link),
             Ok(Reply::Fault(_, why)) => Err(why),
             Ok(other) => Err(format!("it answered {other:?}")),
-            Err(error) => Err(link.obituary(&error)),
+            Err(error) => Err(format!("{}; `bursar plugin verify` says more", link.obituary(&error))),
         }
     }
 
@@ -104,18 +104,20 @@ impl Link {
         send(&self.socket, self.turn, question)
     }
 
+    /// The answer to the question of this turn; before the plugin is made there may be one that was not asked for,
+    /// which says why it cannot be. Whoever answers something else has an answer too many, and cannot be believed.
     fn receive(&mut self, until: Instant) -> io::Result<Reply> {
-        let (_, reply) = receive(&self.socket, Some(until))?;
-        Ok(reply)
+        match receive(&self.socket, Some(until))? {
+            (turn, reply) if turn == self.turn || turn == 0 && self.turn <= 1 => Ok(reply),
+            (turn, _) => Err(io::Error::other(format!("it answers question {turn}, this is {}", self.turn))),
+        }
     }
 
     /// CPU time of all threads of the child, as far as it can be read.
     fn cpu(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
-        let stats = tasks.into_iter().flatten().flatten().map(|task| task.path().join("schedstat"));
-        let spent = stats
-            .filter_map(|stat| std::fs::read_to_string(stat).ok()?.split(' ').next()?.parse::<u64>().ok());
-        Duration::from_nanos(spent.sum())
+        let tasks = tasks.into_iter().flatten().flatten();
+        tasks.filter_map(|task| Some(spent_by(task.file_name().to_str()?.parse().ok()?))).sum()
     }
 
     /// How it ended.
@@ -128,6 +130,17 @@ impl Link {
             .wait()
             .map_or_else(|error| error.to_string(), |status| format!("the child ended: {status}"))
     }
+}
+
+/// CPU time of one thread, of this process or another; none where that cannot be read.
+pub(crate) fn spent_by(thread: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{thread}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(stat.split(' ').next().and_then(|spent| spent.parse().ok()).unwrap_or(0))
+}
+
+/// What one that is late has done.
+pub(crate) fn late(deadline: Duration, spent: Duration) -> Fault {
+    Fault::of(FaultKind::Overrun, format!("no answer within {deadline:?}, having used {spent:?} of cpu"))
 }
 
 impl Drop for Link {
@@ -185,7 +198,7 @@ enum State {
 /// A supervised child.
 pub(crate) struct Child {
     recipe: Recipe,
-    health: Arc<Health>,
+    pub(crate) health: Arc<Health>,
     deadline: Duration,
     state: State,
     pause: Duration,
@@ -215,7 +228,7 @@ impl Child {
     }
 
     /// Asks, with what the mirror shows if there is one.
-    fn ask(
+    pub(crate) fn ask(
         &mut self,
         question: impl FnOnce(Option<&mut Mirror>) -> io::Result<Question>,
     ) -> Result<Reply, Fault> {
@@ -253,10 +266,7 @@ impl Child {
         let spent = link.cpu().saturating_sub(cpu_before);
         // It may have ended meanwhile.
         let _ = link.process.kill();
-        let fault = Fault::of(
-            FaultKind::Overrun,
-            format!("no answer within {:?}, having used {spent:?} of cpu", self.deadline),
-        );
+        let fault = late(self.deadline, spent);
         if spent >= self.deadline { self.health.count(fault) } else { fault }
     }
 
@@ -301,14 +311,14 @@ impl Child {
         }
     }
 
-    fn nonsense(&self, reply: &Reply) -> Fault {
+    pub(crate) fn nonsense(&self, reply: &Reply) -> Fault {
         let text: String = format!("{reply:?}").chars().take(160).collect();
         self.health.count(Fault::of(FaultKind::Nonsense, text))
     }
 }
 
 /// Shows the books in the mirror and says where.
-fn shown(mirror: Option<&mut Mirror>, view: &View<'_>) -> io::Result<crate::mirror::Layout> {
+pub(crate) fn shown(mirror: Option<&mut Mirror>, view: &View<'_>) -> io::Result<crate::mirror::Layout> {
     mirror.ok_or_else(|| io::Error::other("a strategy has a mirror"))?.show(view).cloned()
 }
 

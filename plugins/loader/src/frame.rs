@@ -22,6 +22,10 @@ pub(crate) enum Question {
     Rank(Layout, Vec<u32>),
     /// An operation and its argument.
     Call(String, Vec<u8>),
+    /// Say how these pools of the mirrored view may be shared, whose plain offers stand beside.
+    Offer(Layout, Vec<u32>, Vec<(u64, u64, u64, u64)>),
+    /// Find what holds work up in the mirrored view, and in what is told beside (JSON).
+    Report(Layout, Vec<u8>),
 }
 
 /// What the child answers.
@@ -33,6 +37,8 @@ pub(crate) enum Reply {
     Takes(Vec<(u32, u32, u32, u32, u64)>),
     /// Tier and share of each claim.
     Ranks(Vec<(u64, u64)>),
+    /// What is offered, what of it for certain, the turn in nanoseconds and the holders of each pool.
+    Offers(Vec<(u64, u64, u64, u64)>),
     /// An operation's answer.
     Bytes(Vec<u8>),
     /// The number of a fault's kind, and words.

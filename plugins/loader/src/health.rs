@@ -10,6 +10,10 @@ use std::{
 
 /// The longest pause of a plugin that fails each time it is asked again.
 pub const PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// The same of one that acts on the world: there is no default in its stead, and what it holds is to come back.
+pub(crate) const WORLD_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Bytes that are kept of what a plugin says of a fault.
+const MESSAGE_BYTES_MAX: usize = 2048;
 /// A pause is this many times the one before.
 const BACK_OFF: u32 = 2;
 /// After so long without a strike a plugin is as good as new.
@@ -22,6 +26,9 @@ pub struct Health {
     strikes: AtomicU32,
     strikes_max: u32,
     first_pause: Duration,
+    pause_max: Duration,
+    /// What it says itself of the world is no fault of its own.
+    candid: bool,
     ward: Mutex<Ward>,
     /// It was late at least once.
     suspected: AtomicBool,
@@ -42,9 +49,18 @@ impl Health {
             strikes: AtomicU32::new(0),
             strikes_max: strikes_max.max(1),
             first_pause: pause,
+            pause_max: PAUSE_MAX,
+            candid: false,
             ward: Mutex::default(),
             suspected: AtomicBool::new(false),
         }
+    }
+
+    /// The same of a driver, a metric or a kind: that a port is in use still, or a figure not to be had, is news of
+    /// the world and no strike.
+    pub fn of_the_world(strikes_max: u32, pause: Duration) -> Health {
+        let pause_max = WORLD_PAUSE_MAX;
+        Health { candid: true, pause_max, ..Health::new(strikes_max, pause.min(pause_max)) }
     }
 
     fn ward(&self) -> MutexGuard<'_, Ward> {
@@ -66,7 +82,7 @@ impl Health {
         }
         ward.pause = match ward.pause {
             Duration::ZERO => self.first_pause,
-            pause => (pause * BACK_OFF).min(PAUSE_MAX),
+            pause => (pause * BACK_OFF).min(self.pause_max),
         };
         ward.until = Some(Instant::now() + ward.pause);
         Some(ward.pause)
@@ -118,12 +134,32 @@ impl Health {
 
     /// Counts a fault that is the plugin's own; the last one that is borne says so.
     pub(crate) fn count(&self, mut fault: Fault) -> Fault {
+        fault.message = printable(&fault.message, MESSAGE_BYTES_MAX);
+        if self.candid && fault.kind == FaultKind::Failed {
+            return fault;
+        }
         let pause = self.strike(&format!("{:?}: {}", fault.kind, fault.message));
         if let Some(pause) = pause {
             fault.message += &format!("; that is one too many: it is not asked for {pause:?}");
         }
         fault
     }
+}
+
+/// What a plugin said, up to `most` bytes of it, without what would move a cursor.
+pub(crate) fn printable(said: &str, most: usize) -> String {
+    let mut text: String = said
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .scan(0, |bytes, letter| {
+            *bytes += letter.len_utf8();
+            (*bytes <= most).then_some(letter)
+        })
+        .collect();
+    if text.len() < said.len() {
+        text += " [cut off]";
+    }
+    text
 }
 
 #[cfg(test)]
@@ -166,5 +202,21 @@ mod tests {
         assert_eq!(health.strike("no"), Some(PAUSE_MAX / 2 + SHORT));
         assert_eq!(health.strike("no"), Some(PAUSE_MAX));
         assert_eq!(health.strike("no"), Some(PAUSE_MAX));
+    }
+
+    #[test]
+    fn news_of_the_world_are_no_strike_and_all_else_is() {
+        let health = Health::of_the_world(1, PAUSE_MAX);
+        assert_eq!(health.count(fault()).message, "no");
+        assert!(health.admit().is_ok() && health.strikes() == 0);
+        let told = health.count(Fault::of(FaultKind::Panicked, "three is a crowd")).message;
+        assert!(told.contains("not asked for 60s"), "{told}");
+        assert_eq!(health.admit().expect_err("quarantined").kind, FaultKind::Quarantined);
+    }
+
+    #[test]
+    fn nobody_says_more_than_can_be_shown() {
+        assert_eq!(printable("it\u{1b}[31m sticks", 99), "it [31m sticks");
+        assert_eq!(printable("ääää", 5), "ää [cut off]");
     }
 }

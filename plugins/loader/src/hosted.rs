@@ -7,8 +7,14 @@ use crate::{
     open::open,
     sandbox::{Profile, close_inherited, lock, lock_further},
 };
-use abi_stable::std_types::{RResult, RVec};
-use bursar_abi::{AllocatorBox, CallBox, PluginRoot_Ref, QosBox, RFault, RRank, RTake, RView};
+use abi_stable::std_types::{
+    RResult::{self, RErr},
+    RVec,
+};
+use bursar_abi::{
+    AllocatorBox, AnalyzerBox, CallBox, PluginRoot_Ref, QosBox, RFault, ROffer, RRank, RTake, RView,
+    SharingBox,
+};
 use bursar_interface::FaultKind;
 use rustix::{fs::OFlags, process::Signal};
 use std::{
@@ -74,7 +80,7 @@ fn serve(library: &Path, role: &str, id: &str, grant: &Grant) -> io::Result<()> 
         Err(fault) => return send(&host, turn, &Reply::Fault(fault.kind, fault.message.into())),
     };
     send(&host, turn, &Reply::Ready)?;
-    let glass = matches!(plugin, Plugin::Allocator(_) | Plugin::Qos(_)).then(|| Glass::new(mirror.as_fd()));
+    let glass = (!matches!(plugin, Plugin::Call(_))).then(|| Glass::new(mirror.as_fd()));
     let glass = glass.transpose()?;
     loop {
         let (turn, question) = match receive(&host, None) {
@@ -121,6 +127,8 @@ fn refuse(host: &UnixStream, reject: &Reject) -> io::Result<()> {
 enum Plugin {
     Allocator(AllocatorBox),
     Qos(QosBox),
+    Sharing(SharingBox),
+    Analyzer(AnalyzerBox),
     Call(CallBox),
 }
 
@@ -129,6 +137,14 @@ impl Plugin {
         match role {
             "allocator" => root.allocator()(id.into(), config.into()).map(Plugin::Allocator),
             "qos" => root.qos()(id.into(), config.into()).map(Plugin::Qos),
+            "sharing" => match root.sharing() {
+                Some(sharing) => sharing(id.into(), config.into()).map(Plugin::Sharing),
+                None => RErr(too_old()),
+            },
+            "analyzer" => match root.analyzer() {
+                Some(analyzer) => analyzer(id.into(), config.into()).map(Plugin::Analyzer),
+                None => RErr(too_old()),
+            },
             role => root.call()(role.into(), id.into(), config.into()).map(Plugin::Call),
         }
     }
@@ -151,6 +167,18 @@ impl Plugin {
                 let ranked = glass.look(&layout, rank).into_result();
                 ranked.map(|()| Reply::Ranks(ranks.iter().map(|rank| (rank.tier, rank.share)).collect()))
             }
+            (Plugin::Sharing(plugin), Some(glass), Question::Offer(layout, pools, plain)) => {
+                let mut offers: Vec<ROffer> = plain.into_iter().map(offer).collect();
+                let ask = |view: RView<'_>| {
+                    plugin.offer(view, pools.as_slice().into(), offers.as_mut_slice().into())
+                };
+                let asked = glass.look(&layout, ask).into_result();
+                asked.map(|()| Reply::Offers(offers.iter().map(offered).collect()))
+            }
+            (Plugin::Analyzer(plugin), Some(glass), Question::Report(layout, told)) => {
+                let ask = |view: RView<'_>| plugin.report(view, told.as_slice().into());
+                glass.look(&layout, ask).into_result().map(RVec::into_vec).map(Reply::Bytes)
+            }
             (Plugin::Call(plugin), _, Question::Call(operation, argument)) => {
                 let answer = plugin.call(operation.as_str().into(), argument.as_slice().into()).into_result();
                 answer.map(RVec::into_vec).map(Reply::Bytes)
@@ -162,6 +190,21 @@ impl Plugin {
         };
         answered.unwrap_or_else(|fault| Reply::Fault(fault.kind, fault.message.into()))
     }
+}
+
+/// An offer as it crosses the frame, and back.
+pub(crate) fn offer((offered, firm, quantum_ns, holders): (u64, u64, u64, u64)) -> ROffer {
+    ROffer { offered, firm, quantum_ns, holders }
+}
+
+pub(crate) fn offered(offer: &ROffer) -> (u64, u64, u64, u64) {
+    (offer.offered, offer.firm, offer.quantum_ns, offer.holders)
+}
+
+/// Its library is from before there was this role.
+pub(crate) fn too_old() -> RFault {
+    let message = "this library is from before there was this role; build it again".into();
+    RFault { kind: FaultKind::Nonsense as u32, message }
 }
 
 fn told(takes: &[RTake]) -> Vec<(u32, u32, u32, u32, u64)> {

@@ -1,8 +1,11 @@
 //! Plugins in the host's own process: the interface traits over the border's vtables. Every index
 //! that comes back is checked before it is used.
 use crate::{Health, columns::cross, watchdog::Watchdog};
-use abi_stable::std_types::RResult::{self, RErr, ROk};
-use bursar_abi::{AllocatorBox, CallBox, QosBox, RFault, RRank, RTake};
+use abi_stable::std_types::{
+    RResult::{self, RErr, ROk},
+    RVec,
+};
+use bursar_abi::{AllocatorBox, QosBox, RFault, RRank, RTake};
 use bursar_interface::{Allocator, Fault, FaultKind, NONE, Plan, Qos, Rank, Row, View};
 use rustix::time::{ClockId, clock_gettime};
 use std::{sync::Arc, time::Duration};
@@ -26,7 +29,7 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    fn call<T>(&self, call: impl FnOnce() -> RResult<T, RFault>) -> Result<T, Fault> {
+    pub(crate) fn call<T>(&self, call: impl FnOnce() -> RResult<T, RFault>) -> Result<T, Fault> {
         self.health.admit()?;
         // Reading cpu time costs as much as a small decision: only one that was late before is measured.
         let before = self.health.suspected().then(thread_cpu);
@@ -109,21 +112,10 @@ impl Qos for InlineQos {
     }
 }
 
-/// A resource, driver or metric in this process. It runs on a thread of its own, so the watchdog,
-/// which watches the engine's, is not for it.
-pub(crate) struct InlineCall {
-    pub(crate) plugin: CallBox,
-    pub(crate) health: Arc<Health>,
-}
-
-impl InlineCall {
-    pub(crate) fn call(&mut self, operation: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.health.admit()?;
-        match self.plugin.call(operation.into(), argument.into()) {
-            ROk(answer) => Ok(answer.into_vec()),
-            RErr(fault) => {
-                Err(self.health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string())))
-            }
-        }
+/// The bytes of an answer; what is a fault counts.
+pub(crate) fn answered(health: &Health, answer: RResult<RVec<u8>, RFault>) -> Result<Vec<u8>, Fault> {
+    match answer {
+        ROk(answer) => Ok(answer.into_vec()),
+        RErr(fault) => Err(health.count(Fault::of(FaultKind::of(fault.kind), fault.message.to_string()))),
     }
 }

@@ -12,6 +12,7 @@ use object::{
 };
 use rustix::{fs::OFlags, io::Errno};
 use std::{
+    collections::BTreeSet,
     fs,
     io::Read,
     os::unix::fs::OpenOptionsExt,
@@ -20,6 +21,8 @@ use std::{
 
 /// The largest library that is looked at, in bytes (256 MiB).
 const LIBRARY_BYTES_MAX: u64 = 256 << 20;
+/// Letters in the name of a plugin.
+const ID_BYTES_MAX: usize = 64;
 
 /// A file that looks like a plugin library.
 #[derive(Clone, Debug)]
@@ -43,6 +46,10 @@ pub fn inspect(path: &Path) -> Result<Candidate, Reject> {
 /// The same of bytes that were read already.
 pub(crate) fn inspect_bytes(path: &Path, bytes: &[u8]) -> Result<Candidate, Reject> {
     let manifests = manifests(path, bytes)?;
+    if manifests.is_empty() {
+        return Err(Reject::NotAPlugin { path: name(path) });
+    }
+    check_names(path, &manifests)?;
     manifests.iter().try_for_each(check_border)?;
     Ok(Candidate { path: path.into(), sha256: sha256(bytes), manifests })
 }
@@ -77,11 +84,31 @@ fn name(path: &Path) -> String {
     path.display().to_string()
 }
 
+/// Whether every plugin has a name that can be asked for, and no other of its role has it.
+fn check_names(path: &Path, manifests: &[Manifest]) -> Result<(), Reject> {
+    let mut known = BTreeSet::new();
+    for Manifest { role, id, .. } in manifests {
+        let refuse = |why: String| {
+            let (path, role, id) = (name(path), role.name().into(), id.clone());
+            Err(Reject::Named { path, role, id, why })
+        };
+        let letters = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !letters || !(1..=ID_BYTES_MAX).contains(&id.len()) || id.starts_with(['.', '-']) {
+            return refuse(format!("a name has 1 to {ID_BYTES_MAX} letters, digits, and - _ . within"));
+        }
+        if !known.insert((role, id)) {
+            return refuse("it is there twice; give one of them another name".into());
+        }
+    }
+    Ok(())
+}
+
 fn check_border(manifest: &Manifest) -> Result<(), Reject> {
     let host = host_version();
     let plugin = format!("{} {} {}", manifest.role.name(), manifest.id, manifest.version);
     if !manifest.abi_req.matches(&host) || !same_era(&manifest.abi_built, &host) {
-        return Err(Reject::Version { plugin, needs: manifest.abi_req.to_string(), host: host.to_string() });
+        let needs = format!("{} (built with {})", manifest.abi_req, manifest.abi_built);
+        return Err(Reject::Version { plugin, needs, host: host.to_string() });
     }
     if manifest.panic != "unwind" {
         return Err(Reject::PanicAbort { plugin });

@@ -3,6 +3,8 @@
 //! A file is looked at before any of its code runs; a private, content-addressed copy is what is
 //! opened, after a child has opened it first; it is never closed again. What is trusted like the
 //! daemon itself runs inline, everything else in a child process that can never take the host down.
+mod apart;
+mod beside;
 mod called;
 mod child;
 mod choice;
@@ -21,6 +23,7 @@ mod mirror;
 mod nursery;
 mod open;
 mod reject;
+mod roles;
 mod sandbox;
 mod shelf;
 mod stage;

@@ -1,10 +1,11 @@
 //! Finds plugins by role and name, wherever they are, and puts them where they belong.
 use crate::{
     Footprint, Grant, Health, Reject,
+    apart::InlineCall,
     called::Called,
-    child::{Child, ChildAllocator, ChildQos, Recipe, probe, schema},
+    child::{Child, Recipe, probe, schema},
     choice::{Off, Pick, Wanted},
-    inline::{InlineAllocator, InlineCall, InlineQos, Watched},
+    inline::Watched,
     log,
     open::open,
     shelf::{Found, Rules, Shelf},
@@ -13,8 +14,8 @@ use crate::{
     watchdog::Watchdog,
 };
 use bursar_abi::PluginRoot_Ref;
-use bursar_interface::{Allocator, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
-use bursar_sdk::{Config, Entry, Make, linked};
+use bursar_interface::{Decider, Home, Role};
+use bursar_sdk::{Config, Entry, linked};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -60,6 +61,17 @@ pub struct Seated<T: ?Sized> {
     pub sha256: Option<String>,
     /// What it leaves behind, if it runs in a child.
     pub footprint: Footprint,
+}
+
+/// What a child is shown of the books, and so how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The tables, on the engine's thread.
+    Strategy,
+    /// The tables, on a thread of its own.
+    Tables,
+    /// Nothing.
+    Nothing,
 }
 
 /// All plugins that there are.
@@ -196,99 +208,9 @@ impl Loader {
         text.map(|text| Some(text).filter(|text| !text.is_empty())).map_err(|why| Reject::Probe { path, why })
     }
 
-    /// An allocator by name, loaded if it can be, else linked in. `config` is JSON, or nothing.
-    ///
-    /// # Errors
-    /// [`Reject::Unknown`] with the names that there are; [`Reject::Make`] when it refuses its config.
-    pub fn allocator(&mut self, id: &str, config: &str) -> Result<Seated<dyn Allocator>, Reject> {
-        let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Allocator>, Reject> {
-            Ok(match pick.home {
-                Home::Child => Box::new(ChildAllocator(loader.child(pick, config, true)?)),
-                _ => {
-                    let plugin = loader.root(pick)?.allocator()(pick.id.as_str().into(), config.into());
-                    let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
-                    Box::new(InlineAllocator { plugin, watched: loader.watched(pick), takes: Vec::new() })
-                }
-            })
-        };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Allocator(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Allocator, id, config, seat, link)
-    }
-
-    /// A qos by name; see [`Loader::allocator`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn qos(&mut self, id: &str, config: &str) -> Result<Seated<dyn Qos>, Reject> {
-        let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Qos>, Reject> {
-            Ok(match pick.home {
-                Home::Child => Box::new(ChildQos(loader.child(pick, config, true)?)),
-                _ => {
-                    let plugin = loader.root(pick)?.qos()(pick.id.as_str().into(), config.into());
-                    let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
-                    Box::new(InlineQos { plugin, watched: loader.watched(pick) })
-                }
-            })
-        };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Qos(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Qos, id, config, seat, link)
-    }
-
-    /// A driver by name; see [`Loader::allocator`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn driver(&mut self, id: &str, config: &str) -> Result<Seated<dyn Driver>, Reject> {
-        let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Driver>, Reject> {
-            Ok(Box::new(loader.called(pick, config)?))
-        };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Driver(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Driver, id, config, seat, link)
-    }
-
-    /// A metric by name; see [`Loader::allocator`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn metric(&mut self, id: &str, config: &str) -> Result<Seated<dyn Metric>, Reject> {
-        let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Metric>, Reject> {
-            Ok(Box::new(loader.called(pick, config)?))
-        };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Metric(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Metric, id, config, seat, link)
-    }
-
-    /// What a kind of thing is; see [`Loader::allocator`]. It is asked once and let go.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn resource(&mut self, id: &str, config: &str) -> Result<Seated<ResourceSpec>, Reject> {
-        let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<ResourceSpec>, Reject> {
-            let spec = loader.called(pick, config)?.spec();
-            spec.map(Box::new).map_err(|fault| pick.unmade(&fault.message))
-        };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Resource(make) => Some(make(config).map(|plugin| Box::new(plugin.spec()))),
-            _ => None,
-        };
-        self.seat(Role::Resource, id, config, seat, link)
-    }
-
     /// Tries what was found, best first, then what is linked in. `asked` is a name, or `name@version`, or
     /// `name@sha256`, or `name@linked`: then nothing else will do.
-    fn seat<T: ?Sized>(
+    pub(crate) fn seat<T: ?Sized>(
         &mut self,
         role: Role,
         asked: &str,
@@ -363,17 +285,19 @@ impl Loader {
         }
     }
 
-    /// A plugin's health, fresh each time it is put in a seat. Only strategies are quarantined: there is
-    /// a default in their stead, while what a driver holds must be asked back of it for ever.
-    fn fresh_health(&mut self, pick: &Pick) -> Arc<Health> {
-        let strategy = matches!(pick.role, Role::Allocator | Role::Qos);
-        let strikes_max = if strategy { self.settings.strikes_max } else { u32::MAX };
-        let health = Arc::new(Health::new(strikes_max, self.settings.quarantine));
+    /// A plugin's health, fresh each time it is put in a seat.
+    pub(crate) fn fresh_health(&mut self, pick: &Pick) -> Arc<Health> {
+        let (strikes_max, pause) = (self.settings.strikes_max, self.settings.quarantine);
+        let health = match pick.role {
+            Role::Allocator | Role::Qos | Role::Sharing | Role::Analyzer => Health::new(strikes_max, pause),
+            Role::Resource | Role::Driver | Role::Metric => Health::of_the_world(strikes_max, pause),
+        };
+        let health = Arc::new(health);
         self.health.insert(pick.key(), health.clone());
         health
     }
 
-    fn child(&mut self, pick: &Pick, config: &str, strategy: bool) -> Result<Child, Reject> {
+    pub(crate) fn child(&mut self, pick: &Pick, config: &str, seen: Seen) -> Result<Child, Reject> {
         let recipe = Recipe {
             host: self.settings.host.clone(),
             library: self.stage.put(&pick.candidate)?,
@@ -383,21 +307,26 @@ impl Loader {
             grant: self.settings.grants.get(&pick.id).cloned().unwrap_or_default(),
             footprint: pick.footprint.clone(),
         };
-        let deadline = if strategy { self.settings.strategy_deadline } else { self.settings.call_deadline };
+        let deadline = match seen {
+            Seen::Strategy => self.settings.strategy_deadline,
+            Seen::Tables | Seen::Nothing => self.settings.call_deadline,
+        };
         let health = self.fresh_health(pick);
-        Child::start(recipe, health, deadline, strategy)
+        Child::start(recipe, health, deadline, seen != Seen::Nothing)
     }
 
-    fn called(&mut self, pick: &Pick, config: &str) -> Result<Called, Reject> {
+    pub(crate) fn called(&mut self, pick: &Pick, config: &str) -> Result<Called, Reject> {
         if pick.home == Home::Child {
-            return self.child(pick, config, false).map(Box::new).map(Called::Child);
+            return self.child(pick, config, Seen::Nothing).map(Box::new).map(Called::Child);
         }
         let plugin = self.root(pick)?.call()(pick.role.name().into(), pick.id.as_str().into(), config.into());
         let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
-        Ok(Called::Inline(InlineCall { plugin, health: self.fresh_health(pick) }))
+        let (health, deadline) = (self.fresh_health(pick), self.settings.call_deadline);
+        let apart = InlineCall::start(plugin, &pick.id, health, deadline);
+        apart.map(Called::Inline).map_err(|error| pick.unmade(&error))
     }
 
-    fn watched(&mut self, pick: &Pick) -> Watched {
+    pub(crate) fn watched(&mut self, pick: &Pick) -> Watched {
         Watched {
             health: self.fresh_health(pick),
             watchdog: self.watchdog.clone(),
@@ -407,7 +336,7 @@ impl Loader {
     }
 
     /// A library in this process, opened once; before the first time ever, a child opens it.
-    fn root(&mut self, pick: &Pick) -> Result<PluginRoot_Ref, Reject> {
+    pub(crate) fn root(&mut self, pick: &Pick) -> Result<PluginRoot_Ref, Reject> {
         let sum = &pick.candidate.sha256;
         if let Some(root) = self.opened.get(sum) {
             return Ok(*root);

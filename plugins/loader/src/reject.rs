@@ -20,6 +20,14 @@ pub enum Reject {
         /// Its mode.
         mode: u32,
     },
+    /// It is neither root's nor this user's.
+    #[error("{path} belongs to user {owner}, who could change it; chown it to root or to the daemon's user")]
+    Owner {
+        /// The file or folder.
+        path: String,
+        /// Whose it is.
+        owner: u32,
+    },
     /// It is not there itself, or the way to it leads elsewhere.
     #[error("{path} is a symbolic link; put the library itself into a folder that is one itself")]
     Link {
@@ -63,7 +71,7 @@ pub enum Reject {
         id: String,
     },
     /// It is no shared library of this machine's kind.
-    #[error("{path} is no shared library: {why}")]
+    #[error("{path} is no shared library: {why}; build it as a cdylib")]
     NotALibrary {
         /// The file.
         path: String,
@@ -71,7 +79,7 @@ pub enum Reject {
         why: String,
     },
     /// It ends before it should.
-    #[error("{path} is cut off: {need} bytes are needed, {have} are there")]
+    #[error("{path} is cut off: {need} bytes are needed, {have} are there; copy it again")]
     Truncated {
         /// The file.
         path: String,
@@ -81,7 +89,7 @@ pub enum Reject {
         have: u64,
     },
     /// It is for another machine.
-    #[error("{path} is for another machine (ELF machine {machine})")]
+    #[error("{path} is for another machine (ELF machine {machine}); build it for this one")]
     WrongMachine {
         /// The file.
         path: String,
@@ -89,13 +97,13 @@ pub enum Reject {
         machine: u16,
     },
     /// It has no manifest: a library, but no plugin.
-    #[error("{path} is a library, but no plugin")]
+    #[error("{path} is a library, but no plugin; put #[plugin] of bursar-sdk on an impl in it")]
     NotAPlugin {
         /// The file.
         path: String,
     },
     /// Its manifest cannot be read.
-    #[error("{path}: bad manifest: {why}")]
+    #[error("{path}: bad manifest: {why}; build it again with this host's sdk, and leave its sections alone")]
     BadManifest {
         /// The file.
         path: String,
@@ -118,8 +126,22 @@ pub enum Reject {
         /// The plugin.
         plugin: String,
     },
+    /// Its manifest says what cannot be.
+    #[error("{path}: {role} {id:?}: {why}")]
+    Named {
+        /// The file.
+        path: String,
+        /// The role.
+        role: String,
+        /// The name.
+        id: String,
+        /// What is wrong with it, and what would be right.
+        why: String,
+    },
     /// A child that opened it died or complained.
-    #[error("{path} could not be opened in a child: {why}")]
+    #[error(
+        "{path} could not be opened in a child: {why}; build it again with this host's sdk, then try `bursar plugin verify`"
+    )]
     Probe {
         /// The file.
         path: String,
@@ -127,7 +149,7 @@ pub enum Reject {
         why: String,
     },
     /// The dynamic loader refused it.
-    #[error("{path} could not be opened: {why}")]
+    #[error("{path} could not be opened: {why}; build it again with this host's sdk")]
     Open {
         /// The file.
         path: String,
@@ -135,7 +157,7 @@ pub enum Reject {
         why: String,
     },
     /// Its types are not this host's.
-    #[error("{path} is not laid out like this host: {why}")]
+    #[error("{path} is not laid out like this host: {why}; build it again with this host's sdk")]
     Layout {
         /// The file.
         path: String,

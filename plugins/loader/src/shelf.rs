@@ -106,7 +106,8 @@ impl Shelf {
         };
         let sum = &candidate.sha256;
         if let Some(twin) = self.libraries.iter().find(|library| library.candidate.sha256 == *sum) {
-            let why = format!("the same bytes as {}, which comes first", twin.candidate.path.display());
+            let why =
+                format!("the same bytes as {}, which comes first; remove one", twin.candidate.path.display());
             return self.refuse(path, Some(sum.clone()), why);
         }
         let trust = match trust {

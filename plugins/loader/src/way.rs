@@ -13,7 +13,7 @@ const STICKY: u32 = 0o1000;
 /// symbolic links; above them a link may be root's, if what it leads to is as sound.
 ///
 /// # Errors
-/// [`Reject::Link`] or [`Reject::Permissions`] with the step that is not sound, [`Reject::Io`] if it cannot be seen.
+/// [`Reject::Link`], [`Reject::Owner`] or [`Reject::Permissions`] with the step that is not sound, [`Reject::Io`] if it cannot be seen.
 pub(crate) fn check_way(path: &Path) -> Result<(), Reject> {
     let path = std::path::absolute(path).map_err(|error| Reject::io(path, &error))?;
     let steps: Vec<&Path> = path.ancestors().collect();
@@ -41,7 +41,10 @@ pub(crate) fn check_owner(path: &Path) -> Result<(), Reject> {
 pub(crate) fn check(path: &Path, meta: &Metadata) -> Result<(), Reject> {
     let ours = [0, rustix::process::geteuid().as_raw()].contains(&meta.uid());
     let open = meta.mode() & 0o022 != 0 && !(meta.is_dir() && meta.mode() & STICKY != 0);
-    if !ours || open {
+    if !ours {
+        return Err(Reject::Owner { path: path.display().to_string(), owner: meta.uid() });
+    }
+    if open {
         return Err(Reject::Permissions { path: path.display().to_string(), mode: meta.mode() & 0o7777 });
     }
     Ok(())

@@ -4,7 +4,7 @@ use proc_macro::TokenStream;
 use quote::quote;
 use syn::{Error, ItemImpl, ItemStruct, LitStr, Path, parse_macro_input};
 
-/// Makes an impl of `Allocator`, `Qos`, `Resource`, `Driver` or `Metric` a plugin.
+/// Makes an impl of `Allocator`, `Analyzer`, `Driver`, `Metric`, `Qos`, `Resource` or `Sharing` a plugin.
 ///
 /// `#[plugin]` alone takes the crate's name as the id and `Default` as the constructor;
 /// `#[plugin(id = "best-fit", new = BestFit::new)]` names both, where `new` is a
@@ -52,18 +52,22 @@ pub fn config(attribute: TokenStream, item: TokenStream) -> TokenStream {
     .into()
 }
 
+/// What a plugin can be.
+const ROLES: [&str; 7] = ["Allocator", "Analyzer", "Driver", "Metric", "Qos", "Resource", "Sharing"];
+
 fn expand(
     id: Option<LitStr>,
     new: Option<Path>,
     config: Option<Path>,
     item: &ItemImpl,
 ) -> Result<proc_macro2::TokenStream, Error> {
-    let roles = "#[plugin] goes on `impl Allocator | Qos | Resource | Driver | Metric for T`";
+    let roles =
+        "#[plugin] goes on `impl Allocator | Analyzer | Driver | Metric | Qos | Resource | Sharing for T`";
     let Some((_, of, _)) = &item.trait_ else { return Err(Error::new_spanned(&item.self_ty, roles)) };
     let Some(role) = of.segments.last().map(|segment| segment.ident.clone()) else {
         return Err(Error::new_spanned(of, roles));
     };
-    if !["Allocator", "Qos", "Resource", "Driver", "Metric"].contains(&role.to_string().as_str()) {
+    if !ROLES.contains(&role.to_string().as_str()) {
         return Err(Error::new_spanned(&role, roles));
     }
     let name = role.to_string().to_lowercase();

@@ -1,6 +1,6 @@
 //! What is linked in: every `#[plugin]` of this binary or library registers itself here.
 use crate::Config;
-use bursar_interface::{Allocator, Driver, Fault, Metric, Qos, Resource, Role};
+use bursar_interface::{Allocator, Analyzer, Driver, Fault, Metric, Qos, Resource, Role, Sharing};
 
 /// A constructor, by role.
 #[derive(Clone, Copy)]
@@ -15,6 +15,10 @@ pub enum Make {
     Allocator(fn(&Config) -> Result<Box<dyn Allocator>, Fault>),
     /// Samples.
     Metric(fn(&Config) -> Result<Box<dyn Metric>, Fault>),
+    /// Under which rules a pool is shared.
+    Sharing(fn(&Config) -> Result<Box<dyn Sharing>, Fault>),
+    /// What holds work up.
+    Analyzer(fn(&Config) -> Result<Box<dyn Analyzer>, Fault>),
 }
 
 impl Make {
@@ -26,6 +30,8 @@ impl Make {
             Make::Qos(_) => Role::Qos,
             Make::Allocator(_) => Role::Allocator,
             Make::Metric(_) => Role::Metric,
+            Make::Sharing(_) => Role::Sharing,
+            Make::Analyzer(_) => Role::Analyzer,
         }
     }
 }

@@ -27,6 +27,7 @@ mod entry;
 mod guard;
 mod root;
 mod shim;
+mod shim_beside;
 
 pub use config::Config;
 pub use entry::{Entry, Make, linked};
@@ -34,8 +35,9 @@ pub use entry::{Entry, Make, linked};
 /// What a plugin crate usually needs.
 pub mod prelude {
     pub use crate::{
-        Allocator, Amount, Config, Driver, Fault, Lease, Metric, NONE, Plan, Proof, Qos, Rank, Resource,
-        ResourceSpec, Row, Sample, Shape, Supply, Time, View, config, plugin,
+        Allocator, Amount, Analyzer, Config, Driver, Fault, Finding, Lease, Metric, NONE, Offer, Plan, Proof,
+        Qos, Rank, Resource, ResourceSpec, Row, Sample, Severity, Shape, Sharing, Sight, Subject, Supply,
+        Time, View, config, plugin,
     };
     pub use tracing;
 }

@@ -6,6 +6,7 @@ use crate::{
     guard::guard,
     linked,
     shim::{AllocatorShim, CallShim, Callee, QosShim},
+    shim_beside::{AnalyzerShim, SharingShim},
 };
 use abi_stable::{
     prefix_type::PrefixTypeTrait,
@@ -16,8 +17,8 @@ use abi_stable::{
     },
 };
 use bursar_abi::{
-    ABI_VERSION, AllocatorAbi_TO, AllocatorBox, CallAbi_TO, CallBox, HostArc, PluginRoot, PluginRoot_Ref,
-    QosAbi_TO, QosBox, RFault,
+    ABI_VERSION, AllocatorAbi_TO, AllocatorBox, AnalyzerAbi_TO, AnalyzerBox, CallAbi_TO, CallBox, HostArc,
+    PluginRoot, PluginRoot_Ref, QosAbi_TO, QosBox, RFault, SharingAbi_TO, SharingBox,
 };
 use bursar_interface::{Fault, FaultKind};
 
@@ -77,9 +78,27 @@ extern "C" fn call(role: RStr<'_>, id: RStr<'_>, config: RStr<'_>) -> RResult<Ca
             Make::Resource(make) => Callee::Resource(make(config)?),
             Make::Driver(make) => Callee::Driver(make(config)?),
             Make::Metric(make) => Callee::Metric(make(config)?),
-            Make::Qos(_) | Make::Allocator(_) => return Err(wrong(role.as_str())),
+            _ => return Err(wrong(role.as_str())),
         };
         Ok(CallAbi_TO::from_value(CallShim::new(entry.id, callee), TD_Opaque))
+    })
+}
+
+extern "C" fn sharing(id: RStr<'_>, config: RStr<'_>) -> RResult<SharingBox, RFault> {
+    made("sharing", id, config, |entry, config| match entry.make {
+        Make::Sharing(make) => {
+            Ok(SharingAbi_TO::from_value(SharingShim::new(entry.id, make(config)?), TD_Opaque))
+        }
+        _ => Err(wrong("sharing")),
+    })
+}
+
+extern "C" fn analyzer(id: RStr<'_>, config: RStr<'_>) -> RResult<AnalyzerBox, RFault> {
+    made("analyzer", id, config, |entry, config| match entry.make {
+        Make::Analyzer(make) => {
+            Ok(AnalyzerAbi_TO::from_value(AnalyzerShim::new(entry.id, make(config)?), TD_Opaque))
+        }
+        _ => Err(wrong("analyzer")),
     })
 }
 
@@ -91,5 +110,5 @@ extern "C" fn schema(role: RStr<'_>, id: RStr<'_>) -> RResult<RString, RFault> {
 #[allow(unreachable_pub, reason = "exported as a symbol, not as a path")]
 #[abi_stable::export_root_module]
 pub fn bursar_root() -> PluginRoot_Ref {
-    PluginRoot { abi_version, init, allocator, qos, call, schema }.leak_into_prefix()
+    PluginRoot { abi_version, init, allocator, qos, call, schema, sharing, analyzer }.leak_into_prefix()
 }

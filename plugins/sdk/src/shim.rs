@@ -10,9 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::mem::ManuallyDrop;
 
 /// A plugin by name, whose drop is guarded as well.
-struct Guarded<T: ?Sized>(ManuallyDrop<Box<T>>, &'static str);
+pub(crate) struct Guarded<T: ?Sized>(pub(crate) ManuallyDrop<Box<T>>, pub(crate) &'static str);
 impl<T: ?Sized> Guarded<T> {
-    fn new(who: &'static str, plugin: Box<T>) -> Self {
+    pub(crate) fn new(who: &'static str, plugin: Box<T>) -> Self {
         Guarded(ManuallyDrop::new(plugin), who)
     }
 }
@@ -29,11 +29,11 @@ impl<T: ?Sized> Drop for Guarded<T> {
 
 /// Columns gathered again on this side; the buffer is kept between calls.
 #[derive(Default)]
-struct Gathered(Vec<Column<'static>>);
+pub(crate) struct Gathered(Vec<Column<'static>>);
 
 impl Gathered {
     /// Runs `run` on the view behind `raw`.
-    fn with<R>(
+    pub(crate) fn with<R>(
         &mut self,
         raw: &RView<'_>,
         run: impl FnOnce(&View<'_>) -> Result<R, Fault>,
@@ -170,12 +170,12 @@ impl Callee {
     }
 }
 
-fn question<T: DeserializeOwned>(argument: &[u8]) -> Result<T, Fault> {
+pub(crate) fn question<T: DeserializeOwned>(argument: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(argument)
         .map_err(|error| Fault::of(FaultKind::Nonsense, format!("argument: {error}")))
 }
 
-fn answer<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+pub(crate) fn answer<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(|error| Fault::of(FaultKind::Nonsense, format!("answer: {error}")))
 }
 

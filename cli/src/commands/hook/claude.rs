@@ -9,8 +9,8 @@ use super::{
     heavy,
 };
 use crate::args::{Ask, Decide, Fail};
-use crate::commands::ask;
 use bursar_interface::Fence;
+use bursar_tenant::ask;
 use bursar_wire::{Claim, ClaimAnswer, Claims};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -130,8 +130,10 @@ fn before_tool(turn: &mut Turn<'_>, input: &Value, session: &str, subagent: &str
         };
     }
     let scope = turn.scope(session, subagent);
-    let program =
-        std::env::current_exe().map_or_else(|_| "bursar".into(), |path| path.to_string_lossy().into_owned());
+    let program = std::env::current_exe().map_or_else(
+        |_| "bursar".into(),
+        |full| full.with_file_name("bursar").to_string_lossy().into_owned(),
+    );
     let socket = turn.context.socket.named.then(|| turn.context.socket.path.to_string_lossy().into_owned());
     let leased = heavy::leased(line, &scope, &turn.hook.ask, &program, socket.as_deref());
     let mut tool_input = input["tool_input"].clone();

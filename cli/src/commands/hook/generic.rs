@@ -2,8 +2,8 @@
 //! and an answer that says `allow` with the handle, or `deny` with the reason.
 use super::{Said, Trouble, Turn, bond};
 use crate::args::{Ask, HookEvent};
-use crate::commands::ask;
 use bursar_interface::Fence;
+use bursar_tenant::ask;
 use bursar_wire::{Claim, ClaimAnswer, Failure, RenewBody, SettleBody, UsedBody, duration, quantity};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -46,6 +46,7 @@ verbs! {
     ResizeFailed "resize failed",
     SetFanOut "set fan-out",
     SetPreemption "set preemption",
+    Find "find",
 }
 
 /// Counts by fault and operation.
@@ -109,6 +110,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::Apply,
         Verb::SetFanOut,
         Verb::SetPreemption,
+        Verb::Find,
         Verb::Swap,
         Verb::Start,
         Verb::Tick,

@@ -5,8 +5,8 @@ use crate::{
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
-    Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Phase, PoolSpec, PreemptionPolicy,
-    QuotaSpec, Role, ScopeSpec,
+    Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
+    PreemptionPolicy, QuotaSpec, Role, ScopeSpec,
 };
 
 /// Who does it.
@@ -109,6 +109,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         Command::SetFanOut(FanOutSpec { scope, limits })
     }),
     op(16, Who::Holder, |world, to| sizes::resize(&mut world.random, &world.engine, to.claim, to.fence)),
+    op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
 ];
 

@@ -29,7 +29,7 @@ fn a_panic_is_a_fault_with_its_place() {
         let fault = fault(&mut loader, "chaos-panic");
         assert_eq!(fault.kind, FaultKind::Panicked, "{home:?}");
         assert!(
-            fault.message.contains("4 claims are too many") && fault.message.contains("lib.rs"),
+            fault.message.contains("4 claims are too many") && fault.message.contains("both.rs"),
             "{fault}"
         );
         let mut ranks = vec![Rank::default(); 4];
@@ -64,6 +64,28 @@ fn three_strikes_and_it_is_not_asked_again() {
         (0..4).map(|_| place(&mut *plugin, &books, &queue).expect_err("a fault").kind).collect();
     assert_eq!(kinds, [FaultKind::Failed, FaultKind::Failed, FaultKind::Failed, FaultKind::Quarantined]);
     assert_eq!(state(&loader, "chaos-fail").0, State::Quarantined);
+}
+
+#[test]
+fn a_driver_that_faults_is_not_asked_for_a_while_and_one_that_tells_of_the_world_always_is() {
+    for home in [Home::Inline, Home::Child] {
+        let (mut loader, _scratch) = badly_behaved(home);
+        let line = LeaseLine { resource: "chaos".into(), pool: "chaos".into(), amount: 1 };
+        let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line] };
+        let mut kinds = |id: &str| {
+            let mut driver = loader.driver(id, r#"{"armed":true}"#).expect("there").plugin;
+            let ask = |_| driver.release(&lease).expect_err("a fault").kind;
+            (0..5).map(ask).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds("chaos-fail"), [FaultKind::Failed; 5], "{home:?}");
+        let told = kinds("chaos-panic");
+        assert_eq!(told[..3], [FaultKind::Panicked; 3], "{home:?}");
+        assert_eq!(told[3..], [FaultKind::Quarantined; 2], "{home:?}");
+        let listed = loader.listings(|_, _| true);
+        let quarantined = listed.iter().filter(|listing| listing.state == State::Quarantined);
+        let named: Vec<_> = quarantined.map(|listing| (listing.role, listing.id.as_str())).collect();
+        assert_eq!(named, [(Some(Role::Driver), "chaos-panic")], "{home:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     place::{books, place},
 };
 use bursar_conformance as kit;
-use bursar_interface::{ClaimId, Fence, Home, Lease, LeaseLine, Rank, Role, Time};
+use bursar_interface::{ClaimId, Fence, Home, Lease, LeaseLine, Offer, Rank, Role, Row, Sample, Sight, Time};
 use bursar_loader::State;
 use std::{cell::RefCell, net::TcpListener};
 
@@ -57,6 +57,52 @@ fn qos_ranks_the_same_wherever_it_runs() {
 }
 
 #[test]
+fn sharings_offer_the_same_wherever_they_run() {
+    let (books, _) = books();
+    let view = books.view();
+    let pools: Vec<Row> = (0..view.pools.len() as Row).collect();
+    for (id, config) in [
+        ("share-exclusive", ""),
+        ("share-overcommit", r#"{"percent":250}"#),
+        ("share-timeslice", r#"{"holders":3,"quantum-ms":20}"#),
+    ] {
+        let offered = HOMES.map(|home| {
+            let (mut loader, _scratch) = at_home(home);
+            let mut seated = loader.sharing(id, config).expect("there");
+            assert_eq!((seated.decider.plugin.as_str(), seated.decider.home), (id, home));
+            let plain = |&pool: &Row| Offer::plain(view.pools.capacity[pool as usize]);
+            let mut offers: Vec<Offer> = pools.iter().map(plain).collect();
+            seated.plugin.offer(&view, &pools, &mut offers).expect("offers");
+            offers
+        });
+        assert!(offered.iter().all(|offers| *offers == offered[0]), "{id}: {offered:?}");
+        let plain = |&pool: &Row| Offer::plain(view.pools.capacity[pool as usize]);
+        assert!(
+            offered[0].iter().zip(&pools).all(|(offer, pool)| *offer != plain(pool)),
+            "{id}: {offered:?}"
+        );
+    }
+}
+
+#[test]
+fn analyzers_find_the_same_wherever_they_run() {
+    let (books, _) = books();
+    let samples =
+        [Sample { name: "host_cpu_pressure_some_avg10_percent".into(), at: Time(1), value: Some(75.0) }];
+    let found = HOMES.map(|home| {
+        let (mut loader, _scratch) = at_home(home);
+        let seated = loader.analyzer("detect-pressure", r#"{"looks":1}"#).expect("there");
+        assert_eq!(seated.decider.home, home);
+        let (mut analyzer, mut findings) = (seated.plugin, Vec::new());
+        let sight = Sight { view: books.view(), samples: &samples, flows: &[], ties: &[] };
+        analyzer.report(&sight, &mut findings).expect("findings");
+        findings
+    });
+    assert_eq!((found[0].len(), found[0][0].kind.as_str()), (1, "cpu-pressure"));
+    assert!(found.iter().all(|findings| *findings == found[0]), "{found:?}");
+}
+
+#[test]
 fn the_kit_does_not_care_where_a_strategy_runs() {
     for home in [Home::Inline, Home::Child] {
         let (loader, _scratch) = at_home(home);
@@ -65,6 +111,10 @@ fn the_kit_does_not_care_where_a_strategy_runs() {
         assert_eq!(kit::allocator(&make), Ok(()), "{home:?}");
         let make = || loader.borrow_mut().qos("class", "").expect("there").plugin;
         assert_eq!(kit::qos(&make), Ok(()), "{home:?}");
+        let make = || loader.borrow_mut().sharing("share-overcommit", "").expect("there").plugin;
+        assert_eq!(kit::sharing(&make), Ok(()), "{home:?}");
+        let make = || loader.borrow_mut().analyzer("detect-queueing", "").expect("there").plugin;
+        assert_eq!(kit::analyzer(&make), Ok(()), "{home:?}");
     }
 }
 

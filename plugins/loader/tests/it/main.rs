@@ -7,6 +7,7 @@ mod matrix;
 mod place;
 mod refused;
 mod trusted;
+mod zoo;
 
 use bursar_builtin as _;
 use bursar_interface::Home;

@@ -3,50 +3,52 @@
 //! The command stands in this process's group, so a terminal treats both as one job. What the terminal
 //! does to the job is for the command to answer; this process only follows: it stops when the command
 //! has stopped, and ends when it has ended.
-use super::{
-    Context, ask,
+//!
+//! One request does for the ask and for the command's place in the lease: the child that will become the command is
+//! there before, at its gate.
+use crate::{
+    Failed, Run, ask,
     attendant::{Attendant, Stage, stop},
-    autostart,
-    outcome::Failed,
     tenancy::{AWAY_MAX, RETRY, Tenancy},
     terminal::Terminal,
 };
-use crate::args::Run;
 use bursar_enforce::{Gate, MARK, mark, stopped};
 use bursar_interface::ClaimId;
 use bursar_wire::{AskBody, Claim, Client, Failure, LineBody, duration};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process,
-    kill_process_group, set_child_subreaper, wait, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process,
+    kill_process_group, pidfd_open, set_child_subreaper, wait, waitid,
 };
 use std::{
     io::{Error, Result as IoResult},
-    process::ExitCode,
+    os::fd::AsFd,
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 /// Exit code when the command was not started.
-pub const REFUSED: u8 = 125;
+pub(crate) const REFUSED: u8 = 125;
 /// How long a lease lasts without renewal when nobody says; it is renewed three times in that time.
 const TTL: &str = "60s";
 /// Processes that a command may have when nothing at all was asked for: it is watched over and taken back like
 /// any other, and is no fork bomb.
 const PIDS: &str = "256";
 
-/// `bursar run`: the exit status is the command's, or 125 when it was not started.
-pub fn run(context: &Context, run: &Run) -> ExitCode {
-    match try_run(context, run) {
-        Ok(code) => ExitCode::from(code),
+/// `bursar run`: the exit status is the command's, or 125 when it was not started. `reach` sees to it that a daemon
+/// answers on `socket`, and is called when none does.
+pub fn run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> u8 {
+    match try_run(socket, run, reach) {
+        Ok(code) => code,
         Err(failed) => {
             eprintln!("bursar: {}", failed.error);
-            ExitCode::from(REFUSED)
+            REFUSED
         }
     }
 }
 
-fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
+fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> Result<u8, Failed> {
     if run.command.is_empty() {
         return Err(Failed::usage("there is no command to run")
             .hint("write it behind --, as in: bursar run --cpu 1 -- make"));
@@ -59,19 +61,24 @@ fn try_run(context: &Context, run: &Run) -> Result<u8, Failed> {
     };
     let ttl = body.ttl.get_or_insert_with(|| TTL.into()).clone();
     let ttl = duration(&ttl).map_err(Failed::usage)?;
-    let attendant = Attendant::start()?;
-    let mut client = context.client();
+    let attendant = Attendant::new()?;
+    let watching = attendant.clone();
+    let mut client = Client::new(socket).meanwhile(move |connection| watching.overlook(connection));
+    // What the command leaves behind comes to us, and not to the init of the machine.
+    set_child_subreaper(Some(rustix::process::getpid())).map_err(Error::from)?;
+    let gate = Gate::start(&run.command)?;
+    body.pid = Some(gate.pid());
     let key = run.ask.key.clone().unwrap_or_else(ask::fresh_key);
-    let claim = match granted(context, run, &mut client, &body, &key) {
+    let claim = match granted(reach, &mut client, &body, &key) {
         // This daemon knows nothing of the lease that the environment speaks of.
         Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
             body.lines = pids()?;
-            granted(context, run, &mut client, &body, &ask::fresh_key())?
+            granted(reach, &mut client, &body, &ask::fresh_key())?
         }
         answered => answered?,
     };
     let tenancy = Arc::new(Tenancy::new(&claim, client));
-    let ended = live(&tenancy, &claim, run, ttl, &attendant);
+    let ended = live(&tenancy, &claim, run, gate, ttl, &attendant);
     let code = ended.as_ref().map_or(REFUSED, |code| *code);
     attendant.leave(code);
     let preempted = tenancy.give_back();
@@ -93,15 +100,14 @@ fn is_within(run: &Run) -> bool {
 
 /// Waits for the claim. A daemon is looked for only when none answers at once.
 fn granted(
-    context: &Context,
-    run: &Run,
+    reach: &dyn Fn() -> Result<(), Failed>,
     client: &mut Client,
     body: &AskBody,
     key: &str,
 ) -> Result<Claim, Failed> {
     match ask::send(client, body, key) {
         Err(Failure::Unreachable { .. }) => {
-            autostart::reach(context, run.ask.no_autostart)?;
+            reach()?;
             Ok(persist(client, body, key)?)
         }
         Err(Failure::Broken { .. }) => Ok(persist(client, body, key)?),
@@ -124,24 +130,22 @@ fn persist(client: &mut Client, body: &AskBody, key: &str) -> Result<Claim, Fail
     }
 }
 
-/// Starts the command inside the lease and stays with it to its end; says its exit code.
+/// Opens the command's gate once it is inside the lease, and stays with it to its end; says its exit code.
 fn live(
     tenancy: &Arc<Tenancy>,
     claim: &Claim,
     run: &Run,
+    gate: Gate,
     ttl: Duration,
     attendant: &Attendant,
 ) -> Result<u8, Failed> {
-    // What the command leaves behind comes to us, and not to the init of the machine.
-    set_child_subreaper(Some(rustix::process::getpid())).map_err(Error::from)?;
     let terminal = Terminal::find();
-    let gate = Gate::start(&run.command, &variables(tenancy, claim))?;
     let command = Pid::from_raw(gate.pid() as i32).ok_or_else(|| anyhow::anyhow!("a child without a pid"))?;
     if !attendant.begin(command) {
         // A signal came at the very moment of the grant: the gate closes unopened.
         return Ok(REFUSED);
     }
-    if let Err(failed) = tenancy.attach(gate.pid(), || is_there(command)) {
+    if let Err(failed) = tenancy.inside(claim, gate.pid(), || is_there(command)) {
         // The gate closes unopened, and the child ends without having been anything.
         drop(gate);
         let status = follow(command, tenancy, terminal.as_ref(), attendant)?;
@@ -150,11 +154,17 @@ fn live(
         let untrue = || tenancy.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"));
         return if status.signaled() && !untrue() { Ok(exit_code(status)) } else { Err(failed) };
     }
-    let opened = gate.open();
-    let (kept, watched) = (tenancy.clone(), attendant.clone());
-    let over = move || watched.stage() != Stage::Running(command);
-    thread::Builder::new().name("renewal".into()).spawn(move || kept.keep(ttl, over))?;
-    let status = follow(command, tenancy, terminal.as_ref(), attendant)?;
+    let opened = gate.open(&variables(tenancy, claim))?;
+    let status = match attendant.soon(pidfd_open(command, PidfdFlags::empty()).map_err(Error::from)?.as_fd())
+    {
+        true => follow(command, tenancy, terminal.as_ref(), attendant)?,
+        false => {
+            let (kept, watched) = (tenancy.clone(), attendant.clone());
+            let over = move || watched.stage() != Stage::Running(command);
+            thread::Builder::new().name("renewal".into()).spawn(move || kept.keep(ttl, over))?;
+            follow(command, tenancy, terminal.as_ref(), attendant)?
+        }
+    };
     if let Some(terminal) = terminal {
         terminal.take_back(status.exit_status() == Some(0));
     }

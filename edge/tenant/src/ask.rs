@@ -1,10 +1,5 @@
-//! Asking: the options of `claim` and `run` as the ask they stand for.
-use super::{
-    Context, autostart,
-    outcome::{Failed, Outcome},
-    show,
-};
-use crate::args::{Ask, Claim, ClassArg, Output};
+//! Asking: the options of `claim` and `run` as the ask that they stand for.
+use crate::{Ask, ClassArg, Failed};
 use bursar_interface::Class;
 use bursar_wire::{Alternative, AskBody, ClaimAnswer, Client, GangBody, LineBody, quantity};
 
@@ -78,6 +73,7 @@ pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> Result<AskBody, Failed> {
         detach: false,
         within: ask.within.clone(),
         within_fence: ask.within_fence,
+        pid: None,
     })
 }
 
@@ -138,22 +134,4 @@ pub fn fresh_key() -> String {
         // This process at this time is nearly as good.
         Err(_) => format!("{}-{:?}", std::process::id(), std::time::SystemTime::now()),
     }
-}
-
-/// `bursar claim`.
-pub fn claim(context: &Context, claim: &Claim) -> Outcome {
-    let mut body = body(&claim.ask)?;
-    body.detach = claim.detach;
-    let mut client = autostart::reach(context, claim.ask.no_autostart)?;
-    let key = claim.ask.key.clone().unwrap_or_else(fresh_key);
-    let claim = send(&mut client, &body, &key)?;
-    match context.output {
-        Output::Table => show::line(&format!(
-            "{}\nfence {}",
-            show::claims(std::slice::from_ref(&claim)),
-            claim.fence.map_or_else(|| "not yet".into(), |fence| fence.to_string())
-        )),
-        output => show::document(&ClaimAnswer { claim }, output),
-    }
-    Ok(())
 }

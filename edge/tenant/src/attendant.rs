@@ -3,17 +3,21 @@
 //!
 //! Signals are taken from a descriptor. No arrangement is made that a child could inherit, so one that
 //! is ignored here, as under `nohup`, is ignored by the command too.
-use super::run::REFUSED;
+use crate::run::REFUSED;
 use nix::{
     errno::Errno,
     sys::{
         signal::{SigSet, SigmaskHow, Signal},
-        signalfd::SignalFd,
+        signalfd::{SfdFlags, SignalFd},
     },
 };
-use rustix::process::{Pid, Signal as Sent, getpgid, getpgrp, getpid, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, Signal as Sent, getpgid, getpgrp, getpid, kill_process},
+};
 use std::{
     io,
+    os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -48,9 +52,12 @@ const HEARD_MAX: Duration = Duration::from_secs(1);
 /// we leave before everything is given back: the daemon goes on with that.
 const SAME_KEY: Duration = Duration::from_millis(500);
 
+/// What takes no longer is waited for without a thread that hears signals.
+const SOON: Duration = Duration::from_millis(50);
+
 /// How far `bursar run` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// It waits to be granted what it asked for.
     Waiting,
     /// It was told to end before that.
@@ -63,7 +70,16 @@ pub enum Stage {
 
 /// The stage, shared with the thread that hears signals.
 #[derive(Clone, Debug)]
-pub struct Attendant(Arc<Mutex<Stage>>, Arc<Pause>);
+pub(crate) struct Attendant(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    stage: Mutex<Stage>,
+    pause: Pause,
+    signals: SignalFd,
+    /// The thread that hears signals is there.
+    heard: AtomicBool,
+}
 
 /// A command that is stopped: who tells it to go on, so that it is told once.
 #[derive(Debug, Default)]
@@ -75,28 +91,62 @@ struct Pause {
 }
 
 impl Attendant {
-    /// Hears signals from now on. To be called before any other thread is started.
+    /// Signals wait to be heard from now on. To be called before any thread is started.
     ///
     /// # Errors
     /// What the system says.
-    pub fn start() -> io::Result<Attendant> {
+    pub(crate) fn new() -> io::Result<Attendant> {
         let mut heard = SigSet::empty();
         HEARD.into_iter().for_each(|signal| heard.add(signal));
         heard.thread_block()?;
-        let (signals, attendant) =
-            (SignalFd::new(&heard)?, Attendant(Arc::new(Mutex::new(Stage::Waiting)), Arc::default()));
-        let own = attendant.clone();
-        thread::Builder::new().name("signals".into()).spawn(move || own.attend(&signals))?;
-        Ok(attendant)
+        let signals = SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC)?;
+        let (stage, pause) = (Mutex::new(Stage::Waiting), Pause::default());
+        Ok(Attendant(Arc::new(Shared { stage, pause, signals, heard: AtomicBool::new(false) })))
+    }
+
+    /// Waits for `awaited` to have something to say, and for no longer than [`SOON`]: most answers, and most
+    /// commands, are there by then, and no signal was sent. Otherwise signals are heard from then on, by a
+    /// thread of their own, and this returns `false`.
+    pub(crate) fn soon(&self, awaited: BorrowedFd<'_>) -> bool {
+        if self.0.heard.load(Ordering::Acquire) {
+            return false;
+        }
+        let both = [awaited, self.0.signals.as_fd()];
+        let mut both = both.map(|one| PollFd::from_borrowed_fd(one, PollFlags::IN));
+        let until = Timespec { tv_sec: 0, tv_nsec: SOON.as_nanos() as i64 };
+        let there = poll(&mut both, Some(&until)).is_ok_and(|ready| ready == 1);
+        if there && !both[0].revents().is_empty() {
+            return true;
+        }
+        self.hear();
+        false
+    }
+
+    /// As [`Attendant::soon`], for whoever waits on in any case.
+    pub(crate) fn overlook(&self, awaited: BorrowedFd<'_>) {
+        self.soon(awaited);
+    }
+
+    /// Hears signals from now on.
+    fn hear(&self) {
+        if self.0.heard.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let own = self.clone();
+        let heard = thread::Builder::new().name("signals".into()).spawn(move || own.attend(&own.0.signals));
+        if heard.is_err() {
+            // Without somebody who hears them, they do what they do to any program.
+            let _ = SigSet::empty().thread_set_mask();
+        }
     }
 
     /// How far it is.
-    pub fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         *self.lock()
     }
 
     /// The command is there; `false` when it was told to end before that.
-    pub fn begin(&self, command: Pid) -> bool {
+    pub(crate) fn begin(&self, command: Pid) -> bool {
         let mut stage = self.lock();
         let waited = *stage == Stage::Waiting;
         if waited {
@@ -107,19 +157,19 @@ impl Attendant {
 
     /// The command is stopped: from here on its follower tells it to go on. Returns how often this process
     /// was told to, so far.
-    pub fn pause(&self) -> u64 {
-        self.1.taken.store(true, Ordering::SeqCst);
-        self.1.told.load(Ordering::SeqCst)
+    pub(crate) fn pause(&self) -> u64 {
+        self.0.pause.taken.store(true, Ordering::SeqCst);
+        self.0.pause.told.load(Ordering::SeqCst)
     }
 
     /// Whether this process was told to go on since.
-    pub fn told_since(&self, told: u64) -> bool {
-        self.1.told.load(Ordering::SeqCst) > told
+    pub(crate) fn told_since(&self, told: u64) -> bool {
+        self.0.pause.told.load(Ordering::SeqCst) > told
     }
 
     /// Waits for the signal that made this process go on to be heard, so that it is not taken for another one
     /// later.
-    pub fn resume(&self, told: u64) {
+    pub(crate) fn resume(&self, told: u64) {
         let since = Instant::now();
         while !self.told_since(told) && since.elapsed() < HEARD_MAX {
             thread::sleep(Duration::from_millis(1));
@@ -127,17 +177,17 @@ impl Attendant {
     }
 
     /// The command goes on: whoever hears a signal passes it on again.
-    pub fn give_back(&self) {
-        self.1.taken.store(false, Ordering::SeqCst);
+    pub(crate) fn give_back(&self) {
+        self.0.pause.taken.store(false, Ordering::SeqCst);
     }
 
     /// The command has ended, or will never be.
-    pub fn leave(&self, code: u8) {
+    pub(crate) fn leave(&self, code: u8) {
         *self.lock() = Stage::Leaving(code, Instant::now());
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn attend(&self, signals: &SignalFd) {
@@ -174,8 +224,8 @@ impl Attendant {
 
     /// Counts that this process was told to go on; says whether the command's follower sees to the rest.
     fn went_on(&self) -> bool {
-        let taken = self.1.taken.load(Ordering::SeqCst);
-        self.1.told.fetch_add(1, Ordering::SeqCst);
+        let taken = self.0.pause.taken.load(Ordering::SeqCst);
+        self.0.pause.told.fetch_add(1, Ordering::SeqCst);
         taken
     }
 
@@ -212,7 +262,7 @@ pub fn unmasked<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// Stops this process, as a terminal or a shell wants it: it goes on when it is told to.
-pub fn stop() {
+pub(crate) fn stop() {
     // It can always be sent to oneself.
     let _ = kill_process(getpid(), Sent::STOP);
 }

@@ -9,24 +9,24 @@ use rustix::{
 
 /// A terminal, and how it was at first.
 #[derive(Debug)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     modes: Termios,
 }
 
 impl Terminal {
     /// The terminal, if both input and output are one: in a pipeline it is somebody else's too.
-    pub fn find() -> Option<Terminal> {
+    pub(crate) fn find() -> Option<Terminal> {
         let modes = tcgetattr(terminal()).ok().filter(|_| isatty(stdout()))?;
         Some(Terminal { modes })
     }
 
     /// The group that has it.
-    pub fn foreground(&self) -> Option<Pid> {
+    pub(crate) fn foreground(&self) -> Option<Pid> {
         tcgetpgrp(terminal()).ok()
     }
 
     /// Gives it to a group.
-    pub fn give(&self, group: Pid) {
+    pub(crate) fn give(&self, group: Pid) {
         // Asking for it is allowed from the background, because the signal that would forbid it is blocked;
         // one that is gone needs none.
         let _ = tcsetpgrp(terminal(), group);
@@ -34,7 +34,7 @@ impl Terminal {
 
     /// After the command: takes it back from a group that is gone and, unless the command ended well,
     /// puts the modes back that it may have left behind. Does nothing while another group has it.
-    pub fn take_back(&self, ended_well: bool) {
+    pub(crate) fn take_back(&self, ended_well: bool) {
         let Some(group) = self.foreground() else { return };
         if group != getpgrp() && test_kill_process_group(group).is_ok() {
             return;

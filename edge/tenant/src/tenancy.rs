@@ -1,6 +1,6 @@
 //! The lease that a command of `bursar run` lives in: attached, kept, and given back. While the daemon is
 //! away the command goes on, and the lease is taken up again when it is back.
-use super::outcome::Failed;
+use crate::Failed;
 use bursar_interface::Fence;
 use bursar_wire::{AttachBody, Claim, ClaimAnswer, Client, Failure, FenceBody, RenewBody};
 use rustix::{
@@ -18,11 +18,13 @@ use std::{
 };
 
 /// How long a daemon that went away is waited for, where its answer is needed to go on.
-pub const AWAY_MAX: Duration = Duration::from_secs(30);
+pub(crate) const AWAY_MAX: Duration = Duration::from_secs(30);
 /// Between two tries to reach it.
-pub const RETRY: Duration = Duration::from_millis(200);
+pub(crate) const RETRY: Duration = Duration::from_millis(200);
 /// How long everything that was held may take to come back before this command leaves.
-const RETURN_MAX: &str = "15s";
+const RETURN_MAX: Duration = Duration::from_secs(15);
+/// How often it is looked whether it has, where somebody else takes it back.
+const RETURN_LOOK: Duration = Duration::from_millis(10);
 /// How long the connection of a lease is kept open without a request: short commands need only one, and
 /// long ones take up none.
 const QUIET_MAX: Duration = Duration::from_secs(1);
@@ -34,46 +36,42 @@ const STOPPED_TTL: &str = "24h";
 const STOPPED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A lease, and the connection that it is spoken of on.
-pub struct Tenancy {
+pub(crate) struct Tenancy {
     /// Where the daemon is.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// The claim.
-    pub id: u64,
+    pub(crate) id: u64,
     /// Its token.
-    pub fence: Fence,
+    pub(crate) fence: Fence,
     client: Mutex<Client>,
 }
 
 impl Tenancy {
     /// The lease of a claim that was granted over `client`.
-    pub fn new(claim: &Claim, client: Client) -> Tenancy {
+    pub(crate) fn new(claim: &Claim, client: Client) -> Tenancy {
         let (socket, fence) = (client.path().to_owned(), Fence(claim.fence.unwrap_or(0)));
         Tenancy { socket, id: claim.id, fence, client: Mutex::new(client) }
     }
 
-    /// Puts a process in, for as long as that process is there; tries until the daemon answers.
+    /// Sees to it that a process is inside, which mostly came of the ask; tries as long as that process is
+    /// there until the daemon answers.
     ///
     /// # Errors
     /// When the lease cannot be made true.
-    pub fn attach(&self, pid: u32, is_there: impl Fn() -> bool) -> Result<(), Failed> {
-        let claim = match self.insist("attach", &AttachBody { fence: self.fence, pid }, is_there) {
-            Ok(claim) => claim,
+    pub(crate) fn inside(&self, claim: &Claim, pid: u32, is_there: impl Fn() -> bool) -> Result<(), Failed> {
+        if claim.pids.contains(&pid) {
+            return made_true(claim);
+        }
+        match self.insist("attach", &AttachBody { fence: self.fence, pid }, is_there) {
+            Ok(claim) => made_true(&claim),
             // It has ended already, and knows why.
-            Err(failure @ Failure::Refused(_)) => self.look().map_err(|_| failure)?,
-            Err(failure) => return Err(failure.into()),
-        };
-        match claim.phase.as_str() {
-            "held" => Ok(()),
-            phase => {
-                let ending = claim.ending.map(|ending| format!(": {ending}")).unwrap_or_default();
-                let told = anyhow::anyhow!("the lease could not be made true; it is {phase}{ending}");
-                Err(Failed::from(told).hint("`bursar get events` says more"))
-            }
+            Err(failure @ Failure::Refused(_)) => made_true(&self.look().map_err(|_| failure)?),
+            Err(failure) => Err(failure.into()),
         }
     }
 
     /// Renews three times in every `ttl`, until the lease is lost or `over`.
-    pub fn keep(&self, ttl: Duration, over: impl Fn() -> bool) {
+    pub(crate) fn keep(&self, ttl: Duration, over: impl Fn() -> bool) {
         let every = (ttl / 3).max(RENEW_MIN);
         let quiet = QUIET_MAX.min(every);
         rest(quiet);
@@ -106,7 +104,7 @@ impl Tenancy {
 
     /// Keeps the lease of a command that was stopped, as by Ctrl-Z, while this process stops as well:
     /// `stopped` returns when both go on. What cannot be told now cannot be helped.
-    pub fn pause(&self, stopped: impl FnOnce()) {
+    pub(crate) fn pause(&self, stopped: impl FnOnce()) {
         // No renewal that is due in this moment makes it short again.
         let mut client = self.client();
         *client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
@@ -120,16 +118,28 @@ impl Tenancy {
 
     /// Gives everything back and waits until it is, as far as that goes; says whether it was taken before
     /// that for another claim.
-    pub fn give_back(&self) -> bool {
-        let verb = format!("release?wait={RETURN_MAX}");
+    pub(crate) fn give_back(&self) -> bool {
+        let verb = format!("release?wait={}s", RETURN_MAX.as_secs());
         match self.insist(&verb, &FenceBody { fence: self.fence }, || true) {
             Ok(claim) => self.say_ending(&claim),
-            // It was taken back before it was given.
-            Err(Failure::Refused(_)) => self.look().is_ok_and(|claim| self.say_ending(&claim)),
+            // It was, or is being, taken back before it was given.
+            Err(Failure::Refused(_)) => self.taken_back().is_ok_and(|claim| self.say_ending(&claim)),
             Err(failure) => {
                 eprintln!("bursar: {failure}; the lease ends by itself");
                 false
             }
+        }
+    }
+
+    /// The claim once all of it is back, or when that takes too long: why it ended is known only then.
+    fn taken_back(&self) -> Result<Claim, Failure> {
+        let since = Instant::now();
+        loop {
+            let claim = self.look()?;
+            if claim.phase == "closed" || since.elapsed() > RETURN_MAX {
+                return Ok(claim);
+            }
+            thread::sleep(RETURN_LOOK);
         }
     }
 
@@ -180,7 +190,7 @@ impl Tenancy {
         client.send::<ClaimAnswer>("POST", &path, body, None).map(|answer| answer.claim)
     }
 
-    pub fn look(&self) -> Result<Claim, Failure> {
+    pub(crate) fn look(&self) -> Result<Claim, Failure> {
         self.client().get::<ClaimAnswer>(&format!("/v1/claims/{}", self.id)).map(|answer| answer.claim)
     }
 
@@ -190,6 +200,18 @@ impl Tenancy {
 
     fn hang_up(&self) {
         *self.client() = Client::new(&self.socket);
+    }
+}
+
+/// Whether a lease is what its claim says.
+fn made_true(claim: &Claim) -> Result<(), Failed> {
+    match claim.phase.as_str() {
+        "held" => Ok(()),
+        phase => {
+            let ending = claim.ending.as_ref().map(|ending| format!(": {ending}")).unwrap_or_default();
+            let told = anyhow::anyhow!("the lease could not be made true; it is {phase}{ending}");
+            Err(Failed::from(told).hint("`bursar get events` says more"))
+        }
     }
 }
 

@@ -1,0 +1,19 @@
+//! The holder's side of a lease: asks for it, runs a command inside it, keeps it, and gives everything back.
+//!
+//! `bursar run` is this crate. Programs that start a command each have to start at once themselves, so nothing
+//! here needs a runtime, and threads are only started for commands that take their time.
+#![forbid(unsafe_code)]
+pub mod ask;
+mod attendant;
+mod options;
+mod outcome;
+mod run;
+mod tenancy;
+mod terminal;
+mod words;
+
+pub use attendant::unmasked;
+pub use options::{Ask, ClassArg, Run};
+pub use outcome::{Failed, Outcome};
+pub use run::run;
+pub use words::{Errand, read};

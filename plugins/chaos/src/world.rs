@@ -1,0 +1,174 @@
+//! Kinds, drivers and metrics that lie, stick, look where they should not, or know nothing.
+use crate::{both::Arming, escape::flee};
+use bursar_sdk::{ClaimId, prelude::*};
+use std::{collections::BTreeSet, fs};
+
+/// A metric that looks where it should not.
+#[derive(Default)]
+pub struct Nosy;
+
+#[plugin(id = "chaos-nosy")]
+impl Metric for Nosy {
+    fn collect(&mut self, _: Time, _: &mut Vec<Sample>) -> Result<(), Fault> {
+        let figures = fs::read("/proc/uptime").is_ok();
+        Err(Fault::new(format!("figures {figures}; {}", flee().message)))
+    }
+}
+
+/// A metric that panics.
+#[derive(Default)]
+pub struct Counts;
+
+#[plugin(id = "chaos-panic")]
+impl Metric for Counts {
+    fn collect(&mut self, at: Time, _: &mut Vec<Sample>) -> Result<(), Fault> {
+        panic!("it is {at}, which is too late")
+    }
+}
+
+/// A metric that knows nothing, and now and then not even that.
+#[derive(Default)]
+pub struct Clueless {
+    calls: u32,
+}
+
+#[plugin(id = "chaos-metric")]
+impl Metric for Clueless {
+    fn collect(&mut self, at: Time, samples: &mut Vec<Sample>) -> Result<(), Fault> {
+        self.calls += 1;
+        samples.push(Sample { name: "clue".into(), at, value: None });
+        if self.calls.is_multiple_of(2) { Err(Fault::new("no idea")) } else { Ok(()) }
+    }
+}
+
+fn sticky(name: &str, step: Amount) -> ResourceSpec {
+    ResourceSpec {
+        name: name.into(),
+        shape: Shape::Unit,
+        unit: "pieces".into(),
+        min: step.min(1),
+        step,
+        piece: 0,
+        springs: 0,
+        driven: true,
+    }
+}
+
+/// A kind that cannot be described.
+#[derive(Default)]
+pub struct Nameless;
+
+#[plugin(id = "chaos-panic")]
+impl Resource for Nameless {
+    fn spec(&self) -> ResourceSpec {
+        panic!("what am I?")
+    }
+}
+
+/// A kind that cannot be written down, nor counted.
+#[derive(Default)]
+pub struct Odd;
+
+#[plugin(id = "chaos-odd")]
+impl Resource for Odd {
+    fn spec(&self) -> ResourceSpec {
+        sticky("a=b c", 0)
+    }
+}
+
+/// A kind whose driver does not let go at first.
+#[derive(Default)]
+pub struct Sticky;
+
+#[plugin(id = "sticky")]
+impl Resource for Sticky {
+    fn spec(&self) -> ResourceSpec {
+        sticky("sticky", 1)
+    }
+}
+
+/// Fails to prove the first return of each lease, and panics over a lease of three.
+#[derive(Default)]
+pub struct StickyDriver {
+    tried: BTreeSet<ClaimId>,
+}
+
+#[plugin(id = "sticky")]
+impl Driver for StickyDriver {
+    fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
+        Ok(vec![Supply { resource: "sticky".into(), pool: "sticky".into(), capacity: 4, labels: Vec::new() }])
+    }
+
+    fn enforce(&mut self, lease: &Lease) -> Result<(), Fault> {
+        match lease.lines.iter().map(|line| line.amount).sum::<Amount>() {
+            3 => panic!("three is a crowd"),
+            4 => Err(Fault::new("four is too many")),
+            _ => Ok(()),
+        }
+    }
+
+    fn release(&mut self, lease: &Lease) -> Result<Proof, Fault> {
+        match self.tried.insert(lease.claim) {
+            true => Err(Fault::new("it sticks")),
+            false => Ok(Proof { evidence: "it let go at the second try".into() }),
+        }
+    }
+
+    fn reclaim(&mut self, pool: &str, amount: Amount) -> Result<Amount, Fault> {
+        Ok(if pool == "sticky" { amount / 2 } else { 0 })
+    }
+}
+
+/// Answers with more than anybody can take in.
+pub struct Gushes(Arming);
+
+impl From<Arming> for Gushes {
+    fn from(arming: Arming) -> Self {
+        Gushes(arming)
+    }
+}
+
+#[plugin(id = "chaos-gush", config = Arming)]
+impl Driver for Gushes {
+    fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
+        let labels = vec!["x".repeat(if self.0.armed { 9 << 20 } else { 1 })];
+        Ok(vec![Supply { resource: "chaos".into(), pool: "chaos".into(), capacity: 1, labels }])
+    }
+    fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
+        Err(Fault::new("x".repeat(9 << 20)))
+    }
+    fn release(&mut self, _: &Lease) -> Result<Proof, Fault> {
+        Ok(Proof { evidence: "x".repeat(9 << 20) })
+    }
+}
+
+/// Says what cannot be.
+pub struct Boasts(Arming);
+
+impl From<Arming> for Boasts {
+    fn from(arming: Arming) -> Self {
+        Boasts(arming)
+    }
+}
+
+#[plugin(id = "chaos-boast", config = Arming)]
+impl Driver for Boasts {
+    fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
+        if !self.0.armed {
+            return Ok(Vec::new());
+        }
+        let names = ["chaos".to_owned(), "x".repeat(1 << 16)];
+        let supply =
+            |pool| Supply { resource: "chaos".into(), pool, capacity: Amount::MAX, labels: Vec::new() };
+        Ok(names.into_iter().map(supply).collect())
+    }
+    fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn release(&mut self, _: &Lease) -> Result<Proof, Fault> {
+        Ok(Proof { evidence: "believe me\0\u{1b}[31m".into() })
+    }
+    fn reclaim(&mut self, _: &str, amount: Amount) -> Result<Amount, Fault> {
+        Ok(amount.saturating_add(1))
+    }
+}
