@@ -28,6 +28,7 @@ mod nested;
 mod operate;
 mod plugins;
 mod preempt;
+mod remove;
 mod restart;
 mod revisions;
 mod run;

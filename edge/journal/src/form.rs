@@ -68,6 +68,8 @@ mod tests {
                 Setting::Scope(ScopeSpec::default()),
                 Setting::Quota(QuotaChange::default()),
                 Setting::Node(NodeChange::default()),
+                Setting::RemoveQuota { scope: "a".into(), resource: "b".into() },
+                Setting::RemovePool { resource: "c".into(), node: None, name: "d".into() },
             ]),
             Command::SetPreemption(PreemptionPolicy::default()),
             Command::Measured { claim, usage: Default::default() },
@@ -78,7 +80,7 @@ mod tests {
             What::Refused(refusal),
             What::Attached(claim),
             What::Swapped,
-            What::Applied(vec![Change::Created, Change::Changed, Change::Unchanged]),
+            What::Applied(vec![Change::Created, Change::Changed, Change::Unchanged, Change::Removed]),
             What::Leaving { claim, until: Time(6) },
         ];
         Batch {
