@@ -20,6 +20,7 @@ mod nested;
 mod operate;
 mod plugins;
 mod preempt;
+mod reload;
 mod restart;
 mod revisions;
 mod run;
