@@ -5,7 +5,7 @@ use super::{
     gauges::Gauges,
     held::{Held, measured},
     mail::Mailbox,
-    workers::{Done, Workers},
+    workers::{Done, Drivers, Workers},
 };
 use bursar_enforce::{Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
 use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row, What};
@@ -32,6 +32,8 @@ pub enum Note {
     Batch(Arc<Batch>),
     /// A driver has answered.
     Driver(Done),
+    /// Drivers that came while the daemon runs: from here on new leases are theirs.
+    Drivers(Drivers),
     /// The daemon ends; what runs goes on.
     End,
 }
@@ -94,6 +96,7 @@ impl Enforcer {
             match self.next() {
                 Ok(Note::Batch(batch)) => batch.events.iter().for_each(|event| self.hear(&event.what)),
                 Ok(Note::Driver(done)) => self.driver_done(done),
+                Ok(Note::Drivers(drivers)) => self.take_on(drivers),
                 Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -132,8 +135,30 @@ impl Enforcer {
 
     /// The cell of a lease that nobody lived in was only there for those within; they are gone.
     fn closed(&mut self, claim: ClaimId) {
+        let driven = self.leases.get(&claim).is_some_and(|held| !held.versions.is_empty());
         let empty = self.leases.remove(&claim).filter(|held| !held.is_bodied() && held.cell.is_built());
         self.strays.extend(empty.map(|held| Reclaim::begin(held.cell, Duration::ZERO)));
+        if driven {
+            self.retire();
+        }
+    }
+
+    /// Drivers that came: those before them keep what they hold.
+    fn take_on(&mut self, drivers: Drivers) {
+        for (name, driver) in drivers {
+            if let Err(error) = self.workers.add(name.clone(), driver) {
+                tracing::error!(driver = name, %error, "it has no thread; the one before it goes on");
+            }
+        }
+        self.retire();
+    }
+
+    /// Lets drivers go that were replaced and hold nothing any more.
+    fn retire(&mut self) {
+        let leases = &self.leases;
+        let needed =
+            |name: &str, version| leases.values().any(|held| held.versions.get(name) == Some(&version));
+        self.workers.retire(needed);
     }
 
     /// Only leases over driven kinds need anything before a process joins.
@@ -149,7 +174,8 @@ impl Enforcer {
         let Some(held) = self.leases.get_mut(&claim) else { return };
         for (driver, lease) in held.driven.clone() {
             held.outstanding += 1;
-            self.workers.enforce(&driver, lease);
+            let version = held.version(&driver, &self.workers);
+            self.workers.enforce(&driver, version, lease);
         }
     }
 
@@ -296,7 +322,8 @@ impl Enforcer {
         held.again = None;
         held.outstanding = held.driven.len();
         for (driver, lease) in held.driven.clone() {
-            self.workers.release(&driver, lease);
+            let version = held.version(&driver, &self.workers);
+            self.workers.release(&driver, version, lease);
         }
         match self.leases.get(&claim).is_some_and(|held| held.outstanding == 0) {
             true => self.tell_reclaimed(claim),

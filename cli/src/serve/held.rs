@@ -1,5 +1,6 @@
 //! One lease at the edge: its cell, its processes, its drivers' lines, and how far its return has come.
 use super::clock::boottime_ns;
+use super::workers::Workers;
 use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
 use bursar_interface::{
@@ -22,6 +23,8 @@ pub struct Held {
     since: Option<Instant>,
     /// Its drivers by name, each with its own lines.
     pub driven: Vec<(String, Lease)>,
+    /// Which version of each driver it began with, by the driver's name: that one takes it back.
+    pub versions: BTreeMap<String, u32>,
     /// Answers that drivers owe.
     pub outstanding: usize,
     /// It is from before a restart.
@@ -60,6 +63,7 @@ impl Held {
             watches: Vec::new(),
             since: None,
             driven: Vec::new(),
+            versions: BTreeMap::new(),
             outstanding: 0,
             adopted: false,
             leaving: false,
@@ -75,6 +79,12 @@ impl Held {
             frozen: false,
             freezing: None,
         }
+    }
+
+    /// Which version of a driver it is held by: the newest there was when it was first asked.
+    pub fn version(&mut self, driver: &str, workers: &Workers) -> u32 {
+        let newest = || workers.newest(driver).unwrap_or(0);
+        *self.versions.entry(driver.to_owned()).or_insert_with(newest)
     }
 
     /// Makes the cell and puts in the attached processes that are not in yet.

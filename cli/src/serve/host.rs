@@ -27,11 +27,12 @@ use bursar_wire as wire;
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+use tokio::task::block_in_place;
 
 /// Batches that are read from the journal at a time for one page of events.
 const PAGE_BATCHES: usize = 256;
@@ -47,6 +48,8 @@ pub struct Host {
     pub follower: Arc<Follower>,
     /// The way to the desk.
     pub mailbox: Mailbox,
+    /// Who makes leases true.
+    pub enforcer: std::sync::mpsc::Sender<super::enforcer::Note>,
     /// Finds plugins.
     pub loader: Mutex<Loader>,
     /// Who decides by choice, and who did before.
@@ -84,9 +87,16 @@ impl Host {
         self.follower.read(|engine| look(&Present { engine, clock, follower, gauges }))
     }
 
-    /// What there is of plugins.
+    /// What there is of plugins. Whoever steers may hold it for as long as a child takes to start; the front door's
+    /// thread goes on meanwhile.
     pub fn loader(&self) -> MutexGuard<'_, Loader> {
-        self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.loader.try_lock() {
+            Ok(loader) => loader,
+            Err(TryLockError::Poisoned(loader)) => loader.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                block_in_place(|| self.loader.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
     }
 
     /// How long nobody has asked for anything, in nanoseconds; 0 while there are claims.

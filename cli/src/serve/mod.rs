@@ -27,6 +27,7 @@ mod outlook;
 mod preemption;
 mod present;
 mod promise;
+mod reload;
 mod resize;
 mod roster;
 mod rungs;
@@ -256,6 +257,7 @@ pub fn run(options: Options) -> Result<()> {
     let host = Arc::new(Host {
         follower,
         mailbox: mailbox.clone(),
+        enforcer: tell.clone(),
         loader: Mutex::new(loader),
         roster: tokio::sync::Mutex::new(roster),
         steering: tokio::sync::Mutex::new(()),

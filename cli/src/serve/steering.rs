@@ -21,7 +21,7 @@ pub fn exact<T: ?Sized>(seated: &Seated<T>) -> String {
     format!("{}@{}", seated.decider.plugin, seated.sha256.as_deref().unwrap_or("linked"))
 }
 
-fn refuse(reject: &Reject) -> Refusal {
+pub(super) fn refuse(reject: &Reject) -> Refusal {
     Refusal::new(Reason::BadRequest, reject.to_string()).hint("see `bursar plugin list`")
 }
 
@@ -124,7 +124,7 @@ impl Host {
         for role in STRATEGIES {
             self.reseat(role).await?;
         }
-        Ok(())
+        self.renew().await
     }
 
     fn switch(&self, role: &str, id: &str, on: bool) -> Result<(), Refusal> {
@@ -133,7 +133,7 @@ impl Host {
     }
 
     /// Lets decide what would be found now, if that is something else than what decides: a higher version, one
-    /// that was let in again, or the default where it was not. Leases and drivers are not touched.
+    /// that was let in again, or the default where it was not. Leases are not touched.
     async fn reseat(&self, role: Role) -> Result<(), Refusal> {
         let Some(now) = self.roster.lock().await.now(role).cloned() else { return Ok(()) };
         let found = self.loader().would_seat(role, &now.asked);

@@ -31,10 +31,7 @@ pub fn commands(
     // Whoever closed it opens it again, however often the daemon starts.
     let state = engine.books().node(&node).map_or(NodeState::Open, |row| engine.books().node_state(row));
     commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state }));
-    let supplies = corrected(settings, supplies, &known)?;
-    commands.extend(gone(engine, &node, &supplies));
-    let found = supplies.into_iter().map(|supply| pool(&node, supply));
-    commands.extend(found.filter(|spec| !by_hand(settings, engine, spec)).map(Command::SetPool));
+    commands.extend(offers(settings, engine, supplies, &known, |_| true)?);
     for set in &settings.pool {
         let floating =
             floating(set).map_err(|why| anyhow!("config: pool {}:{}: {why}", set.resource, set.name))?;
@@ -56,6 +53,26 @@ pub fn commands(
     if *engine.preemption_policy() != policy {
         commands.push(Command::SetPreemption(policy));
     }
+    Ok(commands)
+}
+
+/// What was found of the kinds that are spoken of, corrected by the config; what is not there any more is offered no
+/// longer.
+pub fn offers(
+    settings: &Settings,
+    engine: &Engine,
+    supplies: Vec<Supply>,
+    known: &BTreeSet<String>,
+    spoken: impl Fn(&str) -> bool,
+) -> Result<Vec<Command>> {
+    let node = node_name(settings);
+    let mut supplies = corrected(settings, supplies, known)?;
+    supplies.retain(|supply| spoken(&supply.resource));
+    let mut commands = gone(engine, &node, &supplies);
+    let of_it = |command: &Command| matches!(command, Command::SetPool(pool) if spoken(&pool.resource));
+    commands.retain(of_it);
+    let found = supplies.into_iter().map(|supply| pool(&node, supply));
+    commands.extend(found.filter(|spec| !by_hand(settings, engine, spec)).map(Command::SetPool));
     Ok(commands)
 }
 

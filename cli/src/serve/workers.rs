@@ -1,4 +1,5 @@
-//! One thread per driver: a slow one holds up nobody but itself.
+//! One thread per driver: a slow one holds up nobody but itself. Of a driver there may be several versions at once:
+//! new leases go to the newest, and whoever made a lease true takes it back.
 use super::enforcer::Note;
 use bursar_interface::{ClaimId, Driver, Fault, FaultKind, Lease, Proof};
 use std::{
@@ -21,40 +22,62 @@ pub enum Done {
     Released(ClaimId, Result<Proof, Fault>),
 }
 
+/// Drivers by name.
+pub type Drivers = BTreeMap<String, Box<dyn Driver>>;
+
 /// The drivers' threads. What waits for one is bounded by the leases that there are.
 pub struct Workers {
-    jobs: BTreeMap<String, Sender<Job>>,
+    /// By name, and by how many versions there were before.
+    jobs: BTreeMap<(String, u32), Sender<Job>>,
     tell: Sender<Note>,
 }
 
 impl Workers {
     /// Gives each driver a thread; they end when this is dropped.
-    pub fn start(drivers: BTreeMap<String, Box<dyn Driver>>, tell: Sender<Note>) -> std::io::Result<Workers> {
-        let mut jobs = BTreeMap::new();
-        for (name, driver) in drivers {
-            let (send, receive) = channel();
-            let (tell, thread) = (tell.clone(), std::thread::Builder::new().name(format!("driver-{name}")));
-            thread.spawn(move || work(driver, &receive, &tell))?;
-            jobs.insert(name, send);
-        }
-        Ok(Workers { jobs, tell })
+    pub fn start(drivers: Drivers, tell: Sender<Note>) -> std::io::Result<Workers> {
+        let mut workers = Workers { jobs: BTreeMap::new(), tell };
+        drivers.into_iter().try_for_each(|(name, driver)| workers.add(name, driver))?;
+        Ok(workers)
+    }
+
+    /// Gives a driver a thread: from here on it is the newest of its name.
+    pub fn add(&mut self, name: String, driver: Box<dyn Driver>) -> std::io::Result<()> {
+        let (send, receive) = channel();
+        let (tell, thread) = (self.tell.clone(), std::thread::Builder::new().name(format!("driver-{name}")));
+        thread.spawn(move || work(driver, &receive, &tell))?;
+        let version = self.newest(&name).map_or(0, |version| version + 1);
+        self.jobs.insert((name, version), send);
+        Ok(())
+    }
+
+    /// The version that new leases go to; `None` if there is no such driver.
+    pub fn newest(&self, driver: &str) -> Option<u32> {
+        let versions = (driver.to_owned(), 0)..=(driver.to_owned(), u32::MAX);
+        self.jobs.range(versions).next_back().map(|((_, version), _)| *version)
+    }
+
+    /// Lets those go that are not the newest and that no lease needs any more.
+    pub fn retire(&mut self, needed: impl Fn(&str, u32) -> bool) {
+        let newest: Vec<(String, u32)> = self.jobs.keys().cloned().collect();
+        let newest: BTreeMap<String, u32> = newest.into_iter().collect();
+        self.jobs.retain(|(name, version), _| newest.get(name) == Some(version) || needed(name, *version));
     }
 
     /// Has a driver make a lease true.
-    pub fn enforce(&self, driver: &str, lease: Lease) {
+    pub fn enforce(&self, driver: &str, version: u32, lease: Lease) {
         let claim = lease.claim;
-        self.give(driver, Job::Enforce(lease), |fault| Done::Enforced(claim, Err(fault)));
+        self.give(driver, version, Job::Enforce(lease), |fault| Done::Enforced(claim, Err(fault)));
     }
 
     /// Has a driver take a lease back.
-    pub fn release(&self, driver: &str, lease: Lease) {
+    pub fn release(&self, driver: &str, version: u32, lease: Lease) {
         let claim = lease.claim;
-        self.give(driver, Job::Release(lease), |fault| Done::Released(claim, Err(fault)));
+        self.give(driver, version, Job::Release(lease), |fault| Done::Released(claim, Err(fault)));
     }
 
-    fn give(&self, driver: &str, job: Job, failed: impl Fn(Fault) -> Done) {
-        let given = self.jobs.get(driver).is_some_and(|jobs| jobs.send(job).is_ok());
-        if !given {
+    fn give(&self, driver: &str, version: u32, job: Job, failed: impl Fn(Fault) -> Done) {
+        let jobs = self.jobs.get(&(driver.to_owned(), version));
+        if !jobs.is_some_and(|jobs| jobs.send(job).is_ok()) {
             let fault = Fault::new(format!("there is no driver for {driver}")).by(driver);
             // Nobody is told when the daemon is ending.
             let _ = self.tell.send(Note::Driver(failed(fault)));

@@ -28,6 +28,7 @@ mod nested;
 mod operate;
 mod plugins;
 mod preempt;
+mod reload;
 mod remove;
 mod restart;
 mod revisions;

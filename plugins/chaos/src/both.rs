@@ -1,81 +1,55 @@
-//! Faults that any role can have, as an allocator and as a driver of the same name: the rows of the matrix.
+//! Faults that any role can have, each as an allocator, and all of them as a driver: the rows of the matrix.
 use crate::escape::flee;
 use bursar_sdk::prelude::*;
 use std::{os::fd::AsFd, process, time::Duration};
 
-/// A daemon asks every driver that it finds what there is, and would be ended by half of these. So they behave
-/// until they are told not to.
+/// One driver has all of them, by name: a daemon starts every driver that it finds and asks it what there is.
 #[config]
 #[derive(Default)]
 pub struct Arming {
-    /// Whether it misbehaves.
-    pub(crate) armed: bool,
-}
-
-/// What such a driver would offer, if it came to it.
-fn offer() -> Vec<Supply> {
-    vec![Supply { resource: "chaos".into(), pool: "chaos".into(), capacity: 4, labels: Vec::new() }]
+    /// Which fault it has; none unless it is told.
+    pub(crate) fault: String,
 }
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $place:ident, $drive:ident, $id:literal, |$size:ident| $body:expr;)*) => {$(
-        $(#[$doc])*
-        #[derive(Default)]
-        pub struct $place;
+    ($($(#[$doc:meta])* $place:ident, $id:literal, |$size:ident| $body:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Default)]
+            pub struct $place;
 
-        #[plugin(id = $id)]
-        impl Allocator for $place {
-            fn place(&mut self, _: &View<'_>, queue: &[Row], _: &mut Plan<'_>) -> Result<(), Fault> {
-                let $size = queue.len();
-                let _ = $size;
-                $body
-            }
-        }
-
-        $(#[$doc])*
-        pub struct $drive(Arming);
-
-        impl From<Arming> for $drive {
-            fn from(arming: Arming) -> Self {
-                $drive(arming)
-            }
-        }
-
-        impl $drive {
-            fn fault(&self, $size: usize) -> Result<(), Fault> {
-                let _ = $size;
-                if !self.0.armed {
-                    return Ok(());
+            impl $place {
+                fn fault($size: usize) -> Result<(), Fault> {
+                    let _ = $size;
+                    $body
                 }
-                $body
             }
-        }
 
-        #[plugin(id = $id, config = Arming)]
-        impl Driver for $drive {
-            fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
-                self.fault(4).map(|()| offer())
+            #[plugin(id = $id)]
+            impl Allocator for $place {
+                fn place(&mut self, _: &View<'_>, queue: &[Row], _: &mut Plan<'_>) -> Result<(), Fault> {
+                    Self::fault(queue.len())
+                }
             }
-            fn enforce(&mut self, lease: &Lease) -> Result<(), Fault> {
-                self.fault(lease.lines.len())
-            }
-            fn release(&mut self, lease: &Lease) -> Result<Proof, Fault> {
-                self.fault(lease.lines.len()).map(|()| Proof { evidence: "nothing was held".into() })
-            }
-            fn reclaim(&mut self, _: &str, amount: Amount) -> Result<Amount, Fault> {
-                self.fault(1).map(|()| amount)
+        )*
+
+        /// Has a fault by its name.
+        fn fault(name: &str, size: usize) -> Result<(), Fault> {
+            match name {
+                $($id => $place::fault(size),)*
+                _ => Ok(()),
             }
         }
-    )*};
+    };
 }
 
 faults! {
     /// Panics.
-    Panics, PanicsToo, "chaos-panic", |size| panic!("{size} claims are too many");
+    Panics, "chaos-panic", |size| panic!("{size} claims are too many");
     /// Panics with something that is no text.
-    Mumbles, MumblesToo, "chaos-mumble", |size| std::panic::panic_any(7_u32);
+    Mumbles, "chaos-mumble", |size| std::panic::panic_any(7_u32);
     /// Panics while it is panicking.
-    Doubles, DoublesToo, "chaos-double", |size| {
+    Doubles, "chaos-double", |size| {
         struct Sore;
         impl Drop for Sore {
             fn drop(&mut self) { panic!("and again") }
@@ -84,15 +58,15 @@ faults! {
         panic!("once")
     };
     /// Panics on a thread of its own.
-    Threads, ThreadsToo, "chaos-thread", |size| {
+    Threads, "chaos-thread", |size| {
         // It is over before the answer is given.
         let _ = std::thread::spawn(|| panic!("beside you")).join();
         Ok(())
     };
     /// Takes the process with it.
-    Aborts, AbortsToo, "chaos-abort", |size| process::abort();
+    Aborts, "chaos-abort", |size| process::abort();
     /// Ends as one does that reads where nothing is.
-    Crashes, CrashesToo, "chaos-crash", |size| {
+    Crashes, "chaos-crash", |size| {
         let own = rustix::process::getpid();
         // The first one is swallowed by whoever looks for overflows of the stack.
         loop {
@@ -101,66 +75,66 @@ faults! {
         }
     };
     /// Leaves as if all were well.
-    Exits, ExitsToo, "chaos-exit", |size| process::exit(0);
+    Exits, "chaos-exit", |size| process::exit(0);
     /// Recurses without end.
-    Overflows, OverflowsToo, "chaos-overflow", |size| {
+    Overflows, "chaos-overflow", |size| {
         fn deeper(depth: u64) -> u64 { std::hint::black_box(if depth == u64::MAX { 0 } else { 1 + deeper(depth + 1) }) }
         Err(Fault::new(format!("{}", deeper(size as u64))))
     };
     /// Waits for ever, without using any cpu.
-    Stalls, StallsToo, "chaos-stall", |size| loop { std::thread::park(); };
+    Stalls, "chaos-stall", |size| loop { std::thread::park(); };
     /// Never answers, and uses all the cpu there is.
-    Hangs, HangsToo, "chaos-hang", |size| loop { std::hint::spin_loop() };
+    Hangs, "chaos-hang", |size| loop { std::hint::spin_loop() };
     /// Sleeps: late, and not by its own cpu time.
-    Sleeps, SleepsToo, "chaos-sleep", |size| {
+    Sleeps, "chaos-sleep", |size| {
         std::thread::sleep(Duration::from_millis(300));
         Ok(())
     };
     /// Takes memory without end, and keeps it.
-    Hoards, HoardsToo, "chaos-hoard", |size| {
+    Hoards, "chaos-hoard", |size| {
         // Pages that nobody touches count as well, and cost the machine nothing.
         let mut kept: Vec<Vec<u8>> = Vec::new();
         loop { kept.push(std::hint::black_box(vec![0; 64 << 20])); }
     };
     /// Lets a little memory go astray at each call.
-    Leaks, LeaksToo, "chaos-leak", |size| {
+    Leaks, "chaos-leak", |size| {
         std::mem::forget(vec![1_u8; 64 << 10]);
         Ok(())
     };
     /// Starts a thread at each call, and forgets it.
-    Spawns, SpawnsToo, "chaos-spawn", |size| {
+    Spawns, "chaos-spawn", |size| {
         std::thread::spawn(|| std::thread::sleep(Duration::from_secs(600)));
         Ok(())
     };
     /// Opens a file at each call, and forgets it.
-    Opens, OpensToo, "chaos-open", |size| {
+    Opens, "chaos-open", |size| {
         if let Ok(another) = std::io::stderr().as_fd().try_clone_to_owned() {
             std::mem::forget(another);
         }
         Ok(())
     };
     /// Says that it cannot.
-    Fails, FailsToo, "chaos-fail", |size| Err(Fault::new("I would rather not"));
+    Fails, "chaos-fail", |size| Err(Fault::new("I would rather not"));
     /// Prints without end into what is not its own.
-    Babbles, BabblesToo, "chaos-babble", |size| {
+    Babbles, "chaos-babble", |size| {
         print!("{}", "look at me\n".repeat(1000));
         eprint!("{}", "look at me\n".repeat(1000));
         Ok(())
     };
     /// Logs without end.
-    Floods, FloodsToo, "chaos-flood", |size| {
+    Floods, "chaos-flood", |size| {
         (0..10_000).for_each(|number| tracing::info!(number, "look at me"));
         Ok(())
     };
     /// Changes what belongs to the whole process.
-    Meddles, MeddlesToo, "chaos-meddle", |size| {
+    Meddles, "chaos-meddle", |size| {
         // Where it may not, it may not.
         let _ = std::env::set_current_dir("/");
         std::panic::set_hook(Box::new(|_| {}));
         Ok(())
     };
     /// Tries to get out of its child.
-    Flees, FleesToo, "chaos-flee", |size| Err(flee());
+    Flees, "chaos-flee", |size| Err(flee());
 }
 
 /// Panics when it is let go.
@@ -180,34 +154,6 @@ impl Allocator for Clings {
     }
 }
 
-/// The same as a driver.
-pub struct ClingsToo(Arming);
-
-impl From<Arming> for ClingsToo {
-    fn from(arming: Arming) -> Self {
-        ClingsToo(arming)
-    }
-}
-
-impl Drop for ClingsToo {
-    fn drop(&mut self) {
-        assert!(!self.0.armed, "do not leave me");
-    }
-}
-
-#[plugin(id = "chaos-cling", config = Arming)]
-impl Driver for ClingsToo {
-    fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
-        Ok(offer())
-    }
-    fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
-        Ok(())
-    }
-    fn release(&mut self, _: &Lease) -> Result<Proof, Fault> {
-        Ok(Proof { evidence: "nothing was held".into() })
-    }
-}
-
 /// Cannot be made.
 pub struct Unborn;
 
@@ -224,25 +170,53 @@ impl Allocator for Unborn {
     }
 }
 
-/// The same as a driver.
-pub struct UnbornToo;
+/// A driver that has whatever fault it is told to have.
+pub struct Any(String);
 
-impl From<Arming> for UnbornToo {
-    fn from(arming: Arming) -> Self {
-        assert!(!arming.armed, "I was never here");
-        UnbornToo
+impl From<Arming> for Any {
+    fn from(arming: Arming) -> Any {
+        assert!(arming.fault != "chaos-unborn", "I was never here");
+        Any(arming.fault)
     }
 }
 
-#[plugin(id = "chaos-unborn", config = Arming)]
-impl Driver for UnbornToo {
+impl Drop for Any {
+    fn drop(&mut self) {
+        assert!(self.0 != "chaos-cling", "do not leave me");
+    }
+}
+
+impl Any {
+    /// More than anybody can take in.
+    fn gush(&self) -> Option<String> {
+        (self.0 == "chaos-gush").then(|| "x".repeat(9 << 20))
+    }
+
+    /// What cannot be.
+    fn boasts(&self) -> bool {
+        self.0 == "chaos-boast"
+    }
+}
+
+#[plugin(id = "chaos-any", config = Arming)]
+impl Driver for Any {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
-        Ok(Vec::new())
+        fault(&self.0, 4)?;
+        let labels = self.gush().into_iter().collect();
+        let (pool, capacity) =
+            if self.boasts() { ("x".repeat(1 << 16), Amount::MAX) } else { ("chaos".into(), 4) };
+        Ok(vec![Supply { resource: "chaos".into(), pool, capacity, labels }])
     }
-    fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
-        Ok(())
+    fn enforce(&mut self, lease: &Lease) -> Result<(), Fault> {
+        self.gush().map_or(Ok(()), |words| Err(Fault::new(words)))?;
+        fault(&self.0, lease.lines.len())
     }
-    fn release(&mut self, _: &Lease) -> Result<Proof, Fault> {
-        Ok(Proof::default())
+    fn release(&mut self, lease: &Lease) -> Result<Proof, Fault> {
+        fault(&self.0, lease.lines.len())?;
+        Ok(Proof { evidence: self.gush().unwrap_or_else(|| "nothing was held\0\u{1b}[31m".into()) })
+    }
+    fn reclaim(&mut self, _: &str, amount: Amount) -> Result<Amount, Fault> {
+        fault(&self.0, 1)?;
+        Ok(amount + Amount::from(self.boasts()))
     }
 }

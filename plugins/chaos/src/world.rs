@@ -1,5 +1,5 @@
 //! Kinds, drivers and metrics that lie, stick, look where they should not, or know nothing.
-use crate::{both::Arming, escape::flee};
+use crate::escape::flee;
 use bursar_sdk::{ClaimId, prelude::*};
 use std::{collections::BTreeSet, fs};
 
@@ -116,59 +116,5 @@ impl Driver for StickyDriver {
 
     fn reclaim(&mut self, pool: &str, amount: Amount) -> Result<Amount, Fault> {
         Ok(if pool == "sticky" { amount / 2 } else { 0 })
-    }
-}
-
-/// Answers with more than anybody can take in.
-pub struct Gushes(Arming);
-
-impl From<Arming> for Gushes {
-    fn from(arming: Arming) -> Self {
-        Gushes(arming)
-    }
-}
-
-#[plugin(id = "chaos-gush", config = Arming)]
-impl Driver for Gushes {
-    fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
-        let labels = vec!["x".repeat(if self.0.armed { 9 << 20 } else { 1 })];
-        Ok(vec![Supply { resource: "chaos".into(), pool: "chaos".into(), capacity: 1, labels }])
-    }
-    fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
-        Err(Fault::new("x".repeat(9 << 20)))
-    }
-    fn release(&mut self, _: &Lease) -> Result<Proof, Fault> {
-        Ok(Proof { evidence: "x".repeat(9 << 20) })
-    }
-}
-
-/// Says what cannot be.
-pub struct Boasts(Arming);
-
-impl From<Arming> for Boasts {
-    fn from(arming: Arming) -> Self {
-        Boasts(arming)
-    }
-}
-
-#[plugin(id = "chaos-boast", config = Arming)]
-impl Driver for Boasts {
-    fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
-        if !self.0.armed {
-            return Ok(Vec::new());
-        }
-        let names = ["chaos".to_owned(), "x".repeat(1 << 16)];
-        let supply =
-            |pool| Supply { resource: "chaos".into(), pool, capacity: Amount::MAX, labels: Vec::new() };
-        Ok(names.into_iter().map(supply).collect())
-    }
-    fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
-        Ok(())
-    }
-    fn release(&mut self, _: &Lease) -> Result<Proof, Fault> {
-        Ok(Proof { evidence: "believe me\0\u{1b}[31m".into() })
-    }
-    fn reclaim(&mut self, _: &str, amount: Amount) -> Result<Amount, Fault> {
-        Ok(amount.saturating_add(1))
     }
 }

@@ -25,6 +25,7 @@ mod open;
 mod reject;
 mod roles;
 mod sandbox;
+mod seated;
 mod shelf;
 mod stage;
 #[rustfmt::skip]

@@ -165,11 +165,6 @@ impl Loader {
         self.shelf.found.iter().filter(move |found| found.manifest.role == role && found.manifest.id == id)
     }
 
-    /// Where the plugin of a name was put when it was last asked for; `None` if it never was.
-    pub fn seat_of(&self, role: Role, id: &str) -> Option<Home> {
-        self.seated.get(&(role, id.to_owned())).map(|(home, _)| *home)
-    }
-
     /// Exactly which plugin `asked` would come to now, as `name@sha256` or `name@linked`; `None` if there is none.
     pub fn would_seat(&self, role: Role, asked: &str) -> Option<String> {
         let (id, wanted) = Wanted::asked(&self.settings.pins, role, asked);

@@ -164,7 +164,9 @@ fn allocate(loader: &mut Loader, id: &str, home: Home) -> Came {
 }
 
 fn drive(loader: &mut Loader, id: &str, operation: &str, home: Home) -> Came {
-    let Ok(mut seated) = loader.driver(id, r#"{"armed":true}"#) else { return Came::Unmade };
+    let Ok(mut seated) = loader.driver("chaos-any", &format!(r#"{{"fault":"{id}"}}"#)) else {
+        return Came::Unmade;
+    };
     assert_eq!(seated.decider.home, home);
     let line = LeaseLine { resource: "chaos".into(), pool: "chaos".into(), amount: 1 };
     let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line] };

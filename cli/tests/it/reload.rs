@@ -1,0 +1,78 @@
+//! Kinds and drivers that come while the daemon runs, in one version and then in another: nothing that is held
+//! notices, and whoever made a lease true takes it back.
+use crate::daemon::{Daemon, Setup};
+use bursar_conformance::badly_behaved;
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+/// The library of the sticky kind and its driver as it would be of a version.
+fn install(folder: &Path, name: &str, version: &str) {
+    let mut bytes = fs::read(badly_behaved().join("libchaos.so")).expect("built");
+    let (from, to) = (b"\"version\":\"0.1.0\"", format!("\"version\":\"{version}\""));
+    let found: Vec<usize> =
+        (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from)).collect();
+    assert!(!found.is_empty() && from.len() == to.len());
+    found.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to.as_bytes()));
+    fs::write(folder.join(name), &bytes).expect("written");
+}
+
+/// Children of the daemon that are drivers of the sticky kind.
+fn drivers(daemon: &Daemon) -> usize {
+    let processes = fs::read_dir("/proc").expect("processes").flatten();
+    let words = processes.filter_map(|process| {
+        let status = fs::read_to_string(process.path().join("status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().to_owned();
+        (parent == daemon.pid().to_string()).then(|| fs::read(process.path().join("cmdline")).ok())?
+    });
+    words.filter(|words| words.windows(14).any(|at| at == b"driver\0sticky\0")).count()
+}
+
+fn state(daemon: &Daemon, version: &str) -> String {
+    let listed = daemon.ask(&["plugin", "list"]);
+    let mut all = listed["plugins"].as_array().expect("plugins").iter();
+    let found = all.find(|plugin| {
+        plugin["role"] == "driver" && plugin["id"] == "sticky" && plugin["version"] == version
+    });
+    found.map(|plugin| plugin["state"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
+}
+
+fn release(daemon: &Daemon, claim: &str, held: &serde_json::Value) {
+    let fence = held["fence"].as_str().expect("a fence");
+    assert_eq!(daemon.tell(&["release", claim, "--fence", fence]).code, 0);
+    assert_eq!(daemon.await_phase(claim, "closed")["evidence"], "it let go at the second try");
+}
+
+#[test]
+fn kinds_and_drivers_are_taken_into_use_and_replaced_under_what_is_held() {
+    let folder = TempDir::new().expect("a folder");
+    let config = "[plugins]\ndeadline-ms = 500\n".into();
+    let daemon = Daemon::with(Setup { plugins: vec![folder.path().into()], config, ..Setup::default() });
+    assert_ne!(daemon.tell(&["claim", "--need", "sticky=1"]).code, 0, "there is no such kind yet");
+
+    install(folder.path(), "libold.so", "0.1.0");
+    // One of its kinds cannot be made: that is said, and all else is taken into use.
+    let told = daemon.tell(&["plugin", "reload"]);
+    assert!(told.code != 0 && told.err.contains("what am I?"), "{told:?}");
+    assert_eq!(daemon.tell(&["claim", "--need", "sticky=2"]).code, 0);
+    let first = daemon.await_phase("1", "held");
+    assert_eq!((state(&daemon, "0.1.0").as_str(), drivers(&daemon)), ("active", 1));
+
+    install(folder.path(), "libnew.so", "0.2.0");
+    daemon.tell(&["plugin", "reload"]);
+    assert_eq!((state(&daemon, "0.2.0"), state(&daemon, "0.1.0")), ("active".into(), "ready".into()));
+    let still = daemon.claim("1");
+    assert_eq!((&still["phase"], &still["fence"]), (&first["phase"], &first["fence"]), "it is not disturbed");
+    assert_eq!(daemon.tell(&["claim", "--need", "sticky=1"]).code, 0);
+    let second = daemon.await_phase("2", "held");
+    assert_eq!(drivers(&daemon), 2, "two versions side by side");
+    release(&daemon, "1", &first);
+    daemon.eventually("the old version holds nothing any more and goes", || drivers(&daemon) == 1);
+
+    // Without its library a driver takes back what it holds, and nothing new is offered of it.
+    fs::remove_file(folder.path().join("libold.so")).expect("removed");
+    fs::remove_file(folder.path().join("libnew.so")).expect("removed");
+    daemon.tell(&["plugin", "reload"]);
+    assert_eq!(daemon.claim("2")["phase"], "held");
+    release(&daemon, "2", &second);
+    assert_eq!(daemon.taken(), 0);
+}
