@@ -1,5 +1,4 @@
-//! The thread that makes leases true and takes them back: one cell per lease, its drivers, its
-//! processes. It hears of what was committed and answers with inputs; it decides nothing.
+//! Makes leases true and takes them back: one cell per lease, its drivers, its processes. It hears of what was committed and answers with inputs; it decides nothing.
 use super::{
     follower::Follower,
     held::{Held, measured},
@@ -11,10 +10,7 @@ use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row,
 use std::{
     collections::BTreeMap,
     io,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -35,13 +31,24 @@ pub enum Note {
     End,
 }
 
+impl Note {
+    /// Whether what it asks for takes no time worth speaking of. Taking memory away from a lease may.
+    pub fn is_quick(&self) -> bool {
+        match self {
+            Note::Batch(batch) => {
+                !batch.events.iter().any(|event| matches!(event.what, What::Resizing { .. }))
+            }
+            Note::Driver(_) | Note::End => false,
+        }
+    }
+}
+
 /// Everything that is being made true or taken back.
 pub struct Enforcer {
     hierarchy: Arc<Hierarchy>,
     pub(super) follower: Arc<Follower>,
     pub(super) mailbox: Mailbox,
     workers: Workers,
-    inbox: Receiver<Note>,
     grace: Duration,
     /// By which attached processes are told that their lease is to end for another claim.
     notice: Option<i32>,
@@ -60,54 +67,45 @@ impl Enforcer {
         follower: Arc<Follower>,
         mailbox: Mailbox,
         workers: Workers,
-        inbox: Receiver<Note>,
         grace: Duration,
         notice: Option<i32>,
     ) -> Enforcer {
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
         let warmth = Warmth::new(hierarchy.clone());
-        let mut enforcer = Enforcer {
-            hierarchy,
-            follower,
-            mailbox,
-            workers,
-            inbox,
-            grace,
-            notice,
-            leases,
-            strays,
-            looked,
-            warmth,
-        };
+        let mut enforcer =
+            Enforcer { hierarchy, follower, mailbox, workers, grace, notice, leases, strays, looked, warmth };
         enforcer.adopt();
         enforcer
     }
 
-    /// Works until it is told to end.
-    pub fn run(mut self) {
-        loop {
-            match self.next() {
-                Ok(Note::Batch(batch)) => batch.events.iter().for_each(|event| self.hear(&event.what)),
-                Ok(Note::Driver(done)) => self.driver_done(done),
-                Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            self.advance();
-            self.look();
-            self.warmth.stir();
+    /// Does what a note asks for, as far as that goes at once.
+    pub fn take(&mut self, note: Note) {
+        match note {
+            Note::Batch(batch) => batch.events.iter().for_each(|event| self.hear(&event.what)),
+            Note::Driver(done) => self.driver_done(done),
+            Note::End => {}
         }
+        self.advance();
     }
 
-    /// The next note; waits no longer than something here is due, for ever when nothing is.
-    fn next(&self) -> Result<Note, RecvTimeoutError> {
+    /// Goes on with what time brings; returns how long until there is more of that, `None` for never.
+    pub fn go_on(&mut self) -> Option<Duration> {
+        self.advance();
+        self.look();
+        self.warmth.stir();
         let reclaiming = !self.strays.is_empty() || self.leases.values().any(|held| held.reclaim.is_some());
         let watching = self.leases.values().any(|held| !held.watches.is_empty() || held.again.is_some());
         match (self.warmth.is_warm(), reclaiming, watching) {
-            (true, ..) => self.inbox.recv_timeout(STIR_EVERY),
-            (false, true, _) => self.inbox.recv_timeout(STEP),
-            (false, false, true) => self.inbox.recv_timeout(LOOK),
-            (false, false, false) => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            (true, ..) => Some(STIR_EVERY),
+            (false, true, _) => Some(STEP),
+            (false, false, true) => Some(LOOK),
+            (false, false, false) => None,
         }
+    }
+
+    /// Whether processes were attached a moment ago, so that the next one is in at once.
+    pub fn is_warm(&self) -> bool {
+        self.warmth.is_warm()
     }
 
     fn hear(&mut self, what: &What) {

@@ -1,5 +1,5 @@
 //! One thread per driver: a slow one holds up nobody but itself.
-use super::enforcer::Note;
+use super::{edges::Edges, enforcer::Note};
 use bursar_interface::{ClaimId, Driver, Fault, FaultKind, Lease, Proof};
 use std::{
     collections::BTreeMap,
@@ -24,12 +24,12 @@ pub enum Done {
 /// The drivers' threads. What waits for one is bounded by the leases that there are.
 pub struct Workers {
     jobs: BTreeMap<String, Sender<Job>>,
-    tell: Sender<Note>,
+    tell: Edges,
 }
 
 impl Workers {
     /// Gives each driver a thread; they end when this is dropped.
-    pub fn start(drivers: BTreeMap<String, Box<dyn Driver>>, tell: Sender<Note>) -> std::io::Result<Workers> {
+    pub fn start(drivers: BTreeMap<String, Box<dyn Driver>>, tell: Edges) -> std::io::Result<Workers> {
         let mut jobs = BTreeMap::new();
         for (name, driver) in drivers {
             let (send, receive) = channel();
@@ -56,21 +56,18 @@ impl Workers {
         let given = self.jobs.get(driver).is_some_and(|jobs| jobs.send(job).is_ok());
         if !given {
             let fault = Fault::new(format!("there is no driver for {driver}")).by(driver);
-            // Nobody is told when the daemon is ending.
-            let _ = self.tell.send(Note::Driver(failed(fault)));
+            self.tell.send(Note::Driver(failed(fault)));
         }
     }
 }
 
-fn work(mut driver: Box<dyn Driver>, jobs: &Receiver<Job>, tell: &Sender<Note>) {
+fn work(mut driver: Box<dyn Driver>, jobs: &Receiver<Job>, tell: &Edges) {
     while let Ok(job) = jobs.recv() {
         let done = match job {
             Job::Enforce(lease) => Done::Enforced(lease.claim, guarded(|| driver.enforce(&lease))),
             Job::Release(lease) => Done::Released(lease.claim, guarded(|| driver.release(&lease))),
         };
-        if tell.send(Note::Driver(done)).is_err() {
-            return;
-        }
+        tell.send(Note::Driver(done));
     }
 }
 

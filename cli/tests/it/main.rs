@@ -12,6 +12,7 @@ mod guide;
 mod history;
 mod hooks;
 mod http;
+mod joined;
 mod journal;
 mod logs;
 mod many;
