@@ -1,5 +1,4 @@
-//! The thread that makes leases true and takes them back: one cell per lease, its drivers, its
-//! processes. It hears of what was committed and answers with inputs; it decides nothing.
+//! Makes leases true and takes them back: one cell per lease, its drivers, its processes. It hears of what was committed and answers with inputs; it decides nothing.
 use super::{
     follower::Follower,
     gauges::Gauges,
@@ -12,10 +11,7 @@ use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row,
 use std::{
     collections::BTreeMap,
     io,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,13 +34,25 @@ pub enum Note {
     End,
 }
 
+impl Note {
+    /// Whether what it asks for takes no time worth speaking of. Taking memory away from a lease may.
+    pub fn is_quick(&self) -> bool {
+        match self {
+            Note::Batch(batch) => {
+                let slow = |what: &What| matches!(what, What::Resizing { .. } | What::Rung { .. });
+                !batch.events.iter().any(|event| slow(&event.what))
+            }
+            Note::Driver(_) | Note::Drivers(_) | Note::End => false,
+        }
+    }
+}
+
 /// Everything that is being made true or taken back.
 pub struct Enforcer {
     hierarchy: Arc<Hierarchy>,
     pub(super) follower: Arc<Follower>,
     pub(super) mailbox: Mailbox,
     workers: Workers,
-    inbox: Receiver<Note>,
     grace: Duration,
     /// By which attached processes are told that their lease is to end for another claim.
     pub(super) notice: Option<i32>,
@@ -65,7 +73,6 @@ impl Enforcer {
         follower: Arc<Follower>,
         mailbox: Mailbox,
         workers: Workers,
-        inbox: Receiver<Note>,
         grace: Duration,
         notice: Option<i32>,
         gauges: Arc<Gauges>,
@@ -77,7 +84,6 @@ impl Enforcer {
             follower,
             mailbox,
             workers,
-            inbox,
             grace,
             notice,
             leases,
@@ -90,33 +96,36 @@ impl Enforcer {
         enforcer
     }
 
-    /// Works until it is told to end.
-    pub fn run(mut self) {
-        loop {
-            match self.next() {
-                Ok(Note::Batch(batch)) => batch.events.iter().for_each(|event| self.hear(&event.what)),
-                Ok(Note::Driver(done)) => self.driver_done(done),
-                Ok(Note::Drivers(drivers)) => self.take_on(drivers),
-                Ok(Note::End) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            self.advance();
-            self.look();
-            self.warmth.stir();
+    /// Does what a note asks for, as far as that goes at once.
+    pub fn take(&mut self, note: Note) {
+        match note {
+            Note::Batch(batch) => batch.events.iter().for_each(|event| self.hear(&event.what)),
+            Note::Driver(done) => self.driver_done(done),
+            Note::Drivers(drivers) => self.take_on(drivers),
+            Note::End => {}
         }
+        self.advance();
     }
 
-    /// The next note; waits no longer than something here is due, for ever when nothing is.
-    fn next(&self) -> Result<Note, RecvTimeoutError> {
+    /// Goes on with what time brings; returns how long until there is more of that, `None` for never.
+    pub fn go_on(&mut self) -> Option<Duration> {
+        self.advance();
+        self.look();
+        self.warmth.stir();
         let moving = |held: &Held| held.reclaim.is_some() || held.freezing.is_some();
         let reclaiming = !self.strays.is_empty() || self.leases.values().any(moving);
         let watching = self.leases.values().any(|held| !held.watches.is_empty() || held.again.is_some());
         match (self.warmth.is_warm(), reclaiming, watching) {
-            (true, ..) => self.inbox.recv_timeout(STIR_EVERY),
-            (false, true, _) => self.inbox.recv_timeout(STEP),
-            (false, false, true) => self.inbox.recv_timeout(LOOK),
-            (false, false, false) => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            (true, ..) => Some(STIR_EVERY),
+            (false, true, _) => Some(STEP),
+            (false, false, true) => Some(LOOK),
+            (false, false, false) => None,
         }
+    }
+
+    /// Whether processes were attached a moment ago, so that the next one is in at once.
+    pub fn is_warm(&self) -> bool {
+        self.warmth.is_warm()
     }
 
     fn hear(&mut self, what: &What) {
@@ -127,7 +136,7 @@ impl Enforcer {
             What::Draining { claim, .. } => self.draining(*claim),
             What::Preempting { claim, .. } => self.tell_holder(*claim),
             What::Rung { claim, rung, lines, .. } => self.take_rung(*claim, *rung, lines.is_empty()),
-            What::Resumed { claim, .. } => self.go_on(*claim),
+            What::Resumed { claim, .. } => self.resume(*claim),
             What::Closed { claim, .. } => self.closed(*claim),
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! The reader's copy: a second engine that folds what the first one did, on a thread of its own, so
 //! that no reader ever holds up a decision. It answers, rings, and passes on once a batch is folded.
 use super::{
+    edges::Edges,
     enforcer::Note,
     eta::Outlook,
     flow::Flows,
@@ -15,7 +16,6 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicUsize, Ordering},
-        mpsc::Sender,
     },
     time::{Duration, Instant},
 };
@@ -37,7 +37,7 @@ pub struct Follower {
     /// Batches on their way to the follower's thread.
     behind: AtomicUsize,
     /// Who hears of what was folded.
-    tell: Sender<Note>,
+    tell: Edges,
 }
 
 /// What was seen go by since the daemon started and is no part of the state.
@@ -66,7 +66,7 @@ pub struct Committed {
 
 impl Follower {
     /// A follower that starts from a recovered state, and tells of what it has folded.
-    pub fn new(engine: Engine, blame: Blame, tell: Sender<Note>) -> Follower {
+    pub fn new(engine: Engine, blame: Blame, tell: Edges) -> Follower {
         let folded = watch::Sender::new(engine.next_seq());
         Follower {
             engine: RwLock::new(engine),
@@ -80,7 +80,7 @@ impl Follower {
     }
 
     /// Folds a committed batch where it was made, if none is on its way and nobody reads for long: that
-    /// saves its asker a change of threads. Gives it back otherwise.
+    /// saves its asker a change of threads. Gives it back otherwise. What the edges are to hear of it lies ready.
     pub fn fold_here(&self, committed: Committed) -> Option<Committed> {
         if self.behind.load(Ordering::Acquire) > 0 {
             return Some(committed);
@@ -107,9 +107,10 @@ impl Follower {
     pub fn fold_next(&self, committed: Committed) {
         self.fold(self.engine.write().unwrap_or_else(PoisonError::into_inner), committed);
         self.behind.fetch_sub(1, Ordering::AcqRel);
+        self.tell.serve();
     }
 
-    /// Folds, then answers, rings and tells.
+    /// Folds, then answers, rings, and leaves word for the edges.
     fn fold(&self, mut engine: RwLockWriteGuard<'_, Engine>, committed: Committed) {
         let Committed { batch, then, replies } = committed;
         let batches = [Some(&batch), then.as_ref()].into_iter().flatten();
@@ -135,8 +136,7 @@ impl Follower {
             self.folded.send_replace(batch.next_seq());
         }
         for batch in concerns_edges {
-            // The enforcer ends after all folding has.
-            let _ = self.tell.send(Note::Batch(batch.clone()));
+            self.tell.leave(Note::Batch(batch.clone()));
         }
     }
 

@@ -9,6 +9,7 @@ mod blamed;
 mod circle;
 mod clock;
 mod desk;
+mod edges;
 mod enforcer;
 mod eta;
 mod explained;
@@ -58,6 +59,7 @@ use bursar_loader::{INLINE_MAX, Loader, PAUSE_MAX, Settings as LoaderSettings};
 use bursar_monitor::Rings;
 use clock::{Clock, boottime_ns};
 use desk::Desk;
+use edges::Edges;
 use enforcer::{Enforcer, Note};
 use follower::{Committed, Follower};
 use gauges::Gauges;
@@ -72,7 +74,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, channel, sync_channel},
+        mpsc::{Receiver, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -168,10 +170,10 @@ pub fn run(options: Options) -> Result<()> {
     let start = Command::Start { epoch, boot, boottime_ns: now };
     let ending = Arc::new(AtomicBool::new(false));
     let (out, committed) = sync_channel(COMMITTED_MAX);
-    let (tell, notes) = channel();
+    let edges = Edges::default();
     let checkpoint_batches = settings.journal.checkpoint_batches.max(1);
     let mut desk = Desk {
-        follower: Arc::new(Follower::new(engine.clone().resume(), blame, tell.clone())),
+        follower: Arc::new(Follower::new(engine.clone().resume(), blame, edges.clone())),
         engine,
         journal,
         plugins: strategies,
@@ -195,13 +197,13 @@ pub fn run(options: Options) -> Result<()> {
     // Before the enforcer adopts: it may have more to tell than the inbox holds.
     let folding = follower.clone();
     let folder = thread("follower", move || fold(&folding, &committed))?;
-    let mailbox = Mailbox::new(desk, ending.clone());
+    let mailbox = Mailbox::new(desk, edges.clone(), ending.clone());
     let keeping = mailbox.clone();
     let desk = thread("desk", move || keeping.keep())?;
 
     let workers = Workers::start(
         drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(),
-        tell.clone(),
+        edges.clone(),
     )?;
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let notice = preemption::signal(&settings.preemption)?;
@@ -212,12 +214,12 @@ pub fn run(options: Options) -> Result<()> {
         follower.clone(),
         mailbox.clone(),
         workers,
-        notes,
         grace,
         notice,
         gauges.clone(),
     );
-    let enforcer = thread("enforcer", move || enforcer.run())?;
+    let keeping = edges.clone();
+    let enforcer = thread("enforcer", move || keeping.keep(enforcer))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
     let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
     let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
@@ -257,7 +259,7 @@ pub fn run(options: Options) -> Result<()> {
     let host = Arc::new(Host {
         follower,
         mailbox: mailbox.clone(),
-        enforcer: tell.clone(),
+        enforcer: edges.clone(),
         loader: Mutex::new(loader),
         roster: tokio::sync::Mutex::new(roster),
         steering: tokio::sync::Mutex::new(()),
@@ -280,7 +282,7 @@ pub fn run(options: Options) -> Result<()> {
     let closed = desk.join().map_err(|_| anyhow!("the desk panicked; the log says where"))?;
     // The others have nothing to lose: they end with what they hear of the desk.
     let _ = folder.join();
-    let _ = tell.send(Note::End);
+    edges.send(Note::End);
     turns.map(JoinHandle::join);
     let _ = enforcer.join();
     for thread in [measurer, analyzer, looker] {

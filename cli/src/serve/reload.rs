@@ -34,7 +34,7 @@ impl Host {
             supply::offers(&self.settings, engine, supplies, &known, |kind| spoken.contains(kind))
         });
         // Before anybody can be granted what they offer. The enforcer ends after the front door.
-        let _ = self.enforcer.send(Note::Drivers(drivers));
+        self.enforcer.send(Note::Drivers(drivers));
         let offers = offers.map_err(|error| Refusal::new(Reason::BadRequest, error.to_string()))?;
         let told: Vec<Command> = kinds.into_iter().map(Command::SetResource).chain(offers).collect();
         let by = Principal { admin: true, ..Principal::default() };

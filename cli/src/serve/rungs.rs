@@ -59,7 +59,7 @@ impl Enforcer {
     }
 
     /// A lease goes on: with its own limits, and its processes hear of it.
-    pub(super) fn go_on(&mut self, claim: ClaimId) {
+    pub(super) fn resume(&mut self, claim: ClaimId) {
         let limits =
             self.follower.read(|engine| engine.books().claim(claim).map(|row| held::limits(engine, row)));
         let (Some(limits), Some(lease)) = (limits, self.leases.get_mut(&claim)) else { return };

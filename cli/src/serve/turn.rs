@@ -5,6 +5,7 @@
 use super::{
     clock::Clock,
     desk::Desk,
+    edges::Edges,
     mail::{Answer, Chosen, Inbox, Letter, ending},
 };
 use bursar_interface::{Ask, Command, Principal, Process, Time};
@@ -46,6 +47,8 @@ struct Turns {
     asleep_until: AtomicU64,
     /// The last turn was long.
     slow: AtomicBool,
+    /// Who makes true what was committed.
+    edges: Edges,
     /// The daemon is to end; a ring wakes the desk's thread up to see it.
     ending: Arc<AtomicBool>,
 }
@@ -59,11 +62,20 @@ struct Seat {
 
 impl Mailbox {
     /// The way to this desk.
-    pub fn new(desk: Desk, ending: Arc<AtomicBool>) -> Mailbox {
+    pub fn new(desk: Desk, edges: Edges, ending: Arc<AtomicBool>) -> Mailbox {
         let (inbox, clock) = (desk.inbox.clone(), desk.clock.clone());
         let desk = Mutex::new(Seat { desk: Some(desk), failed: None });
         let (asleep_until, slow) = (AtomicU64::new(0), AtomicBool::new(false));
-        Mailbox(Arc::new(Turns { inbox, asked: Notify::new(), desk, clock, asleep_until, slow, ending }))
+        Mailbox(Arc::new(Turns {
+            inbox,
+            asked: Notify::new(),
+            desk,
+            clock,
+            asleep_until,
+            slow,
+            edges,
+            ending,
+        }))
     }
 
     /// Has inputs carried out, together where they fit into one batch; the answers are in their order.
@@ -126,6 +138,7 @@ impl Mailbox {
                 yield_now().await;
             }
             self.0.own_turn();
+            self.0.edges.serve();
         }
     }
 
@@ -181,6 +194,7 @@ impl Turns {
                 self.asleep_until.store(due.0, Ordering::Release);
                 due
             };
+            self.edges.serve();
             // Only after the seat is free: who found it taken has left a letter.
             self.inbox.wait(Duration::from_nanos(due.0.saturating_sub(self.clock.now().0)));
         }

@@ -1,6 +1,6 @@
 //! One thread per driver: a slow one holds up nobody but itself. Of a driver there may be several versions at once:
 //! new leases go to the newest, and whoever made a lease true takes it back.
-use super::enforcer::Note;
+use super::{edges::Edges, enforcer::Note};
 use bursar_interface::{ClaimId, Driver, Fault, FaultKind, Lease, Proof};
 use std::{
     collections::BTreeMap,
@@ -29,12 +29,12 @@ pub type Drivers = BTreeMap<String, Box<dyn Driver>>;
 pub struct Workers {
     /// By name, and by how many versions there were before.
     jobs: BTreeMap<(String, u32), Sender<Job>>,
-    tell: Sender<Note>,
+    tell: Edges,
 }
 
 impl Workers {
     /// Gives each driver a thread; they end when this is dropped.
-    pub fn start(drivers: Drivers, tell: Sender<Note>) -> std::io::Result<Workers> {
+    pub fn start(drivers: Drivers, tell: Edges) -> std::io::Result<Workers> {
         let mut workers = Workers { jobs: BTreeMap::new(), tell };
         drivers.into_iter().try_for_each(|(name, driver)| workers.add(name, driver))?;
         Ok(workers)
@@ -79,21 +79,18 @@ impl Workers {
         let jobs = self.jobs.get(&(driver.to_owned(), version));
         if !jobs.is_some_and(|jobs| jobs.send(job).is_ok()) {
             let fault = Fault::new(format!("there is no driver for {driver}")).by(driver);
-            // Nobody is told when the daemon is ending.
-            let _ = self.tell.send(Note::Driver(failed(fault)));
+            self.tell.send(Note::Driver(failed(fault)));
         }
     }
 }
 
-fn work(mut driver: Box<dyn Driver>, jobs: &Receiver<Job>, tell: &Sender<Note>) {
+fn work(mut driver: Box<dyn Driver>, jobs: &Receiver<Job>, tell: &Edges) {
     while let Ok(job) = jobs.recv() {
         let done = match job {
             Job::Enforce(lease) => Done::Enforced(lease.claim, guarded(|| driver.enforce(&lease))),
             Job::Release(lease) => Done::Released(lease.claim, guarded(|| driver.release(&lease))),
         };
-        if tell.send(Note::Driver(done)).is_err() {
-            return;
-        }
+        tell.send(Note::Driver(done));
     }
 }
 

@@ -20,6 +20,7 @@ mod guide;
 mod history;
 mod hooks;
 mod http;
+mod joined;
 mod journal;
 mod licence;
 mod logs;

@@ -1,0 +1,127 @@
+//! Whose thread serves the edges. A change of threads costs 30 to 50 µs on an idle machine, and a command that starts
+//! and ends used to change four times. So as long as commands keep coming, whoever has committed a batch makes it true
+//! as well; the enforcer's own thread does what is left, what may take long, and what time brings.
+use super::enforcer::{Enforcer, Note};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// The way to the enforcer. Cloned freely; all clones are one.
+#[derive(Clone, Default)]
+pub struct Edges(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    notes: Mutex<Notes>,
+    bell: Condvar,
+    /// Gone when the daemon is ending.
+    enforcer: Mutex<Option<Enforcer>>,
+    /// Its own thread looks up every few milliseconds, so that nothing waits for it for long, and no process is
+    /// moved for the first time after a quiet while, which takes long.
+    warm: AtomicBool,
+}
+
+/// What the enforcer is to hear. Bounded by the leases that there are.
+#[derive(Default)]
+struct Notes {
+    waiting: VecDeque<Note>,
+    rung: bool,
+}
+
+impl Edges {
+    /// Leaves a note, without a word to anybody: for those who call [`Edges::serve`] or [`Edges::ring`] afterwards.
+    pub fn leave(&self, note: Note) {
+        self.notes().waiting.push_back(note);
+    }
+
+    /// Leaves a note, and has the enforcer's thread see to it.
+    pub fn send(&self, note: Note) {
+        self.leave(note);
+        self.ring();
+    }
+
+    /// Wakes the enforcer's thread.
+    pub fn ring(&self) {
+        self.notes().rung = true;
+        self.0.bell.notify_one();
+    }
+
+    /// Has the notes served that are there: here, if that is quick and nobody else does, or else by the
+    /// enforcer's thread.
+    pub fn serve(&self) {
+        while self.first(|_| true) {
+            if !self.0.warm.load(Ordering::Acquire) || !self.first(Note::is_quick) {
+                return self.ring();
+            }
+            // Whoever has it looks once more afterwards.
+            let Ok(mut seat) = self.0.enforcer.try_lock() else { return };
+            let Some(enforcer) = seat.as_mut() else { return };
+            while let Some(note) = self.take(Note::is_quick) {
+                enforcer.take(note);
+            }
+        }
+    }
+
+    /// The enforcer's own thread, until the daemon ends.
+    pub fn keep(&self, enforcer: Enforcer) {
+        *self.seat() = Some(enforcer);
+        loop {
+            let due = {
+                let mut seat = self.seat();
+                let Some(enforcer) = seat.as_mut() else { return };
+                while let Some(note) = self.take(|_| true) {
+                    if matches!(note, Note::End) {
+                        *seat = None;
+                        return;
+                    }
+                    enforcer.take(note);
+                }
+                let due = enforcer.go_on();
+                self.0.warm.store(enforcer.is_warm(), Ordering::Release);
+                due
+            };
+            self.wait(due);
+        }
+    }
+
+    /// Whether there is a note, and it is such a one.
+    fn first(&self, such: impl Fn(&Note) -> bool) -> bool {
+        self.notes().waiting.front().is_some_and(such)
+    }
+
+    fn take(&self, such: impl Fn(&Note) -> bool) -> Option<Note> {
+        let mut notes = self.notes();
+        match notes.waiting.front().is_some_and(such) {
+            true => notes.waiting.pop_front(),
+            false => None,
+        }
+    }
+
+    /// Waits until somebody rings or the time is over; not at all while notes are there.
+    fn wait(&self, patience: Option<Duration>) {
+        let notes = self.notes();
+        let idle = |notes: &mut Notes| notes.waiting.is_empty() && !notes.rung;
+        let mut notes = match patience {
+            Some(patience) => {
+                let woken = self.0.bell.wait_timeout_while(notes, patience, idle);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.0.bell.wait_while(notes, idle).unwrap_or_else(PoisonError::into_inner),
+        };
+        notes.rung = false;
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A panic in there is a bug, and nobody goes on with what it left.
+    fn seat(&self) -> MutexGuard<'_, Option<Enforcer>> {
+        self.0.enforcer.lock().unwrap_or_else(|_| panic!("somebody panicked at the edges"))
+    }
+}
