@@ -49,7 +49,7 @@ pub struct Host {
     /// The way to the desk.
     pub mailbox: Mailbox,
     /// Who makes leases true.
-    pub enforcer: std::sync::mpsc::Sender<super::enforcer::Note>,
+    pub enforcer: super::edges::Edges,
     /// Finds plugins.
     pub loader: Mutex<Loader>,
     /// Who decides by choice, and who did before.
