@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Benches by package and name: PERFORMANCE goals 1 to 12 and 15 to 17, what the journal costs alone, and what
 /// checking a history and telling why somebody waits cost.
-const BENCHES: [(&str, &str); 9] = [
+const BENCHES: [(&str, &str); 10] = [
     ("bursar-engine", "engine"),
     ("bursar-engine", "line"),
     ("bursar-sim", "history"),

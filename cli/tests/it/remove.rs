@@ -21,7 +21,7 @@ fn outcomes(told: &Value) -> Vec<String> {
 }
 
 fn says(told: &Told, code: i32, what: &str) {
-    assert!(told.code == code && told.stderr.contains(what), "{}: {}", told.code, told.stderr);
+    assert!(told.code == code && told.err.contains(what), "{}: {}", told.code, told.err);
 }
 
 fn count(daemon: &Daemon, list: &str, is: impl Fn(&Value) -> bool) -> usize {

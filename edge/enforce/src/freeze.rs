@@ -4,7 +4,7 @@
 use crate::{
     Cell,
     groups::Group,
-    process::{at_rest, signal},
+    process::{at_rest, signal_all},
 };
 use rustix::process::Signal;
 use std::io;
@@ -37,8 +37,8 @@ impl Cell {
             Freezer::V2(group) => group.write("cgroup.freeze", 1),
             Freezer::V1(group) => group.write("freezer.state", "FROZEN"),
             Freezer::Signals => {
-                let awake = self.members().into_iter().filter(|&pid| !at_rest(pid));
-                awake.for_each(|pid| signal(pid, Signal::STOP));
+                let awake = || self.members().into_iter().filter(|&pid| !at_rest(pid)).collect();
+                signal_all(Signal::STOP, awake);
                 Ok(())
             }
         }
@@ -65,7 +65,7 @@ impl Cell {
             Freezer::V2(group) => group.write("cgroup.freeze", 0),
             Freezer::V1(group) => group.write("freezer.state", "THAWED"),
             Freezer::Signals => {
-                self.members().into_iter().for_each(|pid| signal(pid, Signal::CONT));
+                signal_all(Signal::CONT, || self.members());
                 Ok(())
             }
         }

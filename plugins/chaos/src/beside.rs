@@ -1,7 +1,14 @@
 //! Badly behaved about sharing and about what is found, beside the round.
-use crate::both::Arming;
 use bursar_sdk::prelude::*;
 use std::process;
+
+/// Whether an analyzer misbehaves: every one that is found is asked by a daemon.
+#[config]
+#[derive(Default)]
+pub struct Armed {
+    /// It does.
+    pub(crate) armed: bool,
+}
 
 macro_rules! beside {
     ($($id:literal, $sharing:ident, $analyzer:ident, |$many:ident| $body:expr;)*) => {$(
@@ -20,18 +27,17 @@ macro_rules! beside {
         }
 
         /// Badly behaved about what it finds.
-        pub struct $analyzer(Arming);
+        pub struct $analyzer(Armed);
 
-        impl From<Arming> for $analyzer {
-            fn from(arming: Arming) -> Self {
-                $analyzer(arming)
+        impl From<Armed> for $analyzer {
+            fn from(armed: Armed) -> Self {
+                $analyzer(armed)
             }
         }
 
-        #[plugin(id = $id, config = Arming)]
+        #[plugin(id = $id, config = Armed)]
         impl Analyzer for $analyzer {
             fn report(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) -> Result<(), Fault> {
-                // Every analyzer that is found is asked by a daemon.
                 if !self.0.armed {
                     return Ok(());
                 }
