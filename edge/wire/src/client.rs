@@ -96,7 +96,10 @@ pub struct Client {
 
 /// What is done between a request and the wait for its answer.
 #[derive(Clone, Default)]
-struct Meanwhile(Option<Arc<dyn Fn(BorrowedFd<'_>) + Send + Sync>>);
+struct Meanwhile(Option<Arc<Act>>);
+
+/// Something that is done with the connection at hand.
+type Act = dyn Fn(BorrowedFd<'_>) + Send + Sync;
 
 impl std::fmt::Debug for Meanwhile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -162,7 +162,7 @@ impl Rights {
         let Some(work) = self.work.get(&claim) else { return Ok(()) };
         // One that was frozen for too long ends for nobody.
         let taken = ending == Ending::Preempted && !work.leaves;
-        let lawful = match taken && !(work.frozen && !self.told.contains(&claim)) {
+        let lawful = match taken && (!work.frozen || self.told.contains(&claim)) {
             true => self.nobody_falls_below(claim),
             false => Ok(()),
         };

@@ -1,3 +1,4 @@
+//! What is seen on the board, and what the keys do.
 use super::*;
 use crate::commands::top::{
     board::{Act, Order},

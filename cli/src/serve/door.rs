@@ -1,0 +1,134 @@
+//! The front door: opens it, serves until a signal, idleness or the desk's end, and closes it in good order.
+use super::{agents, bearers, host::Host};
+use anyhow::{Context, Result};
+use bursar_api::{Guard, Limits, Peer};
+use std::{future::Future, net::TcpListener, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Threads of the front door. A second one would be woken for every other request, only to find that the
+/// first has done it: that costs more than it brings, since the desk is one and works beside it when
+/// there is much to do.
+const DOOR_THREADS: usize = 1;
+
+/// Looks at what may be long, as all claims or many events, that are taken at once.
+const LENGTHY_MAX: usize = 4;
+
+/// Opens the front door, and serves until a signal, idleness or the desk's end.
+pub(super) fn door(
+    host: &Arc<Host>,
+    listener: std::os::unix::net::UnixListener,
+    tcp: Option<Tcp>,
+    idle: Option<Duration>,
+    desk: &JoinHandle<Result<(), bursar_journal::Error>>,
+) -> Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime =
+        runtime.worker_threads(DOOR_THREADS).max_blocking_threads(LENGTHY_MAX).enable_all().build()?;
+    runtime.block_on(async {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let closing = move || {
+            let mut stopped = stopped.clone();
+            async move {
+                // An error means that nobody is left to say stop.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            }
+        };
+        let mailbox = host.mailbox.clone();
+        tokio::spawn(async move { mailbox.serve().await });
+        let unix = tokio::spawn(bursar_api::serve_unix(
+            listener,
+            host.clone(),
+            Limits::default(),
+            Some(agents::wing(host.settings.limits.refusals_per_minute)),
+            closing(),
+        ));
+        let tcp = match tcp {
+            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, closing())?)),
+            None => None,
+        };
+        // Without a service manager there is nobody to notify.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        tracing::info!("ready");
+        until_end(host, idle, desk).await?;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        stop.send_replace(true);
+        unix.await??;
+        if let Some(tcp) = tcp {
+            tcp.await??;
+        }
+        Ok(())
+    })
+}
+
+/// Resolves when the daemon is to end.
+async fn until_end(
+    host: &Host,
+    idle: Option<Duration>,
+    desk: &JoinHandle<Result<(), bursar_journal::Error>>,
+) -> Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Heard and not acted on: a write beyond the limit on the size of files fails then, and does not end us.
+    let _beyond = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+    loop {
+        let look = idle.map_or(Duration::from_secs(1), |idle| {
+            (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))
+        });
+        tokio::select! {
+            _ = term.recv() => tracing::info!("told to end"),
+            _ = int.recv() => tracing::info!("told to end"),
+            () = tokio::time::sleep(look) => {
+                let over = idle.is_some_and(|idle| u128::from(host.idle_ns()) > idle.as_nanos());
+                if !over && !desk.is_finished() {
+                    continue;
+                }
+                tracing::info!(idle = over, "nothing to do any more");
+            }
+        }
+        return Ok(());
+    }
+}
+
+/// Where TCP is served, and to whom.
+pub(super) struct Tcp {
+    /// As `host:port`.
+    pub(super) address: String,
+    /// Others than this machine may come.
+    pub(super) far: bool,
+    /// Whoever shows one of these.
+    pub(super) bearers: Vec<bursar_api::Bearer>,
+}
+
+/// Serves TCP to whoever shows the token that lies in the state directory, or one of the config's.
+fn serve_tcp(
+    host: Arc<Host>,
+    Tcp { address, far, bearers }: Tcp,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<impl Future<Output = Result<(), bursar_api::Error>> + Send + 'static> {
+    let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
+    let local = listener.local_addr()?;
+    bearers::allowed(local, far)?;
+    let hosts = vec![local.to_string(), format!("localhost:{}", local.port())];
+    let peer = Peer { uid: host.uid, gid: rustix::process::getegid().as_raw(), pid: None };
+    let wing = agents::wing(host.settings.limits.refusals_per_minute);
+    let guard = Guard { token: token(&host.state)?, bearers, hosts, peer };
+    tracing::info!(%local, token = %host.state.join(TOKEN_FILE).display(), "http");
+    Ok(async move { bursar_api::serve_tcp(listener, host, Limits::default(), guard, Some(wing), stop).await })
+}
+
+/// The secret of those who come over TCP.
+const TOKEN_FILE: &str = "http-token";
+
+fn token(state: &Path) -> Result<String> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = state.join(TOKEN_FILE);
+    if let Ok(token) = std::fs::read_to_string(&path) {
+        return Ok(token.trim().to_owned());
+    }
+    let mut bytes = [0; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    let token = bursar_loader::sha256(&bytes);
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let written = file.and_then(|mut file| writeln!(file, "{token}"));
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(token)
+}
