@@ -88,7 +88,10 @@ fn put(ask: &mut Ask, name: &str, value: &str) -> Option<()> {
         "priority" if ask.priority == 0 => {
             value.parse().ok().filter(|&it| it > 0).map(|it| ask.priority = it)
         }
-        "scope" if ask.scope.is_empty() => Some(ask.scope = text),
+        "scope" if ask.scope.is_empty() => {
+            ask.scope = text;
+            Some(())
+        }
         "class" if ask.class == ClassArg::default() => {
             let classes = [ClassArg::Guaranteed, ClassArg::BestEffort];
             classes.into_iter().find(|class| class.name() == value).map(|class| ask.class = class)

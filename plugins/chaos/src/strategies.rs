@@ -75,7 +75,7 @@ allocators! {
     };
     /// Takes nothing to do for a fault.
     Needy, "chaos-needy", |own, view, queue, plan| {
-        if queue.is_empty() || view.nodes.len() == 0 {
+        if queue.is_empty() || view.nodes.is_empty() {
             return Err(Fault::new("there is nothing to do"));
         }
         first_from(0, view, queue, plan);
@@ -86,7 +86,7 @@ allocators! {
         for &claim in queue {
             let nodes = 0..view.nodes.len() as Row;
             let amount = view.lines.amount[view.claims.first_line[claim as usize] as usize];
-            if nodes.len() > 0 && amount >= 1 << 30 {
+            if !nodes.is_empty() && amount >= 1 << 30 {
                 return Err(Fault::new("nobody has that much"));
             }
         }
