@@ -20,7 +20,6 @@ mod nested;
 mod operate;
 mod plugins;
 mod preempt;
-mod remove;
 mod restart;
 mod revisions;
 mod run;
