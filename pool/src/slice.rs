@@ -147,6 +147,29 @@ impl Books {
         Some((line, line.amount.saturating_sub(self.largest_left(line, false))))
     }
 
+    /// Whether some line has room for an inner line beside what only these leases draw.
+    pub fn slice_beside(&self, line: &Inner, leases: &[Row]) -> bool {
+        let carries =
+            |pool: Row| line.models == 0 || self.tables.pools.labels[pool as usize] & line.models != 0;
+        let mut alone = false;
+        let beside = self.slices_of(line.of).any(|(from, slice)| {
+            let fits = slice.resource == line.resource
+                && (line.want == NONE || line.want == slice.pool)
+                && carries(slice.pool)
+                && slice.amount >= line.amount;
+            let drawn = || leases.iter().map(|&lease| self.draws(lease, line.of, from)).sum::<Amount>();
+            alone |= fits;
+            fits && slice.amount.saturating_sub(drawn()) >= line.amount
+        });
+        beside || !alone
+    }
+
+    /// What a lease draws of the kind of an inner line from where that is drawn from.
+    pub fn draws_beside(&self, line: &Inner, lease: Row) -> Amount {
+        let of_kind = self.slices_of(line.of).filter(|(_, slice)| slice.resource == line.resource);
+        of_kind.map(|(from, _)| self.draws(lease, line.of, from)).sum()
+    }
+
     /// A claim is granted: it takes its inner lines out of its parent's.
     pub(crate) fn draw(&mut self, claim: Row) {
         let Ok(froms) = self.seats(self.inner(claim), false) else { return };

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 type Graph = BTreeMap<String, Vec<String>>;
 
 /// What each room may depend on of ours, besides `bursar-interface`.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("bursar-interface", &[]),
     ("bursar-pool", &[]),
     ("bursar-allocator", &[]),
     ("bursar-qos", &[]),
     ("bursar-monitor", &[]),
-    ("bursar-engine", &["bursar-pool"]),
+    ("bursar-coord", &[]),
+    ("bursar-engine", &["bursar-pool", "bursar-coord"]),
     ("bursar-sim", &["bursar-engine"]),
     ("bursar-abi", &[]),
     ("bursar-sdk-macros", &[]),
@@ -52,8 +53,9 @@ const GUARDED: [(&str, &[&str]); 10] = [
 ];
 
 /// The pure rooms (H1), and the crates of others that they may use.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "bursar-interface",
+    "bursar-coord",
     "bursar-engine",
     "bursar-sim",
     "bursar-pool",
@@ -158,6 +160,9 @@ mod tests {
         for (package, dependency) in [
             ("bursar-engine", "bursar-allocator"),
             ("bursar-pool", "bursar-engine"),
+            ("bursar-pool", "bursar-coord"),
+            ("bursar-coord", "bursar-pool"),
+            ("bursar-coord", "tokio"),
             ("bursar-interface", "bursar-pool"),
             ("bursar-enforce", "bursar-wire"),
             ("bursar-sim", "bursar-loader"),

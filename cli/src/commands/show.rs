@@ -201,7 +201,11 @@ pub fn events(events: &[wire::EventRow]) -> String {
 /// An explanation in sentences.
 pub fn explain(explain: &wire::Explain) -> String {
     let Some(reason) = &explain.reason else {
-        return format!("claim {} does not wait: it is {}", explain.claim, explain.phase);
+        let told = format!("claim {} does not wait: it is {}", explain.claim, explain.phase);
+        return match explain.circle.is_empty() {
+            true => told,
+            false => format!("{told}\n  it would have waited forever: {}", wire::circle(&explain.circle)),
+        };
     };
     let mut told = vec![format!("claim {} waits: {reason}", explain.claim)];
     for on in &explain.waiting_on {

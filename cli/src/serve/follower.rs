@@ -330,6 +330,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::Returned { claim, .. }
         | What::Preempting { claim, .. }
         | What::LoopBroken { claim, .. }
+        | What::Deadlocked { claim, .. }
         | What::Spared(claim)
         | What::Unpromised(claim)
         | What::Repeated(claim)

@@ -1,6 +1,7 @@
 //! The house behind the front door: hands commands to the desk, shows the follower's state.
 use super::{
     analysis::Board,
+    circle,
     clock::Clock,
     follower::Follower,
     listed::{plugin_findings, plugin_row},
@@ -16,8 +17,8 @@ use bursar_api::{Done, House, Peer};
 use bursar_enforce::{Ability, Hierarchy, identify};
 use bursar_engine::Engine;
 use bursar_interface::{
-    Ask, Batch, Change, ClaimId, Command, Decider, Phase, Principal, Process, Reason, Refusal, Role, Setting,
-    Time,
+    Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
+    Setting, Time,
 };
 use bursar_loader::Loader;
 use bursar_monitor::Rings;
@@ -95,10 +96,13 @@ impl Host {
     }
 
     /// Whether the claim waits no more.
-    fn outcome(&self, claim: ClaimId) -> Result<(), Refusal> {
+    fn outcome(&self, by: &Principal, claim: ClaimId) -> Result<(), Refusal> {
         self.follower.read(|engine| match (engine.books().claim(claim), engine.closed(claim)) {
             (Some(_), _) => Ok(()),
             (None, Some(closed)) if closed.fence.0 != 0 => Ok(()),
+            (None, Some(closed)) if closed.ending == Ending::Deadlock => {
+                Err(circle::refusal(engine, by, closed))
+            }
             (None, Some(closed)) => Err(present::never_granted(closed)),
             (None, None) => Err(Refusal::new(Reason::UnknownClaim, format!("there is no claim {claim}"))),
         })
@@ -183,12 +187,12 @@ impl House for Host {
         Ok(answers.into_iter().map(|answer| answer.map(done)).collect())
     }
 
-    async fn decided(&self, claim: ClaimId) -> Result<(), Refusal> {
+    async fn decided(&self, by: &Principal, claim: ClaimId) -> Result<(), Refusal> {
         let decided = |engine: &Engine| {
             engine.books().claim(claim).is_none_or(|row| engine.books().phase(row) > Phase::Pending)
         };
         self.follower.wait_for(claim, None, decided).await;
-        self.outcome(claim)
+        self.outcome(by, claim)
     }
 
     async fn enforced(&self, claim: ClaimId) {

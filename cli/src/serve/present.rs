@@ -1,5 +1,5 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
-use super::{clock::Clock, follower::Follower};
+use super::{circle, clock::Clock, follower::Follower};
 use bursar_engine::{Closed, Engine, Short};
 use bursar_interface::{
     ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Shape, Time,
@@ -160,6 +160,8 @@ impl Present<'_> {
     fn closed(&self, closed: &Closed) -> wire::Claim {
         let books = self.engine.books();
         let granted = closed.fence.0 != 0;
+        let circular = (closed.ending == Ending::Deadlock).then_some(Reason::Deadlock);
+        let reason = circular.or(closed.reason);
         let granted_at =
             if granted { self.follower.granted_at(closed.claim) } else { Some(closed.closed_at) };
         let lines = closed.lines.iter().map(|line| wire::Line {
@@ -179,7 +181,7 @@ impl Present<'_> {
             lines: lines.collect(),
             asked_at: self.time(closed.asked_at.0),
             waited_ms: granted_at.map(|at| at.0.saturating_sub(closed.asked_at.0) / 1_000_000),
-            reason: closed.reason.map(|reason| reason.name().into()),
+            reason: reason.map(|reason| reason.name().into()),
             ending: Some(ending_name(closed.ending)),
             within: closed.within.map(|parent| parent.0),
             evidence: self.follower.evidence(closed.claim),
@@ -209,6 +211,10 @@ impl Present<'_> {
             waiting_on,
             eta_ms,
             would_admit: Vec::new(),
+            circle: self
+                .engine
+                .closed(id)
+                .map_or_else(Vec::new, |closed| circle::shown(self.engine, by, closed)),
         })
     }
 
@@ -352,6 +358,7 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::Drained => "drained",
         Ending::ParentGone => "parent_gone",
         Ending::Preempted => "preempted",
+        Ending::Deadlock => wire::DEADLOCK,
     }
     .into()
 }

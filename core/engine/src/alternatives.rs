@@ -5,7 +5,7 @@ use crate::{
     Engine, Plugins,
     admit::bad,
     engine::Tape,
-    queue::Lack,
+    lack::Lack,
     round::{Offer, Workbench},
     shape::Shape,
     sticky::Reservation,

@@ -59,6 +59,7 @@ impl Engine {
             | What::Settled(_)
             | What::FanOutSet
             | What::PreemptionSet
+            | What::Shared
             | What::Swapped => self.as_told(input),
             What::Promised(promise) => {
                 self.preemption.promises.insert(promise.claim, promise.clone());
@@ -68,11 +69,15 @@ impl Engine {
                 self.take_turn(*by, *claim);
             }
             What::Spared(claim) => {
+                self.look_again = true;
                 self.preemption.notices.remove(claim);
             }
             What::Unpromised(claim) => {
                 *self.preemption.broken.entry(*claim).or_default() += 1;
                 self.promise_no_more(*claim);
+            }
+            What::Deadlocked { claim, circle } => {
+                self.kept.circle(*claim, circle.clone());
             }
         }
     }
@@ -114,6 +119,7 @@ impl Engine {
                 used.iter().for_each(|used| engine.books.settle(row, used));
                 engine.wake_after(row);
             }),
+            share @ Command::Share { .. } => self.fold_share(share),
             Command::SetFanOut(spec) => self.set_fan(spec),
             Command::SetPreemption(policy) => {
                 self.preemption.policy = policy.clone();
@@ -144,6 +150,7 @@ impl Engine {
 
     pub(crate) fn supply_changed(&mut self) {
         self.feasible.forget();
+        self.look_again = true;
         self.preemption.turns.clear();
         self.queue.wake_all();
     }
@@ -162,6 +169,7 @@ impl Engine {
         if let Some((parent, inner)) = inner {
             self.books.enter_nest(claim, parent, inner);
         }
+        self.hold(claim, parent.map(|(parent, _)| parent), ask);
         self.fan_in(claim, by, scope);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
@@ -195,6 +203,7 @@ impl Engine {
             self.disturb(scope);
         }
         self.leave_queue(claim);
+        self.wait_for.leave(claim);
         self.restand_chain(scope);
         self.wake_borrowers(row);
         self.deadlines.set(claim, lease_until);
@@ -244,6 +253,8 @@ impl Engine {
             }
         }
         self.fan_out(claim, scope);
+        self.wait_for.leave(claim);
+        self.wait_for.give_back(claim);
         self.books.close(row);
         self.restand_chain(scope);
         self.bodies.remove(&claim);
@@ -319,11 +330,13 @@ impl Engine {
             closed_at: self.books.at(),
             lines: Vec::new(),
             alternative: self.books.chosen(row),
+            circle: Vec::new(),
         };
         self.kept.close(closed, lines);
     }
 
     fn leave_queue(&mut self, claim: ClaimId) {
+        self.heirs.leave(&self.books, claim);
         let mustered = self.leave_gang(claim);
         if !self.queue.remove(claim) && !mustered {
             self.fresh.leave();

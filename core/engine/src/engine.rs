@@ -1,8 +1,10 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
-    kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench, sticky::Reservation,
+    heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench,
+    sticky::Reservation,
 };
+use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
     Batch, ClaimId, Decider, Ending, Event, Fence, Input, Phase, PoolId, Process, Role, Row, Time, View,
     What, canary,
@@ -61,6 +63,8 @@ pub struct Engine {
     pub(crate) gangs: Gangs,
     /// What is being taken back, and for whom.
     pub(crate) preemption: Preemption,
+    /// Who waits while holding something.
+    pub(crate) wait_for: WaitFor,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -84,6 +88,16 @@ pub struct Engine {
     pub(crate) kept_for: Option<Reservation>,
     #[serde(skip)]
     pub(crate) bench: Workbench,
+    #[serde(skip)]
+    pub(crate) heirs: Heirs,
+    #[serde(skip)]
+    pub(crate) reduction: Reduction,
+    /// Edges that may still be looked at in this step.
+    #[serde(skip)]
+    pub(crate) looks: Looks,
+    /// Whether circles may have come to be without a new claim.
+    #[serde(skip)]
+    pub(crate) look_again: bool,
 }
 
 impl Engine {
@@ -107,12 +121,14 @@ impl Engine {
     fn resume_beyond(mut self, seen: u64) -> Engine {
         self.books.renew_views(seen);
         self.count_leases();
+        self.look_again = true;
         let view = self.books.view();
         let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
         let (waiting, timed): (Vec<_>, Vec<_>) = live
             .map(|row| (ClaimId(view.claims.id[row as usize]), row))
             .partition(|&(_, row)| self.books.phase(row) == Phase::Pending);
         self.queue = Queue::default();
+        self.heirs = Heirs::default();
         self.gangs.forget_ranks();
         self.fresh.clear();
         let mut fresh: Vec<ClaimId> = waiting.iter().map(|&(id, _)| id).collect();
@@ -153,6 +169,8 @@ impl Engine {
         self.round(&mut tape, plugins);
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
+        self.break_circles(&mut tape);
+        self.inherit();
         self.tell_gangs(&mut tape);
         self.spare(&mut tape);
         batch.events = tape.events;
@@ -204,6 +222,7 @@ impl Engine {
         self.kept.digest(&mut digest);
         self.gangs.digest(&mut digest);
         self.preemption.digest(&mut digest);
+        self.wait_for.words().for_each(|word| digest.word(word));
         [self.next_seq, self.epoch, self.fences, self.claims].into_iter().for_each(|word| digest.word(word));
         digest.text(&self.boot);
         self.fan.digest(&mut digest);

@@ -6,8 +6,8 @@
 use crate::{
     Engine,
     engine::Tape,
+    lack::Lack,
     line::Place,
-    queue::Lack,
     round::{Offer, Workbench},
 };
 use bursar_interface::{
@@ -161,6 +161,7 @@ impl Engine {
         let (ranked, leader) = self.gangs.leave(claim);
         leader.into_iter().for_each(|leader| {
             self.queue.remove(leader);
+            self.heirs.leave(&self.books, leader);
         });
         ranked
     }
@@ -178,6 +179,7 @@ impl Engine {
         members.leader = Some(first.claim);
         self.gangs.untold.extend(&members.waiting);
         if let Some(row) = self.books.claim(first.claim) {
+            self.heirs.enter(&self.books, row, first.claim, first.tier);
             self.stand_in_line(first, row);
         }
     }

@@ -1,7 +1,7 @@
 //! What is remembered of claims that are gone: for late askers, and so that a repeated ask gets its
 //! first answer. Bounded by number and by time.
 use bursar_interface::{
-    Amount, ClaimId, Ending, Fence, Reason, Time,
+    Amount, ClaimId, Ending, Fence, Link, Reason, Time,
     bound::{KEPT_MAX, KEPT_NS},
 };
 use bursar_pool::{Digest, Spread};
@@ -52,6 +52,8 @@ pub struct Closed {
     pub alternative: Option<u32>,
     /// The claim that it drew from.
     pub within: Option<ClaimId>,
+    /// Who would have waited for whom, if it was refused for that.
+    pub circle: Vec<Link>,
 }
 
 /// Closed claims in the order in which they went, and the keys of all claims.
@@ -64,6 +66,8 @@ pub(crate) struct Kept {
     numbers: HashMap<ClaimId, u64, BuildHasherDefault<Spread>>,
     keys: BTreeMap<(String, String), ClaimId>,
     keyed: BTreeMap<ClaimId, (String, String)>,
+    /// Circles of claims that are about to be gone for them.
+    circles: BTreeMap<ClaimId, Vec<Link>>,
 }
 
 impl Kept {
@@ -79,6 +83,11 @@ impl Kept {
         self.keyed.insert(claim, key);
     }
 
+    /// Remembers the circle that a claim would have closed.
+    pub(crate) fn circle(&mut self, claim: ClaimId, circle: Vec<Link>) {
+        self.circles.insert(claim, circle);
+    }
+
     /// Remembers a claim that is gone with its lines, and forgets what is over the bounds. What is
     /// forgotten gives its memory to what is remembered.
     pub(crate) fn close(&mut self, closed: Closed, lines: impl Iterator<Item = ClosedLine>) {
@@ -86,7 +95,8 @@ impl Kept {
         spare.clear();
         spare.extend(lines);
         self.numbers.insert(closed.claim, self.forgotten + self.closed.len() as u64);
-        self.closed.push_back(Closed { lines: spare, ..closed });
+        let circle = self.circles.remove(&closed.claim).unwrap_or_default();
+        self.closed.push_back(Closed { lines: spare, circle, ..closed });
     }
 
     /// Makes room for one more; returns the lines of the last one that had to go.
@@ -128,6 +138,7 @@ impl Kept {
                 closed.lines.len() as u64,
             ];
             words.into_iter().for_each(|word| digest.word(word));
+            closed.circle.iter().for_each(|link| digest.word(link.lease.0));
             closed.lines.iter().for_each(|line| digest.word(line.used.unwrap_or(Amount::MAX)));
         }
         for ((root, key), claim) in &self.keys {

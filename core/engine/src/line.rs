@@ -44,6 +44,11 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// Class, and what else the strategy puts above fairness.
+    pub(crate) fn tier(&self) -> u64 {
+        self.tier
+    }
+
     fn new(share: u64, place: Place) -> Key {
         Key { tier: place.tier, patience: place.patience, share, place }
     }

@@ -8,7 +8,7 @@
 //!
 //! A holder passes rungs: it is told and has a grace, then its lease drains. Rungs between these (shrink,
 //! suspend) belong into [`Engine::end_notices`].
-use crate::{Engine, admit::bad, engine::Tape, queue::Lack, turns::Turns};
+use crate::{Engine, admit::bad, engine::Tape, lack::Lack, turns::Turns};
 use bursar_interface::{
     ClaimId, Claimed, Ending, Phase, PreemptionPolicy, Promise, Refusal, Row, Time, What,
     bound::{BANDS_MAX, BROKEN_MAX, LOOP_NS, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX, TTL_NS_MAX},
@@ -248,12 +248,12 @@ impl Engine {
 
     /// Whether what a claim needs is more than its own lines: those of a gang, one of several sets, or a part of
     /// another lease. Nobody is made to leave for such a claim.
-    fn is_entangled(&self, claim: ClaimId, row: Row) -> bool {
+    pub(crate) fn is_entangled(&self, claim: ClaimId, row: Row) -> bool {
         self.is_ganged(claim) || self.books.sets(row) > 1 || self.books.parent_row(row).is_some()
     }
 
     /// Whether there is anything that this claim might take, by the first look.
-    fn may_take(&self, row: Row) -> bool {
+    pub(crate) fn may_take(&self, row: Row) -> bool {
         let Preemption { policy, leased, .. } = &self.preemption;
         let class = self.books.tables().claims.class[row as usize];
         let below = (class as usize + 1).min(3);

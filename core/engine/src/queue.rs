@@ -2,6 +2,7 @@
 //! parked by what it was short of. What comes back wakes a line of parked groups as a whole; the groups in
 //! it are tried in order, one by one, for as long as there is something to give.
 use crate::{
+    lack::Lack,
     line::{Key, Lines, Place, Stand},
     shape::Shape,
 };
@@ -13,35 +14,6 @@ use std::{
 };
 
 type Quick<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
-
-/// What a group was short of, and how much of it, rounded to a power of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lack {
-    /// Nothing yet: it is to be tried.
-    Nothing,
-    /// Of a kind, so much.
-    Kind(Row, u32),
-    /// Of room in a ledger, so much.
-    Ledger(Row, u32),
-    /// Enough is there of all, and still it does not fit.
-    Together,
-    /// It would fit, but for what is kept for the head.
-    Behind,
-    /// It was tried in this round, and is parked when that ends.
-    Tried,
-}
-
-impl Lack {
-    /// Short of `asked` of a kind.
-    pub(crate) fn kind(resource: Row, asked: Amount) -> Lack {
-        Lack::Kind(resource, asked.max(1).ilog2())
-    }
-
-    /// Short of room for `asked` in a ledger.
-    pub(crate) fn ledger(quota: Row, asked: Amount) -> Lack {
-        Lack::Ledger(quota, asked.max(1).ilog2())
-    }
-}
 
 /// The hint of a group that any freed claim may help (it is kept apart from others).
 pub(crate) const ANYTHING: u32 = RESOURCES_MAX as u32;
@@ -240,11 +212,6 @@ impl Queue {
         (group.lack != Lack::Tried).then_some(Candidate { place, shape: group.shape })
     }
 
-    /// The tier of a waiting claim.
-    pub(crate) fn tier(&self, claim: ClaimId) -> u64 {
-        self.places.get(&claim).map_or(0, |(place, _)| place.tier)
-    }
-
     /// As [`Queue::park`], for a group that was tried in this round, unless it is worth a try again.
     pub(crate) fn park_tried(&mut self, shape: Shape, lack: Lack, due: Option<Time>) {
         let number = self.numbers.get(&shape);
@@ -369,15 +336,35 @@ impl Queue {
         }
     }
 
+    /// The tier at which a claim stands here.
+    pub(crate) fn stands(&self, claim: ClaimId) -> Option<u64> {
+        self.places.get(&claim).map(|(place, _)| place.tier)
+    }
+
+    /// The first tier of those who lack this.
+    pub(crate) fn first_tier(&self, lacks: std::ops::RangeInclusive<Lack>) -> Option<u64> {
+        let lines = self.lacks.range(lacks).filter_map(|(_, &line)| self.lines.first(line));
+        lines.map(|(key, _)| key.tier()).min()
+    }
+
+    /// A claim stands at another tier from now on.
+    pub(crate) fn stand_at(&mut self, claim: ClaimId, tier: u64) {
+        self.stand_as(claim, |place| Place { tier, ..place });
+    }
+
     /// A claim has waited too long: it goes before others of its tier.
     pub(crate) fn starve(&mut self, claim: ClaimId) {
         self.starved = self.starved.max(claim);
+        self.stand_as(claim, |place| Place { patience: 0, ..place });
+    }
+
+    fn stand_as(&mut self, claim: ClaimId, change: impl FnOnce(Place) -> Place) {
         let Some((place, number)) = self.places.get_mut(&claim) else { return };
-        let (number, starved) = (*number, Place { patience: 0, ..*place });
-        let before = std::mem::replace(place, starved);
+        let (number, before, now) = (*number, *place, change(*place));
+        *place = now;
         let group = &mut self.groups[number as usize];
         group.members.remove(&before);
-        group.members.insert(starved);
+        group.members.insert(now);
         self.restand(number);
     }
 

@@ -313,6 +313,7 @@ impl Engine {
 
     /// Folds that a change is under way: what is more is held from now on.
     pub(crate) fn fold_resizing(&mut self, claim: ClaimId, to: &[LineSize]) {
+        self.look_again = true;
         let Some(row) = self.books.claim(claim) else { return };
         let before: Vec<LineSize> =
             to.iter().map(|size| LineSize { amount: self.size_before(row, size.line), ..*size }).collect();
@@ -326,6 +327,7 @@ impl Engine {
 
     /// Folds that a lease holds other amounts; what it gave back may help others.
     pub(crate) fn fold_resized(&mut self, claim: ClaimId, to: &[LineSize]) {
+        self.look_again = true;
         self.resizing.remove(&claim);
         let Some(row) = self.books.claim(claim) else { return };
         self.set_sizes(row, to);

@@ -4,9 +4,10 @@ use crate::{
     Engine, Plugins,
     crowd::only_pool,
     engine::Tape,
+    lack::Lack,
     line::Place,
     promised::{Promised, hints},
-    queue::{Candidate, Lack},
+    queue::Candidate,
     round::{Offer, Workbench},
     shape::Shape,
     sticky::Reservation,
@@ -36,6 +37,7 @@ pub(crate) struct Tried {
 impl Engine {
     /// A claim that has just got its rank stands in line.
     pub(crate) fn line_up(&mut self, rank: Rank, offer: Offer) {
+        self.heirs.enter(&self.books, offer.row, offer.claim, rank.tier);
         self.stand_in_line(Place::new(rank, offer.claim), offer.row);
     }
 
@@ -142,7 +144,9 @@ impl Engine {
             let Some(next) = self.next_in_line(&bench.promised, head) else { break };
             let claim = next.place.claim;
             let Some(row) = self.books.claim(claim) else { break };
-            let bound = head.is_some_and(|head| !self.may_pass(head, &next.place, row));
+            let bound = head.is_some_and(|head| {
+                !self.may_pass(head, &next.place, row) && !self.holds_up(head.claim, claim)
+            });
             let gang = self.gang(claim);
             let promise = self.bound(claim, row);
             let alone = gang.is_some() || head.is_some_and(|head| head.claim == claim);
@@ -242,7 +246,7 @@ impl Engine {
             self.stand_in_line(picked.place, offer.row);
             let (lack, due) = self.lack(offer.row);
             // A ledger has turned away somebody before it, for whom the plan had set something aside.
-            let misled = lack == Lack::Nothing && turned_away;
+            let misled = lack == Lack::Nothing && (turned_away || self.was_crossed(offers, offer));
             turned_away |= matches!(lack, Lack::Ledger(..));
             all = false;
             if misled {
@@ -261,6 +265,13 @@ impl Engine {
         }
         bench.picked = picked;
         all
+    }
+
+    /// Whether somebody of the same plan was granted from whom a claim keeps apart: it was perhaps to go there.
+    fn was_crossed(&self, offers: &[Offer], offer: &Offer) -> bool {
+        let apart = |offer: &Offer| self.books.tables().claims.apart[offer.row as usize];
+        let crossed = |other: &Offer| !self.still_waits(other) && apart(other) == apart(offer);
+        apart(offer) != NONE && offers.iter().any(crossed)
     }
 
     /// Parks the groups that were tried, by what they lack.

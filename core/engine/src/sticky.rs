@@ -67,7 +67,7 @@ impl Engine {
             on.take_while(|end| end.0 <= start).filter(|end| end.1 == pool).map(|end| end.2).sum()
         };
         keep.iter_mut().for_each(|(pool, kept)| *kept = kept.saturating_sub(back(*pool)));
-        Some(Reservation { claim, tier: self.queue.tier(claim), start, keep })
+        Some(Reservation { claim, tier: self.queue.stands(claim).unwrap_or(0), start, keep })
     }
 
     /// When each held line comes back, by its holder's estimate or else the end of its lease, by node.

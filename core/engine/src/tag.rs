@@ -1,6 +1,6 @@
 //! What is kept for those for whom others give back: by pool and by ledger, from everybody who does not stand
 //! before them, until they are granted or the promise ends.
-use crate::{Engine, queue::Lack};
+use crate::{Engine, lack::Lack};
 use bursar_interface::{Amount, ClaimId, Promise, Row, Shape};
 use std::collections::BTreeMap;
 

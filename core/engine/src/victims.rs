@@ -200,7 +200,7 @@ impl Engine {
         (candidates, lapse)
     }
 
-    fn wanted(&self, row: Row) -> Vec<Row> {
+    pub(crate) fn wanted(&self, row: Row) -> Vec<Row> {
         let tables = self.books.tables();
         let lines = tables.claims.line_rows(row).map(|line| tables.lines.resource[line as usize]);
         let mut kinds: Vec<Row> = lines.filter(|&kind| self.is_held(kind)).collect();

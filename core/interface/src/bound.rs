@@ -32,6 +32,15 @@ pub const AGENT_CHILDREN: u32 = 64;
 pub const AGENT_CLAIMS: u32 = 256;
 /// Asks of one agent in a second, where nobody says otherwise.
 pub const AGENT_ASKS_PER_SECOND: u32 = 50;
+/// Leases that one may say to hold while asking for more.
+pub const HOLDING_MAX: usize = 16;
+/// Edges between those who hold and those who wait that are looked at in one step to find circles; past that it is
+/// unknown whether there are any, and whoever asks waits.
+pub const EDGES_SEEN_MAX: usize = 1 << 17;
+/// Lines of leases that are looked at in one step to find who waits for them: past that nobody inherits.
+pub const HEIR_LOOKS_MAX: usize = 4096;
+/// Claims in one step at most that are refused because a supply shrank and left them in a circle.
+pub const CIRCLES_MAX: usize = 64;
 /// Claims alive at once.
 pub const CLAIMS_MAX: usize = 1 << 20;
 /// Claims waiting at once; one more is refused with `QueueFull`.

@@ -75,6 +75,8 @@ pub enum Ending {
     ParentGone,
     /// Somebody had a better right to what it held.
     Preempted,
+    /// Those for whom it waited would have waited for it.
+    Deadlock,
 }
 
 /// Who speaks, as the transport knows it; never as the request says.
@@ -148,6 +150,9 @@ pub struct Ask {
     pub within: Within,
     /// Others of the scope that it is granted together with, or not at all.
     pub gang: Option<Gang>,
+    /// Leases that the asker holds and keeps until this is granted, besides the one that it draws from and those
+    /// around it: so that a circle of those who wait for each other is found.
+    pub holding: Vec<ClaimId>,
 }
 
 /// How much a live lease is to hold of one of its lines.

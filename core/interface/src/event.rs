@@ -194,6 +194,29 @@ pub enum What {
     },
     /// What holds work up, as told; nothing of the books changed.
     Found,
+    /// Waiting would close a circle: the claim, which is closed next, is refused.
+    Deadlocked {
+        /// Which claim.
+        claim: ClaimId,
+        /// Who waits for whom, from the claim on to a lease that its own asker holds; empty where there was too
+        /// much to look at to tell.
+        circle: Vec<Link>,
+    },
+    /// A supply is shared under other rules, as told.
+    Shared,
+}
+
+/// One step of a circle: who waits for what, and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Who waits.
+    pub claim: ClaimId,
+    /// The kind that it waits for.
+    pub resource: String,
+    /// The pool, where it is that one alone.
+    pub pool: Option<String>,
+    /// The lease that holds it, whose holder asked for the next one.
+    pub lease: ClaimId,
 }
 
 /// How much one line of a claim holds.

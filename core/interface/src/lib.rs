@@ -45,7 +45,7 @@ pub use analysis::{
     Analyzer, Finding, Flow, How, Measure, Noted, Severity, Sight, Subject, Tie, lawful as findings_lawful,
 };
 pub use claim::{Ask, Class, Ending, Gang, LineAsk, Phase, Principal, Process, Size, Used, Within};
-pub use event::{Event, LineSize, Places, What};
+pub use event::{Event, LineSize, Link, Places, What};
 pub use fan::{FanOut, FanOutSpec};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};

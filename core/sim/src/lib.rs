@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod circled;
 mod family;
 pub mod fgd;
 mod ganged;
@@ -16,6 +17,7 @@ mod operator;
 mod random;
 pub mod rlscheduler;
 pub mod settle;
+mod sharing;
 mod sizes;
 mod spent;
 mod supply;

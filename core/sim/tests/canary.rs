@@ -50,6 +50,10 @@ const CANARIES: &[(&str, Law)] = &[
     ("a restart forgets when leases end", Law::Time),
     ("the index is never renewed", Law::Wait),
     ("the last batch is lost", Law::Durable),
+    ("who closes a circle waits", Law::Circle),
+    ("two of a circle are refused", Law::Circle),
+    ("nobody inherits", Law::Heir),
+    ("who inherited keeps it", Law::Heir),
 ];
 
 #[test]

@@ -68,7 +68,7 @@ async fn outcome<H: House>(
     asked: bool,
 ) -> Result<wire::Outcome, Denial> {
     if asked {
-        hall.house.decided(claim).await?;
+        hall.house.decided(&caller.principal, claim).await?;
     }
     let claim = seen(hall, &caller.principal, claim)?;
     Ok(wire::Outcome::Done(Box::new(wire::ClaimAnswer { claim })))

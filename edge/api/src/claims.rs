@@ -37,7 +37,7 @@ pub(crate) async fn ask<H: House>(
     ask.key = key.or(ask.key);
     if detach {
         let waiter = hall.waiters.ask(caller.principal.clone(), ask, None).await?;
-        return detached(&hall, &caller.principal, waiter);
+        return detached(&hall, &caller.principal, waiter).await;
     }
     let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone(), process.clone()).await?;
     let decided = decided(&hall, &caller, waiter, process).await;
@@ -47,8 +47,11 @@ pub(crate) async fn ask<H: House>(
     })
 }
 
-fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
+async fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
     let claim = seen(hall, by, waiter.claim)?;
+    if claim.ending.as_deref() == Some(wire::DEADLOCK) {
+        hall.house.decided(by, waiter.claim).await?;
+    }
     waiter.answered();
     let status = if claim.phase == wire::PENDING { StatusCode::ACCEPTED } else { StatusCode::CREATED };
     Ok(fresh(status, wire::ClaimAnswer { claim }))
@@ -63,7 +66,7 @@ async fn decided<H: House>(
     tokio::select! {
         // What is decided already is told even at closing time.
         biased;
-        decided = hall.house.decided(waiter.claim) => {
+        decided = hall.house.decided(&caller.principal, waiter.claim) => {
             let (claim, mut told) = (waiter.claim, decided.map_err(Denial::from));
             if let (Ok(()), Some(process)) = (&told, process) {
                 told = joined(hall, caller, claim, process).await;
@@ -112,7 +115,7 @@ pub(crate) async fn look<H: House>(
         tokio::select! {
             biased;
             // Decided or not: the claim tells.
-            _ = timeout(wait, hall.house.decided(id)) => {}
+            _ = timeout(wait, hall.house.decided(&caller.principal, id)) => {}
             () = hall.closing() => return Err(Denial::closing_time()),
         }
     }

@@ -62,8 +62,8 @@ pub trait House: Send + Sync + 'static {
     /// Resolves when a claim does not wait any more: granted, now or earlier.
     ///
     /// # Errors
-    /// The refusal that the claim ended in, if it was never granted.
-    fn decided(&self, claim: ClaimId) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// The refusal that the claim ended in, as the asker may see it, if it was never granted.
+    fn decided(&self, by: &Principal, claim: ClaimId) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Resolves when every process attached so far lives inside the lease, or the lease has ended.
     fn enforced(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;

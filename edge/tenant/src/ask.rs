@@ -73,6 +73,7 @@ pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> Result<AskBody, Failed> {
         detach: false,
         within: ask.within.clone(),
         within_fence: ask.within_fence,
+        holding: ask.holding.clone(),
         pid: None,
     })
 }

@@ -59,6 +59,9 @@ pub struct Ask {
     /// That lease's fence, where it is neither one's own nor within one's own
     #[arg(long, value_name = "F", requires = "within")]
     pub within_fence: Option<u64>,
+    /// A lease that is held and kept until this is granted, besides the one to draw from; may be given more than once
+    #[arg(long, value_name = "LEASE")]
+    pub holding: Vec<String>,
     /// Granted only together with the others of this gang, which has so many
     #[arg(long, value_name = "NAME:N")]
     pub gang: Option<String>,

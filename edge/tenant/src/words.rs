@@ -81,6 +81,7 @@ fn put(ask: &mut Ask, name: &str, value: &str) -> Option<()> {
         "or" => several(&mut ask.or, text),
         "lock" => several(&mut ask.lock, text),
         "port" => several(&mut ask.port, text),
+        "holding" => several(&mut ask.holding, text),
         "label" => several(&mut ask.label, text),
         "not-label" => several(&mut ask.not_label, text),
         // Zero and nothing are what stands there when they were not given; once more is an error there.

@@ -59,6 +59,10 @@ pub struct AskBody {
     /// That lease's token, where the asker must show it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub within_fence: Option<u64>,
+    /// Leases that the asker holds and keeps until this one is granted, by their ids, besides the one that it draws
+    /// from and those around it: of those who would so wait for each other forever, one is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holding: Vec<String>,
     /// A process of the caller's that is to live inside the lease; the answer comes when it does, and its phase
     /// is `held` then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,8 +165,17 @@ impl TryFrom<AskBody> for Ask {
             alternatives,
             within: within(body.within.as_deref(), body.within_fence)?,
             gang: body.gang.map(|gang| Gang { name: gang.name, size: gang.size }),
+            holding: body.holding.iter().map(|lease| holding(lease)).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// A lease that the asker holds.
+fn holding(lease: &str) -> Result<ClaimId, Refusal> {
+    lease.parse().map(ClaimId).map_err(|_| {
+        Refusal::new(Reason::BadRequest, format!("holding: {lease:?} is no lease"))
+            .hint("write the ids of leases, as [\"12\"]")
+    })
 }
 
 /// Whose lines an ask draws from.
@@ -389,6 +402,7 @@ mod tests {
             (r#"{"lines":[],"class":"royal"}"#, "royal"),
             (r#"{"lines":[],"within":"mine"}"#, "mine"),
             (r#"{"lines":[],"within":"none","within_fence":"3"}"#, "within_fence"),
+            (r#"{"lines":[],"holding":["mine"]}"#, "mine"),
         ] {
             let error = ask(json).expect_err(json);
             assert!(error.contains(told), "{error}");

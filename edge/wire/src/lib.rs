@@ -11,6 +11,7 @@
 
 mod ask;
 mod batch;
+mod circle;
 mod client;
 mod quantity;
 mod refusal;
@@ -25,14 +26,15 @@ pub use ask::{
     StrategyBody, UsedBody,
 };
 pub use batch::{BatchAnswer, BatchBody, OPERATIONS_MAX, Operation, Outcome};
+pub use circle::{CircleLink, circle};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 pub use resize::{ResizeBody, SizeBody, sizes};
 pub use rows::{
-    Bottleneck, Change, ChangedLine, Claim, ClaimAnswer, Claims, Doctor, Eta, EventRow, Events, Explain,
-    Finding, Findings, Holder, Key, Keys, Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins, Pool,
-    Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
+    Bottleneck, Change, ChangedLine, Claim, ClaimAnswer, Claims, DEADLOCK, Doctor, Eta, EventRow, Events,
+    Explain, Finding, Findings, Holder, Key, Keys, Line, Node, NodeAnswer, Nodes, PENDING, Plugin, Plugins,
+    Pool, Pools, Preempting, Quota, Quotas, Scope, Scopes, Strategies, Strategy, WaitingOn,
 };
 pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,

@@ -1,10 +1,12 @@
 //! What is shown: one type per row of the contract, wrapped in one document per list.
-use crate::text;
+use crate::{CircleLink, text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The phase of a claim that waits.
 pub const PENDING: &str = "pending";
+/// The ending of a claim that would have waited forever.
+pub const DEADLOCK: &str = "deadlock";
 
 /// A demand, from ask to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,6 +238,9 @@ pub struct Explain {
     pub eta_ms: Option<Eta>,
     /// The smallest changes, each of which would be granted now in the place of the claim.
     pub would_admit: Vec<Change>,
+    /// Refused because waiting would have closed a circle: who would have waited for whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub circle: Vec<CircleLink>,
 }
 
 /// How long something will take from now on, in milliseconds.

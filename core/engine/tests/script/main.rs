@@ -176,6 +176,13 @@ fn tell(event: &Event) -> String {
         What::Closed { claim, ending } => format!("closed {claim} {ending:?}"),
         What::Quarantined { claim, message } => format!("quarantined {claim} {message}"),
         What::PluginFault { role, fault } => format!("fault {} {fault}", role.name()),
+        What::Deadlocked { claim, circle } => {
+            let link = |link: &Link| {
+                let pool = link.pool.as_ref().map_or(String::new(), |pool| format!(":{pool}"));
+                format!("{} for {}{pool} of {}", link.claim, link.resource, link.lease)
+            };
+            format!("deadlocked {claim}: {}", circle.iter().map(link).collect::<Vec<_>>().join(", "))
+        }
         What::Leaving { claim, until } => format!("leaving {claim} by {}s", until.0 / 1_000_000_000),
         What::Applied(changes) => format!("applied {changes:?}").to_lowercase(),
         What::PoolSprang { pool, resource, name } => format!("sprang {resource}:{name} as {pool}"),

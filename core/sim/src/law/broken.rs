@@ -65,6 +65,10 @@ laws! {
     Drain "drain",
     /// Who draws from a lease has no more than its slice, and goes before it.
     Slice "slice",
+    /// Nobody waits for whoever waits for it, and of a circle one is refused.
+    Circle "circle",
+    /// Who holds what others wait for stands where they do, and no longer than they do.
+    Heir "inheritance",
 }
 
 /// A law that was broken.

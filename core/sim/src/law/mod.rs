@@ -1,7 +1,7 @@
 //! The laws: what must be true after every step, whatever the world does. Each has a name, and the letters in
 //! brackets are those of the house's list of invariants: no overcommit (I1), one owner (I2), token order (I3),
 //! fencing (I4), return (I5), conservation (I6), durability (I7), time (I8), budget (I9), bounded wait (I10),
-//! idempotence (I13), determinism (I15), honest admission (I16), one epoch (I18), contained plugins (I19: all
+//! idempotence (I13), determinism (I15), no wait cycle (I11), honest admission (I16), one epoch (I18), contained plugins (I19: all
 //! of these in spite of them), and that giving back always works (I20).
 mod broken;
 pub(crate) mod fits;
@@ -14,6 +14,7 @@ pub(crate) use broken::broken;
 pub use broken::{Broken, Law};
 
 use crate::{
+    circled::Circled,
     family::Family,
     ganged::Gangs,
     operator::Closed,
@@ -51,6 +52,8 @@ pub(crate) struct Witness {
     closed: Closed,
     /// Who draws from whom.
     family: Family,
+    /// A second opinion on circles.
+    circled: Circled,
 }
 
 /// What some laws depend on.
@@ -75,6 +78,7 @@ impl Witness {
         self.report.events += batch.events.len() as u64;
         every_input_is_answered(batch)?;
         self.report.ganged += self.gangs.hear(batch).or_else(|why| broken(Law::Gang, why))?;
+        self.report.circles += self.circled.hear(batch).or_else(|why| broken(Law::Circle, why))?;
         self.opinion.at(batch.at.0);
         let sets = |body: &Command| {
             matches!(
@@ -127,6 +131,8 @@ impl Witness {
         self.nothing_is_spent_twice(engine)?;
         self.closed.look(engine).or_else(|why| broken(Law::Drain, why))?;
         self.family.look(engine).or_else(|why| broken(Law::Slice, why))?;
+        self.circled.look(engine).or_else(|why| broken(Law::Circle, why))?;
+        self.report.heirs += self.circled.heirs(engine).or_else(|why| broken(Law::Heir, why))?;
         self.report.nested = self.report.nested.max(self.family.len() as u64);
         let truthful = self.calm || !self.faults.any(&[Fault::Lie, Fault::Mute]);
         if truthful && engine.wake_at().is_none_or(|at| at > engine.books().at()) {
@@ -135,7 +141,11 @@ impl Witness {
         let ordered = !self.faults.any(&[Fault::Lie, Fault::Mute, Fault::Slow, Fault::Panic, Fault::Dice]);
         let head = Head::of(engine);
         if let (true, Some(before), Some(now)) = (ordered && self.heard.only_grants, &self.head, &head) {
-            before.is_not_delayed(now, engine, &self.heard.granted)?;
+            // Who holds what others wait for goes before the head.
+            let granted = &self.heard.granted;
+            if !granted.iter().any(|&claim| self.circled.is_incremental(engine, claim)) {
+                before.is_not_delayed(now, engine, granted)?;
+            }
         }
         self.head = head;
         Ok(())

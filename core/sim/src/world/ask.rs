@@ -7,6 +7,8 @@ use bursar_interface::{Ask, ClaimId, Class, Gang, LineAsk, Principal, Process, U
 const SCOPES: [&str; 4] = ["", "x", "x/y", "z"];
 /// How long the patient wait, in seconds at most.
 const PATIENT_S: u64 = 3600;
+/// How long they wait who want more than they have, in seconds at most: nothing is kept for these.
+const MORE_S: u64 = 25;
 /// How long a lease lasts at most, in seconds.
 pub(super) const TTL_S: u64 = 30;
 
@@ -28,6 +30,7 @@ impl World {
             Within::Own if gang.is_none() => sizes::alternatives(&mut self.random),
             _ => Vec::new(),
         };
+        let holding = if gang.is_none() { self.holding() } else { Vec::new() };
         Ask {
             key: self.random.chance(1, 5).then(|| format!("key-{}", self.random.below(40))),
             scope: (*self.random.pick(&SCOPES)).into(),
@@ -43,6 +46,22 @@ impl World {
             alternatives,
             within,
             gang,
+            holding,
+        }
+    }
+
+    /// A lock, for whoever has a lease and keeps it meanwhile.
+    pub(super) fn more(&mut self, lease: ClaimId) -> Ask {
+        let pool = Some(format!("lock-{}", self.random.below(3)));
+        let line = LineAsk { resource: "lock".into(), amount: 1, pool, whole: true, ..LineAsk::default() };
+        Ask {
+            class: *self.random.pick(&[Class::Guaranteed, Class::Burstable, Class::BestEffort]),
+            wait_ns: self.random.below(MORE_S * SECOND),
+            ttl_ns: 1 + self.random.below(TTL_S * SECOND),
+            lines: vec![line],
+            within: Within::Pools,
+            holding: vec![lease],
+            ..Ask::default()
         }
     }
 
@@ -101,6 +120,12 @@ impl World {
             1 | 2 => self.lease().map_or(Within::Own, |(claim, _)| Within::Lease(claim, None)),
             _ => Within::Own,
         }
+    }
+
+    /// Leases that one says to hold while asking.
+    fn holding(&mut self) -> Vec<ClaimId> {
+        let most = if self.random.chance(1, 6) { 1 + self.random.below(2) } else { 0 };
+        (0..most).filter_map(|_| self.lease()).map(|(claim, _)| claim).collect()
     }
 
     pub(super) fn process(&mut self) -> Process {

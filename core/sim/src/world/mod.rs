@@ -67,6 +67,10 @@ pub struct Report {
     pub ganged: u64,
     /// Claims within others at once, at most.
     pub nested: u64,
+    /// Claims refused because waiting would have closed a circle.
+    pub circles: u64,
+    /// Claims that stood ahead of their own tier after a step, for the sake of others.
+    pub heirs: u64,
     /// Which fault met which operation.
     pub cover: Cover,
 }
