@@ -41,6 +41,7 @@ mod rung;
 mod seat;
 mod serve;
 mod shape;
+mod share;
 mod sticky;
 mod tag;
 mod turns;

@@ -202,6 +202,8 @@ pub enum What {
         /// much to look at to tell.
         circle: Vec<Link>,
     },
+    /// A supply is shared under other rules, as told.
+    Shared,
     /// A lease that was told to end takes this rung. Shrunk: it is to hold less, and the change follows.
     /// Suspended: an edge is to freeze it. Told: others give back enough for now, and it has more time.
     Rung {
