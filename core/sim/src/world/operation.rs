@@ -42,7 +42,7 @@ const BOUNDED: [&str; 4] = ["a", "b", "b/c", "a/x"];
 /// All of them. What is new gets a line here, and one in `cover.rs`.
 pub(crate) const OPERATIONS: &[Operation] = &[
     op(36, Who::Client, |world, _| Command::Ask(world.ask())),
-    op(24, Who::Holder, |world, to| Command::Ask(world.more(to.claim))),
+    op(14, Who::Holder, |world, to| Command::Ask(world.more(to.claim))),
     op(4, Who::Holder, |world, to| Command::Renew {
         claim: to.claim,
         fence: to.fence,
