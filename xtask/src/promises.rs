@@ -39,7 +39,7 @@ fn collect(folder: &Path, tests: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-fn tests_of(path: &PathBuf, text: &str) -> Vec<String> {
+fn tests_of(path: &Path, text: &str) -> Vec<String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut names = Vec::new();
     let mut lines = text.lines().map(str::trim);

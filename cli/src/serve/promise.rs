@@ -29,6 +29,6 @@ pub fn is_made(batch: &Batch, engine: &Engine, mut answered: impl FnMut(usize) -
                 | What::Refused(_)
         )
     };
-    let inputs = batch.inputs.iter().map(|input| &input.body).enumerate();
-    !(inputs.map(reported).all(|reported| reported) && batch.events.iter().all(|event| plain(&event.what)))
+    let mut inputs = batch.inputs.iter().map(|input| &input.body).enumerate();
+    !(inputs.all(reported) && batch.events.iter().all(|event| plain(&event.what)))
 }

@@ -77,7 +77,7 @@ impl Workers {
 
     fn give(&self, driver: &str, version: u32, job: Job, failed: impl Fn(Fault) -> Done) {
         let jobs = self.jobs.get(&(driver.to_owned(), version));
-        if !jobs.is_some_and(|jobs| jobs.send(job).is_ok()) {
+        if jobs.is_none_or(|jobs| jobs.send(job).is_err()) {
             let fault = Fault::new(format!("there is no driver for {driver}")).by(driver);
             self.tell.send(Note::Driver(failed(fault)));
         }
