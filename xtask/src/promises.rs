@@ -2,11 +2,7 @@
 //! and each row names tests as `file::test`.
 use crate::step::root;
 use anyhow::{Context, Result, bail};
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Checks both documents.
 ///
@@ -85,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_promise_without_a_test_is_found() {
-        let tests = tests_of(&"a/door.rs".into(), "#[test]\n#[ignore]\nfn it_holds() {}\nfn helper() {}\n");
+        let tests = tests_of("a/door.rs".as_ref(), "#[test]\n#[ignore]\nfn it_holds() {}\nfn helper() {}\n");
         let tests: BTreeSet<String> = tests.into_iter().collect();
         assert_eq!(tests, BTreeSet::from(["door::it_holds".to_owned()]));
         let security = "# S\n\n## What is promised\n\n- Kept. [T1]\n\n## What is not\n\n- Else.\n";
