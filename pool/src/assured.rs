@@ -95,6 +95,26 @@ impl Books {
         below.filter(|&&other| Some(other) != but).map(|&other| self.assured_at(other, at)).sum()
     }
 
+    /// The most that somebody in the child of ledger `below` can have of it at once while all others have what they
+    /// are assured of and spend nothing: more than that is never there again but by what those others spend.
+    pub fn most_beside(&self, quota: Row, below: Option<Row>) -> Amount {
+        if !self.assures(quota) {
+            return Amount::MAX;
+        }
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        let mut most = self.cap(quota);
+        if quotas.scope[q] == ROOT {
+            let first = self.tables.resources.first_floating[quotas.resource[q] as usize];
+            most = most.min(self.tables.pools.offered.get(first as usize).copied().unwrap_or(Amount::MAX));
+        }
+        let others = self.assured.below.get(&quota).into_iter().flatten();
+        let kept = others.filter(|&&other| Some(other) != below).map(|&other| {
+            let lent = Some(quotas.lend_limit[other as usize]).filter(|&lend| lend != Amount::MAX);
+            self.assured_burst(other).saturating_sub(lent.unwrap_or(0))
+        });
+        most.saturating_sub(kept.sum())
+    }
+
     /// What is spent of a ledger has come from `before` to `now`: of the assured rate first.
     pub(crate) fn spend_assured(&mut self, quota: Row, before: Amount, now: Amount) {
         let Some(meter) = self.assured.meters.get(&quota) else { return };

@@ -39,6 +39,27 @@ impl Books {
         Some(row)
     }
 
+    /// Lifts a bound; a scope that was there for it alone goes. What was spent of it is forgotten.
+    pub fn remove_quota(&mut self, scope: &str, resource: Row) {
+        let Some(scope) = self.scope(scope) else { return };
+        let Some(row) = self.ledger_of(scope, resource) else { return };
+        if self.tables.quotas.set[row as usize] == 0 {
+            return;
+        }
+        self.count_bound(resource, false);
+        let before = self.kept_back(row);
+        let (quotas, q) = (&mut self.tables.quotas, row as usize);
+        (quotas.set[q], quotas.guaranteed[q]) = (0, 0);
+        (quotas.limit[q], quotas.borrow_limit[q], quotas.lend_limit[q]) =
+            (Amount::MAX, Amount::MAX, Amount::MAX);
+        (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (0, 0, 0);
+        (quotas.period[q], quotas.burst[q]) = (0, 0);
+        self.tell_parent(row, before);
+        self.assure(row);
+        self.tables.quotas.touch(row, self.epoch);
+        self.prune_scope(scope);
+    }
+
     /// The row of a scope's ledger for a kind, made on first use.
     pub(crate) fn ledger(&mut self, scope: Row, resource: Row) -> Row {
         if let Some(row) = self.ledger_of(scope, resource) {

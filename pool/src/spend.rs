@@ -106,6 +106,8 @@ impl Books {
         while at != NONE {
             let known = self.ledger_of(at, resource);
             at = self.tables.scopes.parent[at as usize];
+            // Where there is no bound, nothing is counted towards one that may come.
+            let known = known.filter(|&quota| self.tables.quotas.set[quota as usize] != 0);
             let Some(quota) = known else { continue };
             let level = self.quota_meter(quota);
             let counted = self.recount(line, Level::Ledger(quota), level, (before, now), shape);

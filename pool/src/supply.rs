@@ -159,6 +159,15 @@ impl Books {
         self.tables.nodes.touch(node, self.epoch);
     }
 
+    /// Takes away a floating pool that nobody has anything of.
+    pub fn remove_pool(&mut self, row: Row) {
+        let (resource, capacity) =
+            (self.tables.pools.resource[row as usize], self.tables.pools.capacity[row as usize]);
+        self.tables.resources.capacity[resource as usize] -= capacity;
+        self.metered.retain(|&metered| metered != row);
+        self.remove_sprung(row);
+    }
+
     /// Takes away a sprung (so floating) pool that nobody wants any more.
     pub(crate) fn remove_sprung(&mut self, row: Row) {
         let p = row as usize;

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 #[command(after_long_help = "\
 The file is TOML with the tables of the daemon's config that can be set while it runs:
 [[pool]], [[scope]], [[quota]] and [node] capacity. What the file does not name stays
-as it is; of what it names, each key that is left out has its default. Applied twice,
+as it is; of what it names, each key that is left out has its default, and what has
+remove = true (a [[quota]], or a [[pool]] that nobody has any of) goes. Applied twice,
 it says that nothing changed. Nothing that is held is taken from anybody: below what
 is in use, nothing new is granted until enough came back.
 
@@ -65,6 +66,9 @@ pub struct SetQuota {
     /// Of a rate: how much may be spent at once
     #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub burst: Option<String>,
+    /// Lift it: nobody loses what it has
+    #[arg(long, conflicts_with_all = ["guaranteed", "limit", "borrow_limit", "lend_limit", "burst"])]
+    pub remove: bool,
 }
 
 /// A supply.
@@ -74,14 +78,17 @@ pub struct SetPool {
     #[arg(value_name = "KIND[:NAME]")]
     pub pool: String,
     /// How much there is, as 8 or 16G, or comes back in which time, as 50k/m
-    #[arg(value_name = "CAPACITY", allow_hyphen_values = true)]
-    pub capacity: String,
+    #[arg(value_name = "CAPACITY", allow_hyphen_values = true, required_unless_present = "remove")]
+    pub capacity: Option<String>,
     /// On which node [default: wherever the only pool of this name is]
     #[arg(long, value_name = "N")]
     pub node: Option<String>,
     /// Of a rate: how much may be spent at once
     #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub burst: Option<String>,
+    /// Take it away: a pool of no node, once nobody has any of it
+    #[arg(long, conflicts_with_all = ["capacity", "burst"])]
+    pub remove: bool,
 }
 
 /// A weight.

@@ -105,19 +105,36 @@ impl Item<'_> {
         amount.map_err(|why| self.wrong(key, why))
     }
 
+    /// Whether it is to go; then nothing but its `names` is said of it.
+    fn goes(&self, names: &[&str]) -> Result<bool, Failed> {
+        let Some(value) = self.table.get("remove") else { return Ok(false) };
+        let goes = value.as_bool().ok_or_else(|| {
+            self.wrong("remove", format!("{value} is neither true nor false")).hint("write remove = true")
+        })?;
+        match self.table.keys().find(|key| goes && *key != "remove" && !names.contains(&key.as_str())) {
+            Some(key) => {
+                Err(self.wrong(key, "it is to be removed and to be set".into()).hint("leave out either"))
+            }
+            None => Ok(goes),
+        }
+    }
+
     fn wrong(&self, key: &str, why: String) -> Failed {
         Failed::usage(format!("{}: {key}: {why}", self.place))
     }
 }
 
 fn pool(item: &Item<'_>) -> Result<PoolBody, Failed> {
-    item.only(&["resource", "name", "capacity", "burst"])?;
+    item.only(&["resource", "name", "capacity", "burst", "remove"])?;
     let (resource, name) = (item.must("resource")?, item.must("name")?);
+    if item.goes(&["resource", "name"])? {
+        return Ok(PoolBody { resource, name, remove: true, ..PoolBody::default() });
+    }
     let capacity = per_time(&resource, &item.must("capacity")?);
     let (capacity, period_ns) = capacity.map_err(|why| item.wrong("capacity", why))?;
     let burst = Some(item.amount(&resource, "burst")?.unwrap_or(0));
     let (capacity, period_ms) = (Some(capacity), Some(period_ns / 1_000_000));
-    Ok(PoolBody { resource, name, node: None, capacity, period_ms, burst })
+    Ok(PoolBody { resource, name, capacity, period_ms, burst, ..PoolBody::default() })
 }
 
 fn scope(item: &Item<'_>) -> Result<ScopeBody, Failed> {
@@ -130,8 +147,20 @@ fn scope(item: &Item<'_>) -> Result<ScopeBody, Failed> {
 }
 
 fn quota(item: &Item<'_>) -> Result<QuotaBody, Failed> {
-    item.only(&["scope", "resource", "limit", "burst", "borrow-limit", "lend-limit", "guaranteed"])?;
+    item.only(&[
+        "scope",
+        "resource",
+        "limit",
+        "burst",
+        "borrow-limit",
+        "lend-limit",
+        "guaranteed",
+        "remove",
+    ])?;
     let (scope, resource) = (item.must("scope")?, item.must("resource")?);
+    if item.goes(&["scope", "resource"])? {
+        return Ok(QuotaBody { scope, resource, remove: true, ..QuotaBody::default() });
+    }
     let limit = item.text("limit")?.map(|text| per_time(&resource, text)).transpose();
     let limit = limit.map_err(|why| item.wrong("limit", why))?;
     Ok(QuotaBody {
@@ -143,6 +172,7 @@ fn quota(item: &Item<'_>) -> Result<QuotaBody, Failed> {
         burst: Some(item.amount(&resource, "burst")?.unwrap_or(0)),
         scope,
         resource,
+        remove: false,
     })
 }
 

@@ -102,18 +102,20 @@ fn quota(set: &SetQuota) -> Result<QuotaBody, Failed> {
         lend_limit: bound("lend-limit", &set.lend_limit)?,
         period_ms,
         burst: amount("burst", &set.burst)?,
+        remove: set.remove,
     };
     let (scope, resource) = (body.scope.clone(), body.resource.clone());
     if body == (QuotaBody { scope, resource, ..QuotaBody::default() }) {
         return Err(Failed::usage("nothing is set of the quota")
-            .hint("say --guaranteed, --limit, --borrow-limit, --lend-limit or --burst"));
+            .hint("say --guaranteed, --limit, --borrow-limit, --lend-limit, --burst or --remove"));
     }
     Ok(body)
 }
 
 fn pool(context: &Context, set: &SetPool) -> Result<PoolBody, Failed> {
     let (resource, name) = set.pool.split_once(':').unwrap_or((&set.pool, &set.pool));
-    let (capacity, period_ns) = per_time(resource, &set.capacity).map_err(Failed::usage)?;
+    let capacity = set.capacity.as_ref().map(|text| per_time(resource, text)).transpose();
+    let (capacity, period_ns) = capacity.map_err(Failed::usage)?.unzip();
     let burst = set.burst.as_ref().map(|text| quantity(resource, text)).transpose();
     let burst = burst.map_err(|why| Failed::usage(format!("--burst: {why}")))?;
     let node = match &set.node {
@@ -124,9 +126,10 @@ fn pool(context: &Context, set: &SetPool) -> Result<PoolBody, Failed> {
         resource: resource.into(),
         name: name.into(),
         node,
-        capacity: Some(capacity),
-        period_ms: (period_ns > 0).then_some(period_ns / 1_000_000),
+        capacity,
+        period_ms: period_ns.filter(|&period_ns| period_ns > 0).map(|period_ns| period_ns / 1_000_000),
         burst,
+        remove: set.remove,
     })
 }
 

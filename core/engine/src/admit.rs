@@ -248,19 +248,22 @@ impl Engine {
         for line in lines.iter().filter(|line| self.books.bounds_any(line.resource)) {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
+            let mut below = None;
             for quota in self.books.quotas_of(scope, line.resource) {
-                let limit = self.books.cap(quota);
+                let beside = self.books.most_beside(quota, below.replace(quota));
+                let (limit, spec) = (self.books.cap(quota), self.books.spec(line.resource));
+                let scope_path = || self.books.scope_path(quotas.scope[quota as usize]);
+                let above = |what: String, most: Amount| {
+                    let message = format!("{asked} {} of {} is {what}", spec.unit, spec.name);
+                    Err(Refusal::new(Reason::InsufficientQuota, message).hint(format!("at most {most}")))
+                };
                 if asked > limit {
-                    let spec = self.books.spec(line.resource);
-                    let name = self.books.scope_path(quotas.scope[quota as usize]);
-                    return Err(Refusal::new(
-                        Reason::InsufficientQuota,
-                        format!(
-                            "{asked} {} of {} is above the limit of scope {name:?}",
-                            spec.unit, spec.name
-                        ),
-                    )
-                    .hint(format!("at most {limit}")));
+                    return above(format!("above the limit of scope {:?}", scope_path()), limit);
+                }
+                // It may be there now, because others have spent; it would have to wait until they do so again.
+                if asked > beside && self.books.ledger_short(scope, line.resource, asked).is_some() {
+                    let what = "more than there ever is at once beside what others are assured of";
+                    return above(what.into(), beside);
                 }
             }
         }

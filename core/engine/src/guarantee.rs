@@ -10,39 +10,59 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Guarantees that are added up in one refusal at most.
 const ADDED_MAX: usize = 8;
 
+/// What is done to a bound.
+#[derive(Clone, Copy)]
+enum Touch<'a> {
+    Set(&'a QuotaChange),
+    Gone(&'a str),
+}
+
 /// Bounds by scope path.
 type Bounds = BTreeMap<String, QuotaSpec>;
 
 impl Engine {
     /// Refuses guarantees that could not be kept.
     pub(crate) fn check_guarantees(&self, settings: &[Setting]) -> Result<(), Refusal> {
-        let mut touched: BTreeMap<Row, Vec<&QuotaChange>> = BTreeMap::new();
+        let mut touched: BTreeMap<Row, Vec<Touch<'_>>> = BTreeMap::new();
         for setting in settings {
-            if let Setting::Quota(change) = setting
-                && let Some(resource) = self.books.resource(&change.resource)
+            let (kind, touch) = match setting {
+                Setting::Quota(change) => (&change.resource, Touch::Set(change)),
+                Setting::RemoveQuota { scope, resource } => (resource, Touch::Gone(scope)),
+                _ => continue,
+            };
+            if let Some(resource) = self.books.resource(kind)
                 && matches!(self.books.spec(resource).shape, Shape::Capacity | Shape::Unit)
             {
-                touched.entry(resource).or_default().push(change);
+                touched.entry(resource).or_default().push(touch);
             }
         }
         touched
             .iter()
-            .try_for_each(|(&resource, changes)| self.check_kind_guarantees(resource, changes, settings))
+            .try_for_each(|(&resource, touches)| self.check_kind_guarantees(resource, touches, settings))
     }
 
     fn check_kind_guarantees(
         &self,
         resource: Row,
-        changes: &[&QuotaChange],
+        touches: &[Touch<'_>],
         settings: &[Setting],
     ) -> Result<(), Refusal> {
         let before: Bounds =
             self.books.quotas_on(resource).into_iter().map(|spec| (spec.scope.clone(), spec)).collect();
         let mut after = before.clone();
-        for change in changes {
-            after.insert(change.scope.clone(), change.onto(self.quota_before(change, resource)));
+        let mut levels: BTreeSet<&str> = BTreeSet::new();
+        for touch in touches {
+            match *touch {
+                Touch::Set(change) => {
+                    after.insert(change.scope.clone(), change.onto(self.quota_before(change, resource)));
+                    levels.extend(above(&change.scope));
+                }
+                Touch::Gone(scope) => {
+                    after.remove(scope);
+                    levels.extend(above(scope));
+                }
+            }
         }
-        let levels: BTreeSet<&str> = changes.iter().flat_map(|change| above(&change.scope)).collect();
         let (now, then) = self.supply(resource, settings);
         for level in levels {
             let sum = |bounds: &Bounds| below(bounds, level).map(|spec| spec.guaranteed).sum::<Amount>();

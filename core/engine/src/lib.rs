@@ -35,6 +35,7 @@ mod preempt;
 mod promised;
 mod queue;
 mod relax;
+mod remove;
 mod resize;
 mod restart;
 mod right;

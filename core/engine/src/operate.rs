@@ -62,6 +62,7 @@ impl Engine {
                     }
                 }
                 Setting::Node(change) => self.set_node_state(change),
+                Setting::RemoveQuota { .. } | Setting::RemovePool { .. } => self.take_away(setting),
             }
         }
         self.supply_changed();
@@ -128,6 +129,10 @@ impl Engine {
             Setting::Scope(spec) => self.judge_scope(spec),
             Setting::Quota(change) => self.judge_quota(change),
             Setting::Node(change) => self.judge_node(change),
+            Setting::RemoveQuota { scope, resource } => self.judge_quota_gone(scope, resource),
+            Setting::RemovePool { resource, node, name } => {
+                self.judge_pool_gone(resource, node.as_deref(), name)
+            }
         }
     }
 
@@ -271,12 +276,15 @@ impl Engine {
 /// What a setting is called in a refusal.
 fn name(setting: &Setting) -> String {
     match setting {
-        Setting::Pool(PoolChange { resource, node, name, .. }) => match node {
+        Setting::Pool(PoolChange { resource, node, name, .. })
+        | Setting::RemovePool { resource, node, name } => match node {
             Some(node) => format!("pool {resource}:{name} on {node}"),
             None => format!("pool {resource}:{name}"),
         },
         Setting::Scope(ScopeSpec { path, .. }) => format!("scope {path:?}"),
-        Setting::Quota(QuotaChange { scope, resource, .. }) => format!("quota of {scope:?} on {resource}"),
+        Setting::Quota(QuotaChange { scope, resource, .. }) | Setting::RemoveQuota { scope, resource } => {
+            format!("quota of {scope:?} on {resource}")
+        }
         Setting::Node(NodeChange { name, .. }) => format!("node {name}"),
     }
 }

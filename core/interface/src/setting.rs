@@ -13,6 +13,22 @@ pub enum Setting {
     Quota(QuotaChange),
     /// Whether a machine takes claims.
     Node(NodeChange),
+    /// A bound goes: what is held stays held, and nothing stands in the way any more.
+    RemoveQuota {
+        /// Scope path from the root of the tree.
+        scope: String,
+        /// Name of the kind.
+        resource: String,
+    },
+    /// A floating supply goes, when nobody holds any of it.
+    RemovePool {
+        /// Name of the kind.
+        resource: String,
+        /// Name of the node; `None` for a floating pool.
+        node: Option<String>,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What changes of a supply.
@@ -106,4 +122,6 @@ pub enum Change {
     Changed,
     /// It was like this already.
     Unchanged,
+    /// It was there, and is no more.
+    Removed,
 }

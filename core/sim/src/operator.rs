@@ -18,7 +18,7 @@ pub(crate) fn settings(random: &mut Random, nodes: &[&str]) -> Command {
 fn setting(random: &mut Random, nodes: &[&str]) -> Setting {
     let node = (*random.pick(nodes)).to_owned();
     let scope = (*random.pick(&["a", "b", "b/c", "a/x"])).to_owned();
-    match random.below(8) {
+    match random.below(9) {
         0 => Setting::Pool(PoolChange {
             resource: "cpu".into(),
             node: Some(node),
@@ -35,6 +35,10 @@ fn setting(random: &mut Random, nodes: &[&str]) -> Setting {
             lend_limit: random.chance(1, 2).then(|| random.chance(1, 2).then(|| random.below(2000))),
             ..QuotaChange::default()
         }),
+        8 => {
+            let resource = (*random.pick(&["cpu", "memory", spent::BUDGET, spent::RATE])).into();
+            Setting::RemoveQuota { scope, resource }
+        }
         state => Setting::Node(NodeChange {
             name: node,
             state: match state {

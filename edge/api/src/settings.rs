@@ -26,7 +26,7 @@ pub(crate) async fn apply<H: House>(
     request: Request,
 ) -> Result<Response, Denial> {
     let body: wire::ApplyBody = json::body_of(request, hall.limits.body, wire::APPLIED_MAX).await?;
-    set(&hall, &caller, body.settings(), body.dry_run).await
+    set(&hall, &caller, body.settings()?, body.dry_run).await
 }
 
 /// A supply.
@@ -40,7 +40,34 @@ pub(crate) async fn pool<H: House>(
     let named = [("resource", &body.resource, &resource), ("name", &body.name, &name)];
     same(&named)?;
     let body = wire::PoolBody { resource, name, ..body };
-    set(&hall, &caller, vec![Setting::Pool((&body).into())], false).await
+    set(&hall, &caller, vec![body.setting()?], false).await
+}
+
+/// A floating supply goes.
+pub(crate) async fn no_pool<H: House>(
+    State(hall): At<H>,
+    Extension(caller): Extension<Caller>,
+    Path((resource, name)): Path<(String, String)>,
+) -> Result<Response, Denial> {
+    set(&hall, &caller, vec![Setting::RemovePool { resource, node: None, name }], false).await
+}
+
+/// A bound of the root goes.
+pub(crate) async fn no_root_quota<H: House>(
+    hall: At<H>,
+    caller: Extension<Caller>,
+    Path(resource): Path<String>,
+) -> Result<Response, Denial> {
+    no_quota(hall, caller, Path((resource, String::new()))).await
+}
+
+/// A bound of a scope goes.
+pub(crate) async fn no_quota<H: House>(
+    State(hall): At<H>,
+    Extension(caller): Extension<Caller>,
+    Path((resource, scope)): Path<(String, String)>,
+) -> Result<Response, Denial> {
+    set(&hall, &caller, vec![Setting::RemoveQuota { scope, resource }], false).await
 }
 
 /// A scope's weight.
@@ -76,7 +103,7 @@ pub(crate) async fn quota<H: House>(
     let body: wire::QuotaBody = json::body(request, hall.limits.body).await?;
     same(&[("resource", &body.resource, &resource), ("scope", &body.scope, &scope)])?;
     let body = wire::QuotaBody { resource, scope, ..body };
-    set(&hall, &caller, vec![Setting::Quota((&body).into())], false).await
+    set(&hall, &caller, vec![body.setting()?], false).await
 }
 
 /// Opens a node or closes it; with `?wait=30s` the answer comes when nobody is on it any more.

@@ -46,7 +46,7 @@ mod tests {
 
     /// Each form that there ever was, with the checksum of [`sample`] in it.
     const FORMS: [(u32, u32); 4] =
-        [(1, 1_845_188_244), (2, 1_021_516_580), (3, 1_665_186_543), (4, 3_345_971_339)];
+        [(1, 1_845_188_244), (2, 1_021_516_580), (3, 1_665_186_543), (4, 3_954_917_496)];
 
     /// A batch with something of everything that has a default, so that a new field shows.
     fn sample() -> Batch {
@@ -68,6 +68,8 @@ mod tests {
                 Setting::Scope(ScopeSpec::default()),
                 Setting::Quota(QuotaChange::default()),
                 Setting::Node(NodeChange::default()),
+                Setting::RemoveQuota { scope: "a".into(), resource: "b".into() },
+                Setting::RemovePool { resource: "c".into(), node: None, name: "d".into() },
             ]),
             Command::SetPreemption(PreemptionPolicy::default()),
         ];
@@ -77,7 +79,7 @@ mod tests {
             What::Refused(refusal),
             What::Attached(claim),
             What::Swapped,
-            What::Applied(vec![Change::Created, Change::Changed, Change::Unchanged]),
+            What::Applied(vec![Change::Created, Change::Changed, Change::Unchanged, Change::Removed]),
             What::Leaving { claim, until: Time(6) },
         ];
         Batch {

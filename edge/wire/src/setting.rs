@@ -32,10 +32,13 @@ pub struct ApplyBody {
 
 impl ApplyBody {
     /// The settings, pools first.
-    pub fn settings(&self) -> Vec<Setting> {
-        let pools = self.pools.iter().map(|body| Setting::Pool(body.into()));
-        let scopes = self.scopes.iter().map(|body| Setting::Scope(body.into()));
-        let quotas = self.quotas.iter().map(|body| Setting::Quota(body.into()));
+    ///
+    /// # Errors
+    /// `BadRequest` for what is to be removed and has something set.
+    pub fn settings(&self) -> Result<Vec<Setting>, Refusal> {
+        let pools = self.pools.iter().map(PoolBody::setting);
+        let scopes = self.scopes.iter().map(|body| Ok(Setting::Scope(body.into())));
+        let quotas = self.quotas.iter().map(QuotaBody::setting);
         pools.chain(scopes).chain(quotas).collect()
     }
 }
@@ -62,6 +65,35 @@ pub struct PoolBody {
     /// Of a rate: how much may be spent at once; 0 for a whole period's.
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
+    /// It is to go, once nobody has any of it; nothing else is said of it then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remove: bool,
+}
+
+impl PoolBody {
+    /// The setting.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is to be removed and has something set.
+    pub fn setting(&self) -> Result<Setting, Refusal> {
+        let PoolBody { resource, name, node, remove, .. } = self.clone();
+        if !remove {
+            return Ok(Setting::Pool(self.into()));
+        }
+        let only = PoolBody { resource, name, node, remove, ..PoolBody::default() };
+        goes(*self == only, &format!("pool {}:{}", self.resource, self.name))?;
+        let PoolBody { resource, name, node, .. } = only;
+        Ok(Setting::RemovePool { resource, node, name })
+    }
+}
+
+/// Refuses what is to be removed and has something set.
+fn goes(only: bool, what: &str) -> Result<(), Refusal> {
+    match only {
+        true => Ok(()),
+        false => Err(Refusal::new(Reason::BadRequest, format!("{what} is to be removed and to be set"))
+            .hint("leave out either")),
+    }
 }
 
 /// A scope's weight. In `PUT /v1/scopes/PATH` the path names the scope.
@@ -104,6 +136,26 @@ pub struct QuotaBody {
     /// Of a rate: how much may be spent at once; 0 for a whole period's.
     #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
+    /// It is to go; nothing else is said of it then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remove: bool,
+}
+
+impl QuotaBody {
+    /// The setting.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is to be removed and has something set.
+    pub fn setting(&self) -> Result<Setting, Refusal> {
+        let QuotaBody { scope, resource, remove, .. } = self.clone();
+        if !remove {
+            return Ok(Setting::Quota(self.into()));
+        }
+        let only = QuotaBody { scope, resource, remove, ..QuotaBody::default() };
+        goes(*self == only, &format!("quota of {:?} on {}", self.scope, self.resource))?;
+        let QuotaBody { scope, resource, .. } = only;
+        Ok(Setting::RemoveQuota { scope, resource })
+    }
 }
 
 /// `PUT /v1/nodes/NAME`.
@@ -145,7 +197,7 @@ fn period_ns(period_ms: Option<u64>) -> Option<u64> {
 
 impl From<&PoolBody> for PoolChange {
     fn from(body: &PoolBody) -> PoolChange {
-        let PoolBody { resource, name, node, capacity, period_ms, burst } = body.clone();
+        let PoolBody { resource, name, node, capacity, period_ms, burst, .. } = body.clone();
         PoolChange { resource, node, name, capacity, period_ns: period_ns(period_ms), burst }
     }
 }
@@ -158,8 +210,9 @@ impl From<&ScopeBody> for ScopeSpec {
 
 impl From<&QuotaBody> for QuotaChange {
     fn from(body: &QuotaBody) -> QuotaChange {
-        let QuotaBody { scope, resource, guaranteed, limit, borrow_limit, lend_limit, period_ms, burst } =
-            body.clone();
+        let QuotaBody {
+            scope, resource, guaranteed, limit, borrow_limit, lend_limit, period_ms, burst, ..
+        } = body.clone();
         let period_ns = period_ns(period_ms);
         QuotaChange { scope, resource, guaranteed, limit, borrow_limit, lend_limit, period_ns, burst }
     }
@@ -181,7 +234,7 @@ pub struct ChangeRow {
     pub what: String,
     /// Which: `NODE/KIND:NAME`, the path, `SCOPE KIND`, the name.
     pub id: String,
-    /// `created`, `changed` or `unchanged`.
+    /// `created`, `changed`, `unchanged` or `removed`.
     pub outcome: Change,
 }
 
@@ -196,6 +249,11 @@ impl ChangeRow {
             Setting::Scope(spec) => ("scope", spec.path.clone()),
             Setting::Quota(change) => ("quota", format!("{:?} {}", change.scope, change.resource)),
             Setting::Node(change) => ("node", change.name.clone()),
+            Setting::RemovePool { resource, node, name } => {
+                let node = node.as_ref().map(|node| format!("{node}/")).unwrap_or_default();
+                ("pool", format!("{node}{resource}:{name}"))
+            }
+            Setting::RemoveQuota { scope, resource } => ("quota", format!("{scope:?} {resource}")),
         };
         ChangeRow { what: what.into(), id, outcome }
     }
@@ -207,6 +265,7 @@ pub fn change_name(change: Change) -> &'static str {
         Change::Created => "created",
         Change::Changed => "changed",
         Change::Unchanged => "unchanged",
+        Change::Removed => "removed",
     }
 }
 

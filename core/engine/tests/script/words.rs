@@ -252,7 +252,7 @@ pub(crate) fn list(word: &str) -> Vec<String> {
     word.split(',').filter(|term| !term.is_empty() && *term != "-").map(str::to_owned).collect()
 }
 
-/// `pool cpu n1 cpu capacity=4`, `scope team 3`, `quota team cpu limit=none`, `node n1 draining 30`.
+/// `no quota team cpu`, `no pool tokens - acct`, `pool cpu n1 cpu capacity=4`, `scope team 3`, `quota team cpu limit=none`, `node n1 draining 30`.
 pub(crate) fn setting(words: &[&str]) -> Setting {
     let text = |at: usize| words.get(at).copied().unwrap_or("").trim_matches('"').to_owned();
     let field = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
@@ -279,6 +279,11 @@ pub(crate) fn setting(words: &[&str]) -> Setting {
             period_ns,
             burst: number("burst="),
         }),
+        "no" if text(1) == "quota" => Setting::RemoveQuota { scope: text(2), resource: text(3) },
+        "no" => {
+            let node = Some(text(3)).filter(|node| node != "-");
+            Setting::RemovePool { resource: text(2), node, name: text(4) }
+        }
         "node" => Setting::Node(NodeChange {
             name: text(1),
             state: state(words.get(2).copied()),
