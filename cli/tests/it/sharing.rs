@@ -78,7 +78,7 @@ fn a_sharing_that_lies_is_told_of_and_one_holder_is_the_rule() {
     let events = daemon.ask(&["get", "events"]);
     let faults =
         events["events"].as_array().expect("events").iter().filter(|event| event["kind"] == "plugin_fault");
-    let fault = faults.last().expect("a fault")["detail"].clone();
+    let fault = faults.next_back().expect("a fault")["detail"].clone();
     assert_eq!(
         (&fault["role"], &fault["plugin"], &fault["fault"]),
         (&"sharing".into(), &"chaos-lie".into(), &"nonsense".into())
