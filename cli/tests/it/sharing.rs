@@ -76,7 +76,7 @@ fn a_sharing_that_lies_is_told_of_and_one_holder_is_the_rule() {
     let plugins = vec![bursar_conformance::badly_behaved()];
     let daemon = Daemon::with(Setup { config: config.into(), plugins, ..Setup::default() });
     let events = daemon.ask(&["get", "events"]);
-    let faults =
+    let mut faults =
         events["events"].as_array().expect("events").iter().filter(|event| event["kind"] == "plugin_fault");
     let fault = faults.next_back().expect("a fault")["detail"].clone();
     assert_eq!(

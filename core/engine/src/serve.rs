@@ -34,6 +34,9 @@ pub(crate) struct Tried {
     told: bool,
 }
 
+/// When somebody is tried again who lacks nothing but what may be kept for the head, in nanoseconds.
+const AGAIN_NS: u64 = 1_000_000_000;
+
 impl Engine {
     /// A claim that has just got its rank stands in line.
     pub(crate) fn line_up(&mut self, rank: Rank, offer: Offer) {
@@ -286,7 +289,11 @@ impl Engine {
                 matches!(lack, Lack::Ledger(..)) && self.books.assures_any() && !self.is_ganged(claim);
             let (lack, due) = if moved { self.lack(row) } else { (lack, due) };
             if lack == Lack::Nothing {
-                self.queue.wake_claim(claim);
+                // What is kept for the head was taken away when it was tried: at once it would come to the same.
+                match self.kept_for.as_ref().is_some_and(|head| head.claim != claim) {
+                    true => self.queue.park_tried(shape, Lack::Behind, Some(self.books.at().after(AGAIN_NS))),
+                    false => self.queue.wake_claim(claim),
+                }
                 continue;
             }
             let again = self.preempt_for(tape, claim, row);

@@ -92,13 +92,30 @@ impl<'a> Plan<'a> {
     /// Takes `amount` for one line from one pool, or says that it is not there. Whoever uses this
     /// instead of [`Plan::place`] takes all lines of a claim or none.
     pub fn take(&mut self, claim: Row, line: Row, pool: Row, node: Row, amount: Amount) -> bool {
-        // Of whom there is no such row, the books judge.
-        let class = self.view.claims.class.get(claim as usize).copied().unwrap_or(1);
-        let there = |plan: &Self| plan.free(pool) >= amount && plan.view.pools.certain(pool, amount, class);
+        let class = self.class(claim);
+        let there = |plan: &Self| plan.free(pool) >= amount && plan.certain(pool, amount, class);
         self.len < self.takes.len() && there(self) && {
             self.write(Take { claim, line, pool, node, amount });
             true
         }
+    }
+
+    /// The class of a claim; of whom there is no such row, the books judge.
+    fn class(&self, claim: Row) -> u32 {
+        self.view.claims.class.get(claim as usize).copied().unwrap_or(1)
+    }
+
+    /// Whether the rules of sharing let a claim of a class take so much beside what the round has promised.
+    #[inline]
+    fn certain(&self, pool: Row, amount: Amount, class: u32) -> bool {
+        let firm = self.view.pools.firm[pool as usize];
+        if firm == Amount::MAX {
+            return true;
+        }
+        // Pools with such rules are few, and so are the takes of a round.
+        let sure = |take: &&Take| take.pool == pool && class == 0 && self.class(take.claim) == 0;
+        let promised: Amount = self.takes().iter().filter(sure).map(|take| take.amount).sum();
+        self.view.pools.certain(pool, amount.saturating_add(promised), class)
     }
 
     /// Writes a take that is known to fit.
@@ -194,7 +211,7 @@ impl<'a> Plan<'a> {
             (lines.want[l], lines.resource[l], lines.amount[l], lines.models[l]);
         let class = self.view.claims.class[lines.claim[l] as usize];
         let carries = |pool: Row| {
-            (models == 0 || pools.labels[pool as usize] & models != 0) && pools.certain(pool, amount, class)
+            (models == 0 || pools.labels[pool as usize] & models != 0) && self.certain(pool, amount, class)
         };
         if want != NONE {
             let here = [NONE, node].contains(&pools.node[want as usize]);
