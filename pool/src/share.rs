@@ -171,7 +171,7 @@ impl Books {
     }
 
     /// Keeps what can be taken of a pool, after who holds it changed.
-    fn count_shared(&mut self, pool: Row) {
+    pub(crate) fn count_shared(&mut self, pool: Row) {
         if pool == NONE {
             return;
         }

@@ -227,11 +227,18 @@ impl Books {
     /// for longer.
     pub fn withhold(&mut self, pool: Row, amount: Amount) {
         self.set_free(pool, self.tables.pools.free(pool).saturating_sub(amount));
+        let firm = &mut self.tables.pools.firm[pool as usize];
+        if *firm != Amount::MAX {
+            *firm = firm.saturating_sub(amount);
+        }
     }
 
     /// Gives back what was withheld of a pool.
     pub fn restore(&mut self, pool: Row) {
-        self.count_free(pool);
+        match self.tables.pools.firm[pool as usize] {
+            Amount::MAX => self.count_free(pool),
+            _ => self.count_shared(pool),
+        }
     }
 
     /// Changes what a pool has or may promise.

@@ -148,12 +148,24 @@ pub(crate) fn seats(
         let mut pools = pools_for(view, line, node);
         let pool = pools.find(|&pool| {
             let taken: Amount = seats.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
+            let more = *back.get(&pool).unwrap_or(&0);
             (models == 0 || view.pools.labels[pool as usize] & models != 0)
-                && view.pools.free(pool) + back.get(&pool).unwrap_or(&0) >= amount + taken
+                && view.pools.free(pool) + more >= amount + taken
+                && sure(view, line, pool, amount + taken, more)
         })?;
         seats.push((pool, amount));
     }
     Some(seats)
+}
+
+/// Whether the rules of sharing let a line's claim take so much of a pool, when so much more is back: whoever waits
+/// for more than there is waits for nothing, and nothing is kept for it.
+fn sure(view: &View<'_>, line: usize, pool: Row, amount: Amount, more: Amount) -> bool {
+    let firm = view.pools.firm[pool as usize];
+    let guaranteed = view.claims.class[view.lines.claim[line] as usize] == 0;
+    firm == Amount::MAX
+        || amount <= view.pools.capacity[pool as usize]
+            && (!guaranteed || firm.saturating_add(more) >= amount)
 }
 
 /// The pools that a line could be taken from on a node.

@@ -34,7 +34,15 @@ pub(crate) fn earliest(view: &View<'_>, row: Row) -> Option<Time> {
         let mut next = 0;
         let mut now = view.at;
         loop {
-            let free = |pool: Row| view.pools.free[pool as usize] + back.get(&pool).unwrap_or(&0);
+            let free = |pool: Row| {
+                let (p, more) = (pool as usize, *back.get(&pool).unwrap_or(&0));
+                let most = match (view.pools.firm[p], view.claims.class[row as usize]) {
+                    (Amount::MAX, _) => Amount::MAX,
+                    (firm, 0) => firm.saturating_add(more).min(view.pools.capacity[p]),
+                    _ => view.pools.capacity[p],
+                };
+                (view.pools.free[p] + more).min(most)
+            };
             if on(view, row, node, &free) {
                 return Some(now);
             }
