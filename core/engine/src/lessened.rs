@@ -61,8 +61,8 @@ impl Engine {
                 self.suspend(cause, tape, claim);
                 return Ok(());
             }
-            // Nobody needs it any more.
-            None if !self.is_frozen(claim) => What::Resumed { claim, lines: Vec::new() },
+            // Nobody needs it any more: what may have stopped goes on.
+            _ if !self.is_frozen(claim) => What::Resumed { claim, lines: Vec::new() },
             _ => {
                 let message = format!("claim {claim} is not to be frozen");
                 return Err(Refusal::new(Reason::UnknownClaim, message));

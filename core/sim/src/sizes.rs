@@ -28,10 +28,10 @@ pub(crate) fn resize(random: &mut Random, engine: &Engine, claim: ClaimId, fence
 /// What an edge reports of a change that is under way; now and then of one that is not.
 pub(crate) fn report(random: &mut Random, engine: &Engine, claim: ClaimId) -> Option<Command> {
     let due = engine.resizing(claim).is_some();
-    if !random.chance(if due { 3 } else { 1 }, if due { 4 } else { 40 }) {
+    if !random.chance(if due { 3 } else { 1 }, if due { 4 } else { 20 }) {
         return None;
     }
-    Some(match random.chance(2, 3) {
+    Some(match random.chance(1, 2) {
         true => Command::Resized { claim },
         false => Command::ResizeFailed { claim, message: "it is in use".into() },
     })

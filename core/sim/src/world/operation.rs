@@ -59,6 +59,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     op(4, Who::Client, |_, to| Command::Cancel { claim: to.claim }),
     op(24, Who::Edge, report),
+    // Reports that nobody waits for: what is rare otherwise meets every fault as well.
+    op(4, Who::Edge, |world, to| {
+        let (claim, message) = (to.claim, "the world is bad".to_owned());
+        match world.random.below(4) {
+            0 => Command::Frozen { claim },
+            1 => Command::FreezeFailed { claim, message },
+            2 => Command::Resized { claim },
+            _ => Command::ResizeFailed { claim, message },
+        }
+    }),
     op(1, Who::Operator, |world, _| world.random.pick(&kinds()).clone()),
     op(1, Who::Operator, |world, _| {
         let states = [NodeState::Open, NodeState::Open, NodeState::Cordoned];
@@ -109,7 +119,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         let scope = world.random.chance(1, 2).then(|| "a".into());
         Command::SetFanOut(FanOutSpec { scope, limits })
     }),
-    op(16, Who::Holder, |world, to| sizes::resize(&mut world.random, &world.engine, to.claim, to.fence)),
+    op(36, Who::Holder, |world, to| sizes::resize(&mut world.random, &world.engine, to.claim, to.fence)),
     op(1, Who::Operator, |world, _| sharing::share(&mut world.random, &world.engine, &NODES)),
     op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
@@ -131,8 +141,8 @@ fn report(world: &mut World, to: Target) -> Command {
         let usage = Usage { wall_ns: world.random.below(1 << 40), cpu_ns, memory_mean, ..Usage::default() };
         return Command::Measured { claim, usage };
     }
-    if world.random.chance(if freezing(claim) { 3 } else { 1 }, if freezing(claim) { 4 } else { 20 }) {
-        return match world.random.chance(2, 3) {
+    if world.random.chance(if freezing(claim) { 3 } else { 1 }, if freezing(claim) { 4 } else { 10 }) {
+        return match world.random.chance(1, 2) {
             true => Command::Frozen { claim },
             false => Command::FreezeFailed { claim, message },
         };
