@@ -149,7 +149,10 @@ fn rounds(count: u64) {
         let script = "setsid sh -c 'trap \"\" TERM; while :; do sleep 0.2; done' & sleep 600";
         let (variable, value) = mark.split_once('=').expect("a variable");
         let mut command = Command::new(program());
-        command.args(["run", "--pids", "32", "--memory", "64M", "--wait", "30s", "--", "sh", "-c", script]);
+        command.args([
+            "run", "--pids", "32", "--memory", "64M", "--wait", "30s", "--ttl", "2s", "--", "sh", "-c",
+            script,
+        ]);
         command.env("BURSAR_SOCKET", daemon.socket()).env(variable, value);
         let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
         std::thread::sleep(Duration::from_millis(random >> 40 & 127));
@@ -167,6 +170,7 @@ fn rounds(count: u64) {
         run.kill().expect("killed");
         run.wait().expect("ended");
     }
+    // Nobody renews for whoever was killed.
     daemon.eventually("no orphan is left", || marked(&mark).is_empty());
     daemon.eventually("all is back", || daemon.taken() == 0);
     let pools = daemon.ask(&["get", "pools"]);
