@@ -10,7 +10,8 @@ impl Shape {
     pub(crate) fn read(&mut self, view: &View<'_>, claim: Row) {
         let (c, claims, lines) = (claim as usize, view.claims, view.lines);
         self.0.clear();
-        self.0.extend([claims.need[c], claims.bar[c], u64::from(claims.apart[c])]);
+        let certain = u64::from(claims.class[c] == 0) << 32;
+        self.0.extend([claims.need[c], claims.bar[c], u64::from(claims.apart[c]) | certain]);
         for l in claims.line_rows(claim).map(|line| line as usize) {
             let kind = u64::from(lines.resource[l]) | u64::from(lines.want[l]) << 32;
             self.0.extend([kind, lines.amount[l], lines.models[l]]);

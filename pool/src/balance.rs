@@ -11,14 +11,17 @@ impl Books {
             && self.kinds_add_up()
             && self.scopes_add_up()
             && self.slices_add_up()
+            && self.shares_add_up()
     }
 
-    /// Whether no pool is promised beyond its capacity. May be untrue after a capacity shrank, until
+    /// Whether no pool is promised beyond its capacity, or what is offered of it by the rules of sharing. May be untrue after a capacity shrank, until
     /// enough came back; never through a grant.
     pub fn within_capacity(&self) -> bool {
         let pools = &self.tables.pools;
-        (0..pools.len())
-            .all(|p| pools.reserved[p] + pools.held[p] + pools.quarantined[p] <= pools.capacity[p])
+        (0..pools.len()).all(|p| {
+            pools.reserved[p] + pools.held[p] + pools.quarantined[p]
+                <= pools.capacity[p].max(pools.offered[p])
+        })
     }
 
     fn pools_add_up(&self) -> bool {
@@ -37,7 +40,7 @@ impl Books {
         let pools = &self.tables.pools;
         sums.iter().enumerate().all(|(p, sum)| {
             let used = sum.iter().sum::<Amount>().saturating_add(pools.spent[p]);
-            let free = pools.offered[p].saturating_sub(used);
+            let free = self.under_rules(p as Row, pools.offered[p].saturating_sub(used));
             *sum == [pools.reserved[p], pools.held[p], pools.quarantined[p]] && free == pools.free[p]
         })
     }

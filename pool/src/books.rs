@@ -5,6 +5,7 @@ use crate::{
     assured::Assured,
     names::Names,
     outstanding::Outstanding,
+    share::Shared,
     slots::{Runs, Slots},
 };
 use bursar_interface::{ClaimId, NONE, PoolId, ResourceSpec, Row, Tables, Time, View};
@@ -69,6 +70,8 @@ pub struct Books {
     /// Ledgers of each kind that an operator bounds: where there are none, none is short.
     pub(crate) bounds: Vec<u32>,
     pub(crate) outstanding: Outstanding,
+    /// Pools that are shared by rules.
+    pub(crate) shared: BTreeMap<Row, Shared>,
     /// Room in ledgers that is kept from whoever asks, or supposed to be there, for a moment.
     #[serde(skip)]
     pub(crate) shifted: BTreeMap<Row, i64>,

@@ -54,6 +54,7 @@ impl Books {
             *place = take.pool;
             let before = takes[..i].iter().filter(|other| other.pool == take.pool);
             let together = before.fold(take.amount, |sum, other| sum + other.amount);
+            self.check_shared(claim, take.pool, together)?;
             if together > self.tables.pools.free(take.pool) {
                 return unlawful(format!(
                     "{together} is more than is free in pool {}",

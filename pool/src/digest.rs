@@ -52,5 +52,6 @@ impl Books {
         }
         self.digest_outstanding(digest);
         self.names.resources.iter().for_each(|spec| digest.text(&spec.name));
+        self.digest_shared(digest);
     }
 }

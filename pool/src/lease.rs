@@ -64,6 +64,7 @@ impl Books {
         claims.touch(claim, self.epoch);
         self.occupy(claim, true);
         self.draw(claim);
+        self.enter_shared(claim);
     }
 
     /// Why a claim waits now, and when what is short will have come back.
@@ -146,6 +147,7 @@ impl Books {
         self.unnest(claim);
         let account = self.account(claim);
         let (scope, apart) = (self.tables.claims.scope[c], self.tables.claims.apart[c]);
+        self.leave_shared(claim);
         let lines = self.all_rows(claim);
         for line in lines.clone() {
             self.close_line(line, scope, account);

@@ -32,6 +32,7 @@ mod paths;
 mod quota;
 mod resize;
 mod set;
+mod share;
 mod slice;
 mod slots;
 mod spend;

@@ -31,7 +31,7 @@ impl Books {
         }
         for (pool, more) in pools {
             let kept: Amount = kept.iter().filter(|(of, _)| *of == pool).map(|(_, kept)| kept).sum();
-            let free = self.tables.pools.free(pool).saturating_sub(kept);
+            let free = self.room_for_holder(claim, pool).saturating_sub(kept);
             if more > free {
                 short.push(Tight::Pool(pool, more - free));
             }
@@ -53,7 +53,10 @@ impl Books {
             _ if amount == before => {}
             Shape::Rate => self.spend(row, pool, scope, resource, (before, amount)),
             _ if self.holds(row) == 0 => {}
-            _ => self.hold_otherwise(pool, scope, resource, account, before, amount),
+            _ => {
+                self.hold_otherwise(pool, scope, resource, account, before, amount);
+                self.resize_shared(claim, pool, before, amount);
+            }
         }
         self.tables.lines.amount[l] = amount;
         self.tables.lines.touch(row, self.epoch);

@@ -68,6 +68,9 @@ impl Books {
             pools.capacity[p] = spec.capacity;
             pools.offered[p] = offered;
         });
+        if let Some(offer) = self.offer(row).map(|offer| offer.scaled(before, spec.capacity)) {
+            self.offer_by(row, Some(offer));
+        }
         if self.spec(resource).springs == 0 {
             let all = &mut self.tables.resources.capacity[resource as usize];
             *all = *all - before + spec.capacity;
@@ -101,6 +104,7 @@ impl Books {
         pools.next[p] = NONE;
         pools.next_kind[p] = NONE;
         pools.pressure[p] = NONE;
+        pools.firm[p] = Amount::MAX;
         self.pool_rows.insert(PoolId(self.counters[1]), row);
         self.names.pool_rows.insert((resource, node, name.into()), row);
         put(&mut self.names.pools, row, name.into());
@@ -226,7 +230,7 @@ impl Books {
         let (pools, p) = (&self.tables.pools, row as usize);
         let used = pools.reserved[p] + pools.held[p] + pools.quarantined[p];
         let left = pools.offered[p].saturating_sub(used.saturating_add(pools.spent[p]));
-        self.set_free(row, left);
+        self.set_free(row, self.under_rules(row, left));
     }
 
     /// Keeps what is free of a pool, and of its kind.

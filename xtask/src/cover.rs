@@ -10,7 +10,8 @@ const TOOL: &str = "0.9.1";
 /// The compiler's own LLVM version, as Debian packages it.
 const LLVM: &str = "llvm-22";
 /// Rooms that need 95 % of their lines covered, each.
-const CORE: [&str; 6] = ["core/interface", "core/engine", "core/sim", "pool", "allocator", "qos"];
+const CORE: [&str; 7] =
+    ["core/interface", "core/coord", "core/engine", "core/sim", "pool", "allocator", "qos"];
 const CORE_MIN: f64 = 95.0;
 /// What all other rooms together need.
 const REST_MIN: f64 = 90.0;

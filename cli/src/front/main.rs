@@ -14,6 +14,10 @@ const FULL: &str = "bursard";
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if words.len() == 2 && (words[1] == "--version" || words[1] == "-V") {
+        println!("bursar {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
     let Some(errand) = read(&words) else {
         return refused(become_full(&words));
     };

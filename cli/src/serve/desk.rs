@@ -257,6 +257,7 @@ fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
 fn of_the_config(body: &Command) -> bool {
     match body {
         Command::SetPool(pool) => pool.node.is_none(),
+        Command::Share { .. } => true,
         Command::SetQuota(_) | Command::SetScope(_) | Command::SetFanOut(_) | Command::SetPreemption(_) => {
             true
         }

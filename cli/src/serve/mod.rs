@@ -25,10 +25,12 @@ mod resize;
 mod roster;
 mod seats;
 mod settings;
+mod sharing;
 mod steering;
 mod supply;
 mod told;
 mod turn;
+mod turns;
 mod workers;
 
 pub use host::host_findings;
@@ -174,6 +176,11 @@ pub fn run(options: Options) -> Result<()> {
     let follower = desk.follower.clone();
     follower.expect();
     follower.fold_next(greeting);
+    let rules = sharing::commands(&mut loader, &settings, &desk.engine)?;
+    if !rules.is_empty() {
+        follower.expect();
+        follower.fold_next(desk.begin(rules)?);
+    }
     // Before the enforcer adopts: it may have more to tell than the inbox holds.
     let folding = follower.clone();
     let folder = thread("follower", move || fold(&folding, &committed))?;
@@ -187,6 +194,7 @@ pub fn run(options: Options) -> Result<()> {
     )?;
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let notice = preemption::signal(&settings.preemption)?;
+    turns::let_go(&hierarchy);
     let enforcer =
         Enforcer::new(hierarchy.clone(), follower.clone(), mailbox.clone(), workers, notes, grace, notice);
     let enforcer = thread("enforcer", move || enforcer.run())?;
@@ -196,6 +204,12 @@ pub fn run(options: Options) -> Result<()> {
     let measurer =
         thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
 
+    let (follower_there, hierarchy_there, ending_there) =
+        (follower.clone(), hierarchy.clone(), ending.clone());
+    let by_turns = follower.read(turns::any);
+    let turns = by_turns
+        .then(|| thread("turns", move || turns::run(&follower_there, &hierarchy_there, &ending_there)))
+        .transpose()?;
     let board = Arc::new(analysis::Board::default());
     let analyzers = analyzers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let (follower_there, rings_there, mailbox_there) = (follower.clone(), rings.clone(), mailbox.clone());
@@ -238,6 +252,7 @@ pub fn run(options: Options) -> Result<()> {
     // The others have nothing to lose: they end with what they hear of the desk.
     let _ = folder.join();
     let _ = tell.send(Note::End);
+    turns.map(JoinHandle::join);
     let _ = enforcer.join();
     measurer.thread().unpark();
     let _ = measurer.join();

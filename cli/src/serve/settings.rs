@@ -55,6 +55,8 @@ pub struct Node {
     pub name: String,
     /// Label terms.
     pub labels: Vec<String>,
+    /// Who decides how its pools of a kind are shared, by kind: `cpu = "share-overcommit"`.
+    pub sharing: BTreeMap<String, String>,
     /// Capacities that win over what was discovered, by kind: `cpu = "4"`, `memory = "8G"`.
     pub capacity: BTreeMap<String, String>,
 }
@@ -125,6 +127,8 @@ pub struct Pool {
     pub capacity: String,
     /// Of a rate: how much may be spent at once; what comes back in a whole period if left out.
     pub burst: Option<String>,
+    /// Who decides how it is shared, as `share-exclusive`.
+    pub sharing: Option<String>,
 }
 
 /// A scope's share.

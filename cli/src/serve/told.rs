@@ -3,7 +3,9 @@ use super::{
     follower::claim_of,
     present::{ending_name, rfc3339},
 };
-use bursar_interface::{Batch, Command, Decider, Event, Home, Input, LineSize, Noted, Role, Severity, What};
+use bursar_interface::{
+    Batch, Command, Decider, Event, Home, Input, LineSize, Noted, Offer, Role, Severity, What,
+};
 use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
 
@@ -28,6 +30,9 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
                 let left_ms = until.0.saturating_sub(batch.at.0) / 1_000_000;
                 ("leaving", json!({ "until": rfc3339(wall_ms.saturating_add_unsigned(left_ms)) }))
             }
+            (What::Shared, Some(Command::Share { resource, pool, offer, by, .. })) => {
+                ("shared", shared(resource, pool, offer.as_ref(), by))
+            }
             (What::Found, Some(Command::Find(noted))) => ("found", found(noted)),
             (what, _) => told(what),
         };
@@ -42,6 +47,20 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
     let mut events: Vec<&Event> = batch.events.iter().filter(|event| seq(event) > since).collect();
     events.sort_by_key(|event| seq(event));
     events.into_iter().map(row)
+}
+
+/// The rules under which a pool is shared from then on; none where it is shared as it comes.
+fn shared(resource: &str, pool: &str, offer: Option<&Offer>, by: &Decider) -> Value {
+    let rules = offer.map(|offer| {
+        json!({
+            "offered": offer.offered.to_string(),
+            "firm": offer.firm.to_string(),
+            "holders": offer.holders,
+            "quantum_ms": offer.quantum_ns / 1_000_000,
+        })
+    });
+    let by = json!({ "plugin": by.plugin, "home": home(by.home) });
+    json!({ "resource": resource, "pool": pool, "rules": rules, "by": by })
 }
 
 /// What appeared, changed, or is over; that has no severity.
@@ -116,6 +135,7 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Swapped => ("swapped", nothing),
         What::Applied(_) => ("applied", nothing),
         What::Found => ("found", nothing),
+        What::Shared => ("shared", nothing),
         What::Leaving { .. } => ("leaving", nothing),
         What::Chosen { alternative, .. } => ("chosen", json!({ "alternative": alternative })),
         What::Resizing { lines, .. } => ("resizing", sizes(lines)),

@@ -35,6 +35,20 @@ fn library(name: &str) -> PathBuf {
     target.join(format!("examples-outside/debug/lib{}.so", name.replace('-', "_")))
 }
 
+/// Builds an example of the repository as a stranger would, and runs its own tests.
+pub(crate) fn build_outside(example: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example);
+    cargo("test", &folder);
+    cargo("build", &folder);
+}
+
+/// A file of such a build.
+pub(crate) fn built_outside(file: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("examples-outside/debug").join(file)
+}
+
 #[test]
 fn a_plugin_of_each_role_is_begun_built_verified_and_loaded() {
     let (crates, folder) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));

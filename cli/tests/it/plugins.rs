@@ -216,8 +216,22 @@ fn verify(library: &Path, only: &[&str]) -> crate::daemon::Told {
 
 #[test]
 fn libraries_are_verified_plugin_by_plugin() {
-    for library in ["alloc_fit", "qos_batch", "qos_class", "res_host", "res_lock", "res_port", "metric_host"]
-    {
+    let libraries = [
+        "alloc_fit",
+        "detect_deadlock",
+        "detect_pressure",
+        "detect_queueing",
+        "metric_host",
+        "qos_batch",
+        "qos_class",
+        "res_host",
+        "res_lock",
+        "res_port",
+        "share_exclusive",
+        "share_overcommit",
+        "share_timeslice",
+    ];
+    for library in libraries {
         let told = verify(&first_party().join(format!("lib{library}.so")), &[]);
         assert_eq!(told.code, 0, "{library}: {told:?}");
         assert!(told.json()["plugins"].as_array().is_some_and(|all| !all.is_empty()));
@@ -234,6 +248,7 @@ fn libraries_are_verified_plugin_by_plugin() {
         ("allocator", "chaos-lax", "schema: it takes keys that it does not know"),
         ("resource", "chaos-odd", "cannot be written as KIND=AMOUNT"),
         ("metric", "chaos-metric", "clue"),
+        ("sharing", "chaos-lie", "offered"),
     ];
     let only: Vec<&str> = wrong.iter().map(|(_, id, _)| *id).collect();
     let told = verify(&badly_behaved().join("libchaos.so"), &only);

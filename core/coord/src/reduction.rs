@@ -149,7 +149,8 @@ impl Reduction {
     fn begin(&mut self, graph: &WaitFor, but: Option<ClaimId>, held: &impl Held) {
         self.open.clear();
         self.open.extend(graph.claims().filter(|&claim| Some(claim) != but));
-        (self.stay.clear(), self.waits.clear());
+        self.stay.clear();
+        self.waits.clear();
         for (lease, waits) in graph.leases() {
             let waits = waits - usize::from(but.is_some_and(|but| graph.held(but).contains(&lease)));
             if waits > 0 && !held.ends(lease) {

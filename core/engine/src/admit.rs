@@ -1,7 +1,8 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
 use crate::{Engine, apply::join, engine::Tape, nest::scope_of};
 use bursar_interface::{
-    Amount, Ask, ClaimId, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId, What,
+    Amount, Ask, ClaimId, Class, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId,
+    What,
     bound::{
         AMOUNT_MAX, CLAIMS_MAX, KEY_BYTES_MAX, LINES_MAX, NAME_BYTES_MAX, PENDING_MAX, SCOPE_DEPTH_MAX,
         SCOPES_MAX, TTL_NS_MAX,
@@ -197,7 +198,9 @@ impl Engine {
                 &format!("at most {}", spec.springs),
             );
         }
-        if self.feasible.ask(&self.books, lines, need, bar) || canary!("what never fits waits") {
+        if self.feasible.ask(&self.books, lines, (need, bar), ask.class == Class::Guaranteed)
+            || canary!("what never fits waits")
+        {
             return Ok(());
         }
         let standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();

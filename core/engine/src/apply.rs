@@ -59,6 +59,7 @@ impl Engine {
             | What::Settled(_)
             | What::FanOutSet
             | What::PreemptionSet
+            | What::Shared
             | What::Swapped => self.as_told(input),
             What::Promised(promise) => {
                 self.preemption.promises.insert(promise.claim, promise.clone());
@@ -118,6 +119,7 @@ impl Engine {
                 used.iter().for_each(|used| engine.books.settle(row, used));
                 engine.wake_after(row);
             }),
+            share @ Command::Share { .. } => self.fold_share(share),
             Command::SetFanOut(spec) => self.set_fan(spec),
             Command::SetPreemption(policy) => {
                 self.preemption.policy = policy.clone();

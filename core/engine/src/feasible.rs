@@ -13,7 +13,7 @@ const SHAPES_MAX: usize = 4096;
 pub(crate) struct Feasible {
     known: HashMap<Shape, bool, BuildHasherDefault<Spread>>,
     /// What was asked last, and the answer: who asks again asks the same, more often than not.
-    last: Option<(u64, u64, bool)>,
+    last: Option<(u64, u64, bool, bool)>,
     lines: Vec<Wanted>,
 }
 
@@ -26,56 +26,73 @@ impl Feasible {
 
     /// Whether some node could take all the lines if nobody else were there; pools that will spring are
     /// no matter.
-    pub(crate) fn ask(&mut self, books: &Books, lines: &[Wanted], need: u64, bar: u64) -> bool {
+    pub(crate) fn ask(
+        &mut self,
+        books: &Books,
+        lines: &[Wanted],
+        (need, bar): (u64, u64),
+        guaranteed: bool,
+    ) -> bool {
         match self.last {
-            Some((n, b, fits)) if (n, b) == (need, bar) && self.lines == lines => fits,
-            _ => self.look_up(books, lines, need, bar),
+            Some((n, b, g, fits)) if (n, b, g) == (need, bar, guaranteed) && self.lines == lines => fits,
+            _ => self.look_up(books, lines, (need, bar), guaranteed),
         }
     }
 
-    fn look_up(&mut self, books: &Books, lines: &[Wanted], need: u64, bar: u64) -> bool {
+    fn look_up(
+        &mut self,
+        books: &Books,
+        lines: &[Wanted],
+        (need, bar): (u64, u64),
+        guaranteed: bool,
+    ) -> bool {
         let standing = lines.iter().filter(|line| !line.springs);
-        let shape = standing.fold(Shape::new().with(need).with(bar), |shape, line| {
-            shape
-                .with(u64::from(line.resource) | u64::from(line.want) << 32)
-                .with(line.amount)
-                .with(line.models)
-        });
+        let shape =
+            standing.fold(Shape::new().with(need).with(bar).with(guaranteed.into()), |shape, line| {
+                shape
+                    .with(u64::from(line.resource) | u64::from(line.want) << 32)
+                    .with(line.amount)
+                    .with(line.models)
+            });
         if self.known.len() >= SHAPES_MAX {
             self.known.clear();
         }
-        let fits = *self.known.entry(shape).or_insert_with(|| somewhere(&books.view(), lines, need, bar));
+        let fits =
+            *self.known.entry(shape).or_insert_with(|| somewhere(books, lines, (need, bar), guaranteed));
         self.lines.clear();
         self.lines.extend_from_slice(lines);
-        self.last = Some((need, bar, fits));
+        self.last = Some((need, bar, guaranteed, fits));
         fits
     }
 
     /// Whether one node takes every line when idle.
     pub(crate) fn on_node(&self, books: &Books, lines: &[Wanted], node: Row) -> bool {
         let standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
-        on(&books.view(), &standing, node)
+        on(books, &standing, node, false)
     }
 }
 
-fn somewhere(view: &View<'_>, lines: &[Wanted], need: u64, bar: u64) -> bool {
+fn somewhere(books: &Books, lines: &[Wanted], (need, bar): (u64, u64), guaranteed: bool) -> bool {
+    let view = books.view();
     let mut largest_first: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
     largest_first.sort_by_key(|line| std::cmp::Reverse(line.amount));
     let labels_fit = |n: usize| view.nodes.labels[n] & need == need && view.nodes.labels[n] & bar == 0;
     let mut nodes = (0..view.nodes.len() as Row).filter(|&n| labels_fit(n as usize));
-    on(view, &largest_first, NONE) || nodes.any(|node| on(view, &largest_first, node))
+    on(books, &largest_first, NONE, guaranteed)
+        || nodes.any(|node| on(books, &largest_first, node, guaranteed))
 }
 
 /// Whether one node (or, for [`NONE`], no node at all) takes every line when idle.
-fn on(view: &View<'_>, lines: &[Wanted], node: Row) -> bool {
+fn on(books: &Books, lines: &[Wanted], node: Row, guaranteed: bool) -> bool {
+    let view = books.view();
     let mut used: Vec<(Row, Amount)> = Vec::with_capacity(lines.len());
     lines.iter().all(|line| {
-        let here = pools(view, line, node).find(|&pool| {
+        let here = pools(&view, line, node).find(|&pool| {
             let taken: Amount = used.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
             let (p, labels) = (pool as usize, view.pools.labels[pool as usize]);
             // Of a rate no more than so much is ever there at once.
             let rate = view.resources.shape[line.resource as usize] == Counted::Rate as u32;
-            let most = if rate { view.pools.offered[p] } else { view.pools.capacity[p] };
+            let most = if rate { view.pools.offered[p] } else { books.most(pool, guaranteed) };
             most >= taken + line.amount && (line.models == 0 || labels & line.models != 0)
         });
         here.is_some_and(|pool| {

@@ -39,6 +39,7 @@ mod round;
 mod seat;
 mod serve;
 mod shape;
+mod share;
 mod sticky;
 mod tag;
 mod turns;

@@ -202,6 +202,8 @@ pub enum What {
         /// much to look at to tell.
         circle: Vec<Link>,
     },
+    /// A supply is shared under other rules, as told.
+    Shared,
 }
 
 /// One step of a circle: who waits for what, and who holds it.

@@ -1,7 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
-    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fence, Noted, PreemptionPolicy, Principal, Process,
-    Proof, ResourceSpec, Role, Setting, Size, Time, Used,
+    Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fault, Fence, Noted, Offer, PreemptionPolicy,
+    Principal, Process, Proof, ResourceSpec, Role, Setting, Size, Time, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -245,6 +245,21 @@ pub enum Command {
     SetPreemption(PreemptionPolicy),
     /// What holds work up, as far as it appeared, changed or is over since it was last told.
     Find(Vec<Noted>),
+    /// A supply is shared under these rules from here on.
+    Share {
+        /// Name of the kind.
+        resource: String,
+        /// Name of the node; `None` for a floating pool.
+        node: Option<String>,
+        /// Name of the pool.
+        pool: String,
+        /// The rules; `None` for what there is, to as many as fit.
+        offer: Option<Offer>,
+        /// Who decided.
+        by: Decider,
+        /// What went wrong with whoever was to decide.
+        fault: Option<Fault>,
+    },
 }
 
 /// One input and who sent it.

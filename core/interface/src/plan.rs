@@ -92,7 +92,10 @@ impl<'a> Plan<'a> {
     /// Takes `amount` for one line from one pool, or says that it is not there. Whoever uses this
     /// instead of [`Plan::place`] takes all lines of a claim or none.
     pub fn take(&mut self, claim: Row, line: Row, pool: Row, node: Row, amount: Amount) -> bool {
-        self.len < self.takes.len() && self.free(pool) >= amount && {
+        // Of whom there is no such row, the books judge.
+        let class = self.view.claims.class.get(claim as usize).copied().unwrap_or(1);
+        let there = |plan: &Self| plan.free(pool) >= amount && plan.view.pools.certain(pool, amount, class);
+        self.len < self.takes.len() && there(self) && {
             self.write(Take { claim, line, pool, node, amount });
             true
         }
@@ -189,7 +192,10 @@ impl<'a> Plan<'a> {
         let l = line as usize;
         let (want, resource, amount, models) =
             (lines.want[l], lines.resource[l], lines.amount[l], lines.models[l]);
-        let carries = |pool: Row| models == 0 || pools.labels[pool as usize] & models != 0;
+        let class = self.view.claims.class[lines.claim[l] as usize];
+        let carries = |pool: Row| {
+            (models == 0 || pools.labels[pool as usize] & models != 0) && pools.certain(pool, amount, class)
+        };
         if want != NONE {
             let here = [NONE, node].contains(&pools.node[want as usize]);
             return if here && carries(want) && self.free(want) >= amount { want } else { NONE };

@@ -25,6 +25,19 @@ impl Offer {
         Offer { offered: capacity, firm: capacity, quantum_ns: 0, holders: 0 }
     }
 
+    /// The same rules for a pool that has become larger or smaller.
+    #[must_use]
+    pub fn scaled(&self, from: Amount, to: Amount) -> Offer {
+        let scale = |amount: Amount| match from {
+            0 => to,
+            from => {
+                u64::try_from(u128::from(amount) * u128::from(to) / u128::from(from)).unwrap_or(Amount::MAX)
+            }
+        };
+        let firm = if self.quantum_ns > 0 { 0 } else { scale(self.firm).min(to) };
+        Offer { offered: scale(self.offered), firm, ..*self }
+    }
+
     /// Whether a pool of this capacity may be shared so. Nothing more than `OVERCOMMIT_MAX` times what there is
     /// is promised, to guaranteed claims never more than there is, and who takes turns is counted.
     ///
@@ -57,7 +70,8 @@ impl Offer {
     }
 }
 
-/// Decides under which rules a pool is shared. Asked whenever the pool or the strategy changes, not for each claim.
+/// Decides under which rules a pool is shared. Asked when the daemon starts, not for each claim: the rules are
+/// written down, and grow and shrink with the pool.
 pub trait Sharing: Send {
     /// Gives `offers[i]` for the pool `pools[i]`; what stands there is [`Offer::plain`]. The books check each offer,
     /// and one that is not lawful is a fault.

@@ -92,6 +92,9 @@ table! {
         due: u64,
         /// Rates: what came back beyond whole amounts, in amounts times nanoseconds.
         rest: u64,
+        /// What guaranteed claims can still take, if that is less than what is free; `u64::MAX` where there is no
+        /// such rule.
+        firm: u64,
     }
 }
 
@@ -312,6 +315,16 @@ impl Pools<'_> {
     #[inline]
     pub fn free(&self, pool: Row) -> Amount {
         self.free[pool as usize]
+    }
+}
+
+impl Pools<'_> {
+    /// Whether the rules of sharing let a claim of a class take so much: never more than there is, and guaranteed
+    /// ones together no more than that.
+    #[inline]
+    pub fn certain(&self, pool: Row, amount: Amount, class: u32) -> bool {
+        let firm = self.firm[pool as usize];
+        firm == u64::MAX || amount <= self.capacity[pool as usize] && (class != 0 || firm >= amount)
     }
 }
 

@@ -19,10 +19,10 @@ impl Circled {
         for event in &batch.events {
             let input = event.cause.and_then(|cause| batch.inputs.get(cause as usize));
             match (&event.what, input) {
-                (What::Queued { claim, .. }, Some(Input { body: Command::Ask(ask), .. })) => {
-                    if !ask.holding.is_empty() {
-                        self.0.insert(*claim, ask.holding.clone());
-                    }
+                (What::Queued { claim, .. }, Some(Input { body: Command::Ask(ask), .. }))
+                    if !ask.holding.is_empty() =>
+                {
+                    self.0.insert(*claim, ask.holding.clone());
                 }
                 (What::Deadlocked { claim, circle }, _) => {
                     let others = |link: &Link| link.claim != *claim && refused.contains(&link.claim);

@@ -17,6 +17,7 @@ mod operator;
 mod random;
 pub mod rlscheduler;
 pub mod settle;
+mod sharing;
 mod sizes;
 mod spent;
 mod supply;

@@ -18,6 +18,7 @@ mod process;
 mod readings;
 mod reclaim;
 mod resize;
+mod turns;
 mod warmth;
 
 pub use cell::{Cell, Limits, Usage};

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use std::{pin::pin, time::Duration};
 
 /// Arguments of the tool.
-pub(crate) const KNOWN: [&str; 13] = [
+pub(crate) const KNOWN: [&str; 14] = [
     "cpu", "memory", "gpu", "needs", "locks", "or", "scope", "class", "priority", "wait", "ttl", "expect",
-    "key",
+    "key", "holding",
 ];
 /// Where asks go.
 const CLAIMS: &str = "/v1/claims";
@@ -78,6 +78,7 @@ fn body(arguments: &Arguments) -> Result<AskBody, Denial> {
         lines,
         alternatives: arguments.texts("or")?.into_iter().map(alternative).collect::<Result<_, _>>()?,
         key: own(arguments.text("key")?),
+        holding: arguments.texts("holding")?.into_iter().map(str::to_owned).collect(),
         ..AskBody::default()
     })
 }

@@ -144,6 +144,7 @@ fn allocate() -> Value {
             "ttl": text("Lease ends after this; default 10m"),
             "expect": text("Your estimate of how long you need it"),
             "key": text("Same key, same claim: safe to repeat"),
+            "holding": list(plain(), "Claims you hold and keep while this one waits: no deadlocks"),
         }),
         &[],
     )

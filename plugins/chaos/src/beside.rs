@@ -1,4 +1,5 @@
 //! Badly behaved about sharing and about what is found, beside the round.
+use crate::both::Arming;
 use bursar_sdk::prelude::*;
 use std::process;
 
@@ -19,12 +20,21 @@ macro_rules! beside {
         }
 
         /// Badly behaved about what it finds.
-        #[derive(Default)]
-        pub struct $analyzer;
+        pub struct $analyzer(Arming);
 
-        #[plugin(id = $id)]
+        impl From<Arming> for $analyzer {
+            fn from(arming: Arming) -> Self {
+                $analyzer(arming)
+            }
+        }
+
+        #[plugin(id = $id, config = Arming)]
         impl Analyzer for $analyzer {
             fn report(&mut self, sight: &Sight<'_>, findings: &mut Vec<Finding>) -> Result<(), Fault> {
+                // Every analyzer that is found is asked by a daemon.
+                if !self.0.armed {
+                    return Ok(());
+                }
                 let $many = sight.view.pools.len();
                 findings.push(Finding::new("nobody", Subject::Claim(Row::MAX), Severity::Notice, "ask nobody"));
                 $body

@@ -4,9 +4,11 @@ mod beside;
 mod both;
 mod escape;
 mod strategies;
+mod talk;
 mod world;
 
 pub use beside::*;
 pub use both::*;
 pub use strategies::*;
+pub use talk::*;
 pub use world::*;

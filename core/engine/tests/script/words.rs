@@ -58,12 +58,28 @@ pub(crate) fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Comm
             Command::Apply(words.collect::<Vec<_>>().split(|word| *word == "and").map(setting).collect())
         }
         "ask" => Command::Ask(ask(words)),
+        "share" => share(words),
         "preemption" => Command::SetPreemption(preemption(words)),
         "swapped" => {
             Command::Swap { role: Role::Allocator, to: Decider { plugin: word().into(), home: Home::Child } }
         }
         other => lease_verb(other, words, engine),
     }
+}
+
+/// `RESOURCE NODE POOL` and `offered=`, `firm=`, `holders=`, `quantum=MS`; without them as if there were no rules.
+fn share(mut words: Words<'_>) -> Command {
+    let mut word = || words.next().unwrap_or_else(|| panic!("a word is missing")).to_owned();
+    let (resource, node, pool) = (word(), Some(word()).filter(|node| node != "-"), word());
+    let number = |key: &str| option(words.clone(), key);
+    let offer = number("offered=").map(|offered| Offer {
+        offered,
+        firm: number("firm=").unwrap_or(offered),
+        quantum_ns: number("quantum=").unwrap_or(0) * 1_000_000,
+        holders: number("holders=").unwrap_or(0) as u32,
+    });
+    let by = Decider { plugin: "share".into(), home: Home::Child };
+    Command::Share { resource, node, pool, offer, by, fault: None }
 }
 
 /// `lent`, `band`, `grace=SECONDS`, `min=SECONDS`, `bands=100,200`, each where it is wanted.

@@ -9,7 +9,13 @@ use std::collections::BTreeMap;
 /// ledger above it has room.
 pub(crate) fn now(engine: &Engine, row: Row) -> bool {
     let (view, books) = (engine.view(), engine.books());
-    let free = |pool: Row| view.pools.free[pool as usize];
+    // Where more is offered than there is, nobody is given more than that, and guaranteed claims not even that.
+    let most = |p: usize| match (view.pools.firm[p], view.claims.class[row as usize]) {
+        (Amount::MAX, _) => Amount::MAX,
+        (firm, 0) => firm.min(view.pools.capacity[p]),
+        _ => view.pools.capacity[p],
+    };
+    let free = |pool: Row| view.pools.free[pool as usize].min(most(pool as usize));
     // Who draws from a lease goes where that is.
     let bound = books.node_bound(row);
     let mut places = places(&view, row).filter(|&node| bound.is_none_or(|bound| bound == node));

@@ -16,7 +16,7 @@ pub(super) struct Before {
 impl Before {
     /// Checks what there is now; `settled` says that supplies and bounds are what they were.
     pub(super) fn look(&mut self, engine: &Engine, settled: bool) -> Result<(), Broken> {
-        let over = self.overcommit(&engine.view())?;
+        let over = self.overcommit(engine)?;
         self.limits(engine, settled)?;
         let slack = slack(engine);
         // What comes back to a pool that shrank is not free, and is kept all the same.
@@ -30,13 +30,14 @@ impl Before {
         Ok(())
     }
 
-    /// What is in use never grows beyond what there is; it may be above after a supply shrank. Says whether
+    /// What is in use never grows beyond what there is, or what the rules of sharing offer of it; it may be above after a supply shrank. Says whether
     /// it is anywhere.
-    fn overcommit(&mut self, view: &View<'_>) -> Result<bool, Broken> {
+    fn overcommit(&mut self, engine: &Engine) -> Result<bool, Broken> {
+        let view = engine.view();
         let (mut used, mut over) = (BTreeMap::new(), false);
         for p in (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0) {
             let now = view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p];
-            let (id, offered) = (view.pools.id[p], view.pools.capacity[p]);
+            let (id, offered) = (view.pools.id[p], promised(engine, p as Row));
             let before = self.used.get(&id).copied().unwrap_or(0);
             if now > offered.max(before) {
                 return broken(Law::Overcommit, format!("pool {id} has {now} in use and has {offered}"));
@@ -101,4 +102,10 @@ pub(super) fn ends(view: &View<'_>) -> Vec<(Time, Row, u64)> {
     let mut ends: Vec<_> = held.map(end).collect();
     ends.sort_unstable();
     ends
+}
+
+/// What may be in use of a pool: not what the books say that is offered, but what was set.
+fn promised(engine: &Engine, pool: Row) -> u64 {
+    let capacity = engine.view().pools.capacity[pool as usize];
+    engine.books().offer(pool).map_or(capacity, |offer| offer.offered.max(capacity))
 }

@@ -7,6 +7,8 @@ use bursar_interface::{Ask, ClaimId, Class, Gang, LineAsk, Principal, Process, U
 const SCOPES: [&str; 4] = ["", "x", "x/y", "z"];
 /// How long the patient wait, in seconds at most.
 const PATIENT_S: u64 = 3600;
+/// How long they wait who want more than they have, in seconds at most: nothing is kept for these.
+const MORE_S: u64 = 25;
 /// How long a lease lasts at most, in seconds.
 pub(super) const TTL_S: u64 = 30;
 
@@ -54,7 +56,7 @@ impl World {
         let line = LineAsk { resource: "lock".into(), amount: 1, pool, whole: true, ..LineAsk::default() };
         Ask {
             class: *self.random.pick(&[Class::Guaranteed, Class::Burstable, Class::BestEffort]),
-            wait_ns: self.random.below(PATIENT_S * SECOND),
+            wait_ns: self.random.below(MORE_S * SECOND),
             ttl_ns: 1 + self.random.below(TTL_S * SECOND),
             lines: vec![line],
             within: Within::Pools,
@@ -122,7 +124,7 @@ impl World {
 
     /// Leases that one says to hold while asking.
     fn holding(&mut self) -> Vec<ClaimId> {
-        let most = if self.random.chance(1, 2) { 1 + self.random.below(2) } else { 0 };
+        let most = if self.random.chance(1, 6) { 1 + self.random.below(2) } else { 0 };
         (0..most).filter_map(|_| self.lease()).map(|(claim, _)| claim).collect()
     }
 

@@ -47,6 +47,7 @@ verbs! {
     SetFanOut "set fan-out",
     SetPreemption "set preemption",
     Find "find",
+    Share "share",
 }
 
 /// Counts by fault and operation.
@@ -111,6 +112,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::SetFanOut,
         Verb::SetPreemption,
         Verb::Find,
+        Verb::Share,
         Verb::Swap,
         Verb::Start,
         Verb::Tick,

@@ -1,7 +1,7 @@
 //! Everything that somebody may do in the world: one table, a line for each operation.
 use super::{NODES, SECOND, Target, World};
 use crate::{
-    operator, sizes, spent,
+    operator, sharing, sizes, spent,
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
@@ -42,7 +42,7 @@ const BOUNDED: [&str; 4] = ["a", "b", "b/c", "a/x"];
 /// All of them. What is new gets a line here, and one in `cover.rs`.
 pub(crate) const OPERATIONS: &[Operation] = &[
     op(36, Who::Client, |world, _| Command::Ask(world.ask())),
-    op(24, Who::Holder, |world, to| Command::Ask(world.more(to.claim))),
+    op(14, Who::Holder, |world, to| Command::Ask(world.more(to.claim))),
     op(4, Who::Holder, |world, to| Command::Renew {
         claim: to.claim,
         fence: to.fence,
@@ -110,6 +110,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         Command::SetFanOut(FanOutSpec { scope, limits })
     }),
     op(16, Who::Holder, |world, to| sizes::resize(&mut world.random, &world.engine, to.claim, to.fence)),
+    op(1, Who::Operator, |world, _| sharing::share(&mut world.random, &world.engine, &NODES)),
     op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
 ];

@@ -6,6 +6,7 @@ mod locked;
 mod matrix;
 mod place;
 mod refused;
+mod roles;
 mod trusted;
 mod zoo;
 

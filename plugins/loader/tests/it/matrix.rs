@@ -364,7 +364,7 @@ fn the_roles_beside_the_round_fault_alike() {
             let came = came.and_then(|()| offers[0].lawful(view.pools.capacity[0]).map_err(|_| Nonsense));
             println!("matrix  sharing    {home:?}  {id:<16} {came:?}");
             assert_eq!(came, Err(kind), "{id}");
-            let mut analyzer = loader.analyzer(id, "").expect("there").plugin;
+            let mut analyzer = loader.analyzer(id, r#"{"armed":true}"#).expect("there").plugin;
             let sight = Sight { view, samples: &[], flows: &[], ties: &[] };
             let mut findings = Vec::new();
             let came = analyzer.report(&sight, &mut findings).map_err(|fault| fault.kind);

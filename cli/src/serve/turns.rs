@@ -1,0 +1,123 @@
+//! Turns: of those who share a pool by turns all but one stand still, and after a while the next one goes on.
+use super::follower::Follower;
+use bursar_enforce::Hierarchy;
+use bursar_engine::Engine;
+use bursar_interface::{ClaimId, Phase, Row};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// The longest time between two looks: whoever comes or goes is seen by then.
+const LOOK_MAX: Duration = Duration::from_millis(50);
+/// The shortest.
+const LOOK_MIN: Duration = Duration::from_millis(5);
+
+/// Who share one pool, and how long a turn is.
+type Table = (Row, Duration, Vec<ClaimId>);
+
+/// Whose turn it is, and who stands still.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Of each pool, and since when.
+    now: BTreeMap<Row, (ClaimId, Instant)>,
+    still: BTreeSet<ClaimId>,
+}
+
+/// Whether any pool is shared by turns: rules are told at the start only.
+pub fn any(engine: &Engine) -> bool {
+    engine.books().turns().next().is_some()
+}
+
+/// Lets everybody go on whom an earlier daemon had stand still.
+pub fn let_go(hierarchy: &Arc<Hierarchy>) {
+    hierarchy.cells().iter().for_each(|path| stand_still(hierarchy, path, false));
+}
+
+/// Takes care of turns until the daemon ends; then nobody stands still.
+pub fn run(follower: &Follower, hierarchy: &Arc<Hierarchy>, ending: &AtomicBool) {
+    let mut turns = Turns::default();
+    while !ending.load(Ordering::Acquire) {
+        let tables = follower.read(tables);
+        let (still, wait) = turns.go_on(&tables, Instant::now());
+        turns.still.difference(&still).for_each(|&claim| stand_still(hierarchy, &[claim], false));
+        still.difference(&turns.still).for_each(|&claim| stand_still(hierarchy, &[claim], true));
+        turns.still = still;
+        std::thread::park_timeout(wait);
+    }
+    turns.still.iter().for_each(|&claim| stand_still(hierarchy, &[claim], false));
+}
+
+fn stand_still(hierarchy: &Arc<Hierarchy>, path: &[ClaimId], still: bool) {
+    match hierarchy.cell_at(path).stand_still(still) {
+        Ok(_) => {}
+        // A cell that is gone has nobody in it.
+        Err(error) => tracing::debug!(?path, still, %error, "a turn is not kept"),
+    }
+}
+
+/// Who take turns: leases that are true and not about to end. One that shares several pools by turns takes its
+/// turn at the first of them.
+fn tables(engine: &Engine) -> Vec<Table> {
+    let books = engine.books();
+    let mut seen = BTreeSet::new();
+    let runs = |claim: &ClaimId| {
+        let row = books.claim(*claim);
+        row.is_some_and(|row| books.phase(row) == Phase::Held && !engine.bodies(*claim).is_empty())
+    };
+    let table = |(pool, quantum_ns, holders): (Row, u64, Vec<ClaimId>)| {
+        let mine = holders.into_iter().filter(runs).filter(|claim| seen.insert(*claim)).collect();
+        (pool, Duration::from_nanos(quantum_ns), mine)
+    };
+    books.turns().map(table).collect()
+}
+
+impl Turns {
+    /// Who stands still from now on, and until when nothing changes by itself.
+    fn go_on(&mut self, tables: &[Table], now: Instant) -> (BTreeSet<ClaimId>, Duration) {
+        let (mut still, mut wait) = (BTreeSet::new(), LOOK_MAX);
+        self.now.retain(|pool, _| tables.iter().any(|(of, ..)| of == pool));
+        for (pool, quantum, holders) in tables {
+            let Some(&first) = holders.first() else { continue };
+            let (mut turn, mut since) = self.now.get(pool).copied().unwrap_or((first, now));
+            let over = now.saturating_duration_since(since) >= *quantum;
+            if over || !holders.contains(&turn) {
+                turn = holders.iter().copied().find(|&holder| holder > turn).unwrap_or(first);
+                since = now;
+            }
+            self.now.insert(*pool, (turn, since));
+            still.extend(holders.iter().copied().filter(|&holder| holder != turn));
+            if holders.len() > 1 {
+                wait = wait.min(quantum.saturating_sub(now.saturating_duration_since(since)));
+            }
+        }
+        (still, wait.max(LOOK_MIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_turn_and_who_is_alone_never_stands_still() {
+        let (mut turns, start, quantum) = (Turns::default(), Instant::now(), Duration::from_millis(100));
+        let mut still = |holders: &[u64], ms: u64| -> Vec<u64> {
+            let holders = holders.iter().map(|&id| ClaimId(id)).collect();
+            let (still, _) = turns.go_on(&[(0, quantum, holders)], start + Duration::from_millis(ms));
+            still.into_iter().map(|claim| claim.0).collect()
+        };
+        assert_eq!(still(&[1], 0), [0_u64; 0]);
+        assert_eq!(still(&[1, 2, 3], 50), [2, 3]);
+        assert_eq!(still(&[1, 2, 3], 100), [1, 3]);
+        assert_eq!(still(&[1, 2, 3], 200), [1, 2]);
+        assert_eq!(still(&[1, 2, 3], 300), [2, 3]);
+        assert_eq!(still(&[2, 3], 320), [3], "who goes away leaves its turn to the next");
+        assert_eq!(still(&[3], 330), [0_u64; 0]);
+        assert_eq!(still(&[], 340), [0_u64; 0]);
+    }
+}
