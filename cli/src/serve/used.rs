@@ -13,7 +13,7 @@ impl Present<'_> {
     /// What the leases of a scope use and used, with all below it.
     pub fn spent(&self, scope: Row) -> SpentRow {
         let (books, view) = (self.engine.books(), self.engine.view());
-        let mut spent: Spent = self.engine.used_below(scope);
+        let mut spent: Spent = self.engine.used_below(books.scope_path(scope));
         for (claim, usage) in self.gauges.all_used(self.clock.now()) {
             let of = books.claim(claim).map(|row| view.claims.scope[row as usize]);
             if of.is_some_and(|of| books.chain(of).any(|at| at == scope)) {

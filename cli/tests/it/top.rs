@@ -30,7 +30,7 @@ fn who_uses_what_is_seen_and_ended_by_keys() {
         });
     };
     sees(&screen, "both", &["team/first", "held", "team/second", "pending", "waiting 1"]);
-    screen.type_in("/second\n");
+    screen.type_in("/second\r");
     sees(&screen, "only the second", &["sort (memory)", "filter (second)"]);
     assert!(!screen.seen(ROWS, COLUMNS).contains("team/first"));
     screen.type_in("e");

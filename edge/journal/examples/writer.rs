@@ -1,8 +1,9 @@
 //! Appends batches and says after each one how far it has answered: something to kill, or to starve.
 //!
 //! `writer DIR [BATCHES [CHECKPOINT [ask]]]`: without a number it goes on for ever; every so many batches a
-//! checkpoint is written; every third batch waits for the log only, and nothing is said of it. A batch that finds the disk full is refused and said so; any other failure ends it. With
-//! `ask` each batch waits for a line on standard input.
+//! checkpoint is written; every third batch waits for the log only, and nothing is said of it. A batch that finds
+//! the disk full is refused and said so; any other failure ends it. With `ask` each batch waits for a line on
+//! standard input, and one that is in the log only says so.
 use bursar_interface::{Batch, Command, Input, Principal, Time};
 use bursar_journal::{Error, Journal, Options, Patience};
 use std::{io::Write, process::ExitCode};
@@ -35,6 +36,7 @@ fn write(dir: &std::path::Path, batches: u64, checkpoint: u64, asks: bool) -> Re
             _ => journal.append(&batch, 0, "boot").and_then(|()| journal.answered(batch.next_seq())),
         };
         match appended {
+            Ok(()) if turn % 3 == 1 && asks => say("in the log"),
             Ok(()) if turn % 3 == 1 => {}
             Ok(()) => say(&batch.next_seq().to_string()),
             Err(Error::Full { .. }) => say("full"),

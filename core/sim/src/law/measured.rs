@@ -33,8 +33,7 @@ impl Measured {
     }
 
     pub(super) fn look(&self, engine: &Engine) -> Result<(), Broken> {
-        let root = 0;
-        let told = engine.used_below(root);
+        let told = engine.used_below("");
         match told == self.sum {
             true => Ok(()),
             false => broken(Law::Measure, format!("{told:?} was used, and should be {:?}", self.sum)),
