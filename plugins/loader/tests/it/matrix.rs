@@ -147,7 +147,7 @@ fn loader(home: Home, scratch: &Path, patience: u32) -> Loader {
     let folder = bursar_conformance::badly_behaved();
     let sum = || sha256(&fs::read(folder.join("libchaos.so")).expect("built"));
     let trusted: BTreeSet<String> = (home == Home::Inline).then(sum).into_iter().collect();
-    let settings = settings(&[folder.clone()], trusted, scratch);
+    let settings = settings(std::slice::from_ref(&folder), trusted, scratch);
     let (call_deadline, strategy_deadline) = (CALL_MAX * patience, PLACE_MAX * patience);
     Loader::new(Settings { call_deadline, strategy_deadline, ..settings }).expect("a stage")
 }
