@@ -100,7 +100,7 @@ impl Engine {
             }
         }
         self.park_tried(tape, bench);
-        if stale && !canary!("who was behind the last head is forgotten") {
+        if stale {
             // Who was tried behind the head that was is parked only now.
             self.queue.wake_behind();
         }

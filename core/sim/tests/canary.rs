@@ -50,7 +50,6 @@ const CANARIES: &[(&str, Law)] = &[
     ("what came back wakes nobody", Law::Wait),
     ("room in a ledger wakes nobody", Law::Wait),
     ("everybody passes the head", Law::Overtake),
-    ("who was behind the last head is forgotten", Law::Wait),
     ("a restart forgets when leases end", Law::Time),
     ("the index is never renewed", Law::Wait),
     ("the last batch is lost", Law::Durable),
