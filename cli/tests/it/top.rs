@@ -10,7 +10,7 @@ fn who_uses_what_is_seen_and_ended_by_keys() {
     let daemon = Daemon::configured("[node]\ncapacity = { cpu = \"1\" }\n");
     let run = |scope: &str| {
         let mut command =
-            daemon.command(&["run", "--cpu", "1", "--scope", scope, "--wait", "1m", "--", "sleep", "600"]);
+            daemon.command(&["run", "--cpu", "1", "--scope", scope, "--wait", "1m", "--", "sleep", "60"]);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts")
     };
     let mut runs = Vec::new();

@@ -71,8 +71,9 @@ fn what_a_lease_uses_is_seen_while_it_lives_and_after() {
 fn who_does_nothing_is_told_and_ended_where_the_operator_says_so() {
     let config = format!("{QUICK}[liveness]\nhung-after = \"1s\"\nhung = \"stop\"\n");
     let daemon = Daemon::configured(&config);
-    let mut hung = spawn(&daemon, &["run", "--cpu", "0.5", "--", "sleep", "600"]);
-    let busy = spawn(&daemon, &["run", "--cpu", "0.5", "--", "sh", "-c", "while :; do :; done"]);
+    let mut hung = spawn(&daemon, &["run", "--cpu", "0.5", "--", "sleep", "60"]);
+    let busy =
+        spawn(&daemon, &["run", "--cpu", "0.5", "--", "timeout", "20", "sh", "-c", "while :; do :; done"]);
     assert!(!hung.wait().expect("ended").success(), "it was ended");
     daemon.eventually("one is left", || daemon.taken() == 500);
     let claims = daemon.ask(&["get", "claims"]);
@@ -87,7 +88,7 @@ fn who_does_nothing_is_told_and_ended_where_the_operator_says_so() {
 #[test]
 fn who_does_nothing_is_only_told_by_default() {
     let daemon = Daemon::configured(&format!("{QUICK}[liveness]\nhung-after = \"1s\"\n"));
-    let hung = spawn(&daemon, &["run", "--cpu", "0.5", "--", "sleep", "600"]);
+    let hung = spawn(&daemon, &["run", "--cpu", "0.5", "--", "sleep", "60"]);
     daemon.eventually("it is told", || {
         let findings = daemon.ask(&["get", "findings"]);
         let mut findings = findings["findings"].as_array().expect("findings").iter();
