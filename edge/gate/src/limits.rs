@@ -46,3 +46,6 @@ pub(crate) const PAUSE_DEFAULT: Duration = Duration::from_secs(1);
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// How long calls in flight may take after the stop.
 pub(crate) const FINISH_TIME: Duration = Duration::from_secs(30);
+
+/// Calls whose settlement may wait to be told at once.
+pub(crate) const TILL_MAX: usize = 16_384;

@@ -2,13 +2,13 @@
 //! is told in time runs out, and then its estimate counts as spent.
 use crate::{
     daemon::{Daemon, Failed, Lease},
-    limits::{RETELL_MAX, RETELL_TIME, SETTLED_MAX},
+    limits::{RETELL_MAX, RETELL_TIME, SETTLED_MAX, TILL_MAX},
 };
 use bursar_interface::Fence;
 use bursar_wire::{Operation, Outcome, UsedBody};
 use std::sync::Arc;
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::mpsc::{Receiver, Sender, channel},
     time::{Instant, sleep},
 };
 
@@ -20,15 +20,15 @@ struct Settlement {
     used: Option<Vec<UsedBody>>,
 }
 
-/// Where calls leave what they came to. It has no bound of its own: what is in it is bounded by the calls
-/// that were granted.
+/// Where calls leave what they came to. Beyond [`TILL_MAX`] that wait to be told, as while the daemon is away for
+/// long, what was reserved for a call counts as spent.
 #[derive(Clone, Debug)]
-pub(crate) struct Till(UnboundedSender<Settlement>);
+pub(crate) struct Till(Sender<Settlement>);
 
 impl Till {
     /// Opens it, and tells the daemon of what is left there until all of its slots are gone.
     pub(crate) fn open(daemon: Arc<Daemon>) -> (Till, impl Future<Output = ()>) {
-        let (sender, receiver) = unbounded_channel();
+        let (sender, receiver) = channel(TILL_MAX);
         (Till(sender), tell_all(daemon, receiver))
     }
 }
@@ -60,12 +60,17 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // Without a reader the daemon lets the lease run out.
-        let _ = self.till.0.send(Settlement { lease: self.lease, used: self.used.take() });
+        // Not told, the daemon lets the lease run out.
+        if self.till.0.try_send(Settlement { lease: self.lease, used: self.used.take() }).is_err() {
+            tracing::warn!(
+                lease = self.lease.id,
+                "too many settlements wait: what was reserved counts as spent"
+            );
+        }
     }
 }
 
-async fn tell_all(daemon: Arc<Daemon>, mut left: UnboundedReceiver<Settlement>) {
+async fn tell_all(daemon: Arc<Daemon>, mut left: Receiver<Settlement>) {
     let mut some = Vec::with_capacity(SETTLED_MAX);
     while left.recv_many(&mut some, SETTLED_MAX).await > 0 {
         tell(&daemon, &some).await;
