@@ -24,7 +24,7 @@ pub(crate) fn router<H: House>(hall: Arc<Hall<H>>) -> Router {
 
 /// Every operation of the contract.
 pub(crate) fn table<H: House>() -> Vec<Route<H>> {
-    [claims(), lists(), pools_and_scopes(), quotas_and_nodes(), strategies(), house()]
+    [asks(), leases(), lists(), pools_and_scopes(), quotas_and_nodes(), strategies(), house()]
         .into_iter()
         .flatten()
         .collect()
@@ -35,8 +35,8 @@ const POST: Method = Method::POST;
 const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
-fn claims<H: House>() -> Vec<Route<H>> {
-    let about = |id, summary| says(id, summary).answers::<wire::ClaimAnswer>();
+fn asks<H: House>() -> Vec<Route<H>> {
+    let all = says("listClaims", "Every claim, alive or remembered.").lists::<wire::Claims>();
     let ask =
         says("ask", "Asks for a lease, and answers when it is decided: granted, or refused with a reason.");
     let ask = ask.keyed().takes::<wire::AskBody>().answers_with::<wire::ClaimAnswer>(&[201, 202]);
@@ -44,79 +44,52 @@ fn claims<H: House>() -> Vec<Route<H>> {
         about("getClaim", "One claim; with `wait` not before it is decided or the time is over.").waits();
     let taking = "With `wait`: not before something else than this is being taken back of the lease.";
     let look = look.query("taking", taking, serde_json::json!({ "type": "string", "enum": wire::TAKING }));
+    let explain =
+        says("explain", "Why a claim waits, who holds what it waits for, and what would be granted now.");
     let batch = says(
         "batch",
         "Carries operations out at one moment; one that is refused holds up none of the others.",
     );
     let batch = batch.takes::<wire::BatchBody>().answers::<wire::BatchAnswer>();
-    let explain =
-        says("explain", "Why a claim waits, who holds what it waits for, and what would be granted now.");
-    let gone = |id, summary| about(id, summary).waits();
     vec![
-        at(
-            GET,
-            "/v1/claims",
-            reads::claims::<H>,
-            says("listClaims", "Every claim, alive or remembered.").lists::<wire::Claims>(),
-        ),
+        at(GET, "/v1/claims", reads::claims::<H>, all),
         at(POST, "/v1/claims", claims::ask::<H>, ask),
         at(GET, "/v1/claims/{id}", claims::look::<H>, look),
         at(GET, "/v1/claims/{id}/explain", reads::explain::<H>, explain.answers::<wire::Explain>()),
-        at(
-            POST,
-            "/v1/claims/{id}/renew",
-            verbs::renew::<H>,
-            about("renew", "The holder wants more time.").takes::<wire::RenewBody>(),
-        ),
-        at(
-            POST,
-            "/v1/claims/{id}/settle",
-            verbs::settle::<H>,
-            about("settle", "What was used, as measured.").takes::<wire::SettleBody>(),
-        ),
-        at(
-            POST,
-            "/v1/claims/{id}/release",
-            verbs::release::<H>,
-            gone(
-                "release",
-                "The holder gives a lease back; with `wait` the answer comes when all of it is free.",
-            )
-            .takes::<wire::FenceBody>(),
-        ),
-        at(
-            POST,
-            "/v1/claims/{id}/cancel",
-            verbs::cancel::<H>,
-            gone(
-                "cancel",
-                "Ends a claim, whoever holds it; with `wait` the answer comes when all of it is free.",
-            ),
-        ),
-        at(
-            POST,
-            "/v1/claims/{id}/attach",
-            verbs::attach::<H>,
-            about(
-                "attach",
-                "A process of the caller's is to live inside the lease; the answer comes when it does.",
-            )
-            .takes::<wire::AttachBody>(),
-        ),
-        at(
-            POST,
-            "/v1/claims/{id}/extend",
-            resize::extend::<H>,
-            about("extend", "Holds more in the same lease: granted or refused at once.")
-                .takes::<wire::ResizeBody>(),
-        ),
-        at(
-            POST,
-            "/v1/claims/{id}/shrink",
-            resize::shrink::<H>,
-            about("shrink", "Gives some of a lease back.").takes::<wire::ResizeBody>(),
-        ),
         at(POST, "/v1/batch", batch::batch::<H>, batch),
+    ]
+}
+
+/// What is done to a claim answers with it.
+fn about(id: &'static str, summary: &'static str) -> Says {
+    says(id, summary).answers::<wire::ClaimAnswer>()
+}
+
+fn leases<H: House>() -> Vec<Route<H>> {
+    let renew = about("renew", "The holder wants more time.").takes::<wire::RenewBody>();
+    let settle = about("settle", "What was used, as measured.").takes::<wire::SettleBody>();
+    let release = about(
+        "release",
+        "The holder gives a lease back; with `wait` the answer comes when all of it is free.",
+    );
+    let cancel = about(
+        "cancel",
+        "Ends a claim, whoever holds it; with `wait` the answer comes when all of it is free.",
+    );
+    let attach = about(
+        "attach",
+        "A process of the caller's is to live inside the lease; the answer comes when it does.",
+    );
+    let extend = about("extend", "Holds more in the same lease: granted or refused at once.");
+    let shrink = about("shrink", "Gives some of a lease back.");
+    vec![
+        at(POST, "/v1/claims/{id}/renew", verbs::renew::<H>, renew),
+        at(POST, "/v1/claims/{id}/settle", verbs::settle::<H>, settle),
+        at(POST, "/v1/claims/{id}/release", verbs::release::<H>, release.waits().takes::<wire::FenceBody>()),
+        at(POST, "/v1/claims/{id}/cancel", verbs::cancel::<H>, cancel.waits()),
+        at(POST, "/v1/claims/{id}/attach", verbs::attach::<H>, attach.takes::<wire::AttachBody>()),
+        at(POST, "/v1/claims/{id}/extend", resize::extend::<H>, extend.takes::<wire::ResizeBody>()),
+        at(POST, "/v1/claims/{id}/shrink", resize::shrink::<H>, shrink.takes::<wire::ResizeBody>()),
     ]
 }
 
