@@ -39,6 +39,11 @@ pub(super) fn door(
         };
         let mailbox = host.mailbox.clone();
         tokio::spawn(async move { mailbox.serve().await });
+        // First: whoever reaches the socket may count on the address.
+        let tcp = match tcp {
+            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, closing())?)),
+            None => None,
+        };
         let unix = tokio::spawn(bursar_api::serve_unix(
             listener,
             host.clone(),
@@ -46,10 +51,6 @@ pub(super) fn door(
             Some(agents::wing(host.settings.limits.refusals_per_minute)),
             closing(),
         ));
-        let tcp = match tcp {
-            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, closing())?)),
-            None => None,
-        };
         // Without a service manager there is nobody to notify.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         tracing::info!("ready");
