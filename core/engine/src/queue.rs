@@ -101,6 +101,31 @@ impl Queue {
         self.oldest.iter().copied()
     }
 
+    /// The first of each line of those whose bounds may let them go.
+    pub(crate) fn foremost(&self) -> Vec<ClaimId> {
+        let bounded = |lack: &Lack| matches!(lack, Lack::Ledger(..) | Lack::Within);
+        let lines = self.lacks.iter().filter(|(lack, _)| !bounded(lack) || self.awake.contains(lack));
+        let firsts = lines.filter_map(|(_, &line)| self.lines.first(line));
+        firsts.filter_map(|(_, group)| Some(self.groups[group as usize].first?.claim)).collect()
+    }
+
+    /// Those who are first to be served of those who are short of room in a ledger: by how much, one each.
+    pub(crate) fn short_of_room(&self, ledger: Row) -> Vec<ClaimId> {
+        let lacks = self.lacks.range(Lack::Ledger(ledger, 0)..=Lack::Ledger(ledger, u32::MAX));
+        let firsts = lacks.filter_map(|(_, &line)| self.lines.first(line));
+        firsts.filter_map(|(_, group)| Some(self.groups[group as usize].first?.claim)).collect()
+    }
+
+    /// Whether a claim would be served before another, if there were enough for both. Who moved must have been
+    /// settled.
+    pub(crate) fn stands_before(&self, claim: ClaimId, other: ClaimId) -> bool {
+        let stands = |claim: ClaimId| {
+            let &(place, number) = self.places.get(&claim)?;
+            Some((self.groups[number as usize].scope, place))
+        };
+        matches!((stands(claim), stands(other)), (Some(one), Some(other)) if self.lines.before(one, other))
+    }
+
     /// Those who do not starve, who came first first.
     pub(crate) fn patient(&self) -> impl Iterator<Item = ClaimId> + '_ {
         self.oldest.range(ClaimId(self.starved.0 + 1)..).copied()
@@ -191,7 +216,7 @@ impl Queue {
         awake.retain(|&lack| {
             let least = match lack {
                 Lack::Kind(_, bits) | Lack::Ledger(_, bits) => 1 << bits,
-                Lack::Nothing | Lack::Together | Lack::Behind | Lack::Tried => 0,
+                Lack::Nothing | Lack::Together | Lack::Within | Lack::Behind | Lack::Tried => 0,
             };
             let first = lacks.get(&lack).and_then(|&line| lines.first(line));
             match first {
@@ -226,7 +251,7 @@ impl Queue {
         let Some(&number) = self.numbers.get(&shape) else { return };
         self.move_group(number, lack);
         self.set_due(number, due);
-        if let Lack::Together | Lack::Behind = lack {
+        if let Lack::Together | Lack::Within | Lack::Behind = lack {
             for &hint in &self.groups[number as usize].hints {
                 self.stuck.entry(hint).or_default().insert(number);
             }
@@ -382,7 +407,7 @@ impl Queue {
         if to != Lack::Tried {
             self.set_due(number, None);
         }
-        if matches!(from, Lack::Together | Lack::Behind) {
+        if matches!(from, Lack::Together | Lack::Within | Lack::Behind) {
             self.unstick(number);
         }
         self.close_line(from, left);
