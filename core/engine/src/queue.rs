@@ -1,6 +1,8 @@
 //! Who waits, and who need not be tried: claims of one shape are a group, and a group that did not fit is
 //! parked by what it was short of. What comes back wakes a line of parked groups as a whole; the groups in
 //! it are tried in order, one by one, for as long as there is something to give.
+mod first;
+
 use crate::{
     lack::Lack,
     line::{Key, Lines, Place, Stand},
@@ -99,31 +101,6 @@ impl Queue {
     /// Those who wait, who came first first.
     pub(crate) fn by_age(&self) -> impl Iterator<Item = ClaimId> + '_ {
         self.oldest.iter().copied()
-    }
-
-    /// The first of each line of those whose bounds may let them go.
-    pub(crate) fn foremost(&self) -> Vec<ClaimId> {
-        let bounded = |lack: &Lack| matches!(lack, Lack::Ledger(..) | Lack::Within);
-        let lines = self.lacks.iter().filter(|(lack, _)| !bounded(lack) || self.awake.contains(lack));
-        let firsts = lines.filter_map(|(_, &line)| self.lines.first(line));
-        firsts.filter_map(|(_, group)| Some(self.groups[group as usize].first?.claim)).collect()
-    }
-
-    /// Those who are first to be served of those who are short of room in a ledger: by how much, one each.
-    pub(crate) fn short_of_room(&self, ledger: Row) -> Vec<ClaimId> {
-        let lacks = self.lacks.range(Lack::Ledger(ledger, 0)..=Lack::Ledger(ledger, u32::MAX));
-        let firsts = lacks.filter_map(|(_, &line)| self.lines.first(line));
-        firsts.filter_map(|(_, group)| Some(self.groups[group as usize].first?.claim)).collect()
-    }
-
-    /// Whether a claim would be served before another, if there were enough for both. Who moved must have been
-    /// settled.
-    pub(crate) fn stands_before(&self, claim: ClaimId, other: ClaimId) -> bool {
-        let stands = |claim: ClaimId| {
-            let &(place, number) = self.places.get(&claim)?;
-            Some((self.groups[number as usize].scope, place))
-        };
-        matches!((stands(claim), stands(other)), (Some(one), Some(other)) if self.lines.before(one, other))
     }
 
     /// Those who do not starve, who came first first.
