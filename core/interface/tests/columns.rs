@@ -56,8 +56,9 @@ fn a_cache_reads_the_chunks_that_changed_since() {
     let mut tables = some();
     tables.touch_all(3);
     tables.pools.touch(69, 5);
-    let since = |epoch| changed(tables.pools.view().touched, 70, epoch).collect::<Vec<_>>();
-    assert_eq!((since(2), since(3), since(5)), (vec![0..64, 64..70], vec![64..70], vec![]));
+    let since =
+        |epoch| changed(tables.pools.view().touched, 70, epoch).map(|rows| rows.len()).collect::<Vec<_>>();
+    assert_eq!((since(2), since(3), since(5)), (vec![64, 6], vec![6], vec![]));
     tables.pools.clear(0);
     assert_eq!(tables.pools.id[0], 0, "a row that is cleared is nobody's");
     let mut cells = 0;
