@@ -123,3 +123,17 @@ fn no_colour_is_no_colour() {
         assert_eq!(escapes("NO_COLOR=1"), 0, "{said}");
     }
 }
+
+#[test]
+fn what_others_wrote_is_shown_and_never_obeyed_by_a_terminal() {
+    let daemon = Daemon::plain();
+    let body = "{\"weight\":\"\u{1b}]0;owned\u{7}\u{202e}\n\u{9b}2J\"}";
+    assert_eq!(daemon.http("PUT", "/v1/scopes/team", body).0, 400);
+    for args in [&["get", "audit"][..], &["get", "audit", "-o", "wide"]] {
+        let told = daemon.tell(args);
+        assert!(told.code == 0 && told.out.contains("\\u{1b}]0;owned"), "{told:?}");
+        assert_eq!(told.out.lines().count(), 2, "a header and a row: {told:?}");
+        let obeyed = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+        assert!(!told.out.contains(obeyed), "{told:?}");
+    }
+}
