@@ -100,6 +100,18 @@ fn an_explanation_is_followed_until_the_claim_waits_no_more() {
     assert_eq!(phases.first().map(|told| &told["phase"]), Some(&"pending".into()), "{text}");
     assert_eq!(phases.last().map(|told| &told["phase"]), Some(&"held".into()), "{text}");
     assert_eq!(daemon.tell(&["cancel", "2"]).code, 0);
+    // What else is looked at can be followed as well.
+    let mut looks =
+        [&["strategy", "show", "-w"][..], &["plugin", "list", "-w"], &["doctor", "-w"]].map(|args| {
+            let mut command = daemon.command(&[args, &["-o", "jsonl"]].concat());
+            command.stdout(Stdio::piped()).spawn().expect("the program")
+        });
+    for look in &mut looks {
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(look.stdout.take().expect("a pipe")));
+        assert!(lines.next().is_some_and(|line| line.is_ok()));
+        look.kill().expect("ended");
+        look.wait().expect("ended");
+    }
     let mut first = [0; 2];
     std::io::Read::read_exact(&mut audit.stdout.take().expect("a pipe"), &mut first).expect("a row");
     assert_eq!(&first, b"1\n");
