@@ -51,12 +51,27 @@ pub fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// A text of somebody else's, in one line, and with nothing in it that a terminal would obey.
+pub fn visible(text: &str) -> String {
+    let obeyed = |letter: char| {
+        letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match obeyed(letter) {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
+    shown
+}
+
 /// A table with a header and rows.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().map(|title| title.to_uppercase()));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| visible(cell)));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
@@ -262,7 +277,8 @@ pub fn audit(acts: &[wire::AuditRow]) -> String {
 pub fn act(act: &wire::AuditRow) -> String {
     let who = act.uid.map_or("-".into(), |uid| format!("uid {uid}"));
     let reason = act.reason.as_deref().unwrap_or_default();
-    format!("{:>6} {} {:<4} {who:<8} {} {} {reason}", act.seq, act.at, act.door, act.status, act.act)
+    let what = visible(&act.act);
+    format!("{:>6} {} {:<4} {who:<8} {} {what} {reason}", act.seq, act.at, act.door, act.status)
 }
 
 /// An explanation in sentences.

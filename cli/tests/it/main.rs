@@ -23,6 +23,7 @@ mod history;
 mod hooks;
 mod hostile;
 mod http;
+mod injected;
 mod joined;
 mod journal;
 mod licence;

@@ -7,6 +7,21 @@
 //! assert_eq!(bursar_wire::exit_code(Reason::UnknownClaim), 3);
 //! assert_eq!(bursar_wire::quantity("memory", "512M"), Ok(512 << 20));
 //! ```
+//!
+//! The client has a method for each thing that can be asked:
+//!
+//! ```no_run
+//! use bursar_wire::{AskBody, Claims, Client, FenceBody, LineBody};
+//! # fn main() -> Result<(), bursar_wire::Failure> {
+//! let mut client = Client::new("/run/bursar/bursar.sock".as_ref());
+//! let line = LineBody { resource: "cpu".into(), amount: "500".into(), ..LineBody::default() };
+//! let claim = client.ask(&AskBody { lines: vec![line], ..AskBody::default() }, Some("once"))?;
+//! let page: Claims = client.page(None, 100)?;
+//! if let Some(fence) = claim.fence {
+//!     client.release(claim.id, &FenceBody { fence: bursar_interface::Fence(fence) }, Some("10s"))?;
+//! }
+//! # Ok(()) }
+//! ```
 #![forbid(unsafe_code)]
 
 mod ask;
