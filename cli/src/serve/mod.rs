@@ -26,6 +26,7 @@ mod mail;
 mod measure;
 mod memory;
 mod outlook;
+mod places;
 mod preemption;
 mod present;
 mod promise;
