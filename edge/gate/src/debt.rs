@@ -7,10 +7,12 @@ use crate::{
     cascade::{Cascade, Change},
     daemon::{Daemon, Failed, Lease},
     quota_headers::{LIMITS, Limit},
+    record::Record,
 };
 use bursar_interface::Fence;
 use bursar_wire::{LineBody, Operation, UsedBody};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How long the claim of a pause may last; it is given back at once.
 const TTL: Duration = Duration::from_secs(60);
@@ -23,61 +25,87 @@ fn kind(pool: usize) -> &'static str {
     }
 }
 
-/// Sets pools; what the daemon would not have is as it was.
-async fn set(daemon: &Daemon, cascade: &Cascade, changes: Vec<(Change, Option<u64>)>) {
-    for ((pool, capacity), before) in changes {
-        let Some(name) = &cascade.pools[pool] else { continue };
-        match daemon.set_pool(kind(pool), name, capacity).await {
-            Ok(()) => tracing::info!(kind = kind(pool), pool = name, capacity, "the provider's pace"),
+/// Whoever changes pools, and where it writes down what they were.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeper {
+    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) record: Record,
+}
+
+impl Keeper {
+    /// Sets a pool to `to`; what the daemon would not have is as it was.
+    async fn set(&self, cascade: &Cascade, (pool, to): Change, before: u64) {
+        let (Some(name), Some(ceiling)) = (&cascade.pools[pool], cascade.ceiling(pool)) else { return };
+        let kind = kind(pool);
+        self.record.sets(kind, name, ceiling, [before, to]).await;
+        match self.daemon.set_pool(kind, name, to).await {
+            Ok(()) => {
+                tracing::info!(kind, pool = name, capacity = to, "the provider's pace");
+                if to == ceiling {
+                    self.record.is_back(kind, name).await;
+                }
+            }
             Err(failed) => {
                 if let Failed::Refused(error) = failed {
-                    tracing::warn!(kind = kind(pool), pool = name, %error, "the pool stays as it is");
+                    tracing::warn!(kind, pool = name, %error, "the pool stays as it is");
                 }
-                before.into_iter().for_each(|before| cascade.undo(pool, before));
+                cascade.undo(pool, before);
             }
         }
     }
-}
 
-/// Sees how the pools are, then changes them by `how`.
-async fn change(daemon: &Daemon, cascade: &Cascade, how: impl FnOnce() -> Vec<Change>) {
-    for (at, pool) in cascade.pools.iter().enumerate() {
-        let Some(name) = pool else { continue };
-        if let Ok(Some(pool)) = daemon.pool(kind(at), name).await {
-            cascade.look(at, pool.capacity, pool.period_ms);
+    /// Sees how the pools are, then changes them by `how`.
+    async fn change(&self, cascade: &Cascade, how: impl FnOnce() -> Vec<Change>) {
+        for (at, pool) in cascade.pools.iter().enumerate() {
+            let Some(name) = pool else { continue };
+            if let Ok(Some(pool)) = self.daemon.pool(kind(at), name).await {
+                let kept = self.record.ceiling(kind(at), name, pool.capacity);
+                cascade.look(at, pool.capacity, pool.period_ms, kept);
+                if kept.is_none() {
+                    self.record.is_back(kind(at), name).await;
+                }
+            }
+        }
+        let before: Vec<Option<u64>> = (0..LIMITS.len()).map(|pool| cascade.level(pool)).collect();
+        for (pool, to) in how() {
+            if let Some(before) = before[pool] {
+                self.set(cascade, (pool, to), before).await;
+            }
         }
     }
-    let before: Vec<Option<u64>> = (0..LIMITS.len()).map(|pool| cascade.level(pool)).collect();
-    let changes = how().into_iter().map(|(pool, to)| ((pool, to), before[pool])).collect();
-    set(daemon, cascade, changes).await;
-}
 
-/// The first refusal of a cascade: cuts the pools, and has everybody wait for `pause`.
-pub(crate) async fn cut(daemon: &Daemon, cascade: &Cascade, pause: Duration) {
-    let _turn = cascade.turn.lock().await;
-    tracing::info!(pause_ms = pause.as_millis() as u64, "the provider refuses: the pace is cut");
-    change(daemon, cascade, || cascade.cut()).await;
-    if let Some(at) = cascade.pools.iter().position(Option::is_some) {
-        owe(daemon, kind(at), cascade.pools[at].as_deref().unwrap_or_default(), pause).await;
+    /// The first refusal of a cascade: cuts the pools, and has everybody wait for `pause`.
+    pub(crate) async fn cut(&self, cascade: &Cascade, pause: Duration) {
+        let _turn = cascade.turn.lock().await;
+        tracing::info!(pause_ms = pause.as_millis() as u64, "the provider refuses: the pace is cut");
+        self.change(cascade, || cascade.cut()).await;
+        if let Some(at) = cascade.pools.iter().position(Option::is_some) {
+            owe(&self.daemon, kind(at), cascade.pools[at].as_deref().unwrap_or_default(), pause).await;
+        }
     }
-}
 
-/// An answer: takes over what it says of limits.
-pub(crate) async fn answered(
-    daemon: &Daemon,
-    cascade: &Cascade,
-    limits: [Option<u64>; 4],
-    now: tokio::time::Instant,
-) {
-    let _turn = cascade.turn.lock().await;
-    change(daemon, cascade, || cascade.answered(limits, now)).await;
-}
+    /// An answer: takes over what it says of limits.
+    pub(crate) async fn answered(&self, cascade: &Cascade, limits: [Option<u64>; 4], now: Instant) {
+        let _turn = cascade.turn.lock().await;
+        self.change(cascade, || cascade.answered(limits, now)).await;
+    }
 
-/// The gate closes: the pools are as the operator had them.
-pub(crate) async fn restore(daemon: &Daemon, cascade: &Cascade) {
-    let _turn = cascade.turn.lock().await;
-    if cascade.is_known() {
-        change(daemon, cascade, || cascade.restored()).await;
+    /// The gate closes: the pools are as the operator had them.
+    pub(crate) async fn restore(&self, cascade: &Cascade) {
+        let _turn = cascade.turn.lock().await;
+        if cascade.is_known() {
+            self.change(cascade, || cascade.restored()).await;
+        }
+    }
+
+    /// The gate opens: what one before it left cut is as the operator had it. Where no daemon answers yet, it is given
+    /// back step by step, or at the end.
+    pub(crate) async fn take_up(&self, cascade: &Cascade) {
+        let named = cascade.pools.iter().enumerate().filter_map(|(at, pool)| Some((at, pool.as_deref()?)));
+        if named.into_iter().any(|(at, name)| self.record.has(kind(at), name)) {
+            let _turn = cascade.turn.lock().await;
+            self.change(cascade, || cascade.restored()).await;
+        }
     }
 }
 
