@@ -25,6 +25,7 @@ mod journal;
 mod licence;
 mod logs;
 mod many;
+mod negotiate;
 mod nested;
 mod operate;
 mod plugins;
