@@ -10,7 +10,7 @@ use crate::{
     record::Record,
 };
 use bursar_interface::Fence;
-use bursar_wire::{LineBody, Operation, UsedBody};
+use bursar_wire::{LineBody, Operation, Pool, Quota, UsedBody};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -109,7 +109,7 @@ impl Keeper {
     }
 }
 
-/// Spends of a pool what is left and what comes back within `pause`.
+/// Spends of a pool what is left and what comes back within `pause`; or of a ledger that has less.
 async fn owe(daemon: &Daemon, kind: &str, name: &str, pause: Duration) {
     let line = LineBody {
         resource: kind.into(),
@@ -120,11 +120,8 @@ async fn owe(daemon: &Daemon, kind: &str, name: &str, pause: Duration) {
     // Where nothing is left, whoever asks waits already.
     let Ok(lease) = daemon.ask("", vec![line], Duration::ZERO, TTL).await else { return };
     if let Ok(Some(pool)) = daemon.pool(kind, name).await {
-        let back = pool.period_ms.filter(|&period| period > 0).map_or(0, |period_ms| {
-            let back = u128::from(pool.capacity) * pause.as_millis() / u128::from(period_ms);
-            u64::try_from(back).unwrap_or(u64::MAX)
-        });
-        let amount = pool.free.saturating_add(back).to_string();
+        let bounds = bounds(daemon, lease, kind).await;
+        let amount = amount(&pool, &bounds, pause).to_string();
         let used = vec![UsedBody { resource: kind.into(), pool: Some(name.into()), amount }];
         if let Err(Failed::Refused(error)) = daemon.settle(lease, used).await {
             tracing::warn!(kind, pool = name, %error, "nobody is made to wait");
@@ -133,4 +130,56 @@ async fn owe(daemon: &Daemon, kind: &str, name: &str, pause: Duration) {
     let Lease { id, fence } = lease;
     // What is not given back runs out.
     let _ = daemon.batch(&[Operation::Release { id, fence: Fence(fence) }]).await;
+}
+
+/// The ledgers that a lease is charged to, as far as the gate may see them.
+async fn bounds(daemon: &Daemon, lease: Lease, kind: &str) -> Vec<Quota> {
+    let (Ok(scope), Ok(quotas)) = (daemon.scope(lease).await, daemon.quotas().await) else {
+        return Vec::new();
+    };
+    let above = |quota: &Quota| {
+        let below = scope.strip_prefix(quota.scope.as_str());
+        quota.scope.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    quotas.into_iter().filter(|quota| quota.resource == kind && above(quota)).collect()
+}
+
+/// How much a pause is: what is left of the pool and comes back meanwhile. A ledger that has less of the kind would
+/// have its scope wait for longer than the provider asked for, and with so much as that has left nobody below it starts
+/// either: all who call through this gate are.
+fn amount(pool: &Pool, ledgers: &[Quota], pause: Duration) -> u64 {
+    let whole = left(pool.free, pool.capacity, pool.period_ms, pause);
+    let ledgers = ledgers.iter().filter_map(|ledger| {
+        let borrowed = ledger.borrow_limit.map(|most| ledger.guaranteed.saturating_add(most));
+        let limit = ledger.limit.into_iter().chain(borrowed).min()?;
+        Some(left(limit.saturating_sub(ledger.charged), limit, ledger.period_ms, pause))
+    });
+    ledgers.fold(whole, u64::min)
+}
+
+/// What is free of a rate now, and comes back of it within `pause`.
+fn left(free: u64, capacity: u64, period_ms: Option<u64>, pause: Duration) -> u64 {
+    let back = period_ms.filter(|&period| period > 0).map_or(0, |period_ms| {
+        let back = u128::from(capacity) * pause.as_millis() / u128::from(period_ms);
+        u64::try_from(back).unwrap_or(u64::MAX)
+    });
+    free.saturating_add(back)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_as_long_in_whichever_ledger_has_least() {
+        let pool = Pool { capacity: 6000, free: 1000, period_ms: Some(60_000), ..Pool::default() };
+        let ledger = |limit, charged, period_ms| Quota { limit, charged, period_ms, ..Quota::default() };
+        let second = Duration::from_secs(1);
+        assert_eq!(amount(&pool, &[], second), 1100);
+        assert_eq!(amount(&pool, &[ledger(None, 7, None)], second), 1100, "no bound");
+        assert_eq!(amount(&pool, &[ledger(Some(60), 20, Some(60_000))], second), 41);
+        assert_eq!(amount(&pool, &[ledger(Some(60), 90, Some(60_000))], second), 1, "in debt already");
+        let borrows = Quota { guaranteed: 30, borrow_limit: Some(10), ..ledger(Some(60), 20, None) };
+        assert_eq!(amount(&pool, &[borrows], second), 20);
+    }
 }

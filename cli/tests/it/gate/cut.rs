@@ -5,8 +5,9 @@ use super::{
     provider::{Provider, Says},
     used,
 };
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, LONG};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// A provider that refuses its first call, and a gate that has cut the pool for it.
 fn cut() -> (Provider, Daemon, Gate) {
@@ -41,4 +42,23 @@ fn what_an_operator_set_since_a_gate_was_killed_stays() {
     assert_eq!(pool(&daemon, "requests").2, 300, "{}", gate.log());
     gate.stop();
     assert_eq!(pool(&daemon, "requests").2, 300);
+}
+
+#[test]
+fn a_pause_lasts_as_long_as_the_provider_said_though_a_scope_has_less_than_the_pool() {
+    let provider = Provider::who(|heard| match heard.number {
+        0 => Says::Document(429, vec![("retry-after", "1".into())], b"{}".to_vec()),
+        _ => Says::Document(200, Vec::new(), used(1, 1)),
+    });
+    // A thousand at once of the pool, and one a second of the ledger: what the pool has left would take that a
+    // quarter of an hour.
+    let bound = "[[quota]]\nscope = \"\"\nresource = \"requests\"\nlimit = \"60/m\"\n";
+    let text = config(&provider, "wait = \"60s\"").replace("burst = \"20\"", "burst = \"1000\"");
+    let daemon = Daemon::configured(&format!("{bound}{text}"));
+    let gate = Gate::beside(&daemon, &[]);
+    let since = Instant::now();
+    let body = json!({ "model": "quick", "max_tokens": 10 });
+    assert_eq!(gate.call("/anthropic/v1/messages", &body).status, 200, "{}", gate.log());
+    assert!(since.elapsed() > Duration::from_secs(1), "it was waited for");
+    assert!(since.elapsed() < LONG, "{:?}\n{}", since.elapsed(), gate.log());
 }
