@@ -290,7 +290,8 @@ pub fn explain(explain: &wire::Explain) -> String {
             false => format!("{told}\n  it would have waited forever: {}", wire::circle(&explain.circle)),
         };
     };
-    let mut told = vec![format!("claim {} waits: {reason}", explain.claim)];
+    let place = explain.position.map(|place| format!(", at place {place} in line")).unwrap_or_default();
+    let mut told = vec![format!("claim {} waits{place}: {reason}", explain.claim)];
     explain.waiting_on.iter().for_each(|on| told.extend(short(on)));
     for set in &explain.alternatives {
         told.push(format!("  alternative {}: {}", set.alternative, set.reason));

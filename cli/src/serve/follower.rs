@@ -6,8 +6,9 @@ use super::{
     eta::Outlook,
     flow::Flows,
     mail::{Answer, Done, Reply},
+    places::Places,
 };
-use bursar_engine::{Blame, Engine, Why};
+use bursar_engine::{Blame, Engine, Stood, Why};
 use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Row, Time, Usage, What, bound::KEPT_MAX};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
@@ -33,6 +34,7 @@ pub struct Follower {
     bells: Mutex<HashMap<ClaimId, Arc<Notify>>>,
     tail: Mutex<VecDeque<Arc<Batch>>>,
     seen: Mutex<Seen>,
+    places: Places,
     folded: watch::Sender<u64>,
     /// Batches on their way to the follower's thread.
     behind: AtomicUsize,
@@ -60,6 +62,8 @@ pub struct Committed {
     pub batch: Arc<Batch>,
     /// What was done with it, in the same moment.
     pub then: Option<Arc<Batch>>,
+    /// Who took a place in the line with it.
+    pub stood: Vec<Stood>,
     /// Where the answers go, by letter.
     pub replies: Vec<Reply>,
 }
@@ -73,6 +77,7 @@ impl Follower {
             bells: Mutex::default(),
             tail: Mutex::default(),
             seen: Mutex::new(Seen { blame, ..Seen::default() }),
+            places: Places::default(),
             folded,
             behind: AtomicUsize::new(0),
             tell,
@@ -112,7 +117,7 @@ impl Follower {
 
     /// Folds, then answers, rings, and leaves word for the edges.
     fn fold(&self, mut engine: RwLockWriteGuard<'_, Engine>, committed: Committed) {
-        let Committed { batch, then, replies } = committed;
+        let Committed { batch, then, stood, replies } = committed;
         let batches = [Some(&batch), then.as_ref()].into_iter().flatten();
         let mut concerns_edges = Vec::new();
         for batch in batches.clone() {
@@ -121,6 +126,8 @@ impl Follower {
                 .extend(batch.events.iter().any(|event| acts(&engine, batch, event)).then_some(batch));
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, batch);
         }
+        // Whoever reads finds places and state as of the same moment.
+        self.places.see(stood, batches.clone().map(|batch| &**batch));
         drop(engine);
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,6 +185,11 @@ impl Follower {
     /// Looks at what waits are charged to.
     pub fn blame<R>(&self, look: impl FnOnce(&Blame) -> R) -> R {
         look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).blame)
+    }
+
+    /// The place of a waiting claim in the line, as [`Places::of`].
+    pub fn position(&self, engine: &Engine, claim: ClaimId) -> Option<u64> {
+        self.places.of(engine, claim)
     }
 
     /// How long a waiting claim will wait from now on, by how long those last who hold what it lacks, as far as one may

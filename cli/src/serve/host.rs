@@ -12,7 +12,6 @@ use super::{
     outlook,
     present::{self, Present, may_see},
     roster::Roster,
-    seats::linked,
     settings::Settings,
     told,
 };
@@ -305,19 +304,19 @@ impl House for Host {
         self.present(|present| present.claim(by, id))
     }
 
+    fn placed(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim> {
+        self.present(|present| present.claim(by, id).map(|claim| present.placed(claim)))
+    }
+
     fn claims(&self, by: &Principal) -> Vec<wire::Claim> {
         self.present(|present| present.claims(by))
     }
 
     fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain> {
-        let (mut told, trial) = self.present(|present| {
-            let told = present.explain(by, id)?;
-            Some((told, present.engine.trial(id)))
-        })?;
+        let (mut told, trial) =
+            self.present(|present| Some((present.explain(by, id)?, present.engine.trial(id))))?;
         // The copy is tried without holding up anybody.
-        if let (Some(trial), Some(mut plugins)) = (trial, self.follower.read(linked)) {
-            told.would_admit = outlook::would_admit(trial, &mut plugins);
-        }
+        told.would_admit = trial.map_or_else(Vec::new, |trial| outlook::of(&self.follower, trial));
         Some(told)
     }
 

@@ -29,6 +29,7 @@ mod mail;
 mod measure;
 mod memory;
 mod outlook;
+mod places;
 mod preemption;
 mod present;
 mod promise;

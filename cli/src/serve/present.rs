@@ -60,8 +60,10 @@ impl Present<'_> {
     pub fn claims(&self, by: &Principal) -> Vec<wire::Claim> {
         let view = self.engine.view();
         let rows = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
-        let mut live: Vec<wire::Claim> =
-            rows.filter(|&row| may_see(by, self.scope_of(row))).map(|row| self.live(by, row)).collect();
+        let mut live: Vec<wire::Claim> = rows
+            .filter(|&row| may_see(by, self.scope_of(row)))
+            .map(|row| self.placed(self.live(by, row)))
+            .collect();
         live.sort_by_key(|claim| claim.id);
         let closed = self.engine.all_closed().filter(|closed| may_see(by, &closed.scope));
         live.extend(closed.map(|closed| self.closed(by, closed)));
@@ -78,6 +80,14 @@ impl Present<'_> {
                 .filter(|closed| may_see(by, &closed.scope))
                 .map(|closed| self.closed(by, closed)),
         }
+    }
+
+    /// A claim with its place in the line, if it waits. To find all places costs more than to answer an ask, so only
+    /// who looks is told.
+    pub fn placed(&self, claim: wire::Claim) -> wire::Claim {
+        let waits = claim.phase == wire::PENDING;
+        let position = waits.then(|| self.follower.position(self.engine, ClaimId(claim.id))).flatten();
+        wire::Claim { position, ..claim }
     }
 
     /// The scope of whatever claim it is, alive or remembered.
@@ -126,6 +136,7 @@ impl Present<'_> {
             preempting: self.preempting(id),
             usage: self.usage(id),
             lessened: self.lessened(id, row),
+            position: None,
             blame: self.blame(by, id),
         }
     }

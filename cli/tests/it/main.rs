@@ -29,6 +29,7 @@ mod journal;
 mod licence;
 mod logs;
 mod many;
+mod negotiate;
 mod nested;
 mod operate;
 mod plugins;

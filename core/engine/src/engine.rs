@@ -1,8 +1,8 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
-    heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, room::Rooms,
-    round::Workbench, sticky::Reservation, usage::Measurements,
+    heirs::Heirs, kept::Kept, position::Stood, preempt::Preemption, queue::Queue, resize::Resizing,
+    room::Rooms, round::Workbench, sticky::Reservation, usage::Measurements,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -94,6 +94,9 @@ pub struct Engine {
     pub(crate) bench: Workbench,
     #[serde(skip)]
     pub(crate) heirs: Heirs,
+    /// Who took a place in the line in this step, or was moved.
+    #[serde(skip)]
+    pub(crate) stood: Vec<Stood>,
     #[serde(skip)]
     pub(crate) reduction: Reduction,
     /// Edges that may still be looked at in this step.
@@ -164,6 +167,7 @@ impl Engine {
         self.books.advance(at, |kind| queue.wake(kind));
         let mut events = std::mem::take(&mut batch.events);
         events.clear();
+        self.stood.clear();
         let mut tape = Tape { inputs: &batch.inputs, events };
         for (cause, input) in (0..).zip(&batch.inputs) {
             self.admit(cause, input, &mut tape);

@@ -138,6 +138,9 @@ pub trait House: Send + Sync + 'static {
     /// One claim, alive or remembered.
     fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim>;
 
+    /// The same with its place in the line, if it waits.
+    fn placed(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim>;
+
     /// Every claim, alive or remembered.
     fn claims(&self, by: &Principal) -> Vec<wire::Claim>;
 

@@ -71,6 +71,10 @@ pub struct Claim {
     /// holds what it should.
     #[serde(default)]
     pub lessened: Option<Lessened>,
+    /// Its place among all who wait, in the order in which they are served, from 1; null if it does not wait, if its
+    /// gang is not complete, and in answers to asks and orders.
+    #[serde(default)]
+    pub position: Option<u64>,
     /// What it waited for, or has waited for so far, and who held that; null where that is not known.
     #[serde(default)]
     pub blame: Option<Vec<WaitPart>>,
@@ -286,6 +290,10 @@ pub struct Explain {
     pub phase: String,
     /// The reason in a word; null if it does not wait.
     pub reason: Option<String>,
+    /// Its place among all who wait, in the order in which they are served, from 1; null if it does not wait, or its
+    /// gang is not complete.
+    #[serde(default)]
+    pub position: Option<u64>,
     /// What is missing.
     pub waiting_on: Vec<WaitingOn>,
     /// How long it will wait from now on, by how long such holders last; null where too little is known of them.
