@@ -224,6 +224,8 @@ fn libraries_are_verified_plugin_by_plugin() {
         "metric_host",
         "qos_batch",
         "qos_class",
+        "res_disk",
+        "res_gpu",
         "res_host",
         "res_lock",
         "res_port",

@@ -9,6 +9,8 @@ use detect_queueing as _;
 use metric_host as _;
 use qos_batch as _;
 use qos_class as _;
+use res_disk as _;
+use res_gpu as _;
 use res_host as _;
 use res_lock as _;
 use res_meter as _;
@@ -33,6 +35,7 @@ mod tests {
         ids.sort();
         let expected = [
             (Role::Resource, "cpu"),
+            (Role::Resource, "disk"),
             (Role::Resource, "gpu"),
             (Role::Resource, "lock"),
             (Role::Resource, "memory"),
@@ -41,6 +44,8 @@ mod tests {
             (Role::Resource, "requests"),
             (Role::Resource, "tokens"),
             (Role::Resource, "usd"),
+            (Role::Driver, "disk"),
+            (Role::Driver, "gpu"),
             (Role::Driver, "host"),
             (Role::Driver, "port"),
             (Role::Qos, "class"),
@@ -50,6 +55,7 @@ mod tests {
             (Role::Allocator, "best-fit"),
             (Role::Allocator, "first-fit"),
             (Role::Allocator, "worst-fit"),
+            (Role::Metric, "gpu"),
             (Role::Metric, "host"),
             (Role::Sharing, "share-exclusive"),
             (Role::Sharing, "share-overcommit"),
