@@ -3,6 +3,7 @@ use super::{
     analysis::Board,
     circle,
     clock::Clock,
+    enforceable::host_findings,
     follower::Follower,
     gauges::{Gauges, gauge_finding},
     listed::{plugin_findings, plugin_row},
@@ -15,7 +16,7 @@ use super::{
     told,
 };
 use bursar_api::{Done, House, Peer};
-use bursar_enforce::{Ability, Hierarchy, identify};
+use bursar_enforce::{Hierarchy, identify};
 use bursar_engine::Engine;
 use bursar_interface::{
     Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
@@ -62,6 +63,8 @@ pub struct Host {
     pub rings: Arc<Mutex<Rings>>,
     /// What leases use.
     pub gauges: Arc<Gauges>,
+    /// What drivers say of leases.
+    pub holdings: Arc<super::holdings::Holdings>,
     /// What holds work up.
     pub board: Arc<Board>,
     /// Engine time.
@@ -83,8 +86,8 @@ pub struct Host {
 impl Host {
     fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
-        let (clock, follower, gauges) = (&self.clock, &*self.follower, &*self.gauges);
-        self.follower.read(|engine| look(&Present { engine, clock, follower, gauges }))
+        let Host { clock, follower, gauges, holdings, .. } = self;
+        follower.read(|engine| look(&Present { engine, clock, follower, gauges, holdings }))
     }
 
     /// What there is of plugins. Whoever steers may hold it for as long as a child takes to start; the front door's
@@ -457,23 +460,4 @@ impl Host {
 
 fn done(done: mail::Done) -> Done {
     Done { claim: done.claim }
-}
-
-/// What can be enforced on a host.
-pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
-    let mut findings = vec![wire::Finding {
-        what: "control groups".into(),
-        state: if hierarchy.grouped() { "ok" } else { "weak" }.into(),
-        detail: [vec![hierarchy.kind().to_owned()], hierarchy.notes().to_vec()].concat().join("; "),
-    }];
-    findings.extend(Ability::ALL.into_iter().map(|ability| {
-        let strength = hierarchy.strength(ability);
-        let detail = match strength.name() {
-            "ok" => "enforced by the kernel",
-            "weak" => "sampled four times a second, killed above",
-            _ => "not enforced here",
-        };
-        wire::Finding { what: ability.name().into(), state: strength.name().into(), detail: detail.into() }
-    }));
-    findings
 }

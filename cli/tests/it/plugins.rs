@@ -227,6 +227,7 @@ fn libraries_are_verified_plugin_by_plugin() {
         "res_disk",
         "res_gpu",
         "res_host",
+        "res_io",
         "res_lock",
         "res_port",
         "share_exclusive",

@@ -22,7 +22,7 @@ mod readings;
 mod reclaim;
 mod resize;
 mod scratch;
-mod turns;
+mod throttle;
 mod warmth;
 
 pub use cell::{Cell, Limits};

@@ -12,6 +12,7 @@ use qos_class as _;
 use res_disk as _;
 use res_gpu as _;
 use res_host as _;
+use res_io as _;
 use res_lock as _;
 use res_meter as _;
 use res_port as _;
@@ -37,8 +38,10 @@ mod tests {
             (Role::Resource, "cpu"),
             (Role::Resource, "disk"),
             (Role::Resource, "gpu"),
+            (Role::Resource, "io"),
             (Role::Resource, "lock"),
             (Role::Resource, "memory"),
+            (Role::Resource, "network"),
             (Role::Resource, "pids"),
             (Role::Resource, "port"),
             (Role::Resource, "requests"),
