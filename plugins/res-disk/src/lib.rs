@@ -161,7 +161,11 @@ impl Driver for Scratches {
     }
 
     fn enforce(&mut self, lease: &Lease) -> Result<(), Fault> {
-        let (root, bytes) = (self.root()?, amount(lease));
+        let bytes = amount(lease);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let root = self.root()?;
         let scratch = scratch(root, lease.claim, lease.fence);
         scratch.make(lease.owner).map_err(|error| fault(&error))?;
         if let Some(folder) = scratch.open().map_err(|error| fault(&error))?
@@ -174,7 +178,7 @@ impl Driver for Scratches {
     }
 
     fn release(&mut self, lease: &Lease) -> Result<Proof, Fault> {
-        let root = self.root()?;
+        let Some(root) = &self.root else { return Ok(Proof::default()) };
         // One of an earlier life is known by its claim alone.
         let of_it = |(claim, fence): &(ClaimId, Fence)| {
             *claim == lease.claim && (lease.fence.0 == 0 || *fence == lease.fence)
@@ -215,6 +219,9 @@ impl Driver for Scratches {
     }
 
     fn environment(&mut self, lease: &Lease) -> Result<Vec<Variable>, Fault> {
+        if amount(lease) == 0 {
+            return Ok(Vec::new());
+        }
         let path = scratch(self.root()?, lease.claim, lease.fence).path();
         Ok(vec![Variable { name: "BURSAR_SCRATCH".into(), value: path.display().to_string() }])
     }
