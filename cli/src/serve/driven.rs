@@ -4,13 +4,15 @@ use super::{
     enforcer::Enforcer,
     workers::{Answer, Done, Drivers, Job},
 };
+use bursar_engine::Engine;
 use bursar_interface::{
-    Amount, ClaimId, Command, Fault, FaultKind, Fence, Holding, Lease, LeaseLine, Proof, Role, Variable,
+    Amount, ClaimId, Command, Fault, FaultKind, Fence, Holding, Lease, LeaseLine, Proof, Role, Row, Variable,
     bound::AMOUNT_MAX,
 };
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     time::{Duration, Instant},
 };
 
@@ -18,6 +20,11 @@ use std::{
 const AGAIN: Duration = Duration::from_secs(1);
 /// The same fault of a driver is written down once in so long.
 const SAME_FAULT: Duration = Duration::from_secs(60);
+
+/// Of every so many looks one goes on to ask for what nobody holds.
+const RECLAIM_LOOKS: u32 = 5;
+/// Pools of one driver that are asked after at once.
+const RECLAIM_POOLS: usize = 64;
 
 /// What becomes of a lease that uses more of a driven kind than it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -35,6 +42,8 @@ pub enum Over {
 pub struct Seen {
     /// What no lease had at the last look: taken back if no lease has it at the next one either.
     left: BTreeMap<String, BTreeSet<ClaimId>>,
+    /// How many looks there were of each driver, and the pool that was asked after last.
+    looks: BTreeMap<String, (u32, String)>,
     /// Looks that have not been answered.
     outstanding: BTreeSet<(String, u32)>,
     /// The last fault that was written down, and when.
@@ -112,6 +121,7 @@ impl Enforcer {
             Done::Swept(claim, Err(fault)) => {
                 tracing::warn!(driver, %claim, %fault, "what no lease has is not back yet");
             }
+            Done::Reclaimed(_, Ok(0)) => {}
             Done::Reclaimed(pool, Ok(amount)) => {
                 tracing::info!(driver, pool, amount, "nobody held it: it is back")
             }
@@ -205,6 +215,32 @@ impl Enforcer {
             self.workers.give(driver, version, Job::Reclaim(holding.pool.clone(), amount));
         }
         self.holdings.kept().left.insert(driver.to_owned(), left);
+        self.reclaim_free(driver, version);
+    }
+
+    /// Asks a driver, now and then, for what it may hold of what the books say is free: of a daemon that is gone, it
+    /// may be. While a lease of its is ending it is not asked, since it may not know that one.
+    fn reclaim_free(&mut self, driver: &str, version: u32) {
+        let (looks, last) = self.seen.looks.entry(driver.to_owned()).or_default();
+        *looks += 1;
+        let of_it = |name: &(String, Lease)| name.0 == driver;
+        let ending = self.leases.values().any(|held| held.leaving && held.driven.iter().any(of_it));
+        if ending || !looks.is_multiple_of(RECLAIM_LOOKS) {
+            return;
+        }
+        let free = self.follower.read(|engine| free(engine, driver));
+        // Those behind the last one come next, and after the end it begins anew.
+        let after = free.range::<str, _>((Bound::Excluded(last.as_str()), Bound::Unbounded));
+        let next: Vec<(String, Amount)> =
+            after.take(RECLAIM_POOLS).map(|(pool, amount)| (pool.clone(), *amount)).collect();
+        *last = next
+            .last()
+            .filter(|_| next.len() == RECLAIM_POOLS)
+            .map(|(pool, _)| pool.clone())
+            .unwrap_or_default();
+        for (pool, amount) in next {
+            self.workers.give(driver, version, Job::Reclaim(pool, amount));
+        }
     }
 
     /// A lease uses so much of a driven kind; more than it holds is told, and ends it where that is the policy.
@@ -252,4 +288,17 @@ impl Enforcer {
             self.mailbox.tell(Command::Faulted { role: Role::Driver, fault });
         }
     }
+}
+
+/// What is free of each pool of a driver's kind.
+fn free(engine: &Engine, driver: &str) -> BTreeMap<String, Amount> {
+    let (books, pools) = (engine.books(), engine.view().pools);
+    let Some(kind) = books.resource(driver) else { return BTreeMap::new() };
+    let of_kind = |&pool: &usize| pools.id[pool] != 0 && pools.resource[pool] == kind;
+    let left = |pool: usize| {
+        let taken = pools.reserved[pool] + pools.held[pool] + pools.quarantined[pool];
+        let left = pools.capacity[pool].saturating_sub(taken);
+        (left > 0).then(|| (books.pool_name(pool as Row).to_owned(), left))
+    };
+    (0..pools.len()).filter(of_kind).filter_map(left).collect()
 }
