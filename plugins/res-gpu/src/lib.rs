@@ -188,7 +188,7 @@ impl Metric for GpuReadings {
     fn collect(&mut self, at: Time, samples: &mut Vec<Sample>) -> Result<(), Fault> {
         let devices = look(&mut self.devices, &self.source);
         let mut say = |name: String, value| samples.push(Sample { name, at, value });
-        say("gpu_devices".into(), devices.as_ref().ok().map(|devices| devices.len() as f64));
+        say("gpu_devices_total".into(), devices.as_ref().ok().map(|devices| devices.len() as f64));
         for (number, device) in devices.unwrap_or_default().into_iter().enumerate() {
             let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
             say(

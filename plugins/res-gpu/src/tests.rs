@@ -110,12 +110,12 @@ fn readings_are_samples_and_without_nvml_unknown() {
     let samples = collect(path.display().to_string());
     let of = |name: &str| samples.iter().find(|sample| sample.name == name).and_then(|sample| sample.value);
     assert_eq!(
-        (of("gpu_devices"), of("gpu0_busy_ratio"), of("gpu1_processes")),
+        (of("gpu_devices_total"), of("gpu0_busy_ratio"), of("gpu1_processes")),
         (Some(2.0), Some(0.25), Some(0.0))
     );
     assert_eq!(of("gpu1_memory_total_bytes"), Some((80_u64 << 30) as f64));
     let none = collect("/nowhere".into());
-    assert_eq!((none.len(), none[0].name.as_str(), none[0].value), (1, "gpu_devices", None));
+    assert_eq!((none.len(), none[0].name.as_str(), none[0].value), (1, "gpu_devices_total", None));
 }
 
 #[test]
