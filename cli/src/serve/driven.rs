@@ -9,7 +9,8 @@ use bursar_interface::{
     Amount, ClaimId, Command, Fault, FaultKind, Fence, Holding, Lease, LeaseLine, Proof, Role, Row, Variable,
     bound::AMOUNT_MAX,
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -27,7 +28,7 @@ const RECLAIM_LOOKS: u32 = 5;
 const RECLAIM_POOLS: usize = 64;
 
 /// What becomes of a lease that uses more of a driven kind than it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Over {
     /// It is a finding.
