@@ -159,7 +159,12 @@ fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) 
         let amounts = lines.map(|line| amount_of(engine, row, line, which)).chain(inner);
         Some(amounts.sum()).filter(|amount| *amount > 0)
     };
-    Limits { cpu_milli: amount("cpu"), memory_bytes: amount("memory"), pids: amount("pids") }
+    Limits {
+        cpu_milli: amount("cpu"),
+        memory_bytes: amount("memory"),
+        pids: amount("pids"),
+        io_bytes: amount("io"),
+    }
 }
 
 /// What a line of a claim holds at the edge, before or after a change that is under way.
@@ -185,7 +190,13 @@ pub fn driven(engine: &Engine, row: Row) -> Vec<(String, Lease)> {
             lines.entry(spec.name.clone()).or_default().push(line);
         }
     }
-    lines.into_iter().map(|(driver, lines)| (driver, Lease { claim, fence, lines })).collect()
+    let owner = owner(books.scope_path(view.claims.scope[row as usize]));
+    lines.into_iter().map(|(driver, lines)| (driver, Lease { claim, fence, lines, owner })).collect()
+}
+
+/// The user whose processes a lease is for: everybody but those who administer asks below `uid-NUMBER`.
+fn owner(scope: &str) -> Option<u32> {
+    scope.split('/').next()?.strip_prefix("uid-")?.parse().ok()
 }
 
 /// What a lease used of the kinds it asked for, as measured by the kernel: cpu as the mean over its

@@ -63,6 +63,8 @@ pub struct Host {
     pub rings: Arc<Mutex<Rings>>,
     /// What leases use.
     pub gauges: Arc<Gauges>,
+    /// What drivers say of leases.
+    pub holdings: Arc<super::holdings::Holdings>,
     /// What holds work up.
     pub board: Arc<Board>,
     /// Engine time.
@@ -86,8 +88,8 @@ pub struct Host {
 impl Host {
     fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
-        let (clock, follower, gauges) = (&self.clock, &*self.follower, &*self.gauges);
-        self.follower.read(|engine| look(&Present { engine, clock, follower, gauges }))
+        let Host { clock, follower, gauges, holdings, .. } = self;
+        follower.read(|engine| look(&Present { engine, clock, follower, gauges, holdings }))
     }
 
     /// What there is of plugins. Whoever steers may hold it for as long as a child takes to start; the front door's

@@ -1,7 +1,8 @@
 //! The daemon: puts the rooms together, opens the door, and ends in good order.
 //!
 //! Threads: the runtime of the front door; one desk (engine and journal) and one follower (state that is
-//! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
+//! read) for what is not done where it came in; one enforcer, one per driver, one for metrics, one that
+//! compares what is there with what leases have.
 mod agents;
 mod analysis;
 mod audit;
@@ -12,6 +13,7 @@ mod circle;
 mod clock;
 mod desk;
 mod door;
+mod driven;
 mod edges;
 mod enforcer;
 mod eta;
@@ -20,6 +22,7 @@ mod flow;
 mod follower;
 mod gauges;
 mod held;
+mod holdings;
 mod host;
 mod join;
 mod layers;
@@ -33,6 +36,7 @@ mod places;
 mod preemption;
 mod present;
 mod promise;
+mod reconciler;
 mod reload;
 mod resize;
 mod roster;
@@ -69,9 +73,11 @@ use edges::Edges;
 use enforcer::{Enforcer, Note};
 use follower::{Committed, Follower};
 use gauges::Gauges;
+use holdings::Holdings;
 use host::Host;
 use liveness::Watchman;
 use mail::{Inbox, Mailbox};
+use reconciler::Reconciler;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -115,7 +121,7 @@ pub fn contract() -> serde_json::Value {
 /// # Errors
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
-    let Options { settings, state, socket, accept_loss, idle } = options;
+    let Options { mut settings, state, socket, accept_loss, idle } = options;
     let tcp = Tcp::wanted(&settings)?;
     raise_files();
     let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
@@ -131,6 +137,7 @@ pub fn run(options: Options) -> Result<()> {
     let (engine, blame) = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
+    settings.plugins.settle_in(&state, &instance(&state));
     let audit = audit::Audit::open(&state)?;
     let listener = bursar_api::bind_unix(&socket, None)?;
     let hierarchy = match settings.enforce.cgroups {
@@ -202,7 +209,7 @@ pub fn run(options: Options) -> Result<()> {
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let notice = preemption::signal(&settings.preemption)?;
     turns::let_go(&hierarchy);
-    let gauges = Arc::new(Gauges::default());
+    let (gauges, holdings) = (Arc::new(Gauges::default()), Arc::new(Holdings::default()));
     let enforcer = Enforcer::new(
         hierarchy.clone(),
         follower.clone(),
@@ -211,6 +218,7 @@ pub fn run(options: Options) -> Result<()> {
         grace,
         notice,
         gauges.clone(),
+        (holdings.clone(), settings.enforce.over),
     );
     let keeping = edges.clone();
     let enforcer = thread("enforcer", move || keeping.keep(enforcer))?;
@@ -234,6 +242,19 @@ pub fn run(options: Options) -> Result<()> {
         let (gauges, hierarchy, follower, clock, ending) = &looking;
         gauges.run(hierarchy, follower, clock, looks_every, &mut watchman, ending);
     })?;
+    let reconciler = Reconciler {
+        holdings: holdings.clone(),
+        hierarchy: hierarchy.clone(),
+        follower: follower.clone(),
+        edges: edges.clone(),
+        rings: rings.clone(),
+        board: board.clone(),
+        mailbox: mailbox.clone(),
+        clock: clock.clone(),
+        every: settings.enforce.every(),
+    };
+    let ending_there = ending.clone();
+    let reconciler = thread("reconciler", move || reconciler.run(&ending_there))?;
     let analyzers = analyzers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let (follower_there, rings_there, mailbox_there) = (follower.clone(), rings.clone(), mailbox.clone());
     let (board_there, clock_there, ending_there) = (board.clone(), clock.clone(), ending.clone());
@@ -260,6 +281,7 @@ pub fn run(options: Options) -> Result<()> {
         hierarchy: hierarchy.clone(),
         rings,
         gauges,
+        holdings,
         board,
         clock: clock.clone(),
         settings,
@@ -280,7 +302,7 @@ pub fn run(options: Options) -> Result<()> {
     edges.send(Note::End);
     turns.map(JoinHandle::join);
     let _ = enforcer.join();
-    for thread in [measurer, analyzer, looker] {
+    for thread in [measurer, analyzer, looker, reconciler] {
         thread.thread().unpark();
         let _ = thread.join();
     }

@@ -1,5 +1,5 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
-use super::{clock::Clock, follower::Follower, gauges::Gauges};
+use super::{clock::Clock, follower::Follower, gauges::Gauges, holdings::Holdings};
 use bursar_engine::{Closed, Engine};
 use bursar_interface::{
     ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Rung, Shape,
@@ -19,6 +19,8 @@ pub struct Present<'a> {
     pub follower: &'a Follower,
     /// What leases use.
     pub gauges: &'a Gauges,
+    /// What drivers say of leases.
+    pub holdings: &'a Holdings,
 }
 
 /// Whether a principal may see what belongs to a scope.
@@ -110,7 +112,7 @@ impl Present<'_> {
             true => self.follower.granted_at(id),
             false => Some(self.clock.now()),
         };
-        let lines = view.claims.line_rows(row).map(|line| self.line(line));
+        let lines = view.claims.line_rows(row).map(|line| self.measured(id, self.line(line)));
         let lines = lines.chain(books.inner(row).iter().map(|line| self.inner(line)));
         wire::Claim {
             id: id.0,
@@ -138,7 +140,14 @@ impl Present<'_> {
             lessened: self.lessened(id, row),
             position: None,
             blame: self.blame(by, id),
+            environment: self.holdings.environment(id),
         }
+    }
+
+    /// What of a driven kind is used is known while it is.
+    fn measured(&self, claim: ClaimId, line: wire::Line) -> wire::Line {
+        let used = line.used.or_else(|| self.holdings.used(claim, &line.resource));
+        wire::Line { used, ..line }
     }
 
     fn inner(&self, line: &Inner) -> wire::Line {
@@ -222,6 +231,7 @@ impl Present<'_> {
             usage: self.follower.used(closed.claim).map(|used| wire::UsageRow::ended(&used)),
             alternative: closed.alternative,
             blame: self.blame(by, closed.claim),
+            environment: Default::default(),
             ..wire::Claim::default()
         }
     }

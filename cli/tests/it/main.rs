@@ -12,6 +12,7 @@ mod daemon;
 mod disclosure;
 mod disk;
 mod door;
+mod driven;
 mod explain;
 mod extinct;
 mod findings;

@@ -182,6 +182,9 @@ impl Engine {
             Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
             Command::SetPreemption(policy) => self.set_preemption(cause, tape, policy)?,
             Command::Find(_) => self.emit(tape, cause, What::Found),
+            Command::Faulted { role, fault } => {
+                self.emit(tape, cause, What::PluginFault { role: *role, fault: fault.clone() });
+            }
             Command::Share { .. } => self.set_share(cause, tape, body)?,
             edge => self.reported(cause, tape, edge)?,
         }

@@ -279,6 +279,13 @@ pub enum Command {
         /// Why.
         message: String,
     },
+    /// A plugin that acts on the world, or measures it, failed by its own doing.
+    Faulted {
+        /// What it is.
+        role: Role,
+        /// What happened.
+        fault: Fault,
+    },
 }
 
 /// One input and who sent it.

@@ -78,6 +78,9 @@ pub struct Claim {
     /// What it waited for, or has waited for so far, and who held that; null where that is not known.
     #[serde(default)]
     pub blame: Option<Vec<WaitPart>>,
+    /// What its processes find in their environment because of what it holds, as `BURSAR_SCRATCH`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
 }
 
 impl Claim {

@@ -35,9 +35,9 @@ pub use entry::{Entry, Make, linked};
 /// What a plugin crate usually needs.
 pub mod prelude {
     pub use crate::{
-        Allocator, Amount, Analyzer, Config, Driver, Fault, Finding, Lease, Metric, NONE, Offer, Plan, Proof,
-        Qos, Rank, Resource, ResourceSpec, Row, Sample, Severity, Shape, Sharing, Sight, Subject, Supply,
-        Time, View, config, plugin,
+        Allocator, Amount, Analyzer, Config, Driver, Fault, Finding, Holding, Lease, Metric, NONE, Offer,
+        Plan, Proof, Qos, Rank, Resource, ResourceSpec, Row, Sample, Severity, Shape, Sharing, Sight,
+        Subject, Supply, Time, Variable, View, config, plugin,
     };
     pub use tracing;
 }

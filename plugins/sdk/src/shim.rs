@@ -160,6 +160,10 @@ impl Callee {
                 let (pool, amount): (String, u64) = question(argument)?;
                 answer(&plugin.reclaim(&pool, amount)?)
             }
+            (Callee::Driver(plugin), "holdings") => answer(&plugin.holdings()?),
+            (Callee::Driver(plugin), "environment") => {
+                answer(&plugin.environment(&question::<Lease>(argument)?)?)
+            }
             (Callee::Metric(plugin), "collect") => {
                 let mut samples: Vec<Sample> = Vec::new();
                 plugin.collect(Time(question(argument)?), &mut samples)?;

@@ -5,7 +5,7 @@ use crate::{
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
-    Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
+    Command, Decider, FanOut, FanOutSpec, Fault, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
     PreemptionPolicy, QuotaSpec, Role, ScopeSpec, Usage,
 };
 
@@ -123,6 +123,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(1, Who::Operator, |world, _| sharing::share(&mut world.random, &world.engine, &NODES)),
     op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
+    op(1, Who::Operator, |_, _| Command::Faulted {
+        role: Role::Driver,
+        fault: Fault::new("the world is bad"),
+    }),
 ];
 
 /// What an edge reports, in time or not.

@@ -129,7 +129,7 @@ fn drivers_hold_and_prove_wherever_they_run() {
         let driver = &mut seated.plugin;
         assert_eq!(driver.discover().expect("a look")[0].pool, port.to_string(), "{home:?}");
         let line = LeaseLine { resource: "port".into(), pool: port.to_string(), amount: 1 };
-        let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line] };
+        let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line], owner: None };
         driver.enforce(&lease).expect("free");
         let holder = TcpListener::bind(("127.0.0.1", port)).expect("over the hold");
         assert!(driver.release(&lease).expect_err("in use").message.contains("still in use"), "{home:?}");
