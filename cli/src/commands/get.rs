@@ -38,6 +38,7 @@ pub fn once(context: &Context, what: What) -> Outcome {
         What::Quotas => list!("quotas", Quotas, quotas),
         What::Plugins => list!("plugins", Plugins, plugins),
         What::Findings => list!("findings", Findings, findings),
+        What::Metrics => list!("metrics", Metrics, metrics),
         What::Events => return events(context, 0),
     }
     Ok(())

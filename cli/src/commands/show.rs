@@ -275,6 +275,18 @@ pub fn findings(findings: &[wire::Bottleneck]) -> String {
     )
 }
 
+/// Figures, one a row.
+pub fn metrics(metrics: &[wire::Metric]) -> String {
+    table(
+        &["plugin", "home", "metric", "value", "at"],
+        metrics.iter().map(|metric| {
+            let value = metric.value.map_or("unknown".into(), |value| value.to_string());
+            let at = metric.at.clone().unwrap_or_else(|| "now".into());
+            vec![metric.plugin.clone(), metric.home.clone(), metric.name.clone(), value, at]
+        }),
+    )
+}
+
 /// What works and what does not, one finding a row.
 pub fn checks(findings: &[wire::Finding]) -> String {
     table(

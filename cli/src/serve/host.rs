@@ -1,12 +1,15 @@
 //! The house behind the front door: hands commands to the desk, shows the follower's state.
 use super::{
+    abilities::host_findings,
     analysis::Board,
+    beside::Beside,
     circle,
     clock::Clock,
     follower::Follower,
     gauges::{Gauges, gauge_finding},
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
+    measure::Sources,
     outlook,
     present::{self, Present, may_see},
     roster::Roster,
@@ -15,7 +18,7 @@ use super::{
     told,
 };
 use bursar_api::{Done, House, Peer};
-use bursar_enforce::{Ability, Hierarchy, identify};
+use bursar_enforce::{Hierarchy, identify};
 use bursar_engine::Engine;
 use bursar_interface::{
     Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
@@ -51,15 +54,19 @@ pub struct Host {
     /// Who makes leases true.
     pub enforcer: super::edges::Edges,
     /// Finds plugins.
-    pub loader: Mutex<Loader>,
+    pub loader: Arc<Mutex<Loader>>,
     /// Who decides by choice, and who did before.
-    pub roster: tokio::sync::Mutex<Roster>,
+    pub roster: Arc<tokio::sync::Mutex<Roster>>,
     /// Held by whoever steers plugins: one at a time.
     pub steering: tokio::sync::Mutex<()>,
     /// What can be enforced here.
     pub hierarchy: Arc<Hierarchy>,
     /// Newest samples.
     pub rings: Arc<Mutex<Rings>>,
+    /// Which metric measured what.
+    pub sources: Arc<Sources>,
+    /// Analyzers and metrics on their way to their threads.
+    pub beside: Arc<Beside>,
     /// What leases use.
     pub gauges: Arc<Gauges>,
     /// What holds work up.
@@ -360,6 +367,10 @@ impl House for Host {
         self.board.shown(by, &self.clock)
     }
 
+    fn metrics(&self, by: &Principal) -> Vec<wire::Metric> {
+        self.figures(by)
+    }
+
     fn keys(&self, _: &Principal) -> Vec<wire::Key> {
         let loader = self.loader();
         loader.keys().map(|(key, note)| wire::Key { key: key.into(), note: note.into() }).collect()
@@ -457,23 +468,4 @@ impl Host {
 
 fn done(done: mail::Done) -> Done {
     Done { claim: done.claim }
-}
-
-/// What can be enforced on a host.
-pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
-    let mut findings = vec![wire::Finding {
-        what: "control groups".into(),
-        state: if hierarchy.grouped() { "ok" } else { "weak" }.into(),
-        detail: [vec![hierarchy.kind().to_owned()], hierarchy.notes().to_vec()].concat().join("; "),
-    }];
-    findings.extend(Ability::ALL.into_iter().map(|ability| {
-        let strength = hierarchy.strength(ability);
-        let detail = match strength.name() {
-            "ok" => "enforced by the kernel",
-            "weak" => "sampled four times a second, killed above",
-            _ => "not enforced here",
-        };
-        wire::Finding { what: ability.name().into(), state: strength.name().into(), detail: detail.into() }
-    }));
-    findings
 }

@@ -18,7 +18,7 @@ enum For {
 }
 
 /// Every route, with the methods that it has. One that is new belongs here, and is tested with all others.
-const ALL: [(&str, &[(&str, For)]); 31] = [
+const ALL: [(&str, &[(&str, For)]); 32] = [
     ("/v1/claims", &[("GET", For::Read), ("POST", For::Claim)]),
     ("/v1/claims/{id}", &[("GET", For::Read)]),
     ("/v1/claims/{id}/explain", &[("GET", For::Read)]),
@@ -47,6 +47,7 @@ const ALL: [(&str, &[(&str, For)]); 31] = [
     ("/v1/strategies/{role}/rollback", &[("POST", For::Operate)]),
     ("/v1/doctor", &[("GET", For::Read)]),
     ("/v1/findings", &[("GET", For::Read)]),
+    ("/v1/metrics", &[("GET", For::Read)]),
     ("/v1/events", &[("GET", For::Read)]),
     ("/healthz", &[("GET", For::Read)]),
     ("/readyz", &[("GET", For::Read)]),

@@ -8,6 +8,7 @@ mod blame;
 mod circles;
 
 mod daemon;
+mod discipline;
 mod disclosure;
 mod disk;
 mod door;
@@ -26,6 +27,7 @@ mod licence;
 mod logs;
 mod many;
 mod nested;
+mod onlooker;
 mod operate;
 mod plugins;
 mod preempt;

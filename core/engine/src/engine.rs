@@ -2,7 +2,7 @@
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
     heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench,
-    sticky::Reservation, usage::Measurements,
+    sticky::Reservation, suspect::Suspicion, usage::Measurements,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -100,6 +100,9 @@ pub struct Engine {
     /// Whether circles may have come to be without a new claim.
     #[serde(skip)]
     pub(crate) look_again: bool,
+    /// Whether the allocator gets a second opinion in this step.
+    #[serde(skip)]
+    pub(crate) suspicion: Suspicion,
 }
 
 impl Engine {
@@ -169,6 +172,7 @@ impl Engine {
         self.expire(&mut tape);
         self.end_notices(&mut tape);
         self.round(&mut tape, plugins);
+        self.suspicion = Suspicion::None;
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         self.break_circles(&mut tape);

@@ -47,6 +47,7 @@ mod serve;
 mod shape;
 mod share;
 mod sticky;
+mod suspect;
 mod tag;
 mod turns;
 mod usage;

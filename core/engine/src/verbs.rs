@@ -182,6 +182,7 @@ impl Engine {
             Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
             Command::SetPreemption(policy) => self.set_preemption(cause, tape, policy)?,
             Command::Find(_) => self.emit(tape, cause, What::Found),
+            Command::Suspect { role, .. } => self.suspect(cause, tape, *role),
             Command::Share { .. } => self.set_share(cause, tape, body)?,
             edge => self.reported(cause, tape, edge)?,
         }

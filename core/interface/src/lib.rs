@@ -50,7 +50,7 @@ pub use event::{Event, LineSize, Link, Places, What};
 pub use fan::{FanOut, FanOutSpec};
 pub use fault::{Fault, FaultKind};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
-pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
+pub use input::{Batch, Command, Input, Left, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
 pub use metric::{Metric, Sample};
 pub use plan::{Overlay, Plan, Take};
 pub use preemption::{Claimed, Lessened, PreemptionPolicy, Promise, Rung};

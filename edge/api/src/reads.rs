@@ -66,6 +66,8 @@ lists! {
     plugins: Plugins;
     /// What holds work up.
     findings: Findings;
+    /// Figures.
+    metrics: Metrics;
     /// Who is trusted.
     keys: Keys;
     /// Who decides.

@@ -37,6 +37,7 @@ pub(crate) fn router<H: House>(hall: Arc<Hall<H>>) -> Router {
         .route("/v1/quotas/{resource}/{*scope}", put(settings::quota::<H>).delete(settings::no_quota::<H>))
         .route("/v1/plugins", get(reads::plugins::<H>).post(plugins::order::<H>))
         .route("/v1/findings", get(reads::findings::<H>))
+        .route("/v1/metrics", get(reads::metrics::<H>))
         .route("/v1/keys", get(reads::keys::<H>))
         .route("/v1/strategies", get(reads::strategies::<H>))
         .route("/v1/strategies/{role}", put(plugins::choose::<H>))

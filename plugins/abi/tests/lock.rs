@@ -7,8 +7,8 @@ use abi_stable::{
     type_layout::{TLData, TLFields, TypeLayout},
 };
 use bursar_abi::{
-    AllocatorBox, AnalyzerBox, CallBox, HostArc, PluginRoot_Ref, QosBox, RFault, ROffer, RRank, RTake, RView,
-    SharingBox,
+    AllocatorBox, AnalyzerBox, CallBox, HostArc, PluginRoot_Ref, QosBox, RDiscipline, RFault, ROffer, RRank,
+    RTake, RView, SharingBox,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,7 +68,7 @@ fn made_of(fields: TLFields, told: &mut String, into: &mut Walked) {
 }
 
 /// Everything that crosses: the root, what its functions and the methods of its objects take and give.
-fn roots() -> [&'static TypeLayout; 17] {
+fn roots() -> [&'static TypeLayout; 19] {
     [
         <PluginRoot_Ref as StableAbi>::LAYOUT,
         <AllocatorBox as StableAbi>::LAYOUT,
@@ -87,6 +87,8 @@ fn roots() -> [&'static TypeLayout; 17] {
         <SharingBox as StableAbi>::LAYOUT,
         <AnalyzerBox as StableAbi>::LAYOUT,
         <ROffer as StableAbi>::LAYOUT,
+        <RDiscipline as StableAbi>::LAYOUT,
+        <RResult<RDiscipline, RFault> as StableAbi>::LAYOUT,
     ]
 }
 

@@ -51,6 +51,7 @@ verbs! {
     Measured "measured",
     Frozen "frozen",
     FreezeFailed "freeze failed",
+    Suspect "suspect",
 }
 
 /// Counts by fault and operation.
@@ -115,6 +116,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::SetFanOut,
         Verb::SetPreemption,
         Verb::Find,
+        Verb::Suspect,
         Verb::Share,
         Verb::Swap,
         Verb::Start,

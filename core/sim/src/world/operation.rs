@@ -123,6 +123,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(1, Who::Operator, |world, _| sharing::share(&mut world.random, &world.engine, &NODES)),
     op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
+    op(1, Who::Operator, |world, _| {
+        let left = world.engine.left_waiting(world.engine.books().at(), 0);
+        Command::Suspect { role: Role::Allocator, left }
+    }),
 ];
 
 /// What an edge reports, in time or not.
