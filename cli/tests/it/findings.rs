@@ -42,7 +42,8 @@ fn a_queue_is_found_with_its_numbers_and_is_over_when_it_is_over() {
     let mut all = listed["plugins"].as_array().expect("plugins").iter();
     let detector = all.find(|plugin| plugin["id"] == "detect-queueing" && plugin["home"] == "inline");
     assert_eq!(detector.map(|plugin| &plugin["state"]), Some(&"active".into()), "{listed}");
-    assert!(findings(&daemon).is_empty());
+    // A busy machine is pressed, and that is found as well.
+    assert!(findings(&daemon).iter().all(|row| row["analyzer"] != "detect-queueing"));
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         // One can hold it at a time, and five ask for it all the time.
@@ -112,8 +113,11 @@ fn pressure_is_found_where_more_want_to_run_than_can() {
         eprintln!("skipped: pressure is not counted by this kernel");
         return;
     }
-    let many = 2 * thread_count();
-    let spin = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell");
+    let many = 1 + thread_count();
+    // Whoever else wants to run goes before them: they wait for each other.
+    let spin = || {
+        Command::new("nice").args(["-n", "19", "sh", "-c", "while :; do :; done"]).spawn().expect("a shell")
+    };
     let _spinning = Ended((0..many).map(|_| spin()).collect());
     // The kernel reckons anew every two seconds, and the host is looked at when the daemon starts.
     sleep(Duration::from_millis(2500));
