@@ -85,10 +85,11 @@ impl Onlooker {
         let asked = decider.home != Home::Linked && !self.is_quarantined(&decider);
         if moved {
             self.forget(now);
-            // Of one that is not asked, others' grants say nothing.
-            return if asked { self.over(now) } else { () };
-        }
-        if asked && now.0.saturating_sub(self.since.0) >= self.idle_ns {
+            if asked {
+                // Of one that is not asked, others' grants say nothing.
+                self.over(now);
+            }
+        } else if asked && now.0.saturating_sub(self.since.0) >= self.idle_ns {
             self.suspect(now, role);
         }
     }
