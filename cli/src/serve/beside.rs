@@ -1,6 +1,6 @@
 //! Analyzers, metrics and rules of sharing that came, or came in another version, while the daemon runs. Analyzers and
 //! metrics live on threads of their own, which take them over at their next look.
-use super::{host::Host, reload::changed, seats::config_of, sharing, steering::refuse};
+use super::{host::Host, measure::Sources, reload::changed, seats::config_of, sharing, steering::refuse};
 use bursar_engine::Engine;
 use bursar_interface::{Analyzer, Metric, Principal, Reason, Refusal, Role, bound::BATCH_MAX};
 use bursar_loader::{Loader, Reject, Seated};
@@ -59,6 +59,8 @@ pub struct Beside {
     pub analyzers: Incoming<dyn Analyzer>,
     /// To the metrics' thread.
     pub metrics: Incoming<dyn Metric>,
+    /// Which metric measured what.
+    pub sources: Sources,
 }
 
 impl Host {

@@ -13,6 +13,7 @@ impl Host {
         let loader = self.loader();
         let counted = loader.counted().into_iter().map(|counted| wire::Metric {
             plugin: counted.plugin,
+            role: counted.role.map(Role::name).unwrap_or_default().into(),
             home: told::home(counted.home).into(),
             name: counted.name,
             value: Some(counted.value).filter(|value| value.is_finite()),
@@ -21,10 +22,11 @@ impl Host {
         let mut rows: Vec<wire::Metric> = counted.collect();
         let newest: Vec<_> = self.rings.lock().unwrap_or_else(PoisonError::into_inner).newest().collect();
         rows.extend(newest.into_iter().map(|sample| {
-            let plugin = self.sources.of(&sample.name).unwrap_or_default();
+            let plugin = self.beside.sources.of(&sample.name).unwrap_or_default();
             let home = loader.seat_of(Role::Metric, &plugin).map_or("", told::home);
             let at = Some(rfc3339(self.clock.wall_ms(sample.at)));
-            wire::Metric { plugin, home: home.into(), name: sample.name, value: sample.value, at }
+            let role = Role::Metric.name().into();
+            wire::Metric { plugin, role, home: home.into(), name: sample.name, value: sample.value, at }
         }));
         rows
     }

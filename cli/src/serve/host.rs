@@ -1,15 +1,15 @@
 //! The house behind the front door: hands commands to the desk, shows the follower's state.
 use super::{
-    abilities::host_findings,
     analysis::Board,
+    audit::Audit,
     beside::Beside,
+    checkup::{advise, host_findings},
     circle,
     clock::Clock,
     follower::Follower,
     gauges::{Gauges, gauge_finding},
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
-    measure::Sources,
     outlook,
     present::{self, Present, may_see},
     roster::Roster,
@@ -63,9 +63,7 @@ pub struct Host {
     pub hierarchy: Arc<Hierarchy>,
     /// Newest samples.
     pub rings: Arc<Mutex<Rings>>,
-    /// Which metric measured what.
-    pub sources: Arc<Sources>,
-    /// Analyzers and metrics on their way to their threads.
+    /// Analyzers and metrics on their way to their threads, and which of these measured what.
     pub beside: Arc<Beside>,
     /// What leases use.
     pub gauges: Arc<Gauges>,
@@ -85,10 +83,12 @@ pub struct Host {
     pub used_at: AtomicU64,
     /// When a counter-offer was last made.
     pub offered: Mutex<Instant>,
+    /// What those who administer did.
+    pub audit: Audit,
 }
 
 impl Host {
-    fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
+    pub(super) fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
         let (clock, follower, gauges) = (&self.clock, &*self.follower, &*self.gauges);
         self.follower.read(|engine| look(&Present { engine, clock, follower, gauges }))
@@ -130,15 +130,15 @@ impl Host {
 
     /// The batches above a sequence: from memory where they still are, else from the journal.
     fn batches(&self, since: u64) -> Result<Vec<(Arc<Batch>, i64)>, Refusal> {
-        let (tail, complete) = self.follower.tail(since + 1);
-        if complete || tail.is_empty() && self.follower.read(Engine::next_seq) <= since + 1 {
+        let (tail, complete) = self.follower.tail(since.saturating_add(1));
+        if complete || tail.is_empty() && self.follower.read(Engine::next_seq) <= since.saturating_add(1) {
             return Ok(tail.into_iter().map(|batch| (batch.clone(), self.clock.wall_ms(batch.at))).collect());
         }
         let unreadable = |error: bursar_journal::Error| {
             Refusal::new(Reason::BadRequest, format!("the journal cannot be read: {error}"))
         };
         let journal = bursar_journal::Follower::open(&self.state).map_err(unreadable)?;
-        let entries = journal.since(since + 1, PAGE_BATCHES).map_err(unreadable)?;
+        let entries = journal.since(since.saturating_add(1), PAGE_BATCHES).map_err(unreadable)?;
         let committed = self.follower.read(Engine::next_seq);
         let folded = entries.into_iter().filter(|entry| entry.batch.next_seq() <= committed);
         Ok(folded.map(|entry| (Arc::new(entry.batch), entry.wall_ms)).collect())
@@ -249,7 +249,7 @@ impl House for Host {
     async fn moved(&self, since: u64) {
         let mut moved = self.follower.moved();
         // An error means that the daemon is ending: then nothing moves any more.
-        let _ = moved.wait_for(|next| *next > since + 1).await;
+        let _ = moved.wait_for(|next| *next > since.saturating_add(1)).await;
     }
 
     fn identify(&self, pid: u32) -> Result<Process, Refusal> {
@@ -401,6 +401,7 @@ impl House for Host {
             what: what.into(),
             state: state.into(),
             detail,
+            advice: None,
         };
         // Of what is everybody's, those hear who see everybody.
         if by.root.is_empty() {
@@ -419,7 +420,7 @@ impl House for Host {
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         findings.extend(self.findings(by).into_iter().map(|found| {
             let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);
-            row(&found.kind, "weak", detail)
+            wire::Finding { advice: Some(found.advice), ..row(&found.kind, "weak", detail) }
         }));
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for name in rings.names() {
@@ -430,7 +431,16 @@ impl House for Host {
             };
             findings.push(row(name, state, last));
         }
+        advise(&mut findings);
         wire::Doctor { sound: findings.iter().all(|finding| finding.state != "wrong"), findings }
+    }
+
+    fn note(&self, act: wire::AuditRow) {
+        block_in_place(|| self.audit.note(act));
+    }
+
+    fn audit(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::AuditRow>, Refusal> {
+        self.audit.since(by, since, max)
     }
 
     fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal> {
@@ -449,16 +459,6 @@ impl House for Host {
 }
 
 impl Host {
-    /// With the end of a claim it is told what it had waited for.
-    fn tell_blame(&self, by: &Principal, row: &mut wire::EventRow) {
-        if let (told::CLOSED, Some(claim), Some(detail)) =
-            (row.kind.as_str(), row.claim, row.detail.as_object_mut())
-        {
-            let blame = self.present(|present| present.blame(by, ClaimId(claim)));
-            detail.insert("blame".into(), serde_json::to_value(blame).unwrap_or_default());
-        }
-    }
-
     /// Whether an event is about something that a principal may see.
     fn concerns(&self, by: &Principal, row: &wire::EventRow) -> bool {
         let scope = || self.present(|present| present.scope_of_claim(ClaimId(row.claim?)));

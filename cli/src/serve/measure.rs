@@ -43,7 +43,6 @@ impl Sources {
 pub fn run(
     mut metrics: BTreeMap<String, Box<dyn Metric>>,
     rings: &Mutex<Rings>,
-    sources: &Sources,
     beside: &Beside,
     clock: &Clock,
     ending: &Arc<AtomicBool>,
@@ -54,7 +53,7 @@ pub fn run(
             let mut samples = Vec::new();
             match metric.collect(clock.now(), &mut samples) {
                 Ok(()) => {
-                    samples.iter().for_each(|sample| sources.remember(&sample.name, name));
+                    samples.iter().for_each(|sample| beside.sources.remember(&sample.name, name));
                     rings.lock().unwrap_or_else(PoisonError::into_inner).observe(samples);
                 }
                 Err(fault) => tracing::warn!(metric = name, %fault, "nothing was measured"),

@@ -1,13 +1,14 @@
 //! What an operator may set about memory: the thresholds at which something is done, and how often it is looked.
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Looking more often than this costs more than it tells.
 const ANALYTICS_MIN: Duration = Duration::from_millis(100);
 
 /// When memory runs short.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Memory {
     /// How often each lease is looked at, as `1s`; less often when that would take a hundredth of a core.

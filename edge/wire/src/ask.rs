@@ -1,13 +1,18 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
-use crate::{amount, duration, text};
+use crate::{
+    amount, duration,
+    text::{AmountDigits, FenceDigits, MaybeDigits},
+    words::ClassWord,
+};
 use bursar_interface::{
     Ask, ClaimId, Class, Fence, Gang, LineAsk, Reason, Refusal, Used, Within,
     bound::{TTL_NS_DEFAULT, TTL_NS_MAX},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/claims`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AskBody {
     /// Scope path below the caller's root; the root itself if empty.
@@ -15,6 +20,7 @@ pub struct AskBody {
     pub scope: String,
     /// How firmly.
     #[serde(default)]
+    #[schemars(with = "ClassWord")]
     pub class: Class,
     /// Larger comes first within the class.
     #[serde(default)]
@@ -57,7 +63,7 @@ pub struct AskBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
     /// That lease's token, where the asker must show it.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "MaybeDigits")]
     pub within_fence: Option<u64>,
     /// Leases that the asker holds and keeps until this one is granted, by their ids, besides the one that it draws
     /// from and those around it: of those who would so wait for each other forever, one is refused.
@@ -70,7 +76,7 @@ pub struct AskBody {
 }
 
 /// A set of lines that would do as well.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alternative {
     /// All of it or nothing.
@@ -78,7 +84,7 @@ pub struct Alternative {
 }
 
 /// Claims of one scope that are granted together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GangBody {
     /// What they call it.
@@ -88,13 +94,13 @@ pub struct GangBody {
 }
 
 /// One line of an ask.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LineBody {
     /// Name of the kind.
     pub resource: String,
     /// How much, in base units, as digits.
-    #[serde(default = "one", deserialize_with = "digits")]
+    #[serde(default = "one", with = "AmountDigits")]
     pub amount: String,
     /// Only from the pool of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,37 +115,6 @@ pub struct LineBody {
 
 fn one() -> String {
     "1".into()
-}
-
-/// Digits, quoted or not.
-pub(crate) fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    from.deserialize_any(Digits)
-}
-
-struct Digits;
-
-impl serde::de::Visitor<'_> for Digits {
-    type Value = String;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an amount as digits, as in \"1000\"")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
 }
 
 impl TryFrom<AskBody> for Ask {
@@ -217,11 +192,11 @@ fn span(what: &str, text: Option<&str>) -> Result<u64, Refusal> {
 }
 
 /// `POST …/renew`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenewBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
     /// From now on; what was asked for at first if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,38 +214,38 @@ impl RenewBody {
 }
 
 /// `POST …/release`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FenceBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
 }
 
 /// `POST …/attach`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttachBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
     /// The process that is to live inside the lease.
     pub pid: u32,
 }
 
 /// `POST …/settle`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettleBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
     /// What was used, by kind.
     pub used: Vec<UsedBody>,
 }
 
 /// What was used of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsedBody {
     /// Name of the kind.
@@ -279,7 +254,7 @@ pub struct UsedBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// How much, in base units, as digits.
-    #[serde(deserialize_with = "digits")]
+    #[serde(with = "AmountDigits")]
     pub amount: String,
 }
 
@@ -298,7 +273,7 @@ impl SettleBody {
 }
 
 /// `PUT /v1/strategies/{role}`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StrategyBody {
     /// The plugin that is to decide.
@@ -306,7 +281,7 @@ pub struct StrategyBody {
 }
 
 /// `POST /v1/plugins`: what an operator does about plugins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PluginOrder {
     /// Lets it be asked.
@@ -335,20 +310,6 @@ pub enum PluginOrder {
         /// As minisign prints it.
         key: String,
     },
-}
-
-pub(crate) mod fence {
-    //! A fence as digits.
-    use super::{Fence, text};
-    use serde::{Deserializer, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(fence: &Fence, to: S) -> Result<S::Ok, S::Error> {
-        text::serialize(&fence.0, to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fence, D::Error> {
-        text::deserialize(from).map(Fence)
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What plugins count of themselves, in whichever home.
 use crate::{Loader, health::printable};
 use bursar_abi::PluginRoot_Ref;
-use bursar_interface::{Home, bound::NAME_BYTES_MAX};
+use bursar_interface::{Home, Role, bound::NAME_BYTES_MAX};
 use bursar_sdk::COUNTS_MAX;
 use std::{collections::BTreeMap, io::Write};
 
@@ -13,6 +13,8 @@ pub(crate) const COUNT: &str = "m";
 pub struct Counted {
     /// Which plugin.
     pub plugin: String,
+    /// In which role; `None` where that is not told apart.
+    pub role: Option<Role>,
     /// Where it runs.
     pub home: Home,
     /// What it counts, its unit last, with labels as `name{label="value"}`.
@@ -43,23 +45,34 @@ pub(crate) fn tell(root: &PluginRoot_Ref, told: &mut BTreeMap<String, f64>) {
 }
 
 impl Loader {
-    /// What all plugins count of themselves that were asked for at least once, as far as their children have told;
-    /// where they have it, by those of an older version as well.
+    /// What those plugins count of themselves that were asked for last under their names, as far as their children
+    /// have told; no two have the same plugin, role, home and name.
     pub fn counted(&self) -> Vec<Counted> {
-        let here = |home: Home| {
-            move |(plugin, name, value): (String, String, f64)| Counted { plugin, home, name, value }
+        let mut all = BTreeMap::new();
+        let mut tell = |home: Home, role: Option<Role>, (plugin, name, value): (String, String, f64)| {
+            all.insert((plugin, role, home as u8, name.clone()), (home, value));
         };
-        let mut all: Vec<Counted> = bursar_sdk::counted().into_iter().map(here(Home::Linked)).collect();
-        all.extend(self.opened.values().flat_map(read).map(here(Home::Inline)));
-        for ((_, _, plugin), footprint) in &self.footprints {
-            let child = footprint.counted().into_iter();
-            all.extend(child.map(|(name, value)| Counted {
-                plugin: plugin.clone(),
-                home: Home::Child,
-                name,
-                value,
-            }));
+        bursar_sdk::counted().into_iter().for_each(|count| tell(Home::Linked, None, count));
+        for (sum, root) in &self.opened {
+            let sits = |plugin: &str| self.sits_by(plugin, sum);
+            read(root)
+                .into_iter()
+                .filter(|(plugin, ..)| sits(plugin))
+                .for_each(|count| tell(Home::Inline, None, count));
         }
-        all
+        for ((sum, role, plugin), footprint) in &self.footprints {
+            if self.seated.get(&(*role, plugin.clone())).is_some_and(|(_, sits)| sits.as_ref() == Some(sum)) {
+                let child = footprint.counted().into_iter();
+                child.for_each(|(name, value)| tell(Home::Child, Some(*role), (plugin.clone(), name, value)));
+            }
+        }
+        let row = |((plugin, role, _, name), (home, value))| Counted { plugin, role, home, name, value };
+        all.into_iter().map(row).collect()
+    }
+
+    /// Whether a plugin of this name sits there by this library; what is no plugin's name is some crate's of it.
+    fn sits_by(&self, plugin: &str, sum: &str) -> bool {
+        let mut named = self.seated.iter().filter(|((_, id), _)| id == plugin).peekable();
+        named.peek().is_none() || named.any(|(_, (_, sits))| sits.as_deref() == Some(sum))
     }
 }
