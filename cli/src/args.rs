@@ -281,6 +281,8 @@ pub enum What {
     Plugins,
     /// What holds work up
     Findings,
+    /// What metrics measured, and what plugins count of themselves
+    Metrics,
     /// What happened
     Events,
     /// What those who administer did, and tried

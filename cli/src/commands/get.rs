@@ -46,6 +46,7 @@ fn once(context: &Context, what: What, limit: Option<usize>) -> Outcome {
         What::Quotas => whole::<wire::Quotas>(context, limit, show::quotas, wide::quotas),
         What::Plugins => whole::<wire::Plugins>(context, limit, show::plugins, wide::plugins),
         What::Findings => whole::<wire::Findings>(context, limit, show::findings, wide::findings),
+        What::Metrics => whole::<wire::Metrics>(context, limit, show::metrics, wide::metrics),
         What::Events => events(context, 0, limit),
         What::Audit => audit(context, 0, limit),
     }

@@ -352,6 +352,19 @@ pub fn findings(findings: &[wire::Bottleneck]) -> String {
     )
 }
 
+/// Figures, one a row.
+pub fn metrics(metrics: &[wire::Metric]) -> String {
+    table(
+        &["plugin", "role", "home", "metric", "value", "at"],
+        metrics.iter().map(|metric| {
+            let value = metric.value.map_or("unknown".into(), |value| value.to_string());
+            let at = metric.at.clone().unwrap_or_else(|| "now".into());
+            let wire::Metric { plugin, role, home, name, .. } = metric.clone();
+            vec![plugin, or_dash(Some(role)), home, name, value, at]
+        }),
+    )
+}
+
 /// What works and what does not, one finding a row.
 pub fn checks(findings: &[wire::Finding]) -> String {
     table(

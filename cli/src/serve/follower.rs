@@ -9,7 +9,9 @@ use super::{
     places::Places,
 };
 use bursar_engine::{Blame, Engine, Stood, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Row, Time, Usage, What, bound::KEPT_MAX};
+use bursar_interface::{
+    Batch, ClaimId, Command, Event, Fault, FaultKind, Flow, Role, Row, Time, Usage, What, bound::KEPT_MAX,
+};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -49,6 +51,8 @@ struct Seen {
     evidence: BTreeMap<ClaimId, String>,
     used: BTreeMap<ClaimId, Usage>,
     faults: BTreeMap<Role, u64>,
+    /// How often a strategy left waiting what fits, and the last time.
+    idled: BTreeMap<Role, (u64, Fault)>,
     lasting: Lasting,
     blame: Blame,
     flows: Flows,
@@ -182,6 +186,11 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
     }
 
+    /// How often a strategy left waiting what fits since the daemon started, and what was said of the last time.
+    pub fn idled(&self, role: Role) -> Option<(u64, Fault)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).idled.get(&role).cloned()
+    }
+
     /// Looks at what waits are charged to.
     pub fn blame<R>(&self, look: impl FnOnce(&Blame) -> R) -> R {
         look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).blame)
@@ -301,7 +310,13 @@ impl Seen {
                 What::Resizing { claim, .. } | What::Resized { claim, .. } => {
                     self.resize_failed.remove(claim);
                 }
-                What::PluginFault { role, .. } => *self.faults.entry(*role).or_default() += 1,
+                What::PluginFault { role, fault } => {
+                    *self.faults.entry(*role).or_default() += 1;
+                    if fault.kind == FaultKind::Idle {
+                        let times = self.idled.get(role).map_or(0, |(times, _)| *times);
+                        self.idled.insert(*role, (times + 1, fault.clone()));
+                    }
+                }
                 _ => {}
             }
         }

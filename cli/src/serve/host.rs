@@ -2,6 +2,7 @@
 use super::{
     analysis::Board,
     audit::Audit,
+    beside::Beside,
     checkup::{advise, host_findings},
     circle,
     clock::Clock,
@@ -52,15 +53,17 @@ pub struct Host {
     /// Who makes leases true.
     pub enforcer: super::edges::Edges,
     /// Finds plugins.
-    pub loader: Mutex<Loader>,
+    pub loader: Arc<Mutex<Loader>>,
     /// Who decides by choice, and who did before.
-    pub roster: tokio::sync::Mutex<Roster>,
+    pub roster: Arc<tokio::sync::Mutex<Roster>>,
     /// Held by whoever steers plugins: one at a time.
     pub steering: tokio::sync::Mutex<()>,
     /// What can be enforced here.
     pub hierarchy: Arc<Hierarchy>,
     /// Newest samples.
     pub rings: Arc<Mutex<Rings>>,
+    /// Analyzers and metrics on their way to their threads, and which of these measured what.
+    pub beside: Arc<Beside>,
     /// What leases use.
     pub gauges: Arc<Gauges>,
     /// What drivers say of leases.
@@ -86,7 +89,7 @@ pub struct Host {
 }
 
 impl Host {
-    fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
+    pub(super) fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
         let Host { clock, follower, gauges, holdings, .. } = self;
         follower.read(|engine| look(&Present { engine, clock, follower, gauges, holdings }))
@@ -365,6 +368,10 @@ impl House for Host {
         self.board.shown(by, &self.clock)
     }
 
+    fn metrics(&self, by: &Principal) -> Vec<wire::Metric> {
+        self.figures(by)
+    }
+
     fn keys(&self, _: &Principal) -> Vec<wire::Key> {
         let loader = self.loader();
         loader.keys().map(|(key, note)| wire::Key { key: key.into(), note: note.into() }).collect()
@@ -453,16 +460,6 @@ impl House for Host {
 }
 
 impl Host {
-    /// With the end of a claim it is told what it had waited for.
-    fn tell_blame(&self, by: &Principal, row: &mut wire::EventRow) {
-        if let (told::CLOSED, Some(claim), Some(detail)) =
-            (row.kind.as_str(), row.claim, row.detail.as_object_mut())
-        {
-            let blame = self.present(|present| present.blame(by, ClaimId(claim)));
-            detail.insert("blame".into(), serde_json::to_value(blame).unwrap_or_default());
-        }
-    }
-
     /// Whether an event is about something that a principal may see.
     fn concerns(&self, by: &Principal, row: &wire::EventRow) -> bool {
         let scope = || self.present(|present| present.scope_of_claim(ClaimId(row.claim?)));

@@ -7,6 +7,7 @@ mod agents;
 mod analysis;
 mod audit;
 mod bearers;
+mod beside;
 mod blamed;
 mod checkup;
 mod circle;
@@ -18,6 +19,7 @@ mod edges;
 mod enforcer;
 mod eta;
 mod explained;
+mod figures;
 mod flow;
 mod follower;
 mod gauges;
@@ -31,6 +33,7 @@ mod liveness;
 mod mail;
 mod measure;
 mod memory;
+mod onlooker;
 mod outlook;
 mod places;
 mod preemption;
@@ -147,6 +150,7 @@ pub fn run(options: Options) -> Result<()> {
     if let Err(error) = hierarchy.leave() {
         tracing::warn!(%error, "this daemon stays in the lease that it was started in, and ends with it");
     }
+    bursar_sdk::count();
     let mut loader =
         Loader::new(loader_settings(&settings, &[], &state)?).map_err(|reject| anyhow!(reject))?;
     let mut roster = roster::Roster::open(&state);
@@ -223,10 +227,14 @@ pub fn run(options: Options) -> Result<()> {
     let keeping = edges.clone();
     let enforcer = thread("enforcer", move || keeping.keep(enforcer))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
-    let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
+    let beside = Arc::new(beside::Beside::default());
+    let measuring = (rings.clone(), beside.clone(), clock.clone(), ending.clone());
     let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
-    let measurer =
-        thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
+    let measurer = thread("metrics", move || {
+        let (rings, beside, clock, ending) = &measuring;
+        measure::run(metrics, rings, beside, clock, ending);
+    })?;
+    beside.metrics.wake(measurer.thread().clone());
 
     let (follower_there, hierarchy_there, ending_there) =
         (follower.clone(), hierarchy.clone(), ending.clone());
@@ -258,13 +266,14 @@ pub fn run(options: Options) -> Result<()> {
     let analyzers = analyzers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let (follower_there, rings_there, mailbox_there) = (follower.clone(), rings.clone(), mailbox.clone());
     let (board_there, clock_there, ending_there) = (board.clone(), clock.clone(), ending.clone());
-    let hierarchy_there = hierarchy.clone();
+    let (hierarchy_there, beside_there) = (hierarchy.clone(), beside.clone());
     let analyzer = thread("analyzers", move || {
         let analysis = analysis::Analysis {
             follower: &follower_there,
             rings: &rings_there,
             mailbox: &mailbox_there,
             board: &board_there,
+            beside: &beside_there,
             clock: &clock_there,
             file_waits: &|| between_leases(&hierarchy_there),
         };
@@ -275,11 +284,12 @@ pub fn run(options: Options) -> Result<()> {
         follower,
         mailbox: mailbox.clone(),
         enforcer: edges.clone(),
-        loader: Mutex::new(loader),
-        roster: tokio::sync::Mutex::new(roster),
+        loader: Arc::new(Mutex::new(loader)),
+        roster: Arc::new(tokio::sync::Mutex::new(roster)),
         steering: tokio::sync::Mutex::new(()),
         hierarchy: hierarchy.clone(),
         rings,
+        beside,
         gauges,
         holdings,
         board,
@@ -292,6 +302,9 @@ pub fn run(options: Options) -> Result<()> {
         offered: Mutex::new(Instant::now()),
         audit,
     });
+    let idle_after = Duration::from_millis(host.settings.plugins.idle_ms);
+    let onlooker = onlooker::Onlooker::new(host.clone(), idle_after);
+    let onlooker = thread("onlooker", move || onlooker.run())?;
     let served = door(&host, listener, tcp, idle, &desk);
     drop(host);
     ending.store(true, Ordering::Release);
@@ -302,7 +315,7 @@ pub fn run(options: Options) -> Result<()> {
     edges.send(Note::End);
     turns.map(JoinHandle::join);
     let _ = enforcer.join();
-    for thread in [measurer, analyzer, looker, reconciler] {
+    for thread in [measurer, analyzer, looker, reconciler, onlooker] {
         thread.thread().unpark();
         let _ = thread.join();
     }

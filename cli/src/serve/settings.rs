@@ -114,6 +114,9 @@ pub struct Plugins {
     /// How long a plugin that failed too often is not asked for the first time, in milliseconds; each time it
     /// fails again, for twice as long.
     pub quarantine_ms: u64,
+    /// How long an allocator may place nothing while somebody waits for what seems to be there, in milliseconds, until
+    /// its stand-in is asked for a second opinion; 0 for ever.
+    pub idle_ms: u64,
     /// The version or sha256 that a name is bound to, by `name` or by `role name`.
     pub pin: BTreeMap<String, String>,
     /// What a plugin in a child may reach beyond what its role needs, by its id.
@@ -130,6 +133,7 @@ impl Default for Plugins {
             deadline_ms: 5,
             strikes: 3,
             quarantine_ms: 30_000,
+            idle_ms: 5_000,
             pin: BTreeMap::new(),
             grant: BTreeMap::new(),
             config: BTreeMap::new(),

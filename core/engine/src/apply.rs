@@ -21,7 +21,8 @@ impl Engine {
             | What::Repeated(_)
             | What::PluginFault { .. }
             | What::LoopBroken { .. }
-            | What::Found => {}
+            | What::Found
+            | What::Suspected => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
                 self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))
@@ -142,6 +143,8 @@ impl Engine {
             }
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
+                // What the one left waiting may be worth a try to the other.
+                self.queue.wake_all();
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
     heirs::Heirs, kept::Kept, position::Stood, preempt::Preemption, queue::Queue, resize::Resizing,
-    room::Rooms, round::Workbench, sticky::Reservation, usage::Measurements,
+    room::Rooms, round::Workbench, sticky::Reservation, suspect::Suspicion, usage::Measurements,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -105,6 +105,9 @@ pub struct Engine {
     /// Whether circles may have come to be without a new claim.
     #[serde(skip)]
     pub(crate) look_again: bool,
+    /// Whether the allocator gets a second opinion in this step.
+    #[serde(skip)]
+    pub(crate) suspicion: Suspicion,
 }
 
 impl Engine {
@@ -175,6 +178,7 @@ impl Engine {
         self.expire(&mut tape);
         self.end_notices(&mut tape);
         self.round(&mut tape, plugins);
+        self.suspicion = Suspicion::None;
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         self.break_circles(&mut tape);

@@ -49,6 +49,7 @@ mod serve;
 mod shape;
 mod share;
 mod sticky;
+mod suspect;
 mod tag;
 mod troop;
 mod turns;

@@ -185,6 +185,7 @@ impl Engine {
             Command::Faulted { role, fault } => {
                 self.emit(tape, cause, What::PluginFault { role: *role, fault: fault.clone() });
             }
+            Command::Suspect { role, .. } => self.suspect(cause, tape, *role),
             Command::Share { .. } => self.set_share(cause, tape, body)?,
             edge => self.reported(cause, tape, edge)?,
         }

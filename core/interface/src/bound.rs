@@ -125,6 +125,8 @@ pub const FINDINGS_MAX: usize = 256;
 pub const EVIDENCE_MAX: usize = 16;
 /// Bytes of a finding's words together.
 pub const FINDING_BYTES_MAX: usize = 1024;
+/// Claims that are named when a strategy may leave waiting what would fit.
+pub const LEFT_MAX: usize = 16;
 /// How long an edge may take to say that a lease is frozen, or that it cannot be, in nanoseconds (10 s).
 pub const FREEZE_NS: u64 = 10 * 1_000_000_000;
 /// Kinds of which a frozen process uses nothing, at most.

@@ -243,6 +243,8 @@ pub enum What {
         /// The lines that hold more, with what they hold now.
         lines: Vec<LineSize>,
     },
+    /// A strategy may leave waiting what would fit, as told: all who wait are tried again.
+    Suspected,
 }
 
 /// One step of a circle: who waits for what, and who holds it.

@@ -169,6 +169,9 @@ pub trait House: Send + Sync + 'static {
     /// What holds work up.
     fn findings(&self, by: &Principal) -> Vec<wire::Bottleneck>;
 
+    /// Figures: what metrics measured last, and what plugins count of themselves; for those who see everybody.
+    fn metrics(&self, by: &Principal) -> Vec<wire::Metric>;
+
     /// Keys whose signature makes a library trusted.
     fn keys(&self, by: &Principal) -> Vec<wire::Key>;
 

@@ -31,6 +31,7 @@ mod blame;
 mod circle;
 mod client;
 mod lists;
+mod metric;
 mod quantity;
 mod refusal;
 #[cfg(feature = "tls")]
@@ -55,9 +56,10 @@ pub use blame::{Blamed, ScopeWait, WaitPart};
 pub use circle::{CircleLink, circle};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use lists::{
-    AuditLog, ClaimAnswer, Claims, Events, Findings, Keyed, Keys, List, NodeAnswer, Nodes, PAGE_MAX, Plugins,
-    Pools, Quotas, Scopes, Strategies,
+    AuditLog, ClaimAnswer, Claims, Events, Findings, Keyed, Keys, List, Metrics, NodeAnswer, Nodes, PAGE_MAX,
+    Plugins, Pools, Quotas, Scopes, Strategies,
 };
+pub use metric::Metric;
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 #[cfg(feature = "tls")]

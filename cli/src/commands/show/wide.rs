@@ -1,5 +1,5 @@
 //! Tables with more columns: what waits were for, and who held that.
-pub use super::{findings, nodes, plugins, pools, quotas};
+pub use super::{findings, metrics, nodes, plugins, pools, quotas};
 
 use super::{line_text, millis, or_dash, table};
 use bursar_wire as wire;

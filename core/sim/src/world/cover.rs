@@ -52,6 +52,7 @@ verbs! {
     Frozen "frozen",
     FreezeFailed "freeze failed",
     Faulted "faulted",
+    Suspect "suspect",
 }
 
 /// Counts by fault and operation.
@@ -117,6 +118,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::SetPreemption,
         Verb::Find,
         Verb::Faulted,
+        Verb::Suspect,
         Verb::Share,
         Verb::Swap,
         Verb::Start,

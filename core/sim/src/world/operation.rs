@@ -127,6 +127,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         role: Role::Driver,
         fault: Fault::new("the world is bad"),
     }),
+    op(1, Who::Operator, |world, _| {
+        let left = world.engine.left_waiting(world.engine.books().at(), 0);
+        Command::Suspect { role: Role::Allocator, left }
+    }),
 ];
 
 /// What an edge reports, in time or not.
