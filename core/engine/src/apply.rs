@@ -21,7 +21,8 @@ impl Engine {
             | What::Repeated(_)
             | What::PluginFault { .. }
             | What::LoopBroken { .. }
-            | What::Found => {}
+            | What::Found
+            | What::Squeezed(_) => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
                 self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))
@@ -76,7 +77,9 @@ impl Engine {
             }
             What::Preempting { claim, by, until, why } => {
                 self.preemption.told(*claim, *by, *until, *why);
-                self.take_turn(*by, *claim);
+                if by != claim {
+                    self.take_turn(*by, *claim);
+                }
             }
             What::Spared(claim) => {
                 self.look_again = true;
@@ -185,6 +188,7 @@ impl Engine {
             self.books.enter_nest(claim, parent, inner);
         }
         self.hold(claim, parent.map(|(parent, _)| parent), ask);
+        self.fold_soft(claim, ask);
         self.fan_in(claim, by, scope);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
@@ -278,6 +282,7 @@ impl Engine {
         self.resizing.remove(&claim);
         self.endings.remove(&claim);
         self.measurements.close(claim);
+        self.soft.close(claim);
     }
 
     /// A scope holds more or less than before: it and those above it stand elsewhere in line.

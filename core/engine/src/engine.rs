@@ -2,7 +2,7 @@
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
     heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench,
-    sticky::Reservation, usage::Measurements,
+    soft::Softs, sticky::Reservation, usage::Measurements,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -67,6 +67,8 @@ pub struct Engine {
     pub(crate) wait_for: WaitFor,
     /// What leases that are gone have used.
     pub(crate) measurements: Measurements,
+    /// What claims want to be slowed down above.
+    pub(crate) soft: Softs,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -242,6 +244,7 @@ impl Engine {
             digest.word(claim.0);
             resizing.digest(&mut digest);
         }
+        self.soft.digest(&mut digest);
         digest.finish()
     }
 

@@ -46,6 +46,8 @@ mod seat;
 mod serve;
 mod shape;
 mod share;
+mod soft;
+mod squeeze;
 mod sticky;
 mod tag;
 mod turns;

@@ -182,6 +182,9 @@ impl Engine {
             Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
             Command::SetPreemption(policy) => self.set_preemption(cause, tape, policy)?,
             Command::Find(_) => self.emit(tape, cause, What::Found),
+            Command::Squeezed(squeeze) => self.told_squeeze(cause, tape, squeeze)?,
+            Command::Evict { claim, grace_ns } => self.evict(cause, tape, *claim, *grace_ns)?,
+            Command::Spare { claim } => self.make_no_room(cause, tape, *claim)?,
             Command::Share { .. } => self.set_share(cause, tape, body)?,
             edge => self.reported(cause, tape, edge)?,
         }

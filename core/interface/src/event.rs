@@ -243,6 +243,8 @@ pub enum What {
         /// The lines that hold more, with what they hold now.
         lines: Vec<LineSize>,
     },
+    /// What was done because memory runs short, as told; nothing of the books changed.
+    Squeezed(Option<ClaimId>),
 }
 
 /// One step of a circle: who waits for what, and who holds it.

@@ -5,8 +5,8 @@ use crate::{
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
-    Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
-    PreemptionPolicy, QuotaSpec, Role, ScopeSpec, Usage,
+    Came, Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
+    PreemptionPolicy, QuotaSpec, Role, ScopeSpec, Squeeze, Step, Usage,
 };
 
 /// Who does it.
@@ -123,6 +123,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(1, Who::Operator, |world, _| sharing::share(&mut world.random, &world.engine, &NODES)),
     op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
+    op(1, Who::Edge, |world, to| {
+        let grace_ns = world.random.below(3) * world.random.below(4 * SECOND);
+        Command::Evict { claim: to.claim, grace_ns }
+    }),
+    op(1, Who::Edge, |_, to| Command::Spare { claim: to.claim }),
+    op(1, Who::Edge, |_, to| {
+        let (claim, came) = (Some(to.claim), Came::Freed(Some(1)));
+        Command::Squeezed(Squeeze { step: Step::Reclaim, claim, came, used: 2, there: 3, to: 0 })
+    }),
 ];
 
 /// What an edge reports, in time or not.

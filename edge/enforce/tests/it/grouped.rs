@@ -174,7 +174,7 @@ fn a_smaller_limit_takes_nothing_that_is_in_use() {
     let hierarchy = hierarchy("resize");
     need!(hierarchy, Memory);
     need!(hierarchy, Pids);
-    let limits = |mib: u64, pids| Limits { memory_bytes: Some(mib << 20), pids: Some(pids), cpu_milli: None };
+    let limits = |mib: u64, pids| Limits { memory_bytes: Some(mib << 20), pids: Some(pids), ..Limits::default() };
     let mut cell = hierarchy.cell(ClaimId(1));
     cell.build(limits(256, 20)).expect("a cell");
     let ready = Ready::new("resize");
