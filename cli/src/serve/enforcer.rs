@@ -30,6 +30,10 @@ pub enum Note {
     Driver(Done),
     /// Drivers that came while the daemon runs: from here on new leases are theirs.
     Drivers(Drivers),
+    /// Memory runs short: a holder is asked to use less.
+    Ask(ClaimId),
+    /// Memory runs short: a lease's processes are held still, or go on.
+    Still(ClaimId, bool),
     /// The daemon ends; what runs goes on.
     End,
 }
@@ -42,7 +46,7 @@ impl Note {
                 let slow = |what: &What| matches!(what, What::Resizing { .. } | What::Rung { .. });
                 !batch.events.iter().any(|event| slow(&event.what))
             }
-            Note::Driver(_) | Note::Drivers(_) | Note::End => false,
+            Note::Driver(_) | Note::Drivers(_) | Note::Still(..) | Note::Ask(_) | Note::End => false,
         }
     }
 }
@@ -102,6 +106,8 @@ impl Enforcer {
             Note::Batch(batch) => batch.events.iter().for_each(|event| self.hear(&event.what)),
             Note::Driver(done) => self.driver_done(done),
             Note::Drivers(drivers) => self.take_on(drivers),
+            Note::Ask(claim) => self.tell_holder(claim),
+            Note::Still(claim, still) => self.still(claim, still),
             Note::End => {}
         }
         self.advance();
@@ -278,7 +284,8 @@ impl Enforcer {
             let fence = Fence(engine.view().claims.fence[row as usize]);
             (!used.is_empty()).then_some(Command::Settle { claim, fence, used })
         });
-        let usage = self.gauges.end(claim, held.lived_ns().unwrap_or(0), last);
+        let asked = held.cell.limits().memory_bytes;
+        let usage = self.gauges.end(claim, held.lived_ns().unwrap_or(0), last, asked);
         settled.into_iter().chain([Command::Measured { claim, usage }]).collect()
     }
 

@@ -51,6 +51,8 @@ pub struct Held {
     pub before: Vec<(String, Lease)>,
     /// Its processes are held still, or are to be.
     pub frozen: bool,
+    /// The same because memory runs short.
+    pub squeezed: bool,
     /// Since when they are to be and it was not told that they are.
     pub freezing: Option<Instant>,
 }
@@ -77,6 +79,7 @@ impl Held {
             resizing: false,
             before: Vec::new(),
             frozen: false,
+            squeezed: false,
             freezing: None,
         }
     }
@@ -159,7 +162,11 @@ fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) 
         let amounts = lines.map(|line| amount_of(engine, row, line, which)).chain(inner);
         Some(amounts.sum()).filter(|amount| *amount > 0)
     };
-    Limits { cpu_milli: amount("cpu"), memory_bytes: amount("memory"), pids: amount("pids") }
+    let memory_bytes = amount("memory");
+    let claim = ClaimId(books.tables().claims.id[row as usize]);
+    let soft = books.resource("memory").and_then(|kind| engine.soft_limit(claim, kind));
+    let memory_soft = soft.filter(|soft| memory_bytes.is_some_and(|hard| *soft < hard));
+    Limits { cpu_milli: amount("cpu"), memory_bytes, memory_soft, pids: amount("pids") }
 }
 
 /// What a line of a claim holds at the edge, before or after a change that is under way.

@@ -6,12 +6,14 @@ mod agents;
 mod analysis;
 mod bearers;
 mod blamed;
+mod census;
 mod circle;
 mod clock;
 mod desk;
 mod door;
 mod edges;
 mod enforcer;
+mod errands;
 mod eta;
 mod explained;
 mod flow;
@@ -28,6 +30,7 @@ mod memory;
 mod outlook;
 mod preemption;
 mod present;
+mod pressure;
 mod promise;
 mod reload;
 mod resize;
@@ -36,7 +39,10 @@ mod rungs;
 mod seats;
 mod settings;
 mod sharing;
+mod squeeze;
 mod steering;
+mod still;
+mod strained;
 mod supply;
 mod told;
 mod turn;
@@ -230,6 +236,17 @@ pub fn run(options: Options) -> Result<()> {
         let (gauges, hierarchy, follower, clock, ending) = &looking;
         gauges.run(hierarchy, follower, clock, looks_every, &mut watchman, ending);
     })?;
+    let parts = pressure::Parts {
+        hierarchy: hierarchy.clone(),
+        follower: follower.clone(),
+        mailbox: mailbox.clone(),
+        gauges: gauges.clone(),
+        clock: clock.clone(),
+        board: board.clone(),
+        edges: edges.clone(),
+        rings: rings.clone(),
+    };
+    let presser = pressure::start(parts, &settings, looks_every, &ending)?;
     let analyzers = analyzers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let (follower_there, rings_there, mailbox_there) = (follower.clone(), rings.clone(), mailbox.clone());
     let (board_there, clock_there, ending_there) = (board.clone(), clock.clone(), ending.clone());
@@ -275,7 +292,7 @@ pub fn run(options: Options) -> Result<()> {
     edges.send(Note::End);
     turns.map(JoinHandle::join);
     let _ = enforcer.join();
-    for thread in [measurer, analyzer, looker] {
+    for thread in [measurer, analyzer, looker, presser] {
         thread.thread().unpark();
         let _ = thread.join();
     }

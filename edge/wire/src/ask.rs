@@ -6,6 +6,9 @@ use bursar_interface::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The one kind of which processes can be slowed down before they come to its end.
+const SOFT_KIND: &str = "memory";
+
 /// `POST /v1/claims`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +108,10 @@ pub struct LineBody {
     /// Take all of the pool, whatever its size: an exclusive lock.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
+    /// Of memory: how much may be used without being slowed down, in base units, as digits; all of it if it is
+    /// missing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_digits")]
+    pub soft: Option<String>,
 }
 
 fn one() -> String {
@@ -114,6 +121,10 @@ fn one() -> String {
 /// Digits, quoted or not.
 pub(crate) fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_any(Digits)
+}
+
+fn some_digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    digits(from).map(Some)
 }
 
 struct Digits;
@@ -198,10 +209,15 @@ impl TryFrom<LineBody> for LineAsk {
     type Error = Refusal;
 
     fn try_from(
-        LineBody { resource, amount: text, pool, models, whole }: LineBody,
+        LineBody { resource, amount: text, pool, models, whole, soft }: LineBody,
     ) -> Result<LineAsk, Refusal> {
-        let amount = amount(&resource, &text).map_err(|why| Refusal::new(Reason::BadRequest, why))?;
-        Ok(LineAsk { resource, amount, pool, models, whole })
+        let bad = |why: String| Refusal::new(Reason::BadRequest, why);
+        let whole_amount = amount(&resource, &text).map_err(bad)?;
+        if soft.is_some() && resource != SOFT_KIND {
+            return Err(bad(format!("{resource} has no soft limit")).hint("only memory has one; leave it out"));
+        }
+        let soft = soft.map(|soft| amount(&resource, &soft)).transpose().map_err(bad)?;
+        Ok(LineAsk { resource, amount: whole_amount, pool, models, whole, soft })
     }
 }
 

@@ -20,6 +20,7 @@ mod resize;
 mod rows;
 mod setting;
 mod socket;
+mod squeeze;
 mod text;
 mod usage;
 
@@ -44,4 +45,5 @@ pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
 pub use socket::{Place, socket};
+pub use squeeze::{SqueezeRow, StrainRow};
 pub use usage::{SpentRow, UnknownRow, UsageRow};
