@@ -18,8 +18,12 @@ const DEEDS_MAX: usize = 64;
 const RECLAIMS_MAX: usize = 8;
 /// A lease is worth a rung if it uses one part of what there is in so many.
 const WORTH: u64 = 256;
-/// How long the mild rungs are given, in nanoseconds (3 s); whoever was asked is asked again after ten times that.
+/// How long the mild rungs are given, in nanoseconds (3 s); each time that they are taken again in one strain twice as
+/// long, until it is so many times that: what does not help is not done, and written down, for ever.
 const MILD_NS: u64 = 3_000_000_000;
+const PATIENCE_MAX: u64 = 128;
+/// When a holder is asked again, in nanoseconds (5 minutes).
+const ASK_AGAIN_NS: u64 = 300_000_000_000;
 /// How long a lease is given that was held still or told to end before the next one is, in nanoseconds (2 s).
 const HARSH_NS: u64 = 2_000_000_000;
 /// How long a lease is held still while it is not clear that there is room, in nanoseconds (30 s).
@@ -109,11 +113,13 @@ pub struct Ladder {
     means: Means,
     /// What is to be reached: well below where it began, in thousandths.
     goal: u64,
+    /// From where on leases have to make room, in thousandths.
+    critical: u64,
     before: Option<u64>,
     used: BTreeMap<ClaimId, u64>,
     stopped: bool,
-    /// When the mild rungs were last taken.
-    mild: Option<Time>,
+    /// When the mild rungs were last taken, and how many times [`MILD_NS`] they are given.
+    mild: Option<(Time, u64)>,
     /// When a harsh one was.
     harsh: Option<Time>,
     /// Who was asked, when, what it used then, and whether it was noted what came of it.
@@ -134,6 +140,7 @@ impl Ladder {
             levels: Levels::new(thresholds),
             means,
             goal: thresholds.pressed.saturating_sub(thresholds.slack),
+            critical: thresholds.critical,
             before: None,
             used: BTreeMap::new(),
             stopped: false,
@@ -166,12 +173,14 @@ impl Ladder {
         let mut deeds = Vec::new();
         self.forget(strain);
         self.note_asked(strain, &mut deeds);
-        self.go_down(level, strain, &mut deeds);
+        let now = milli(strain.used) >= self.critical;
+        self.go_down(level, now, strain, &mut deeds);
         if level >= Level::Pressed {
             self.go_mild(level, strain, &mut deeds);
         }
         if level == Level::Critical {
-            self.go_harsh(soon >= 1000, strain, &mut deeds);
+            // What is only foreseen is met by holding still, which can be undone.
+            self.go_harsh(soon >= 1000, now, strain, &mut deeds);
         }
         self.used = strain.holders.iter().map(|holder| (holder.claim, holder.used)).collect();
         deeds
@@ -203,11 +212,11 @@ impl Ladder {
     }
 
     /// Undoes what is not needed any more: one who was held still at a time, the best first.
-    fn go_down(&mut self, level: Level, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
+    fn go_down(&mut self, level: Level, now: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
+        // Where all who are left stand still nothing would ever move: somebody goes on after a while.
         let goes_on = |since: Time| match level {
             Level::Calm | Level::Pressed => true,
-            Level::Short => since.is_past(STILL_NS, strain.at),
-            Level::Critical => false,
+            Level::Short | Level::Critical => !now && since.is_past(STILL_NS, strain.at),
         };
         let able = strain.holders.iter().filter(|holder| {
             self.still.get(&holder.claim).is_some_and(|&(_, since)| goes_on(since))
@@ -237,11 +246,12 @@ impl Ladder {
             deeds.push(Deed::Take { step: Step::Stop, claim: None, bytes: 0 });
         }
         self.ask(strain, deeds);
-        let rested = self.mild.is_none_or(|at| at.is_past(MILD_NS, strain.at));
+        let rested = self.mild.is_none_or(|(at, times)| at.is_past(times * MILD_NS, strain.at));
         if level < Level::Short || !rested {
             return;
         }
-        self.mild = Some(strain.at);
+        let times = self.mild.map_or(1, |(_, times)| (2 * times).min(PATIENCE_MAX));
+        self.mild = Some((strain.at, times));
         if self.can(Step::Purge, deeds) {
             deeds.push(Deed::Take { step: Step::Purge, claim: None, bytes: 0 });
         }
@@ -275,7 +285,7 @@ impl Ladder {
         let all: u64 = able.iter().map(|holder| holder.used).sum();
         for holder in able.into_iter().filter(|holder| !enough || above(holder) > 0).take(DEEDS_MAX) {
             let known = self.asked.get(&holder.claim);
-            if known.is_some_and(|&(since, ..)| !since.is_past(10 * MILD_NS, strain.at)) {
+            if known.is_some_and(|&(since, ..)| !since.is_past(ASK_AGAIN_NS, strain.at)) {
                 continue;
             }
             let part = u128::from(over.min(all)) * u128::from(holder.used) / u128::from(all.max(1));
@@ -285,19 +295,27 @@ impl Ladder {
         }
     }
 
-    /// Who grows is held still; then one is told to end; then one ends. `at_once` where there is no time for graces.
-    fn go_harsh(&mut self, at_once: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
-        let held = self.hold_still(at_once, strain, deeds);
+    /// Who grows is held still; then one is told to end; then one ends. `soon` nothing would be left: then there is no
+    /// time for graces, if it is critical `now` already.
+    fn go_harsh(&mut self, soon: bool, now: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
+        let held = self.hold_still(soon, strain, deeds);
+        let at_once = soon && now;
         let rested = self.harsh.is_some_and(|at| at.is_past(HARSH_NS, strain.at));
         if held > 0 || self.harsh.is_none() {
             self.harsh = Some(strain.at);
         }
         // What was just held still is worth a look first, unless there is no time for that.
-        if !(rested || at_once) || held > 0 && !at_once {
+        if !now || !(rested || at_once) || held > 0 && !at_once {
             return;
         }
+        // Whoever uses next to nothing makes no room.
+        let able: Vec<&Holder> =
+            strain.holders.iter().filter(|holder| self.worth(holder, holder.used, strain)).collect();
+        let mean = able.iter().map(|holder| holder.used).sum::<u64>() / able.len().max(1) as u64;
         let worst = worst_first(strain.holders);
-        let may = |holder: &&&Holder| self.worth(holder, holder.used, strain);
+        let may = |holder: &&&Holder| {
+            self.worth(holder, holder.used, strain) && holder.used.saturating_mul(2) >= mean
+        };
         let staying = worst.iter().filter(may).find(|holder| !self.leaving.contains_key(&holder.claim));
         let told = worst.iter().filter(may).find(|holder| self.leaving.contains_key(&holder.claim));
         let had_grace = |holder: &&&Holder| {

@@ -5,6 +5,9 @@ use bursar_interface::Time;
 /// How long it has to be well below a level before it counts as over, in nanoseconds (2 s).
 const CALM_NS: u64 = 2_000_000_000;
 
+/// All of it, in thousandths.
+const ALL_MILLI: u64 = 1000;
+
 /// How short something is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -90,9 +93,11 @@ impl Levels {
     }
 
     /// Takes a look in: how much is in use, in thousandths of what there is, and how much will be at the next look
-    /// if it goes on so. What is not so yet raises the level to [`Level::Short`] at most.
+    /// if it goes on so. What is not so yet raises the level to [`Level::Short`] at most, unless there would be nothing
+    /// left by then.
     pub fn look(&mut self, at: Time, milli: u64, soon_milli: u64) -> Level {
-        let reached = self.thresholds.level(milli).max(self.thresholds.level(soon_milli).min(Level::Short));
+        let soon = if soon_milli >= ALL_MILLI { Level::Critical } else { Level::Short };
+        let reached = self.thresholds.level(milli).max(self.thresholds.level(soon_milli).min(soon));
         let well_below = milli + self.thresholds.slack < self.thresholds.begins(self.level);
         if reached > self.level {
             (self.level, self.below_since) = (reached, None);
@@ -139,9 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_so_yet_raises_it_to_short_at_most() {
+    fn what_is_not_so_yet_raises_it_to_short_unless_nothing_would_be_left() {
         let mut levels = Levels::default();
-        assert_eq!(levels.look(Time(1), 500, 1100), Level::Short);
+        assert_eq!(levels.look(Time(1), 500, 990), Level::Short);
         assert_eq!(levels.look(Time(2), 500, 500), Level::Short);
+        assert_eq!(levels.look(Time(3), 500, 1000), Level::Critical);
     }
 }

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Share of the last ten seconds in which something in a lease waited for memory, in thousandths, from which it counts
 /// as pressed, if it is near at all.
 const STALLED_MILLI: u64 = 100;
-/// How long a lease is given to give back, in nanoseconds (10 s), until it is told to again.
+/// How long a lease is given to give back, in nanoseconds (10 s), until it is told to again; each time twice as long,
+/// until it is so many times that.
 const AGAIN_NS: u64 = 10_000_000_000;
+const PATIENCE_MAX: u64 = 64;
 
 /// What one lease uses of its own limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,8 @@ pub struct OwnUse {
 struct Near {
     levels: Levels,
     asked: bool,
-    collected: Option<Time>,
+    /// When, and how many times [`AGAIN_NS`] it is given.
+    collected: Option<(Time, u64)>,
 }
 
 /// All leases, each by its own limit.
@@ -63,7 +66,7 @@ impl Own {
             let (thresholds, collects) = (self.thresholds, self.collects[one.class as usize]);
             let Some(near) = self.near.get_mut(&one.claim) else { continue };
             if level == Level::Calm {
-                near.asked = false;
+                (near.asked, near.collected) = (false, None);
                 continue;
             }
             let deed = |step, bytes| Deed::Take { step, claim: Some(one.claim), bytes };
@@ -71,9 +74,10 @@ impl Own {
                 let goal = thresholds.pressed.saturating_sub(thresholds.slack);
                 deeds.push(deed(Step::Ask, (u128::from(one.limit) * u128::from(goal) / 1000) as u64));
             }
-            let due = near.collected.is_none_or(|then| then.after(AGAIN_NS) <= at);
+            let due = near.collected.is_none_or(|(then, times)| then.after(times * AGAIN_NS) <= at);
             if level >= Level::Short && collects && due {
-                near.collected = Some(at);
+                let times = near.collected.map_or(1, |(_, times)| (2 * times).min(PATIENCE_MAX));
+                near.collected = Some((at, times));
                 deeds.push(deed(Step::Collect, one.used));
             }
         }

@@ -9,13 +9,14 @@ use super::{
     mail::{self, Mailbox, ending},
     outlook,
     present::{self, Present, may_see},
+    remedies::{host_findings, remedy_findings},
     roster::Roster,
     seats::linked,
     settings::Settings,
     told,
 };
 use bursar_api::{Done, House, Peer};
-use bursar_enforce::{Ability, Hierarchy, identify};
+use bursar_enforce::{Hierarchy, identify};
 use bursar_engine::Engine;
 use bursar_interface::{
     Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
@@ -405,6 +406,7 @@ impl House for Host {
             format!("{quarantined} of {pools} pools hold what came back without proof"),
         ));
         findings.push(gauge_finding(&self.gauges));
+        findings.extend(remedy_findings(&self.hierarchy, &self.gauges, &self.settings.memory));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         findings.extend(self.findings(by).into_iter().map(|found| {
             let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);
@@ -457,23 +459,4 @@ impl Host {
 
 fn done(done: mail::Done) -> Done {
     Done { claim: done.claim }
-}
-
-/// What can be enforced on a host.
-pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
-    let mut findings = vec![wire::Finding {
-        what: "control groups".into(),
-        state: if hierarchy.grouped() { "ok" } else { "weak" }.into(),
-        detail: [vec![hierarchy.kind().to_owned()], hierarchy.notes().to_vec()].concat().join("; "),
-    }];
-    findings.extend(Ability::ALL.into_iter().map(|ability| {
-        let strength = hierarchy.strength(ability);
-        let detail = match strength.name() {
-            "ok" => "enforced by the kernel",
-            "weak" => "sampled four times a second, killed above",
-            _ => "not enforced here",
-        };
-        wire::Finding { what: ability.name().into(), state: strength.name().into(), detail: detail.into() }
-    }));
-    findings
 }

@@ -33,6 +33,7 @@ mod present;
 mod pressure;
 mod promise;
 mod reload;
+mod remedies;
 mod resize;
 mod roster;
 mod rungs;
@@ -50,7 +51,7 @@ mod turns;
 mod used;
 mod workers;
 
-pub use host::host_findings;
+pub use remedies::host_findings;
 pub use roster::Roster;
 pub use seats::{linked_allocator, linked_qos, strategies};
 pub use settings::Settings;

@@ -151,12 +151,15 @@ impl Pressure {
             leases.filter_map(|lease| Some((lease.claim, measured(lease, live.get(&lease.claim)?)?))).collect()
         });
         let shares: Vec<Share> = census.leases.iter().map(|lease| share(lease, &seen)).collect();
-        let uses = |lease: &LeaseSeen| seen.get(&lease.claim).map_or(lease.limit, |(gauge, _)| kept(gauge));
-        let used: u64 = census.leases.iter().filter(|lease| lease.limit > 0).map(uses).sum();
+        let of_pool = || census.leases.iter().filter(|lease| lease.limit > 0);
+        let known = |lease: &LeaseSeen| seen.get(&lease.claim).map(|(gauge, _)| kept(gauge));
+        let used: u64 = of_pool().map(|lease| known(lease).unwrap_or(lease.limit)).sum();
         let machine = self.headroom.look();
-        self.strain = machine.map_or((used, u64::MAX), |memory| (memory.used(), memory.total));
+        // What was not seen is no reason to take anything from anybody.
+        let seen_used: u64 = of_pool().filter_map(known).sum();
+        self.strain = machine.map_or((seen_used, u64::MAX), |memory| (memory.used(), memory.total));
         if let Some(pool) = census.pool.as_ref().filter(|pool| pool.promised > pool.capacity) {
-            self.strain = shorter(self.strain, (used, pool.capacity));
+            self.strain = shorter(self.strain, (seen_used, pool.capacity));
         }
         let deeds = self.decide(now, &census, &seen);
         self.act(now, &census, &seen, deeds);

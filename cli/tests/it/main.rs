@@ -29,6 +29,7 @@ mod nested;
 mod operate;
 mod plugins;
 mod preempt;
+mod pressure;
 mod reload;
 mod remove;
 mod restart;
