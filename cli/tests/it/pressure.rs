@@ -132,12 +132,12 @@ fn a_holder_near_its_own_limit_is_asked_then_gives_back_and_all_of_it_is_told() 
         called.display()
     );
     let daemon = Daemon::configured(&config);
-    let run = start(&daemon, &["run", "--memory", "32M", "--", "sh", "-c", &hog(28, "0.05", "60")]);
+    let run = start(&daemon, &["run", "--memory", "50M", "--", "sh", "-c", &hog(48, "0.05", "60")]);
     daemon.eventually("it gave back", || has(&daemon, "1", "collect", "freed"));
     assert!(has(&daemon, "1", "ask", "taken"), "{:?}", squeezed(&daemon));
     let called = fs::read_to_string(called).expect("commands were run");
-    // Three quarters of 32M.
-    assert!(called.contains("ask 1 25165824") && called.contains("collect 1"), "{called}");
+    // Three quarters of 50M.
+    assert!(called.contains("ask 1 39321600") && called.contains("collect 1"), "{called}");
     let steps = daemon.claim("1")["pressure"].clone();
     assert_eq!(steps.as_array().map(Vec::len), Some(2), "{steps}");
     let explained = daemon.ask(&["explain", "1"]);
