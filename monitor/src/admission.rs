@@ -113,7 +113,8 @@ mod tests {
     fn what_leases_leave_is_promised_again_where_that_is_known_and_wanted() {
         let mut multiplex = Multiplex::default();
         (0..20).for_each(|_| multiplex.learn(used(200)));
-        let (loose, firm) = (vec![used(200); 4], Share { mean: Some(1000), deviation: 0, peak: 1000, ..used(0) });
+        let (loose, firm) =
+            (vec![used(200); 4], Share { mean: Some(1000), deviation: 0, peak: 1000, ..used(0) });
         let rule = Admission::Measured.offer(&supply(&loose), &multiplex).expect("more than there is");
         assert!(rule.offered > 30_000 && rule.firm == 10_000 && rule.lawful(10_000).is_ok(), "{rule:?}");
         let guaranteed = Admission::Measured.offer(&supply(&[firm; 4]), &multiplex).expect("more as well");

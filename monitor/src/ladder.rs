@@ -218,9 +218,10 @@ impl Ladder {
             Level::Calm | Level::Pressed => true,
             Level::Short | Level::Critical => !now && since.is_past(STILL_NS, strain.at),
         };
-        let able = strain.holders.iter().filter(|holder| {
-            self.still.get(&holder.claim).is_some_and(|&(_, since)| goes_on(since))
-        });
+        let able = strain
+            .holders
+            .iter()
+            .filter(|holder| self.still.get(&holder.claim).is_some_and(|&(_, since)| goes_on(since)));
         if let Some(claim) = able.min_by_key(|holder| standing(holder)).map(|holder| holder.claim)
             && let Some((step, _)) = self.still.remove(&claim)
         {

@@ -134,13 +134,10 @@ mod tests {
         // Just below is not well below, and what swings around a threshold swings no level.
         assert_eq!([930, 960, 910, 940].map(&mut look), [Level::Critical; 4]);
         assert_eq!([880, 880, 880].map(&mut look), [Level::Critical, Level::Critical, Level::Short]);
-        assert_eq!([400; 5].map(&mut look), [
-            Level::Short,
-            Level::Pressed,
-            Level::Pressed,
-            Level::Calm,
-            Level::Calm
-        ]);
+        assert_eq!(
+            [400; 5].map(&mut look),
+            [Level::Short, Level::Pressed, Level::Pressed, Level::Calm, Level::Calm]
+        );
     }
 
     #[test]

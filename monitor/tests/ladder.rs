@@ -69,7 +69,8 @@ impl Machine {
             }
         }
         let (finished, second) = (&self.finished, self.second);
-        self.agents.retain(|claim, agent| !finished.contains(claim) && agent.ends.is_none_or(|at| at > second));
+        self.agents
+            .retain(|claim, agent| !finished.contains(claim) && agent.ends.is_none_or(|at| at > second));
         self.most = self.most.max(self.used());
         let holder = |(&claim, agent): (&ClaimId, &Agent)| Holder {
             claim,

@@ -7,7 +7,7 @@ use super::{
     workers::{Done, Drivers, Workers},
 };
 use bursar_enforce::{Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
-use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row, What};
+use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Lease, Phase, Proof, Row, What};
 use std::{
     collections::BTreeMap,
     io,
@@ -195,9 +195,11 @@ impl Enforcer {
     }
 
     fn attached(&mut self, claim: ClaimId) {
-        let (limits, bodies) = self.follower.read(|engine| {
-            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine, row));
-            (limits, engine.bodies(claim).to_vec())
+        let (limits, bodies, class) = self.follower.read(|engine| {
+            let row = engine.books().claim(claim);
+            let limits = row.map(|row| super::held::limits(engine, row));
+            let class = row.map_or(0, |row| engine.view().claims.class[row as usize]);
+            (limits, engine.bodies(claim).to_vec(), Class::of(class))
         });
         let Some(limits) = limits else { return };
         self.held(claim);
@@ -206,6 +208,7 @@ impl Enforcer {
         // In a cell that somebody lives in, a change of limits is a matter of its own.
         let limits = if held.is_bodied() { held.cell.limits() } else { limits };
         let joined = around.and_then(|()| held.take_in(limits, &bodies));
+        super::still::expose(&bodies, class);
         self.warmth.attached();
         match joined {
             Ok(()) => self.tell_enforced(claim),

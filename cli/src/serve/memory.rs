@@ -136,7 +136,9 @@ impl Memory {
         ];
         for (key, value) in named {
             if !(0.1..=1.0).contains(&value) {
-                bail!("config: memory.{key}: {value} is no share of all memory; use one from 0.1 to 1, as 0.8");
+                bail!(
+                    "config: memory.{key}: {value} is no share of all memory; use one from 0.1 to 1, as 0.8"
+                );
             }
         }
         if pressed > short || short > critical {

@@ -17,7 +17,7 @@ use super::{
 use anyhow::Result;
 use bursar_enforce::{Headroom, Hierarchy};
 use bursar_interface::{
-    Class, ClaimId, Command, Decider, Gauge, Home, Measure, Offer, Phase, Severity, Step, Time,
+    ClaimId, Class, Command, Decider, Gauge, Home, Measure, Offer, Phase, Severity, Step, Time,
 };
 use bursar_monitor::{
     Admission, Deed, Followed, Holder, Ladder, Level, Means, Own, OwnUse, Rings, Share, Strain, Supply,
@@ -148,7 +148,9 @@ impl Pressure {
         let census = self.parts.follower.read(|engine| Census::take(engine, &self.node));
         let seen: BTreeMap<ClaimId, (Gauge, Share)> = self.parts.gauges.followed(|live| {
             let leases = census.leases.iter();
-            leases.filter_map(|lease| Some((lease.claim, measured(lease, live.get(&lease.claim)?)?))).collect()
+            leases
+                .filter_map(|lease| Some((lease.claim, measured(lease, live.get(&lease.claim)?)?)))
+                .collect()
         });
         let shares: Vec<Share> = census.leases.iter().map(|lease| share(lease, &seen)).collect();
         let of_pool = || census.leases.iter().filter(|lease| lease.limit > 0);
@@ -167,7 +169,11 @@ impl Pressure {
             let headroom = machine.map(|memory| memory.available);
             let stopped = self.acts && self.ladder.is_stopped();
             let (capacity, promised) = (pool.capacity, pool.promised);
-            self.offer(pool, &Supply { capacity, headroom, used, promised, shares: &shares, stopped }, census.keeps);
+            self.offer(
+                pool,
+                &Supply { capacity, headroom, used, promised, shares: &shares, stopped },
+                census.keeps,
+            );
         }
         self.tell(now);
     }

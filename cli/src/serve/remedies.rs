@@ -30,10 +30,16 @@ pub fn remedy_findings(hierarchy: &Hierarchy, gauges: &Gauges, memory: &Memory) 
     let known = !level.is_empty();
     let level = if known { level } else { "unknown" };
     let state = if level == "calm" { "ok" } else { "weak" };
-    findings.push(row("memory pressure".into(), state, format!("{level}: {used} of {there} bytes are in use")));
+    findings.push(row(
+        "memory pressure".into(),
+        state,
+        format!("{level}: {used} of {there} bytes are in use"),
+    ));
     let score = score_of("self");
     let detail = score.map_or("unknown".into(), |score| {
-        format!("the kernel's choice when memory runs out: {score} of -1000 (last) to 1000 (first)")
+        let own =
+            format!("the kernel's choice when memory runs out: {score} of -1000 (last) to 1000 (first)");
+        if score < 0 { own } else { format!("{own}; processes of leases come before it") }
     });
     let spared = score.is_some_and(|score| score < 0);
     findings.push(row("daemon spared".into(), if spared { "ok" } else { "weak" }, detail));

@@ -6,9 +6,7 @@ use super::{
     pressure::{Pressure, kept},
 };
 use bursar_enforce::Cell;
-use bursar_interface::{
-    Came, ClaimId, Command, Gauge, Squeeze, Step, Time, bound::FINDING_BYTES_MAX,
-};
+use bursar_interface::{Came, ClaimId, Command, Gauge, Squeeze, Step, Time, bound::FINDING_BYTES_MAX};
 use bursar_monitor::{Deed, Share};
 use std::{collections::BTreeMap, sync::PoisonError};
 
@@ -27,7 +25,9 @@ impl Pressure {
             match deed {
                 Deed::Take { step, claim: None, .. } => told.push(self.squeeze(step, None, self.take(step))),
                 Deed::Take { step, claim: Some(claim), bytes } => {
-                    let Some(lease) = census.leases.iter().find(|lease| lease.claim == claim) else { continue };
+                    let Some(lease) = census.leases.iter().find(|lease| lease.claim == claim) else {
+                        continue;
+                    };
                     let used = seen.get(&claim).map_or(0, |(gauge, _)| kept(gauge));
                     if let Some(came) = self.take_of(step, lease, used, bytes) {
                         let to = if step == Step::Ask { bytes } else { 0 };
@@ -83,7 +83,9 @@ impl Pressure {
                 }
                 Some(Came::Taken)
             }
-            Step::Reclaim => Some(came(self.cell(lease).drop_files(bytes).map(|freed| Came::Freed(Some(freed))))),
+            Step::Reclaim => {
+                Some(came(self.cell(lease).drop_files(bytes).map(|freed| Came::Freed(Some(freed)))))
+            }
             Step::Slow => Some(came(self.cell(lease).slow_above(Some(bytes)).map(|()| Came::Taken))),
             Step::Freeze => {
                 self.parts.edges.send(Note::Still(claim, true));
@@ -159,8 +161,12 @@ impl Pressure {
             *used = seen.get(claim).map_or(*used, |(gauge, _)| kept(gauge));
         }
         let there = |claim: &ClaimId| census.leases.iter().any(|lease| lease.claim == *claim);
-        let gone: Vec<(ClaimId, (Step, u64))> =
-            self.leaving.iter().filter(|(claim, _)| !there(claim)).map(|(&claim, &left)| (claim, left)).collect();
+        let gone: Vec<(ClaimId, (Step, u64))> = self
+            .leaving
+            .iter()
+            .filter(|(claim, _)| !there(claim))
+            .map(|(&claim, &left)| (claim, left))
+            .collect();
         for (claim, (step, used)) in gone {
             self.leaving.remove(&claim);
             told.push(self.squeeze(step, Some(claim), Came::Freed(Some(used))));

@@ -59,7 +59,9 @@ fn squeezed(daemon: &Daemon) -> Vec<(String, Value)> {
     let events = daemon.ask(&["get", "events"]);
     let events = events["events"].as_array().expect("events").iter();
     let squeezed = events.filter(|event| event["kind"] == "squeezed");
-    squeezed.map(|event| (event["claim"].as_str().unwrap_or("all").to_owned(), event["detail"].clone())).collect()
+    squeezed
+        .map(|event| (event["claim"].as_str().unwrap_or("all").to_owned(), event["detail"].clone()))
+        .collect()
 }
 
 fn has(daemon: &Daemon, claim: &str, step: &str, came: &str) -> bool {
@@ -89,7 +91,10 @@ fn no_more_is_promised_than_the_machine_really_has_unless_the_operator_says_so()
     let daemon = Daemon::configured(&format!("{QUICK}{huge}"));
     daemon.eventually("it offers what there is", || pool(&daemon, "offered") < 1 << 40);
     let told = daemon.tell(&["claim", "--class", "guaranteed", "--memory", "900G"]);
-    assert!(told.err.contains("InsufficientCapacity") && told.code == 4, "not now, but maybe later: {told:?}");
+    assert!(
+        told.err.contains("InsufficientCapacity") && told.code == 4,
+        "not now, but maybe later: {told:?}"
+    );
     assert_eq!(daemon.ask(&["claim", "--memory", "16M"])["claim"]["phase"], "held");
     let asked = Daemon::configured(&format!("{QUICK}admission = \"asked\"\n{huge}"));
     let claim = asked.ask(&["claim", "--memory", "900G", "--wait", "1s"]);
@@ -105,15 +110,22 @@ fn a_soft_limit_is_the_kernels_and_is_shown_and_refused_where_it_makes_no_sense(
         claim = daemon.claim("1");
         claim["phase"] == "held"
     });
-    assert_eq!((&claim["lines"][0]["soft"], &claim["lines"][0]["amount"]), (&"50331648".into(), &"67108864".into()));
+    assert_eq!(
+        (&claim["lines"][0]["soft"], &claim["lines"][0]["amount"]),
+        (&"50331648".into(), &"67108864".into())
+    );
     let groups = fs::read_to_string(format!("/proc/{}/cgroup", claim["pids"][0])).expect("groups");
     match groups.lines().find_map(|line| line.split_once(":memory:")) {
         Some((_, path)) => {
             let file = format!("/sys/fs/cgroup/memory{path}/memory.soft_limit_in_bytes");
             assert_eq!(fs::read_to_string(file).expect("a limit").trim(), "50331648");
         }
-        None => eprintln!("skipped: the kernel's own soft limit is not looked at, no v1 memory controller is here"),
+        None => eprintln!(
+            "skipped: the kernel's own soft limit is not looked at, no v1 memory controller is here"
+        ),
     }
+    let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", claim["pids"][0])).expect("a score");
+    assert_eq!(score.trim(), "400", "when memory runs out all the same, a lease goes before the daemon");
     end(run);
     let told = daemon.tell(&["claim", "--memory", "16M", "--memory-soft", "32M"]);
     assert!(told.code != 0 && told.err.contains("soft limit"), "{told:?}");
@@ -146,8 +158,10 @@ fn a_holder_near_its_own_limit_is_asked_then_gives_back_and_all_of_it_is_told() 
     assert!(doctor.contains("ladder: freeze") && doctor.contains("acts when pools exist"), "{doctor}");
     assert!(daemon.log().contains("acts when pools exist"), "{}", daemon.log());
     let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", daemon.pid())).expect("a score");
-    let right = fs::read_to_string("/proc/self/status").expect("status").contains("CapEff:\t0000000000000000");
-    assert!(score.trim() == "-900" || right, "the kernel spares the daemon: {score}");
+    match daemon.log().contains("the kernel may end this daemon as soon as others") {
+        true => eprintln!("skipped: this user may spare nobody"),
+        false => assert_eq!(score.trim(), "-900", "the kernel spares the daemon"),
+    }
     end(run);
 }
 

@@ -44,7 +44,9 @@ pub(crate) fn check_soft(spec: &ResourceSpec, amount: Amount, soft: Amount) -> R
     }
     match soft == 0 || soft > amount {
         true => bad(
-            &format!("a soft limit of {soft} {unit} of {name} is not from 1 to the {amount} that are asked for"),
+            &format!(
+                "a soft limit of {soft} {unit} of {name} is not from 1 to the {amount} that are asked for"
+            ),
             "it is where a lease is slowed down, below what it can never pass",
         ),
         false => Ok(()),

@@ -33,7 +33,12 @@ fn main() {
     let room = per(ROUNDS, || drop(headroom.look()));
     println!("one small file of the kernel's        {:>9.1} µs of processor time", micros(read));
     println!("the machine's headroom                {:>9.1} µs", micros(room));
-    println!("{LEASES} leases on {}, {known} measured   {:>9.1} µs, {:.1} µs each", hierarchy.kind(), micros(look), micros(look) / LEASES as f64);
+    println!(
+        "{LEASES} leases on {}, {known} measured   {:>9.1} µs, {:.1} µs each",
+        hierarchy.kind(),
+        micros(look),
+        micros(look) / LEASES as f64
+    );
     println!("looked at once a second: {:.2} % of a core (goal < 1 %)", 100.0 * look.as_secs_f64());
     for (cell, mut child) in leases {
         child.kill().expect("killed");

@@ -110,6 +110,10 @@ mod tests {
         assert_eq!(look, Memory { total: 1 << 20, available: 1 << 19 });
         assert_eq!(look.used(), 1 << 19);
         fill(&inner, "1048576", 2 << 20, 0);
-        assert_eq!(headroom.look().map(|memory| memory.available), Some(0), "above its limit nothing is left");
+        assert_eq!(
+            headroom.look().map(|memory| memory.available),
+            Some(0),
+            "above its limit nothing is left"
+        );
     }
 }

@@ -36,5 +36,5 @@ pub use port::{Hold, hold_port, prove_port};
 pub use process::{Watch, boot_id, identify, same, stopped};
 pub use readings::{Readings, cpus_milli, gpus, memory_bytes, pids};
 pub use reclaim::{Progress, Reclaim};
-pub use score::{score_of, spare_self, unspare};
+pub use score::{expose, score_of, spare_self, unspare};
 pub use warmth::{STIR_EVERY, Warmth};

@@ -15,7 +15,10 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
     }
     if let Some(text) = &ask.memory_soft {
         let soft = quantity("memory", text).map_err(Failed::usage)?.to_string();
-        lines.iter_mut().filter(|line| line.resource == "memory").for_each(|line| line.soft = Some(soft.clone()));
+        lines
+            .iter_mut()
+            .filter(|line| line.resource == "memory")
+            .for_each(|line| line.soft = Some(soft.clone()));
     }
     for need in &ask.need {
         let (resource, pool, amount) = amount_of(need)?;

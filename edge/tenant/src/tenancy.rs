@@ -169,7 +169,10 @@ impl Tenancy {
                 );
             }
             Some("evicted") => {
-                eprintln!("bursar: memory ran short on the machine, and the lease had to make room (claim {})", self.id);
+                eprintln!(
+                    "bursar: memory ran short on the machine, and the lease had to make room (claim {})",
+                    self.id
+                );
             }
             Some("over_limit") => eprintln!("bursar: killed for passing its own limit (claim {})", self.id),
             Some("lease_expired") => eprintln!("bursar: the lease ran out (claim {})", self.id),

@@ -54,7 +54,8 @@ fn understand(words: &[OsString]) -> Option<Errand> {
             name => put(&mut ask, name, value)?,
         }
     }
-    if ask.within_fence.is_some() && ask.within.is_none() || ask.memory_soft.is_some() && ask.memory.is_none() {
+    if ask.within_fence.is_some() && ask.within.is_none() || ask.memory_soft.is_some() && ask.memory.is_none()
+    {
         return None;
     }
     Some(Errand { socket, run: Run { ask, command } })

@@ -214,7 +214,9 @@ impl TryFrom<LineBody> for LineAsk {
         let bad = |why: String| Refusal::new(Reason::BadRequest, why);
         let whole_amount = amount(&resource, &text).map_err(bad)?;
         if soft.is_some() && resource != SOFT_KIND {
-            return Err(bad(format!("{resource} has no soft limit")).hint("only memory has one; leave it out"));
+            return Err(
+                bad(format!("{resource} has no soft limit")).hint("only memory has one; leave it out")
+            );
         }
         let soft = soft.map(|soft| amount(&resource, &soft)).transpose().map_err(bad)?;
         Ok(LineAsk { resource, amount: whole_amount, pool, models, whole, soft })

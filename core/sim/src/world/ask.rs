@@ -72,7 +72,8 @@ impl World {
         for (resource, most) in [("cpu", 5000), ("memory", 20_000), ("gpu", 2500)] {
             if self.random.chance(1, 2) {
                 let amount = self.random.below(most);
-                let soft = (resource == "memory" && self.random.chance(1, 4)).then(|| self.random.below(most));
+                let soft =
+                    (resource == "memory" && self.random.chance(1, 4)).then(|| self.random.below(most));
                 lines.push(LineAsk { soft, ..line(resource, amount) });
             }
         }

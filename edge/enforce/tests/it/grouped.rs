@@ -174,8 +174,7 @@ fn the_kernel_drops_files_of_a_cell_and_knows_its_soft_limit() {
     let hierarchy = hierarchy("squeeze");
     need!(hierarchy, Memory);
     let mut cell = hierarchy.cell(ClaimId(1));
-    let limits =
-        Limits { memory_bytes: Some(128 << 20), memory_soft: Some(64 << 20), ..Limits::default() };
+    let limits = Limits { memory_bytes: Some(128 << 20), memory_soft: Some(64 << 20), ..Limits::default() };
     cell.build(limits).expect("a cell");
     let ready = Ready::new("squeeze");
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -210,7 +209,8 @@ fn a_smaller_limit_takes_nothing_that_is_in_use() {
     let hierarchy = hierarchy("resize");
     need!(hierarchy, Memory);
     need!(hierarchy, Pids);
-    let limits = |mib: u64, pids| Limits { memory_bytes: Some(mib << 20), pids: Some(pids), ..Limits::default() };
+    let limits =
+        |mib: u64, pids| Limits { memory_bytes: Some(mib << 20), pids: Some(pids), ..Limits::default() };
     let mut cell = hierarchy.cell(ClaimId(1));
     cell.build(limits(256, 20)).expect("a cell");
     let ready = Ready::new("resize");
