@@ -7,7 +7,7 @@ use super::{
     workers::{Done, Drivers, Workers},
 };
 use bursar_enforce::{Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
-use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Lease, Phase, Proof, Row, What};
+use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row, What};
 use std::{
     collections::BTreeMap,
     io,
@@ -195,13 +195,8 @@ impl Enforcer {
     }
 
     fn attached(&mut self, claim: ClaimId) {
-        let (limits, bodies, class) = self.follower.read(|engine| {
-            let row = engine.books().claim(claim);
-            let limits = row.map(|row| super::held::limits(engine, row));
-            let class = row.map_or(0, |row| engine.view().claims.class[row as usize]);
-            (limits, engine.bodies(claim).to_vec(), Class::of(class))
-        });
-        let Some(limits) = limits else { return };
+        let entering = self.follower.read(|engine| super::held::entering(engine, claim));
+        let Some((limits, bodies, class)) = entering else { return };
         self.held(claim);
         let around = self.build_around(claim);
         let held = self.held(claim);

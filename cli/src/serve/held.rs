@@ -4,7 +4,7 @@ use super::workers::Workers;
 use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
 use bursar_interface::{
-    Amount, ClaimId, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
+    Amount, ClaimId, Class, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
 };
 use bursar_pool::Books;
 use std::{
@@ -140,6 +140,13 @@ fn began(process: &Process) -> Option<Instant> {
     let ticks_per_second = rustix::param::clock_ticks_per_second();
     let began_ns = process.started.checked_mul(1_000_000_000 / ticks_per_second.max(1))?;
     Instant::now().checked_sub(Duration::from_nanos(boottime_ns().checked_sub(began_ns)?))
+}
+
+/// What a claim's cell is limited to, the processes that are to be in it, and how firmly it was promised.
+pub fn entering(engine: &Engine, claim: ClaimId) -> Option<(Limits, Vec<Process>, Class)> {
+    let row = engine.books().claim(claim)?;
+    let class = Class::of(engine.view().claims.class[row as usize]);
+    Some((limits(engine, row), engine.bodies(claim).to_vec(), class))
 }
 
 /// What a claim's lines limit its cell to; where they are being changed, what they are to be then.

@@ -123,11 +123,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(1, Who::Operator, |world, _| sharing::share(&mut world.random, &world.engine, &NODES)),
     op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
-    op(1, Who::Edge, |world, to| {
+    op(3, Who::Edge, |world, to| {
         let grace_ns = world.random.below(3) * world.random.below(4 * SECOND);
         Command::Evict { claim: to.claim, grace_ns }
     }),
-    op(1, Who::Edge, |_, to| Command::Spare { claim: to.claim }),
+    op(3, Who::Edge, |world, to| {
+        let told = |to: &Target| world.engine.notice(to.claim).is_some();
+        let claim = world.live().into_iter().find(told).unwrap_or(to).claim;
+        Command::Spare { claim }
+    }),
     op(1, Who::Edge, |_, to| {
         let (claim, came) = (Some(to.claim), Came::Freed(Some(1)));
         Command::Squeezed(Squeeze { step: Step::Reclaim, claim, came, used: 2, there: 3, to: 0 })
