@@ -213,10 +213,13 @@ impl Ladder {
 
     /// Undoes what is not needed any more: one who was held still at a time, the best first.
     fn go_down(&mut self, level: Level, now: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
-        // Where all who are left stand still nothing would ever move: somebody goes on after a while.
+        let moves =
+            |holder: &Holder| holder.class != Class::Guaranteed && !self.still.contains_key(&holder.claim);
+        // Where all who could make room stand still nothing would ever move.
+        let while_short_ns = if strain.holders.iter().any(moves) { STILL_NS } else { HARSH_NS };
         let goes_on = |since: Time| match level {
             Level::Calm | Level::Pressed => true,
-            Level::Short | Level::Critical => !now && since.is_past(STILL_NS, strain.at),
+            Level::Short | Level::Critical => !now && since.is_past(while_short_ns, strain.at),
         };
         let able = strain
             .holders
@@ -299,8 +302,8 @@ impl Ladder {
     /// Who grows is held still; then one is told to end; then one ends. `soon` nothing would be left: then there is no
     /// time for graces, if it is critical `now` already.
     fn go_harsh(&mut self, soon: bool, now: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
-        let held = self.hold_still(soon, strain, deeds);
         let at_once = soon && now;
+        let held = self.hold_still(at_once, strain, deeds);
         let rested = self.harsh.is_some_and(|at| at.is_past(HARSH_NS, strain.at));
         if held > 0 || self.harsh.is_none() {
             self.harsh = Some(strain.at);
