@@ -1,8 +1,8 @@
 //! The command line: what can be said, with its help.
 mod agent;
 mod operator;
-
 mod plugin;
+mod setup;
 
 pub use agent::{Decide, Fail, Gate, Hook, HookEvent, Mcp};
 pub use bursar_tenant::{Ask, Run};
@@ -10,6 +10,7 @@ pub use plugin::{Plugin, PluginVerb, Strategy, StrategyVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use operator::{Apply, Drain, Node, Set, SetPool, SetQuota, SetWhat, Token};
+pub use setup::{Config, ConfigVerb, Man};
 use std::path::PathBuf;
 
 /// One gate through which a fleet of agents gets everything it spends.
@@ -19,6 +20,15 @@ pub struct Cli {
     /// The daemon's socket [default: in the user's runtime directory]
     #[arg(long, global = true, value_name = "PATH", env = "BURSAR_SOCKET")]
     pub socket: Option<PathBuf>,
+    /// A daemon elsewhere instead, as https://HOST:PORT; its token stands in BURSAR_TOKEN or in a file
+    #[arg(long, global = true, value_name = "URL", env = "BURSAR_URL")]
+    pub url: Option<String>,
+    /// Certificates (PEM) that vouch for that daemon [default: those that this machine trusts]
+    #[arg(long, global = true, value_name = "F", env = "BURSAR_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// A file with the token for that daemon
+    #[arg(long, global = true, value_name = "F", env = "BURSAR_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// How answers are written
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -38,6 +48,10 @@ pub enum Output {
     Json,
     /// One JSON document a line, for streams
     Jsonl,
+    /// The same document as YAML
+    Yaml,
+    /// Only the names, one a line, as other commands take them
+    Name,
 }
 
 /// What is to be done.
@@ -95,6 +109,12 @@ pub enum Verb {
     Doctor(Doctor),
     /// Make a token for somebody who comes over TCP, and the lines for the config that let it in
     Token(Token),
+    /// Say what the daemon would be started with, and where each value comes from; or which keys there are
+    Config(Config),
+    /// Print the HTTP API as an OpenAPI document
+    Api,
+    /// Print the manual page, or write those of all commands
+    Man(Man),
     /// Copy the journal, beside a running daemon or without
     Backup(Backup),
     /// Put a copy of a journal where a daemon will be started
@@ -116,7 +136,7 @@ pub enum Verb {
 /// The daemon.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Config file (TOML)
+    /// Config file (TOML) [default: bursar/bursar.toml in the user's config directory, or /etc/bursar/bursar.toml]
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
     /// State directory: journal, staged plugins [default: in the user's state directory]
@@ -128,6 +148,12 @@ pub struct Serve {
     /// Let that address be one that other machines reach, though nothing is encrypted
     #[arg(long, requires = "http")]
     pub far: bool,
+    /// Speak TLS there, and show this certificate (PEM, with those that vouch for it)
+    #[arg(long, value_name = "F", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, value_name = "F", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// A folder of plugin libraries; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub plugins: Vec<PathBuf>,
@@ -230,9 +256,12 @@ pub struct Get {
     /// Follow: show it again whenever something happens
     #[arg(short, long)]
     pub watch: bool,
-    /// Events above this sequence
+    /// Events or acts above this sequence
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     pub since: u64,
+    /// So many rows, from the first one on
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
 }
 
 /// What can be shown.
@@ -254,6 +283,8 @@ pub enum What {
     Findings,
     /// What happened
     Events,
+    /// What those who administer did, and tried
+    Audit,
 }
 
 /// Say why a claim waits.
@@ -262,6 +293,9 @@ pub struct Explain {
     /// The claim
     #[arg(value_name = "CLAIM")]
     pub id: String,
+    /// Follow: say it again whenever something happens, until the claim does not wait any more
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// Show live who uses what and who waits: s sorts, / filters, e explains, r ends, tab changes the table, q leaves.

@@ -1,5 +1,7 @@
 //! Everything that must hold before a change lands, in named lanes; and all tests.
-use crate::{agents, canaries, cover, instructions, layers, plugins, promises, sim, soak, step, tidy};
+use crate::{
+    agents, canaries, contract, cover, instructions, layers, plugins, promises, sim, soak, step, tidy,
+};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -28,6 +30,8 @@ pub enum Lane {
     Canaries,
     /// The official conformance suite and inspector of the protocol that agents speak
     Agents,
+    /// The HTTP API against its own description, by schemathesis
+    Contract,
     /// Coverage of the core by its own tests
     Coverage,
     /// What takes long and is not part of every change: ten minutes of load, tests that wait for half a minute,
@@ -40,7 +44,7 @@ pub enum Lane {
 /// # Errors
 /// The first step that fails.
 pub fn run(lane: Option<Lane>) -> Result<()> {
-    let all = [Lane::Layers, Lane::Simulation, Lane::Canaries, Lane::Agents, Lane::Coverage];
+    let all = [Lane::Layers, Lane::Simulation, Lane::Canaries, Lane::Agents, Lane::Contract, Lane::Coverage];
     match lane {
         Some(Lane::Layers) => timed(Lane::Layers).and_then(|()| alone()),
         Some(lane) => timed(lane),
@@ -85,6 +89,7 @@ fn timed(lane: Lane) -> Result<()> {
         }
         Lane::Canaries => canaries::run()?,
         Lane::Agents => agents::run()?,
+        Lane::Contract => contract::run()?,
         Lane::Coverage => cover::run(cover::Tests::Core)?,
         Lane::Slow => slow()?,
     }

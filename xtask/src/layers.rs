@@ -39,10 +39,11 @@ const PLUGIN_ROOMS: [&str; 5] =
     ["bursar-pool", "bursar-allocator", "bursar-qos", "bursar-monitor", "bursar-enforce"];
 
 /// Crates of others that only some rooms may use (H6).
-const GUARDED: [(&str, &[&str]); 10] = [
+const GUARDED: [(&str, &[&str]); 11] = [
     ("tokio", &["bursar-api", "bursar-mcp", "bursar-gate", "bursar"]),
     ("rmcp", &["bursar-mcp"]),
-    ("rustls", &["bursar-gate"]),
+    ("rustls", &["bursar-gate", "bursar-api", "bursar-wire"]),
+    ("tokio-rustls", &["bursar-api"]),
     ("libloading", &["bursar-loader"]),
     ("abi_stable", &["bursar-abi", "bursar-sdk", "bursar-loader"]),
     ("landlock", &["bursar-loader"]),

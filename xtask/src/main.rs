@@ -6,6 +6,7 @@ mod agents;
 mod bench;
 mod canaries;
 mod ci;
+mod contract;
 mod cover;
 mod demo;
 mod instructions;
@@ -36,7 +37,7 @@ struct Cli {
 enum Task {
     /// Everything that must hold before a change lands, lane by lane
     Ci {
-        /// Only this lane: layers, system, simulation, canaries, agents, coverage or slow
+        /// Only this lane: layers, system, simulation, canaries, agents, contract, coverage or slow
         #[arg(long)]
         lane: Option<ci::Lane>,
     },

@@ -21,7 +21,8 @@ const IDLE: &str = "10m";
 /// A client of a daemon that answers; one is started where none does, unless that is forbidden.
 pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
     let mut client = context.client();
-    if client.alive() {
+    // One elsewhere is not started from here.
+    if context.elsewhere.is_some() || client.alive() {
         return Ok(client);
     }
     let path = &context.socket.path;

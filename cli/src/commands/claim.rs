@@ -2,7 +2,6 @@
 use super::{Context, autostart, outcome::Outcome, show};
 use crate::args::{Claim, Output};
 use bursar_tenant::ask::{body, fresh_key, send};
-use bursar_wire::ClaimAnswer;
 
 /// `bursar claim`.
 pub fn claim(context: &Context, claim: &Claim) -> Outcome {
@@ -17,7 +16,7 @@ pub fn claim(context: &Context, claim: &Claim) -> Outcome {
             show::claims(std::slice::from_ref(&claim)),
             claim.fence.map_or_else(|| "not yet".into(), |fence| fence.to_string())
         )),
-        output => show::document(&ClaimAnswer { claim }, output),
+        _ => show::claim(context, claim),
     }
     Ok(())
 }

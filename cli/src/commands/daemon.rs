@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     args::Serve,
-    serve::{self, Options, Settings},
+    serve::{self, Layers, Options},
 };
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
@@ -15,22 +15,14 @@ use tracing_subscriber::EnvFilter;
 pub fn serve(context: &Context, serve: &Serve) -> Outcome {
     log();
     let idle = serve.idle_exit.as_deref().map(bursar_wire::duration).transpose().map_err(Failed::usage)?;
-    let settings = Settings::read(serve.config.as_deref())?;
+    let settings = Layers::of_daemon(serve)?.settings;
     let state = match &serve.state {
         Some(state) => state.clone(),
         None => state_dir()?,
     };
     let socket = context.socket.path.clone();
-    let done = serve::run(Options {
-        settings,
-        state: state.clone(),
-        socket,
-        http: serve.http.clone(),
-        far: serve.far,
-        plugins: serve.plugins.clone(),
-        accept_loss: serve.accept_loss,
-        idle,
-    });
+    let done =
+        serve::run(Options { settings, state: state.clone(), socket, accept_loss: serve.accept_loss, idle });
     done.map_err(|error| {
         let journal = error.is::<bursar_journal::Error>();
         let failed = Failed::from(error);
@@ -49,7 +41,10 @@ pub fn log() {
     let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,rmcp=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(
+            std::io::stderr().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|word| word.is_empty()),
+        )
         .with_writer(std::io::stderr)
         // What cannot be logged would be said on standard error, and a full disk there would end the thread.
         .log_internal_errors(false)

@@ -1,12 +1,13 @@
 //! What works on this host and what does not: asked of the daemon, or found out without one.
 use super::{
     Context,
+    names::Named,
     outcome::{Failed, Outcome},
     show,
 };
 use crate::{
     args::{Doctor, Output},
-    serve::host_findings,
+    serve::{advise, host_findings},
 };
 use bursar_enforce::Hierarchy;
 use bursar_wire as wire;
@@ -19,7 +20,10 @@ pub fn doctor(context: &Context, doctor: &Doctor) -> Outcome {
         None => daemon(context)?,
     };
     match context.output {
-        Output::Table => show::line(&show::checks(&report.findings)),
+        Output::Table => {
+            show::line(&format!("{}{}", show::checks(&report.findings), show::advice(&report.findings)));
+        }
+        Output::Name => report.findings.iter().for_each(|finding| show::line(&finding.name())),
         output => show::document(&report, output),
     }
     let wrong = report.findings.iter().find(|finding| finding.state == "wrong");
@@ -29,7 +33,7 @@ pub fn doctor(context: &Context, doctor: &Doctor) -> Outcome {
 }
 
 fn daemon(context: &Context) -> Result<wire::Doctor, Failed> {
-    let unreachable = match context.client().get("/v1/doctor") {
+    let unreachable = match context.client().doctor() {
         Err(failure @ wire::Failure::Unreachable { .. }) => failure,
         answered => return Ok(answered?),
     };
@@ -37,12 +41,19 @@ fn daemon(context: &Context) -> Result<wire::Doctor, Failed> {
     let mut findings = host_findings(&hierarchy);
     hierarchy.remove();
     let (state, detail) = bursar_loader::ability();
-    findings.push(wire::Finding { what: "plugin children".into(), state: state.into(), detail });
+    findings.push(wire::Finding {
+        what: "plugin children".into(),
+        state: state.into(),
+        detail,
+        advice: None,
+    });
     findings.push(wire::Finding {
         what: "daemon".into(),
         state: "missing".into(),
         detail: unreachable.to_string(),
+        advice: None,
     });
+    advise(&mut findings);
     Ok(wire::Doctor { sound: true, findings })
 }
 
@@ -52,6 +63,7 @@ fn journal(state: &Path) -> Result<wire::Doctor, Failed> {
         what: what.into(),
         state: state.into(),
         detail,
+        advice: None,
     };
     let mut findings = vec![row(
         "journal",
@@ -62,5 +74,6 @@ fn journal(state: &Path) -> Result<wire::Doctor, Failed> {
         ),
     )];
     findings.extend(report.problems.iter().map(|problem| row("problem", "wrong", problem.clone())));
+    advise(&mut findings);
     Ok(wire::Doctor { sound: report.sound(), findings })
 }

@@ -5,14 +5,14 @@ use super::{
 };
 use crate::{
     args::{self, Gate},
-    serve::Settings,
+    serve::Layers,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 /// `bursar gate`: serves until it is told to end.
 pub fn gate(context: &Context, gate: &Gate) -> Outcome {
     daemon::log();
-    let settings = Settings::read(Some(&gate.config))?;
+    let settings = Layers::read(Some(&gate.config))?.settings;
     let mut config = settings.gate.ok_or_else(|| {
         Failed::usage("there is no table [gate] in the config")
             .hint("name a provider as [[gate.provider]] and what its models cost as [[gate.model]]")

@@ -1,61 +1,96 @@
 //! Looking: lists of everything, once or followed, and why a claim waits.
-use super::{Context, lease::number, outcome::Outcome, show};
+use super::{Context, lease::number, names::Named, outcome::Outcome, show};
 use crate::args::{Explain, Get, Output, What};
-use bursar_wire as wire;
-use std::io::IsTerminal;
+use bursar_wire::{self as wire, List};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{io::IsTerminal, time::Duration};
 
-/// Events in one page.
-const PAGE: usize = 1000;
+/// Rows in one page.
+const PAGE: usize = wire::PAGE_MAX;
+/// What happens at once is shown at once.
+const TOGETHER: Duration = Duration::from_millis(200);
+/// How often the audit log is looked at: no event tells of it.
+const AUDIT_LOOK: Duration = Duration::from_millis(500);
 
 /// `bursar get`.
 pub fn get(context: &Context, get: &Get) -> Outcome {
     match (get.what, get.watch) {
-        (What::Events, false) => events(context, get.since),
+        (What::Events, false) => events(context, get.since, get.limit),
         (What::Events, true) => follow_events(context, get.since),
-        (what, false) => once(context, what),
-        (what, true) => follow(context, what),
+        (What::Audit, false) => audit(context, get.since, get.limit),
+        (What::Audit, true) => follow_audit(context, get.since),
+        (what, false) => once(context, what, get.limit),
+        (what, true) => follow(context, || once(context, what, get.limit).map(|()| true)),
     }
 }
 
-/// Shows a list as it is now.
-pub fn once(context: &Context, what: What) -> Outcome {
-    let mut client = context.client();
-    macro_rules! list {
-        ($path:literal, $list:ident, $rows:ident) => {{
-            let document: wire::$list = client.get(concat!("/v1/", $path))?;
-            match context.output {
-                Output::Table if context.wide => show::line(&show::wide::$rows(&document.$rows)),
-                Output::Table => show::line(&show::$rows(&document.$rows)),
-                output => show::document(&document, output),
-            }
-        }};
-    }
+/// Shows a list as it is now, or its first rows.
+pub fn once(context: &Context, what: What, limit: Option<usize>) -> Outcome {
+    use show::wide;
     match what {
-        What::Claims => list!("claims", Claims, claims),
-        What::Pools => list!("pools", Pools, pools),
-        What::Nodes => list!("nodes", Nodes, nodes),
-        What::Scopes => list!("scopes", Scopes, scopes),
-        What::Quotas => list!("quotas", Quotas, quotas),
-        What::Plugins => list!("plugins", Plugins, plugins),
-        What::Findings => list!("findings", Findings, findings),
-        What::Events => return events(context, 0),
+        What::Claims => list::<wire::Claims>(context, limit, show::claims, wide::claims),
+        What::Pools => list::<wire::Pools>(context, limit, show::pools, wide::pools),
+        What::Nodes => list::<wire::Nodes>(context, limit, show::nodes, wide::nodes),
+        What::Scopes => list::<wire::Scopes>(context, limit, show::scopes, wide::scopes),
+        What::Quotas => list::<wire::Quotas>(context, limit, show::quotas, wide::quotas),
+        What::Plugins => list::<wire::Plugins>(context, limit, show::plugins, wide::plugins),
+        What::Findings => list::<wire::Findings>(context, limit, show::findings, wide::findings),
+        What::Events => events(context, 0, limit),
+        What::Audit => audit(context, 0, limit),
     }
+}
+
+fn list<L>(
+    context: &Context,
+    limit: Option<usize>,
+    narrow: fn(&[L::Row]) -> String,
+    wide: fn(&[L::Row]) -> String,
+) -> Outcome
+where
+    L: List + Serialize + DeserializeOwned,
+    L::Row: Named + Serialize,
+{
+    let mut client = context.client();
+    let (rows, next) = match limit {
+        None => client.list::<L>()?.into_parts(),
+        Some(limit) => first::<L>(&mut client, limit)?,
+    };
+    let table = if context.wide { wide } else { narrow };
+    show::rows(context, rows, table, |rows| L::of(rows, next));
     Ok(())
 }
 
-/// Shows a list again whenever something happened.
-fn follow(context: &Context, what: What) -> Outcome {
+/// The first rows of a list, page by page.
+fn first<L: List + DeserializeOwned>(
+    client: &mut wire::Client,
+    limit: usize,
+) -> Result<(Vec<L::Row>, Option<String>), wire::Failure> {
+    let (mut rows, mut next) = client.page::<L>(None, limit.min(PAGE))?.into_parts();
+    while let Some(after) = next.take_if(|_| rows.len() < limit) {
+        let (more, then) = client.page::<L>(Some(&after), PAGE.min(limit - rows.len()))?.into_parts();
+        rows.extend(more);
+        next = then;
+    }
+    Ok((rows, next))
+}
+
+/// Shows something again whenever something happened, for as long as it goes on.
+fn follow(context: &Context, mut show: impl FnMut() -> Result<bool, super::outcome::Failed>) -> Outcome {
     let mut client = context.client();
     loop {
         if context.output == Output::Table && std::io::stdout().is_terminal() {
             // Clears the screen and goes to its upper left.
             print!("\x1b[2J\x1b[H");
         }
-        once(context, what)?;
+        if context.output == Output::Yaml {
+            show::line("---");
+        }
+        if !show()? {
+            return Ok(());
+        }
         let newest = newest(&mut client)?;
         let Some(_) = client.events(newest)?.next() else { return Ok(()) };
-        // What happens at once is shown at once.
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(TOGETHER);
     }
 }
 
@@ -63,32 +98,52 @@ fn follow(context: &Context, what: What) -> Outcome {
 fn newest(client: &mut wire::Client) -> Result<u64, wire::Failure> {
     let mut since = 0;
     loop {
-        let page: wire::Events = client.get(&format!("/v1/events?since={since}&limit={PAGE}"))?;
-        match page.events.last() {
+        match client.events_page(since, PAGE)?.events.last() {
             Some(last) => since = last.seq,
             None => return Ok(since),
         }
     }
 }
 
-/// Every event above a sequence.
-fn events(context: &Context, since: u64) -> Outcome {
+/// Every event above a sequence, or the first of them.
+fn events(context: &Context, since: u64, limit: Option<usize>) -> Outcome {
     let mut client = context.client();
-    let (mut all, mut since) = (Vec::new(), since);
-    loop {
-        let page: wire::Events = client.get(&format!("/v1/events?since={since}&limit={PAGE}"))?;
-        let Some(last) = page.events.last() else { break };
-        since = last.seq;
-        if context.output == Output::Jsonl {
-            page.events.iter().for_each(|event| show::document(event, Output::Jsonl));
-        } else {
-            all.extend(page.events);
+    let page = |since, most| Ok(client.events_page(since, most)?.events);
+    pages(context, since, limit, page, |row| row.seq, show::events, |events| wire::Events { events })
+}
+
+/// Every act above a sequence, or the first of them.
+fn audit(context: &Context, since: u64, limit: Option<usize>) -> Outcome {
+    let mut client = context.client();
+    let page = |since, most| Ok(client.audit_page(since, most)?.audit);
+    pages(context, since, limit, page, |row| row.seq, show::audit, |audit| wire::AuditLog { audit })
+}
+
+/// Rows of something that grows at its end; those for scripts that read a stream go out as they come.
+fn pages<R: Named + Serialize, D: Serialize>(
+    context: &Context,
+    mut since: u64,
+    limit: Option<usize>,
+    mut page: impl FnMut(u64, usize) -> Result<Vec<R>, wire::Failure>,
+    seq: fn(&R) -> u64,
+    table: fn(&[R]) -> String,
+    document: fn(Vec<R>) -> D,
+) -> Outcome {
+    let mut left = limit.unwrap_or(usize::MAX);
+    let mut all = Vec::new();
+    while left > 0 {
+        let mut rows = page(since, PAGE.min(left))?;
+        rows.truncate(left);
+        let Some(last) = rows.last() else { break };
+        since = seq(last);
+        left -= rows.len();
+        match context.output {
+            Output::Jsonl | Output::Name => show::rows(context, rows, table, document),
+            _ => all.extend(rows),
         }
     }
-    match context.output {
-        Output::Table | Output::Wide => show::line(&show::events(&all)),
-        Output::Json => show::document(&wire::Events { events: all }, Output::Json),
-        Output::Jsonl => {}
+    if !matches!(context.output, Output::Jsonl | Output::Name) {
+        show::rows(context, all, table, document);
     }
     Ok(())
 }
@@ -101,19 +156,54 @@ fn follow_events(context: &Context, since: u64) -> Outcome {
                 let detail = if event.detail.is_null() { String::new() } else { event.detail.to_string() };
                 show::line(&format!("{:>8} {} {:<12} {claim:>6} {detail}", event.seq, event.at, event.kind));
             }
+            Output::Yaml | Output::Name => each(context, &event),
             _ => show::document(&event, Output::Jsonl),
         }
     }
     Ok(())
 }
 
+fn follow_audit(context: &Context, mut since: u64) -> Outcome {
+    let mut client = context.client();
+    loop {
+        let rows = client.audit_page(since, PAGE)?.audit;
+        since = rows.last().map_or(since, |row| row.seq);
+        for row in &rows {
+            match context.output {
+                Output::Table => show::line(&show::act(row)),
+                Output::Yaml | Output::Name => each(context, row),
+                _ => show::document(row, Output::Jsonl),
+            }
+        }
+        if rows.is_empty() {
+            std::thread::sleep(AUDIT_LOOK);
+        }
+    }
+}
+
+/// One row of a stream.
+fn each(context: &Context, row: &(impl Named + Serialize)) {
+    if context.output == Output::Name {
+        return show::line(&row.name());
+    }
+    show::line("---");
+    show::document(row, context.output);
+}
+
 /// `bursar explain`.
 pub fn explain(context: &Context, explain: &Explain) -> Outcome {
     let id = number("claim", &explain.id)?;
-    let answer: wire::Explain = context.client().get(&format!("/v1/claims/{id}/explain"))?;
-    match context.output {
-        Output::Table => show::line(&show::explain(&answer)),
-        output => show::document(&answer, output),
+    let once = || {
+        let answer = context.client().explain(id)?;
+        match context.output {
+            Output::Table => show::line(&show::explain(&answer)),
+            Output::Name => show::line(&answer.claim.to_string()),
+            output => show::document(&answer, output),
+        }
+        Ok(answer.phase == wire::PENDING)
+    };
+    match explain.watch {
+        true => follow(context, once),
+        false => once().map(drop),
     }
-    Ok(())
 }

@@ -4,18 +4,17 @@ use super::{
     outcome::{Failed, Outcome},
     show,
 };
-use crate::args::{Attach, Cancel, Lease, Output, Release, Renew, Resize, Settle};
+use crate::args::{Attach, Cancel, Lease, Release, Renew, Resize, Settle};
 use bursar_interface::{Fence, Reason};
 use bursar_tenant::ask::amount_of;
 use bursar_wire::{
-    AttachBody, ClaimAnswer, FenceBody, RenewBody, ResizeBody, SettleBody, SizeBody, UsedBody,
+    self as wire, AttachBody, FenceBody, RenewBody, ResizeBody, SettleBody, SizeBody, UsedBody,
 };
-use serde::Serialize;
 
 /// `bursar renew`.
 pub fn renew(context: &Context, renew: &Renew) -> Outcome {
     let (id, fence) = named(&renew.lease)?;
-    post(context, &format!("/v1/claims/{id}/renew"), &RenewBody { fence, ttl: renew.ttl.clone() })
+    shown(context, context.client().renew(id, &RenewBody { fence, ttl: renew.ttl.clone() })?)
 }
 
 /// `bursar settle`.
@@ -26,19 +25,19 @@ pub fn settle(context: &Context, settle: &Settle) -> Outcome {
         Ok(UsedBody { resource, pool, amount })
     });
     let used = used.collect::<Result<Vec<_>, Failed>>()?;
-    post(context, &format!("/v1/claims/{id}/settle"), &SettleBody { fence, used })
+    shown(context, context.client().settle(id, &SettleBody { fence, used })?)
 }
 
 /// `bursar extend`.
 pub fn extend(context: &Context, resize: &Resize) -> Outcome {
     let (id, body) = resized(resize)?;
-    post(context, &format!("/v1/claims/{id}/extend"), &body)
+    shown(context, context.client().extend(id, &body)?)
 }
 
 /// `bursar shrink`.
 pub fn shrink(context: &Context, resize: &Resize) -> Outcome {
     let (id, body) = resized(resize)?;
-    post(context, &format!("/v1/claims/{id}/shrink"), &body)
+    shown(context, context.client().shrink(id, &body)?)
 }
 
 fn resized(resize: &Resize) -> Result<(u64, ResizeBody), Failed> {
@@ -54,40 +53,19 @@ fn resized(resize: &Resize) -> Result<(u64, ResizeBody), Failed> {
 /// `bursar release`.
 pub fn release(context: &Context, release: &Release) -> Outcome {
     let (id, fence) = named(&release.lease)?;
-    post(
-        context,
-        &format!("/v1/claims/{id}/release{}", waiting(release.wait.as_deref())),
-        &FenceBody { fence },
-    )
+    shown(context, context.client().release(id, &FenceBody { fence }, release.wait.as_deref())?)
 }
 
 /// `bursar cancel`.
 pub fn cancel(context: &Context, cancel: &Cancel) -> Outcome {
     let id = number("claim", &cancel.id)?;
-    #[derive(Serialize)]
-    struct Nothing {}
-    post(context, &format!("/v1/claims/{id}/cancel{}", waiting(cancel.wait.as_deref())), &Nothing {})
+    shown(context, context.client().cancel(id, cancel.wait.as_deref())?)
 }
 
 /// `bursar attach`.
 pub fn attach(context: &Context, attach: &Attach) -> Outcome {
     let (id, fence) = named(&attach.lease)?;
-    post(context, &format!("/v1/claims/{id}/attach"), &AttachBody { fence, pid: attach.pid })
-}
-
-/// A duration as it stands in a query; the daemon says what is wrong with it.
-pub fn waiting(wait: Option<&str>) -> String {
-    wait.map(|wait| format!("?wait={}", plain(wait))).unwrap_or_default()
-}
-
-/// A text as it stands in a path or a query.
-pub fn plain(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
+    shown(context, context.client().attach(id, &AttachBody { fence, pid: attach.pid })?)
 }
 
 fn named(lease: &Lease) -> Result<(u64, Fence), Failed> {
@@ -103,11 +81,7 @@ pub fn number(what: &str, text: &str) -> Result<u64, Failed> {
     text.parse().map_err(|_| Failed::usage(format!("{text:?} is no {what}")).hint("see `bursar get claims`"))
 }
 
-fn post(context: &Context, path: &str, body: &impl Serialize) -> Outcome {
-    let answer: ClaimAnswer = context.client().send("POST", path, body, None)?;
-    match context.output {
-        Output::Table => show::line(&show::claims(&[answer.claim])),
-        output => show::document(&answer, output),
-    }
+fn shown(context: &Context, claim: wire::Claim) -> Outcome {
+    show::claim(context, claim);
     Ok(())
 }

@@ -2,6 +2,7 @@
 mod autostart;
 mod backup;
 mod claim;
+mod config;
 mod daemon;
 mod doctor;
 mod gate;
@@ -9,10 +10,13 @@ mod get;
 mod hook;
 mod lease;
 mod manifest;
+mod manual;
 mod mcp;
+mod names;
 mod operate;
 mod outcome;
 mod plugin;
+mod remote;
 mod scaffold;
 mod show;
 mod simulate;
@@ -33,11 +37,16 @@ pub struct Context {
     output: crate::args::Output,
     /// Tables have more columns.
     wide: bool,
+    /// A daemon elsewhere.
+    elsewhere: Option<std::sync::Arc<dyn bursar_wire::Reach>>,
 }
 
 impl Context {
     fn client(&self) -> bursar_wire::Client {
-        bursar_wire::Client::new(&self.socket.path)
+        match &self.elsewhere {
+            Some(way) => bursar_wire::Client::by(way.clone()),
+            None => bursar_wire::Client::new(&self.socket.path),
+        }
     }
 }
 
@@ -45,8 +54,15 @@ impl Context {
 pub fn carry_out(cli: Cli) -> ExitCode {
     let wide = cli.output == Output::Wide;
     let output = if wide { Output::Table } else { cli.output };
-    let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output, wide };
+    let elsewhere = match remote::elsewhere(&cli) {
+        Ok(elsewhere) => elsewhere,
+        Err(failed) => return outcome::tell(&failed, output),
+    };
+    let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output, wide, elsewhere };
     let done: Outcome = match cli.verb {
+        verb if output == Output::Name && !names::has(&verb) => {
+            Err(Failed::usage("this command's answer has no names").hint("say -o json or -o yaml"))
+        }
         Verb::Serve(serve) => daemon::serve(&context, &serve),
         Verb::Run(run) => {
             let reach = || autostart::reach(&context, run.ask.no_autostart).map(drop);
@@ -72,7 +88,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
             PluginVerb::New { role, name, path, sdk } => {
                 scaffold::scaffold(&context, &role, &name, path.as_deref(), sdk.as_deref())
             }
-            PluginVerb::List => get::once(&context, What::Plugins),
+            PluginVerb::List => get::once(&context, What::Plugins, None),
             PluginVerb::Verify { library, only, calls, deadline } => {
                 verify::verify(&context, &library, &only, calls, &deadline)
             }
@@ -85,10 +101,22 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Simulate(simulate) => simulate::simulate(&context, &simulate),
         Verb::Doctor(doctor) => doctor::doctor(&context, &doctor),
         Verb::Token(token) => token::token(&context, &token),
+        Verb::Config(config) => config::config(&context, &config),
+        Verb::Api => {
+            show::document(
+                &crate::serve::contract(),
+                if output == Output::Table { Output::Json } else { output },
+            );
+            Ok(())
+        }
+        Verb::Man(man) => manual::man(&man),
         Verb::Backup(backup) => backup::backup(&context, &backup),
         Verb::Restore(restore) => backup::restore(&context, &restore),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "bursar", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bursar", &mut script);
+            // A reader that has gone away is no failure.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
             Ok(())
         }
         Verb::PluginHost { args } => return bursar_loader::child_main(&args),

@@ -1,16 +1,14 @@
 //! What operators do while everything goes on: apply, set, cordon, uncordon, drain.
 use super::{
-    Context,
-    lease::{plain, waiting},
-    manifest,
+    Context, manifest,
+    names::Named,
     outcome::{Failed, Outcome},
     show,
 };
 use crate::args::{Apply, Drain, Node, Output, Set, SetPool, SetQuota, SetWhat};
 use bursar_interface::NodeState;
 use bursar_wire::{
-    ApplyBody, ChangesAnswer, NodeAnswer, NodeBody, Nodes, PoolBody, Pools, QuotaBody, ScopeBody, per_time,
-    quantity,
+    ApplyBody, NodeAnswer, NodeBody, Nodes, PoolBody, Pools, QuotaBody, ScopeBody, per_time, quantity,
 };
 use std::{
     io::{Read, stdin},
@@ -55,7 +53,7 @@ fn text(file: &Path) -> Result<String, Failed> {
 
 /// The node that a file means when it names none.
 fn only_node(context: &Context) -> Result<String, Failed> {
-    let nodes: Nodes = context.client().get("/v1/nodes")?;
+    let nodes: Nodes = context.client().list()?;
     match nodes.nodes.as_slice() {
         [node] => Ok(node.id.clone()),
         nodes => Err(Failed::usage(format!("node.capacity: there are {} nodes", nodes.len()))
@@ -135,7 +133,7 @@ fn pool(context: &Context, set: &SetPool) -> Result<PoolBody, Failed> {
 
 /// The node that has the only pool of this name; none for a floating or a new one.
 fn node_of(context: &Context, resource: &str, name: &str) -> Result<Option<String>, Failed> {
-    let pools: Pools = context.client().get("/v1/pools")?;
+    let pools: Pools = context.client().list()?;
     let mut same = pools.pools.into_iter().filter(|pool| pool.resource == resource && pool.id == name);
     match (same.next(), same.count()) {
         (first, 0) => Ok(first.and_then(|pool| pool.node)),
@@ -145,9 +143,10 @@ fn node_of(context: &Context, resource: &str, name: &str) -> Result<Option<Strin
 }
 
 fn send(context: &Context, body: &ApplyBody) -> Outcome {
-    let answer: ChangesAnswer = context.client().send("POST", "/v1/apply", body, None)?;
+    let answer = context.client().apply(body)?;
     match context.output {
         Output::Table => show::line(&show::changes(&answer.changes)),
+        Output::Name => answer.changes.iter().for_each(|change| show::line(&change.name())),
         output => show::document(&answer, output),
     }
     Ok(())
@@ -173,11 +172,12 @@ pub fn drain(context: &Context, drain: &Drain) -> Outcome {
 
 /// Opens or closes a node; returns how many leases are on it then.
 fn put(context: &Context, node: &Node, body: &NodeBody, wait: Option<&str>) -> Result<u64, Failed> {
-    let path = format!("/v1/nodes/{}{}", plain(&node.name), waiting(wait));
-    let answer: NodeAnswer = context.client().send("PUT", &path, body, None)?;
+    let node = context.client().set_node(&node.name, body, wait)?;
+    let leases = node.leases;
     match context.output {
-        Output::Table => show::line(&show::nodes(std::slice::from_ref(&answer.node))),
-        output => show::document(&answer, output),
+        Output::Table => show::line(&show::nodes(&[node])),
+        Output::Name => show::line(&node.name()),
+        output => show::document(&NodeAnswer { node }, output),
     }
-    Ok(answer.node.leases)
+    Ok(leases)
 }

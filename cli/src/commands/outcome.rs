@@ -7,7 +7,7 @@ use std::process::ExitCode;
 /// Tells people on standard error, and scripts in the document they asked for.
 pub fn tell(failed: &Failed, output: Output) -> ExitCode {
     eprintln!("bursar: {}", failed.error);
-    if output != Output::Table && !failed.shown {
+    if !matches!(output, Output::Table | Output::Name) && !failed.shown {
         super::show::document(&Problem { error: failed.error.clone() }, output);
     }
     ExitCode::from(failed.code)

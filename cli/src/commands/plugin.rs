@@ -4,8 +4,8 @@ use super::{
     outcome::{Failed, Outcome},
     show,
 };
-use crate::args::{Output, PluginVerb};
-use bursar_wire::{Keys, PluginOrder, Plugins};
+use crate::args::PluginVerb;
+use bursar_wire::{Key, Keys, List, PluginOrder, Plugins};
 use std::{fs, path::Path};
 
 /// `bursar plugin enable|disable|reload|trust`.
@@ -19,11 +19,8 @@ pub fn plugin(context: &Context, verb: PluginVerb) -> Outcome {
 }
 
 fn order(context: &Context, order: &PluginOrder) -> Outcome {
-    let answer: Plugins = context.client().send("POST", "/v1/plugins", order, None)?;
-    match context.output {
-        Output::Table => show::line(&show::plugins(&answer.plugins)),
-        output => show::document(&answer, output),
-    }
+    let answer = context.client().order(order)?;
+    show::rows(context, answer.plugins, show::plugins, |plugins| Plugins::of(plugins, None));
     Ok(())
 }
 
@@ -42,16 +39,13 @@ fn trust(context: &Context, what: &[String]) -> Outcome {
     };
     let mut client = context.client();
     if let Some(order) = order {
-        let _: Plugins = client.send("POST", "/v1/plugins", &order, None)?;
+        client.order(&order)?;
     }
-    let answer: Keys = client.get("/v1/keys")?;
-    match context.output {
-        Output::Table => {
-            let rows = answer.keys.iter().map(|key| vec![key.key.clone(), key.note.clone()]);
-            show::line(&show::table(&["key", "note"], rows));
-        }
-        output => show::document(&answer, output),
-    }
+    let answer: Keys = client.list()?;
+    let table = |keys: &[Key]| {
+        show::table(&["key", "note"], keys.iter().map(|key| vec![key.key.clone(), key.note.clone()]))
+    };
+    show::rows(context, answer.keys, table, |keys| Keys::of(keys, None));
     Ok(())
 }
 

@@ -1,19 +1,48 @@
 //! What answers look like: tables for people, one document for scripts.
 pub mod wide;
 
+use super::{Context, names::Named};
 use crate::args::Output;
 use bursar_wire as wire;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::io::Write;
 
-/// Writes a document as JSON.
+/// Writes a document.
 pub fn document(document: &impl Serialize, output: Output) {
+    if output == Output::Yaml {
+        let text = serde_yaml_ng::to_string(document).expect("plain data always becomes YAML");
+        return line(text.trim_end());
+    }
     let text = match output {
         Output::Jsonl => serde_json::to_string(document),
         _ => serde_json::to_string_pretty(document),
     };
     line(&text.expect("plain data always becomes JSON"));
+}
+
+/// Writes rows: as a table, by name, one document each, or as one document of all.
+pub fn rows<R: Named + Serialize, D: Serialize>(
+    context: &Context,
+    rows: Vec<R>,
+    table: impl FnOnce(&[R]) -> String,
+    all: impl FnOnce(Vec<R>) -> D,
+) {
+    match context.output {
+        Output::Table | Output::Wide => line(&table(&rows)),
+        Output::Name => rows.iter().for_each(|row| line(&row.name())),
+        Output::Jsonl => rows.iter().for_each(|row| document(row, Output::Jsonl)),
+        output => document(&all(rows), output),
+    }
+}
+
+/// Writes the one claim that a command was about.
+pub fn claim(context: &Context, claim: wire::Claim) {
+    match context.output {
+        Output::Table | Output::Wide => line(&claims(&[claim])),
+        Output::Name => line(&claim.name()),
+        output => document(&wire::ClaimAnswer { claim }, output),
+    }
 }
 
 /// Writes a line; a reader that has gone away is no failure.
@@ -208,6 +237,34 @@ pub fn events(events: &[wire::EventRow]) -> String {
     )
 }
 
+/// Administrative acts, one a row.
+pub fn audit(acts: &[wire::AuditRow]) -> String {
+    let header = ["seq", "at", "door", "uid", "token", "act", "status", "reason", "body"];
+    table(
+        &header,
+        acts.iter().map(|act| {
+            vec![
+                act.seq.to_string(),
+                act.at.clone(),
+                act.door.clone(),
+                or_dash(act.uid.map(|uid| uid.to_string())),
+                or_dash(act.token.clone()),
+                act.act.clone(),
+                act.status.to_string(),
+                or_dash(act.reason.clone()),
+                or_dash(act.body.clone()),
+            ]
+        }),
+    )
+}
+
+/// An administrative act in a line.
+pub fn act(act: &wire::AuditRow) -> String {
+    let who = act.uid.map_or("-".into(), |uid| format!("uid {uid}"));
+    let reason = act.reason.as_deref().unwrap_or_default();
+    format!("{:>6} {} {:<4} {who:<8} {} {} {reason}", act.seq, act.at, act.door, act.status, act.act)
+}
+
 /// An explanation in sentences.
 pub fn explain(explain: &wire::Explain) -> String {
     let Some(reason) = &explain.reason else {
@@ -283,4 +340,11 @@ pub fn checks(findings: &[wire::Finding]) -> String {
             .iter()
             .map(|finding| vec![finding.what.clone(), finding.state.clone(), finding.detail.clone()]),
     )
+}
+
+/// What would help, one line for each thing that is amiss and can be mended.
+pub fn advice(findings: &[wire::Finding]) -> String {
+    let helps = |finding: &wire::Finding| Some(format!("  {}: {}", finding.what, finding.advice.as_ref()?));
+    let lines: Vec<String> = findings.iter().filter_map(helps).collect();
+    if lines.is_empty() { lines.concat() } else { format!("\nWhat would help:\n{}", lines.join("\n")) }
 }

@@ -4,32 +4,24 @@ use super::{
     outcome::{Failed, Outcome},
     show,
 };
-use crate::args::{Output, StrategyVerb};
-use bursar_wire::{Strategies, StrategyBody};
+use crate::args::StrategyVerb;
+use bursar_wire::{List, Strategies};
 
 /// `bursar strategy`.
 pub fn strategy(context: &Context, verb: &StrategyVerb) -> Outcome {
     let mut client = context.client();
     let answer: Strategies = match verb {
-        StrategyVerb::Show => client.get("/v1/strategies")?,
+        StrategyVerb::Show => client.list()?,
         StrategyVerb::Use { role, name } => {
             check(role)?;
-            client.send(
-                "PUT",
-                &format!("/v1/strategies/{role}"),
-                &StrategyBody { plugin: name.clone() },
-                None,
-            )?
+            client.use_strategy(role, name)?
         }
         StrategyVerb::Rollback { role } => {
             check(role)?;
-            client.send("POST", &format!("/v1/strategies/{role}/rollback"), &serde_json::json!({}), None)?
+            client.roll_back(role)?
         }
     };
-    match context.output {
-        Output::Table => show::line(&show::strategies(&answer.strategies)),
-        output => show::document(&answer, output),
-    }
+    show::rows(context, answer.strategies, show::strategies, |strategies| Strategies::of(strategies, None));
     Ok(())
 }
 

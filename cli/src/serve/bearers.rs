@@ -2,11 +2,12 @@
 use super::Settings;
 use anyhow::{Result, anyhow, bail};
 use bursar_api::{Bearer, Verb};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, time::SystemTime};
 
 /// A token that lets its bearer in over TCP, for less than the daemon's own.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Token {
     /// sha256 (hex) of the secret; `bursar token` makes both.
@@ -64,8 +65,8 @@ fn bearer(token: &Token) -> Result<Bearer> {
 pub fn allowed(local: SocketAddr, far: bool) -> Result<()> {
     if !local.ip().is_loopback() && !far {
         bail!(
-            "{local} is reached from elsewhere, and tokens would pass in the clear; listen on 127.0.0.1 behind \
-             a proxy that speaks TLS, or say --far"
+            "{local} is reached from elsewhere, and tokens would pass in the clear; speak TLS with --tls-cert and \
+             --tls-key, listen on 127.0.0.1 behind a proxy that does, or say --far"
         );
     }
     Ok(())

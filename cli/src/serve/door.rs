@@ -1,7 +1,11 @@
 //! The front door: opens it, serves until a signal, idleness or the desk's end, and closes it in good order.
-use super::{agents, bearers, host::Host};
-use anyhow::{Context, Result};
-use bursar_api::{Guard, Limits, Peer};
+use super::{
+    agents, bearers,
+    host::Host,
+    settings::{Http, Settings},
+};
+use anyhow::{Context, Result, bail};
+use bursar_api::{Guard, Limits, Peer, Tls};
 use std::{future::Future, net::TcpListener, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,6 +39,11 @@ pub(super) fn door(
         };
         let mailbox = host.mailbox.clone();
         tokio::spawn(async move { mailbox.serve().await });
+        // First: whoever reaches the socket may count on the address.
+        let tcp = match tcp {
+            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, closing())?)),
+            None => None,
+        };
         let unix = tokio::spawn(bursar_api::serve_unix(
             listener,
             host.clone(),
@@ -42,10 +51,6 @@ pub(super) fn door(
             Some(agents::wing(host.settings.limits.refusals_per_minute)),
             closing(),
         ));
-        let tcp = match tcp {
-            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, closing())?)),
-            None => None,
-        };
         // Without a service manager there is nobody to notify.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         tracing::info!("ready");
@@ -91,28 +96,54 @@ async fn until_end(
 /// Where TCP is served, and to whom.
 pub(super) struct Tcp {
     /// As `host:port`.
-    pub(super) address: String,
-    /// Others than this machine may come.
-    pub(super) far: bool,
+    address: String,
+    /// Others than this machine may come, though nothing is encrypted.
+    far: bool,
     /// Whoever shows one of these.
-    pub(super) bearers: Vec<bursar_api::Bearer>,
+    bearers: Vec<bursar_api::Bearer>,
+    /// What is shown to those who come.
+    tls: Option<Tls>,
+    /// Names by which it may be called.
+    hosts: Vec<String>,
+}
+
+impl Tcp {
+    /// What the settings say of it; nothing where TCP is not served.
+    ///
+    /// # Errors
+    /// Names the key, the token or the file that is wrong.
+    pub(super) fn wanted(settings: &Settings) -> Result<Option<Tcp>> {
+        let Http { listen, cert, key, hosts, far } = &settings.http;
+        let bearers = bearers::bearers(settings)?;
+        let tls = match (cert, key) {
+            (Some(cert), Some(key)) => Some(Tls::read(cert, key)?),
+            (None, None) => None,
+            _ => bail!("config: http: a certificate needs its key: set both cert and key"),
+        };
+        let (address, far, hosts) = (listen.clone(), *far, hosts.clone());
+        Ok((!address.is_empty()).then_some(Tcp { address, far, bearers, tls, hosts }))
+    }
 }
 
 /// Serves TCP to whoever shows the token that lies in the state directory, or one of the config's.
 fn serve_tcp(
     host: Arc<Host>,
-    Tcp { address, far, bearers }: Tcp,
+    Tcp { address, far, bearers, tls, mut hosts }: Tcp,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<impl Future<Output = Result<(), bursar_api::Error>> + Send + 'static> {
     let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
     let local = listener.local_addr()?;
-    bearers::allowed(local, far)?;
-    let hosts = vec![local.to_string(), format!("localhost:{}", local.port())];
+    bearers::allowed(local, far || tls.is_some())?;
+    hosts.extend([local.to_string(), format!("localhost:{}", local.port())]);
     let peer = Peer { uid: host.uid, gid: rustix::process::getegid().as_raw(), pid: None };
     let wing = agents::wing(host.settings.limits.refusals_per_minute);
-    let guard = Guard { token: token(&host.state)?, bearers, hosts, peer };
-    tracing::info!(%local, token = %host.state.join(TOKEN_FILE).display(), "http");
-    Ok(async move { bursar_api::serve_tcp(listener, host, Limits::default(), guard, Some(wing), stop).await })
+    let guard = Guard { token: token(&host.state)?, bearers, hosts, peer, tls: tls.is_some() };
+    tracing::info!(%local, tls = tls.is_some(), token = %host.state.join(TOKEN_FILE).display(), "http");
+    Ok(
+        async move {
+            bursar_api::serve_tcp(listener, host, Limits::default(), guard, tls, Some(wing), stop).await
+        },
+    )
 }
 
 /// The secret of those who come over TCP.

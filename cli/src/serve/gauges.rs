@@ -162,5 +162,5 @@ pub fn gauge_finding(gauges: &Gauges) -> wire::Finding {
     let cost = gauges.cost().map_or("unknown".into(), |cost| format!("{:.1} ms", cost.as_secs_f64() * 1e3));
     let leases = gauges.live().len();
     let detail = format!("{leases} leases are looked at; a round takes {cost} of processor time");
-    wire::Finding { what: "gauges".into(), state: "ok".into(), detail }
+    wire::Finding { what: "gauges".into(), state: "ok".into(), detail, advice: None }
 }

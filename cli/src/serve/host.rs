@@ -1,6 +1,8 @@
 //! The house behind the front door: hands commands to the desk, shows the follower's state.
 use super::{
     analysis::Board,
+    audit::Audit,
+    checkup::{advise, host_findings},
     circle,
     clock::Clock,
     follower::Follower,
@@ -9,7 +11,7 @@ use super::{
     mail::{self, Mailbox, ending},
     outlook,
     present::{self, Present, may_see},
-    remedies::{host_findings, remedy_findings},
+    remedies::remedy_findings,
     roster::Roster,
     seats::linked,
     settings::Settings,
@@ -79,6 +81,8 @@ pub struct Host {
     pub used_at: AtomicU64,
     /// When a counter-offer was last made.
     pub offered: Mutex<Instant>,
+    /// What those who administer did.
+    pub audit: Audit,
 }
 
 impl Host {
@@ -124,15 +128,15 @@ impl Host {
 
     /// The batches above a sequence: from memory where they still are, else from the journal.
     fn batches(&self, since: u64) -> Result<Vec<(Arc<Batch>, i64)>, Refusal> {
-        let (tail, complete) = self.follower.tail(since + 1);
-        if complete || tail.is_empty() && self.follower.read(Engine::next_seq) <= since + 1 {
+        let (tail, complete) = self.follower.tail(since.saturating_add(1));
+        if complete || tail.is_empty() && self.follower.read(Engine::next_seq) <= since.saturating_add(1) {
             return Ok(tail.into_iter().map(|batch| (batch.clone(), self.clock.wall_ms(batch.at))).collect());
         }
         let unreadable = |error: bursar_journal::Error| {
             Refusal::new(Reason::BadRequest, format!("the journal cannot be read: {error}"))
         };
         let journal = bursar_journal::Follower::open(&self.state).map_err(unreadable)?;
-        let entries = journal.since(since + 1, PAGE_BATCHES).map_err(unreadable)?;
+        let entries = journal.since(since.saturating_add(1), PAGE_BATCHES).map_err(unreadable)?;
         let committed = self.follower.read(Engine::next_seq);
         let folded = entries.into_iter().filter(|entry| entry.batch.next_seq() <= committed);
         Ok(folded.map(|entry| (Arc::new(entry.batch), entry.wall_ms)).collect())
@@ -243,7 +247,7 @@ impl House for Host {
     async fn moved(&self, since: u64) {
         let mut moved = self.follower.moved();
         // An error means that the daemon is ending: then nothing moves any more.
-        let _ = moved.wait_for(|next| *next > since + 1).await;
+        let _ = moved.wait_for(|next| *next > since.saturating_add(1)).await;
     }
 
     fn identify(&self, pid: u32) -> Result<Process, Refusal> {
@@ -391,6 +395,7 @@ impl House for Host {
             what: what.into(),
             state: state.into(),
             detail,
+            advice: None,
         };
         // Of what is everybody's, those hear who see everybody.
         if by.root.is_empty() {
@@ -410,7 +415,7 @@ impl House for Host {
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         findings.extend(self.findings(by).into_iter().map(|found| {
             let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);
-            row(&found.kind, "weak", detail)
+            wire::Finding { advice: Some(found.advice), ..row(&found.kind, "weak", detail) }
         }));
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         for name in rings.names() {
@@ -421,7 +426,16 @@ impl House for Host {
             };
             findings.push(row(name, state, last));
         }
+        advise(&mut findings);
         wire::Doctor { sound: findings.iter().all(|finding| finding.state != "wrong"), findings }
+    }
+
+    fn note(&self, act: wire::AuditRow) {
+        block_in_place(|| self.audit.note(act));
+    }
+
+    fn audit(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::AuditRow>, Refusal> {
+        self.audit.since(by, since, max)
     }
 
     fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal> {

@@ -34,7 +34,12 @@ pub fn plugin_row(listing: Listing) -> wire::Plugin {
 
 /// How the plugins are doing: all of them in a line, then each that is refused or in quarantine.
 pub fn plugin_findings(listed: &[Listing]) -> Vec<wire::Finding> {
-    let row = |what: String, state: &str, detail: String| wire::Finding { what, state: state.into(), detail };
+    let row = |what: String, state: &str, detail: String| wire::Finding {
+        what,
+        state: state.into(),
+        detail,
+        advice: None,
+    };
     let sick = |plugin: &&Listing| matches!(plugin.state, State::Refused | State::Quarantined);
     let refused: Vec<&str> = listed.iter().filter(sick).map(|plugin| plugin.id.as_str()).collect();
     let names = if refused.is_empty() { "none".into() } else { refused.join(", ") };

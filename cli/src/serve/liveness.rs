@@ -9,14 +9,15 @@ use super::{
 use anyhow::{Context, Result};
 use bursar_interface::{ClaimId, Command, Measure, Severity, Time};
 use bursar_wire as wire;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// Under which name the findings stand.
 const SELF: &str = "gauges";
 
 /// What becomes of a lease that does nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hung {
     /// It is a finding.
@@ -29,7 +30,7 @@ pub enum Hung {
 }
 
 /// When a lease counts as hung.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Liveness {
     /// How long its processes compute nothing, read nothing and write nothing, as `10m`.

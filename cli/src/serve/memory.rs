@@ -1,7 +1,8 @@
 //! What an operator may set about memory: by what it is admitted, when it counts as short, and what is done then.
 use anyhow::{Context, Result, bail};
 use bursar_monitor::{Admission, Thresholds};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Looking more often than this costs more than it tells.
@@ -12,7 +13,7 @@ const SLACK_MILLI: u64 = 50;
 const CLASSES: [&str; 3] = ["guaranteed", "burstable", "best-effort"];
 
 /// When memory runs short.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Memory {
     /// How often each lease is looked at, as `1s`; less often when that would take a hundredth of a core.
@@ -50,7 +51,7 @@ pub struct Memory {
 }
 
 /// By what memory is admitted, as it is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdmissionWord {
     /// What is asked for.
@@ -63,7 +64,7 @@ pub enum AdmissionWord {
 }
 
 /// Whether, or how much of a pool is started ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Preallocation {
     /// Whether.

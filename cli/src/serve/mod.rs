@@ -4,9 +4,11 @@
 //! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
 mod agents;
 mod analysis;
+mod audit;
 mod bearers;
 mod blamed;
 mod census;
+mod checkup;
 mod circle;
 mod clock;
 mod desk;
@@ -22,6 +24,7 @@ mod gauges;
 mod held;
 mod host;
 mod join;
+mod layers;
 mod listed;
 mod liveness;
 mod mail;
@@ -51,7 +54,8 @@ mod turns;
 mod used;
 mod workers;
 
-pub use remedies::host_findings;
+pub use checkup::{advise, host_findings};
+pub use layers::{Layers, Origin};
 pub use roster::Roster;
 pub use seats::{linked_allocator, linked_qos, strategies};
 pub use settings::Settings;
@@ -101,16 +105,15 @@ pub struct Options {
     pub state: PathBuf,
     /// The unix socket.
     pub socket: PathBuf,
-    /// A TCP address, when asked for.
-    pub http: Option<String>,
-    /// It may be one that others than this machine reach.
-    pub far: bool,
-    /// Plugin folders of the command line.
-    pub plugins: Vec<PathBuf>,
     /// Go on though answers that were given are missing from the journal.
     pub accept_loss: bool,
     /// Leave after this long without claims and requests.
     pub idle: Option<Duration>,
+}
+
+/// The HTTP API as an OpenAPI document.
+pub fn contract() -> serde_json::Value {
+    bursar_api::openapi::<Host>()
 }
 
 /// Serves until it is told to end.
@@ -118,9 +121,8 @@ pub struct Options {
 /// # Errors
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
-    let Options { settings, state, socket, http, far, plugins, accept_loss, idle } = options;
-    let bearers = bearers::bearers(&settings)?;
-    let tcp = http.map(|address| Tcp { address, far, bearers });
+    let Options { settings, state, socket, accept_loss, idle } = options;
+    let tcp = Tcp::wanted(&settings)?;
     raise_files();
     let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
@@ -135,6 +137,7 @@ pub fn run(options: Options) -> Result<()> {
     let (engine, blame) = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
+    let audit = audit::Audit::open(&state)?;
     let listener = bursar_api::bind_unix(&socket, None)?;
     let hierarchy = match settings.enforce.cgroups {
         true => Hierarchy::detect(&instance(&state)),
@@ -144,7 +147,7 @@ pub fn run(options: Options) -> Result<()> {
         tracing::warn!(%error, "this daemon stays in the lease that it was started in, and ends with it");
     }
     let mut loader =
-        Loader::new(loader_settings(&settings, &plugins, &state)?).map_err(|reject| anyhow!(reject))?;
+        Loader::new(loader_settings(&settings, &[], &state)?).map_err(|reject| anyhow!(reject))?;
     let mut roster = roster::Roster::open(&state);
     let strategies = seats::strategies(&mut loader, &settings, &engine, &mut roster)?;
     let kinds = seats::kinds(&mut loader, &settings);
@@ -282,6 +285,7 @@ pub fn run(options: Options) -> Result<()> {
         ending: ending.clone(),
         used_at: AtomicU64::new(clock.now().0),
         offered: Mutex::new(Instant::now()),
+        audit,
     });
     let served = door(&host, listener, tcp, idle, &desk);
     drop(host);

@@ -1,13 +1,18 @@
-//! What can be enforced here, and what can be done when memory runs short, for `doctor`: each step, or why it is
-//! unavailable; how short it is; how the daemon itself stands; and what is set and does nothing yet.
+//! What can be done here when memory runs short, for `doctor`: each step, or why it is unavailable; how short it is; how
+//! the daemon itself stands; and what is set and does nothing yet.
 use super::{gauges::Gauges, memory::Memory, strained::Now};
-use bursar_enforce::{Ability, Hierarchy, score_of};
+use bursar_enforce::{Hierarchy, score_of};
 use bursar_interface::Step;
 use bursar_wire::Finding;
 
 /// All of it.
 pub fn remedy_findings(hierarchy: &Hierarchy, gauges: &Gauges, memory: &Memory) -> Vec<Finding> {
-    let row = |what: String, state: &str, detail: String| Finding { what, state: state.into(), detail };
+    let row = |what: String, state: &str, detail: String| Finding {
+        what,
+        state: state.into(),
+        detail,
+        advice: None,
+    };
     let collects = memory.gc.values().any(|command| !command.is_empty());
     let mut findings: Vec<Finding> = Step::ALL
         .into_iter()
@@ -64,23 +69,4 @@ fn how(step: Step, hierarchy: &Hierarchy, memory: &Memory) -> String {
         Step::Evict => format!("after {}", memory.grace),
         Step::Kill => format!("at most {} in a minute", memory.kills_per_minute),
     }
-}
-
-/// What can be enforced on a host.
-pub fn host_findings(hierarchy: &Hierarchy) -> Vec<Finding> {
-    let mut findings = vec![Finding {
-        what: "control groups".into(),
-        state: if hierarchy.grouped() { "ok" } else { "weak" }.into(),
-        detail: [vec![hierarchy.kind().to_owned()], hierarchy.notes().to_vec()].concat().join("; "),
-    }];
-    findings.extend(Ability::ALL.into_iter().map(|ability| {
-        let strength = hierarchy.strength(ability);
-        let detail = match strength.name() {
-            "ok" => "enforced by the kernel",
-            "weak" => "sampled four times a second, killed above",
-            _ => "not enforced here",
-        };
-        Finding { what: ability.name().into(), state: strength.name().into(), detail: detail.into() }
-    }));
-    findings
 }

@@ -1,23 +1,20 @@
 //! What an operator may set, in one TOML file; flags win over it, and it wins over the defaults.
 use super::{liveness::Liveness, memory::Memory};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use bursar_interface::{
     FanOut,
     bound::{AGENT_ASKS_PER_SECOND, AGENT_CHILDREN, AGENT_CLAIMS, AGENT_DEPTH},
 };
-use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 const HOUR_MS: u64 = 3_600_000;
 /// The shortest time between two looks for what holds work up.
 const LOOK_MIN: Duration = Duration::from_millis(50);
 
 /// The config file.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// This machine.
@@ -46,14 +43,32 @@ pub struct Settings {
     pub enforce: Enforce,
     /// The journal.
     pub journal: Journal,
+    /// Whether and how TCP is served.
+    pub http: Http,
     /// Who may come in over TCP besides the bearer of the daemon's own token.
     pub token: Vec<super::bearers::Token>,
     /// The proxy for model providers, which `bursar gate` runs.
     pub gate: Option<bursar_gate::Config>,
 }
 
+/// Whether and how TCP is served.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Http {
+    /// Where, as `127.0.0.1:8400`; nowhere if empty.
+    pub listen: String,
+    /// A certificate with those that vouch for it, its own first (PEM). With it and its key TLS is spoken.
+    pub cert: Option<PathBuf>,
+    /// Its key (PEM).
+    pub key: Option<PathBuf>,
+    /// Names by which this daemon may be called, as `bursar.example.org:8400`, besides its address and `localhost`.
+    pub hosts: Vec<String>,
+    /// Without TLS: others than this machine may come all the same, though tokens pass in the clear.
+    pub far: bool,
+}
+
 /// This machine as a node.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Node {
     /// Its name; the host's own if empty.
@@ -67,7 +82,7 @@ pub struct Node {
 }
 
 /// Who decides.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Strategy {
     /// Where.
@@ -83,7 +98,7 @@ impl Default for Strategy {
 }
 
 /// Where plugins come from and what they may.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Plugins {
     /// Folders that are looked through, after those of the command line.
@@ -121,7 +136,7 @@ impl Default for Plugins {
 }
 
 /// A supply that is not on any node.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Pool {
     /// Kind.
@@ -137,7 +152,7 @@ pub struct Pool {
 }
 
 /// A scope's share.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scope {
     /// Its path.
@@ -169,7 +184,7 @@ impl Scope {
 }
 
 /// How far agents may fan out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Claims in flight below one outermost lease.
@@ -209,7 +224,7 @@ impl Limits {
 }
 
 /// A bound of a scope.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Quota {
     /// Scope path; empty for the root.
@@ -229,7 +244,7 @@ pub struct Quota {
 }
 
 /// When leases end for the sake of others.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Preemption {
     /// Whether they do: for a guarantee that was lent out, and for a better class.
@@ -277,7 +292,7 @@ impl Default for Preemption {
 }
 
 /// When it is looked for what holds work up.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Analysis {
     /// Between two looks, as `5s`.
@@ -306,7 +321,7 @@ impl Analysis {
 }
 
 /// How leases are enforced.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Enforce {
     /// Use control groups where there are any; without them, processes are sampled.
@@ -322,7 +337,7 @@ impl Default for Enforce {
 }
 
 /// The journal.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Journal {
     /// Bytes that are kept back for a full disk, so that giving back still works; 0 for none.
@@ -364,20 +379,12 @@ impl Journal {
 }
 
 impl Settings {
-    /// Reads a config file; the defaults where there is none.
+    /// What these layers say together.
     ///
     /// # Errors
-    /// Names the file, and the key or line that is wrong.
-    pub fn read(path: Option<&Path>) -> Result<Settings> {
-        let Some(path) = path else { return Ok(Settings::default()) };
-        if !path.is_file() {
-            bail!("there is no config file {}", path.display());
-        }
-        let source = config::File::from(path).format(config::FileFormat::Toml);
-        let layers = config::Config::builder().add_source(source).build();
-        layers
-            .and_then(config::Config::try_deserialize)
-            .with_context(|| format!("config file {}", path.display()))
+    /// Names the key that is wrong.
+    pub fn of(layers: config::Config) -> Result<Settings, config::ConfigError> {
+        layers.try_deserialize()
     }
 
     /// How long a strategy in a child may take.

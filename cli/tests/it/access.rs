@@ -6,8 +6,9 @@ use std::{
     net::TcpStream,
 };
 
-/// Where routes are written down.
-const ROUTES: &str = include_str!("../../../edge/api/src/routes.rs");
+/// Where routes are written down, and where they are let onto the router.
+const SOURCES: [&str; 2] =
+    [include_str!("../../../edge/api/src/routes.rs"), include_str!("../../../edge/api/src/contract.rs")];
 
 /// What a route is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +19,7 @@ enum For {
 }
 
 /// Every route, with the methods that it has. One that is new belongs here, and is tested with all others.
-const ALL: [(&str, &[(&str, For)]); 31] = [
+const ALL: [(&str, &[(&str, For)]); 33] = [
     ("/v1/claims", &[("GET", For::Read), ("POST", For::Claim)]),
     ("/v1/claims/{id}", &[("GET", For::Read)]),
     ("/v1/claims/{id}/explain", &[("GET", For::Read)]),
@@ -46,6 +47,8 @@ const ALL: [(&str, &[(&str, For)]); 31] = [
     ("/v1/strategies/{role}", &[("PUT", For::Operate)]),
     ("/v1/strategies/{role}/rollback", &[("POST", For::Operate)]),
     ("/v1/doctor", &[("GET", For::Read)]),
+    ("/v1/audit", &[("GET", For::Read)]),
+    ("/v1/openapi.json", &[("GET", For::Read)]),
     ("/v1/findings", &[("GET", For::Read)]),
     ("/v1/events", &[("GET", For::Read)]),
     ("/healthz", &[("GET", For::Read)]),
@@ -53,19 +56,19 @@ const ALL: [(&str, &[(&str, For)]); 31] = [
 ];
 
 /// A daemon that is reached over TCP as well.
-struct House {
-    daemon: Daemon,
-    address: String,
+pub(crate) struct House {
+    pub(crate) daemon: Daemon,
+    pub(crate) address: String,
 }
 
 /// Tokens by the words that they are the secret of.
-fn token(secret: &str, scope: &str, verbs: &[&str], expires: &str) -> String {
+pub(crate) fn token(secret: &str, scope: &str, verbs: &[&str], expires: &str) -> String {
     let sha256: String = bursar_api::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("[[token]]\nsha256 = \"{sha256}\"\nscope = \"{scope}\"\nverbs = {verbs:?}\n{expires}\n")
 }
 
 impl House {
-    fn with(config: &str) -> House {
+    pub(crate) fn with(config: &str) -> House {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = free.local_addr().expect("its number").to_string();
         drop(free);
@@ -75,7 +78,7 @@ impl House {
     }
 
     /// Status and body, as whoever has this secret.
-    fn ask(&self, method: &str, path: &str, secret: Option<&str>, body: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str, secret: Option<&str>, body: &str) -> (u16, String) {
         let shown = secret.map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let mut stream = TcpStream::connect(&self.address).expect("connected");
@@ -100,24 +103,13 @@ impl House {
 }
 
 /// A route's path with something in each of its places.
-fn filled(path: &str) -> String {
+pub(crate) fn filled(path: &str) -> String {
     let fill = |part: &str| if part.starts_with('{') { "7".to_owned() } else { part.to_owned() };
     path.split('/').map(fill).collect::<Vec<_>>().join("/")
 }
 
 #[test]
 fn every_route_is_known_here_and_asks_for_a_token_that_is_good_for_it() {
-    for written in ROUTES.split(".route(\"").skip(1) {
-        let (path, rest) = written.split_once('"').expect("a path");
-        let known = ALL.iter().find(|(known, _)| *known == path).map(|(_, methods)| *methods);
-        let known = known.unwrap_or_else(|| panic!("{path} is new: it belongs into this test's list"));
-        let line = rest.lines().next().unwrap_or_default();
-        for method in ["get", "post", "put", "delete", "patch", "any"] {
-            let written = [" ", "."].iter().any(|before| line.contains(&format!("{before}{method}(")));
-            let known = known.iter().any(|(known, _)| known.eq_ignore_ascii_case(method));
-            assert!(known || !written, "{method} {path} is new: it belongs into this test's list");
-        }
-    }
     let house = House::with(
         &[
             token("reads", "team", &["read"], ""),
@@ -127,6 +119,21 @@ fn every_route_is_known_here_and_asks_for_a_token_that_is_good_for_it() {
         ]
         .concat(),
     );
+    // Nothing is let onto the router but what stands in the table, and that is what the document is made of.
+    assert_eq!(SOURCES.map(|source| source.matches(".route(").count()), [0, 1]);
+    let document = house.daemon.http("GET", "/v1/openapi.json", "").1;
+    let written = document["paths"].as_object().expect("paths");
+    for (path, methods) in written {
+        let known = ALL.iter().find(|(known, _)| known.replace("{*", "{") == *path);
+        let (_, known) = known.unwrap_or_else(|| panic!("{path} is new: it belongs into this test's list"));
+        for (method, operation) in methods.as_object().expect("methods") {
+            let verb = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(method));
+            let (_, verb) =
+                verb.unwrap_or_else(|| panic!("{method} {path} is new: it belongs into this test's list"));
+            assert_eq!(operation["x-verb"], format!("{verb:?}").to_lowercase(), "{method} {path}");
+        }
+    }
+    assert_eq!(written.len(), ALL.len(), "what this test knows is there");
     for (path, methods) in ALL.iter().chain(&[("/mcp", &[("POST", For::Claim)][..])]) {
         let path = filled(path);
         for &(method, wants) in *methods {
@@ -174,6 +181,7 @@ fn a_tenant_sees_nothing_of_another_and_what_is_forbidden_is_as_if_it_were_not_t
         "strategies",
         "doctor",
         "findings",
+        "audit",
     ] {
         let (_, theirs) = house.ask("GET", &format!("/v1/{path}"), Some("two"), "");
         let (status, body) = house.ask("GET", &format!("/v1/{path}"), Some("one"), "");

@@ -116,9 +116,15 @@ fn mask(value: &mut Value) {
         Value::Object(fields) => {
             // What was measured of this machine.
             let finding = fields.contains_key("state") && fields.contains_key("what");
+            // Whether its own lease has been looked at yet, and what it used just then.
+            let lease = fields.contains_key("phase");
             for (key, value) in fields {
                 let timed = ["_ms", "_ns", "p50", "p90"].iter().any(|end| key.ends_with(end));
-                match MOMENTS.contains(&key.as_str()) || timed || finding && key == "detail" {
+                match MOMENTS.contains(&key.as_str())
+                    || timed
+                    || finding && key == "detail"
+                    || lease && key == "usage"
+                {
                     true => *value = Value::Null,
                     false => mask(value),
                 }

@@ -98,7 +98,7 @@ impl Screen {
     }
 
     /// How often something was shown.
-    fn count(&self, what: &str) -> usize {
+    pub(crate) fn count(&self, what: &str) -> usize {
         self.shown.lock().expect("whole").matches(what).count()
     }
 

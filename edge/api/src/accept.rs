@@ -9,13 +9,14 @@ use crate::{
     routes::router,
     seats::{Seat, Seats},
     spares::Spares,
+    tls::{Line, Tls},
     wing::{Wing, with_wing},
 };
 use axum::Router;
 use std::{collections::VecDeque, convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, UnixListener, UnixStream},
     task::{AbortHandle, JoinSet, yield_now},
     time::{Instant, sleep, timeout},
 };
@@ -53,7 +54,8 @@ pub async fn serve_unix<H: House>(
     serve(door, house, limits, None, wing, stop).await
 }
 
-/// Serves the house over TCP to those who pass the guard, until `stop` resolves.
+/// Serves the house over TCP to those who pass the guard, by TLS where there is something to show, until `stop`
+/// resolves.
 ///
 /// # Errors
 /// [`Error::Listener`] when the listener is of no use.
@@ -62,13 +64,14 @@ pub async fn serve_tcp<H: House>(
     house: Arc<H>,
     limits: Limits,
     guard: Guard,
+    tls: Option<Tls>,
     wing: Option<Wing>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listener)?;
     let listener = TcpListener::from_std(listener).map_err(Error::Listener)?;
     let guard = Arc::new(guard);
-    serve(TcpDoor { listener, peer: guard.peer }, house, limits, Some(guard), wing, stop).await
+    serve(TcpDoor { listener, tls, peer: guard.peer }, house, limits, Some(guard), wing, stop).await
 }
 
 /// A listener, and how to tell who knocks.
@@ -94,20 +97,21 @@ impl Door for UnixListener {
 
 struct TcpDoor {
     listener: TcpListener,
+    tls: Option<Tls>,
     peer: Peer,
 }
 
 impl Door for TcpDoor {
-    type Stream = TcpStream;
+    type Stream = Line;
 
-    async fn knock(&self) -> io::Result<TcpStream> {
+    async fn knock(&self) -> io::Result<Line> {
         let (stream, _) = self.listener.accept().await?;
         // Answers are small and awaited; one that cannot be hurried is served all the same.
         let _ = stream.set_nodelay(true);
-        Ok(stream)
+        Ok(Line::new(stream, self.tls.as_ref()))
     }
 
-    fn peer(&self, _: &TcpStream) -> io::Result<Peer> {
+    fn peer(&self, _: &Line) -> io::Result<Peer> {
         Ok(self.peer)
     }
 }
@@ -201,7 +205,7 @@ impl<H: House> Porch<H> {
         let house = &self.hall.house;
         self.visited += 1;
         let principal = self.spares.lend(|| house.principal(&peer));
-        let caller = Caller { peer, principal, visit: self.visited };
+        let caller = Caller { peer, principal, token: None, visit: self.visited };
         // Whoever sits down stays: without a file to spare there is no seat.
         let seat = self.spares.complete().then(|| self.seats.take(peer.uid)).flatten();
         match seat {

@@ -1,6 +1,6 @@
 //! Many operations in one request. They enter the engine together, and are answered in their order.
 use crate::{
-    House,
+    House, audit,
     claims::seen,
     denial::Denial,
     hall::{Caller, Hall},
@@ -29,6 +29,7 @@ pub(crate) async fn batch<H: House>(
     if body.operations.is_empty() {
         return Err(Denial::bad("operations: there is nothing to do".into()));
     }
+    let ended: Vec<u64> = body.operations.iter().filter_map(cancelled).collect();
     let (mut bodies, mut read) = (Vec::with_capacity(body.operations.len()), Vec::new());
     for operation in body.operations {
         let detached = matches!(&operation, wire::Operation::Ask(ask) if ask.detach);
@@ -57,7 +58,17 @@ pub(crate) async fn batch<H: House>(
         answers.push(answer.unwrap_or_else(|denial| wire::Outcome::Refused(denial.problem())));
     }
     waiters.into_iter().for_each(|waiter| waiter.answered());
-    Ok(fresh(StatusCode::OK, wire::BatchAnswer { answers }))
+    let response = fresh(StatusCode::OK, wire::BatchAnswer { answers });
+    audit::cancelled(&hall, &caller, ended.into_iter(), &response);
+    Ok(response)
+}
+
+/// Which claim an operation ends, whoever holds it.
+fn cancelled(operation: &wire::Operation) -> Option<u64> {
+    match operation {
+        wire::Operation::Cancel { id } => Some(*id),
+        _ => None,
+    }
 }
 
 /// What a claim came to. One that was `asked` for without a wait is decided by now, and may be refused.

@@ -44,6 +44,15 @@ impl Verb {
         }
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Read => "read",
+            Verb::Claim => "claim",
+            Verb::Operate => "operate",
+        }
+    }
+
     /// What a request needs.
     pub(crate) fn of(method: &Method, path: &str) -> Verb {
         let claims = path == "/mcp" || path == "/v1/batch" || path == "/v1/claims";
@@ -65,6 +74,11 @@ impl Bearer {
     /// nothing of the secret.
     pub(crate) fn is(&self, digest: &[u8; 32], now: SystemTime) -> bool {
         self.digest == *digest && self.until.is_none_or(|until| now < until)
+    }
+
+    /// How its digest begins, by which an operator finds it in the config.
+    pub(crate) fn mark(&self) -> String {
+        self.digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether it is good for something.

@@ -1,8 +1,9 @@
 //! One connection from its first byte to its last: HTTP/1.1 under a clock, with a net under each
 //! request.
 use crate::{
-    House,
+    House, audit,
     denial::Denial,
+    guard::Admitted,
     hall::{Caller, Hall},
     limits,
     pulse::{Answering, Metered, Pulse},
@@ -104,13 +105,23 @@ async fn answer<H: House>(
     let admitted = hall
         .guard
         .as_ref()
-        .map_or(Ok(None), |guard| guard.admit(request.method(), request.uri().path(), request.headers()));
+        .map(|guard| guard.admit(request.method(), request.uri().path(), request.headers()))
+        .transpose();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let turned_away = |denial: Denial| {
+        let response = denial.into_response();
+        audit::turned_away(hall, &method, &path, &response);
+        response
+    };
     let mut response = match admitted {
-        Ok(_) if visit == Visit::Brief && !relieves(&request) => Denial::full_house().into_response(),
-        Ok(other) => {
+        Ok(_) if visit == Visit::Brief && !relieves(&request) => turned_away(Denial::full_house()),
+        Ok(admitted) => {
             let mut caller = caller.clone();
-            if let Some((peer, principal)) = other {
-                (caller.peer, caller.principal) = (peer, principal);
+            if let Some(Admitted { other, token }) = admitted {
+                caller.token = Some(token);
+                if let Some((peer, principal)) = other {
+                    (caller.peer, caller.principal) = (peer, principal);
+                }
             }
             request.extensions_mut().insert(caller);
             let router = TowerToHyperService::new(router.clone());
@@ -120,7 +131,7 @@ async fn answer<H: House>(
                 |response| response.unwrap_or_else(|never| match never {}),
             )
         }
-        Err(denial) => denial.into_response(),
+        Err(denial) => turned_away(denial),
     };
     if visit == Visit::Brief {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -6,6 +6,7 @@ use hyper::{
     StatusCode,
     header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,17 +30,26 @@ pub(crate) struct Denial {
     offers: Vec<wire::Change>,
 }
 
-/// RFC 9457's members, and ours.
-#[derive(Serialize)]
-struct Told<'a> {
+/// A refusal as RFC 9457 has it, with the contract's own members.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Refusal")]
+pub(crate) struct Told<'a> {
+    /// The status in words.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What is wrong, naming the input.
     detail: String,
     #[serde(flatten)]
     problem: wire::Problem,
+    /// What would be granted in its stead.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     would_admit: &'a [wire::Change],
 }
+
+/// Goes with the answer to a refusal, for those who write it down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Why(pub(crate) Reason);
 
 impl Denial {
     /// A malformed request.
@@ -198,6 +208,7 @@ impl From<Refusal> for Denial {
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.json()).into_response();
+        response.extensions_mut().insert(Why(self.reason));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM);
         if let Some(seconds) = self.retry_seconds() {

@@ -42,6 +42,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// There is nothing to show to those who come by TLS.
+    #[error("{path}: {why}; write a certificate with those that vouch for it and its key, both as PEM")]
+    Tls {
+        /// The certificate or the key.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The listener could not be taken over.
     #[error("the listener cannot be served: {0}")]
     Listener(#[source] io::Error),

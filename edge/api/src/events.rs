@@ -3,7 +3,6 @@ use crate::{
     House,
     denial::Denial,
     hall::{Caller, Hall},
-    limits::EVENTS_PAGE_MAX,
     query,
     reads::{at_length, fresh},
 };
@@ -20,26 +19,15 @@ use hyper::{
     body::Bytes,
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap},
 };
-use serde::Deserialize;
 use std::{convert::Infallible, fmt::Write, sync::Arc};
 use tokio::time::timeout;
 
-/// Events in a page when nobody says.
-const PAGE_DEFAULT: usize = 200;
 /// Events in a page of a stream: as many as are waiting for a reader who does not read.
 const PAGE_STREAMED: usize = 50;
 /// Pages of a stream that may wait for their reader; the next one is not made before there is room.
 const PAGES_AHEAD: usize = 1;
 /// A sign of life.
 const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
-
-/// `?since=SEQ&limit=N`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Since {
-    since: Option<u64>,
-    limit: Option<usize>,
-}
 
 /// Events above a sequence: JSON, or `text/event-stream` where the caller accepts that.
 pub(crate) async fn events<H: House>(
@@ -48,17 +36,16 @@ pub(crate) async fn events<H: House>(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Denial> {
-    let Since { since, limit } = query::of(&uri)?;
+    let (since, limit) = query::since(&uri)?;
+    let since = last_seen(&headers)?.or(since).unwrap_or(0);
     if headers
         .get(ACCEPT)
         .is_some_and(|accept| accept.to_str().is_ok_and(|kinds| kinds.contains("text/event-stream")))
     {
-        let since = last_seen(&headers)?.or(since).unwrap_or(0);
         return Ok(stream(hall, caller, since));
     }
-    let limit = limit.unwrap_or(PAGE_DEFAULT).clamp(1, EVENTS_PAGE_MAX);
     at_length(move || {
-        let events = hall.house.events(&caller.principal, since.unwrap_or(0), limit)?;
+        let events = hall.house.events(&caller.principal, since, limit)?;
         Ok(fresh(StatusCode::OK, wire::Events { events }))
     })
     .await?

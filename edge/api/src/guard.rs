@@ -11,6 +11,14 @@ use hyper::{
 };
 use std::time::SystemTime;
 
+/// As whom somebody was let in.
+pub(crate) struct Admitted {
+    /// Whom one acts as, if not as the daemon's own user.
+    pub(crate) other: Option<(Peer, Principal)>,
+    /// The token that was shown: `own`, or how its sha256 begins.
+    pub(crate) token: String,
+}
+
 /// What a request over TCP must show. A local address alone proves nothing: any web page can reach it.
 #[derive(Clone, Debug)]
 pub struct Guard {
@@ -23,16 +31,13 @@ pub struct Guard {
     pub hosts: Vec<String>,
     /// Whom the bearer of the first one acts as.
     pub peer: Peer,
+    /// Whoever comes speaks TLS.
+    pub tls: bool,
 }
 
 impl Guard {
-    /// Lets a request pass, and says whom it is from if not from the daemon's own user; or says why not.
-    pub(crate) fn admit(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-    ) -> Result<Option<(Peer, Principal)>, Denial> {
+    /// Lets a request pass, and says whom it is from; or says why not.
+    pub(crate) fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Admitted, Denial> {
         let host =
             only(headers, HOST)?.ok_or_else(|| Denial::bad("the request has no Host header".into()))?;
         if !self.ours(host) {
@@ -40,7 +45,7 @@ impl Guard {
             return Err(Denial::of(StatusCode::FORBIDDEN, message));
         }
         if let Some(origin) = only(headers, ORIGIN)?
-            && !origin.strip_prefix("http://").is_some_and(|host| self.ours(host))
+            && !origin.strip_prefix(self.scheme()).is_some_and(|host| self.ours(host))
         {
             let message = format!("requests from {origin:?} are not taken");
             return Err(Denial::of(StatusCode::FORBIDDEN, message));
@@ -48,7 +53,7 @@ impl Guard {
         let shown =
             only(headers, AUTHORIZATION)?.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if !self.token.is_empty() && same(shown.as_bytes(), self.token.as_bytes()) {
-            return Ok(None);
+            return Ok(Admitted { other: None, token: "own".into() });
         }
         let (shown, now) = (digest(shown), SystemTime::now());
         let Some(bearer) = self.bearers.iter().find(|bearer| bearer.is(&shown, now)) else {
@@ -57,13 +62,17 @@ impl Guard {
                 .hint("send 'Authorization: Bearer TOKEN', or use the unix socket"));
         };
         match bearer.may(Verb::of(method, path)) {
-            true => Ok(Some(bearer.acts_as(&self.peer))),
+            true => Ok(Admitted { other: Some(bearer.acts_as(&self.peer)), token: bearer.mark() }),
             false => {
                 let message = "the token is not good for this".to_owned();
                 Err(Denial::of(StatusCode::FORBIDDEN, message)
                     .hint("ask for one with the verb that it needs"))
             }
         }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https://" } else { "http://" }
     }
 
     fn ours(&self, host: &str) -> bool {

@@ -20,6 +20,8 @@ pub(crate) struct Hall<H> {
 pub(crate) struct Caller {
     pub(crate) peer: Peer,
     pub(crate) principal: Principal,
+    /// The token that was shown: `own`, or how its sha256 begins; none over the socket.
+    pub(crate) token: Option<String>,
     /// The number of its connection, from when the door opened.
     pub(crate) visit: u64,
 }

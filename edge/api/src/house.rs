@@ -175,6 +175,16 @@ pub trait House: Send + Sync + 'static {
     /// What works on this host and what does not.
     fn doctor(&self, by: &Principal) -> wire::Doctor;
 
+    /// Writes down what somebody who administers did or tried, with its place in the log and the time. It is on the
+    /// disk when this returns, if it was carried out.
+    fn note(&self, act: wire::AuditRow);
+
+    /// At most `max` rows of that log whose sequence is above `since`, oldest first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn audit(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::AuditRow>, Refusal>;
+
     /// At most `max` events whose sequence is above `since`, oldest first. Events of one sequence are
     /// never parted, so that a reader may go on from the last sequence it saw.
     ///

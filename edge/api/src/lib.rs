@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod audit;
 mod batch;
 mod bearer;
 mod claims;
 mod connection;
+mod contract;
 mod denial;
 mod error;
 mod events;
@@ -18,6 +20,7 @@ mod hall;
 mod house;
 mod json;
 pub mod limits;
+mod openapi;
 mod plugins;
 mod pulse;
 mod query;
@@ -28,15 +31,19 @@ mod seats;
 mod settings;
 mod socket;
 mod spares;
+mod tls;
 mod verbs;
 mod waiters;
 mod wing;
 
 pub use accept::{serve_tcp, serve_unix};
+pub use audit::BODY_BYTES_MAX as AUDITED_BYTES_MAX;
 pub use bearer::{Bearer, Verb, digest};
 pub use error::Error;
 pub use guard::Guard;
 pub use house::{Done, House, Peer};
 pub use limits::Limits;
+pub use openapi::openapi;
 pub use socket::bind_unix;
+pub use tls::Tls;
 pub use wing::{Inside, Wing};

@@ -14,8 +14,6 @@ pub const DEPTH_MAX: usize = 32;
 pub const ITEMS_MAX: usize = 64;
 /// Bytes in one string of a request's JSON.
 pub const STRING_BYTES_MAX: usize = 4 * 1024;
-/// Events in one page.
-pub const EVENTS_PAGE_MAX: usize = 1000;
 /// Open files assumed where the system sets no limit.
 const FILES_DEFAULT: u64 = 1024;
 /// Connections at once at most, however many files may be open.

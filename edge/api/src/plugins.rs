@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use bursar_interface::Role;
-use bursar_wire as wire;
+use bursar_wire::{self as wire, List};
 use hyper::StatusCode;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn strategy(role: &str) -> Result<Role, Denial> {
 }
 
 fn strategies<H: House>(hall: &Hall<H>, caller: &Caller) -> Response {
-    fresh(StatusCode::OK, wire::Strategies { strategies: hall.house.strategies(&caller.principal) })
+    fresh(StatusCode::OK, wire::Strategies::of(hall.house.strategies(&caller.principal), None))
 }
 
 /// Another plugin is to decide.
@@ -65,5 +65,5 @@ pub(crate) async fn order<H: House>(
 ) -> Result<Response, Denial> {
     let order: wire::PluginOrder = json::body(request, hall.limits.body).await?;
     hall.house.order(caller.principal.clone(), order).await?;
-    Ok(fresh(StatusCode::OK, wire::Plugins { plugins: hall.house.plugins(&caller.principal) }))
+    Ok(fresh(StatusCode::OK, wire::Plugins::of(hall.house.plugins(&caller.principal), None)))
 }

@@ -7,6 +7,8 @@ use hyper::{Uri, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
 
+/// Rows on a page when nobody says.
+const ROWS_DEFAULT: usize = 200;
 /// The longest wait that one request may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -23,6 +25,54 @@ struct Patience {
 struct Watch {
     wait: Option<String>,
     taking: Option<String>,
+}
+
+/// `?since=SEQ&limit=N`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    since: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `?after=KEY&limit=N`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// From which sequence on, if that is said, and how many rows.
+pub(crate) fn since(uri: &Uri) -> Result<(Option<u64>, usize), Denial> {
+    let Since { since, limit } = of(uri)?;
+    Ok((since, rows(limit)?.unwrap_or(ROWS_DEFAULT)))
+}
+
+/// The page that is asked for: of all rows, if none is.
+pub(crate) fn page<L: wire::List>(uri: &Uri, rows_of: impl FnOnce() -> Vec<L::Row>) -> Result<L, Denial> {
+    let Page { after, limit } = of(uri)?;
+    let limit = rows(limit)?;
+    if after.is_none() && limit.is_none() {
+        return Ok(L::of(rows_of(), None));
+    }
+    let read = |text: &String| {
+        text.parse().map_err(|_| {
+            Denial::bad(format!("after: {text:?} is none of these rows"))
+                .hint("say the `next` of the page before")
+        })
+    };
+    let after = after.as_ref().map(read).transpose()?;
+    Ok(L::page(rows_of(), after.as_ref(), limit.unwrap_or(wire::PAGE_MAX)))
+}
+
+fn rows(limit: Option<usize>) -> Result<Option<usize>, Denial> {
+    match limit {
+        Some(0) => {
+            Err(Denial::bad("limit: a page has one row at least".into()).hint("leave it out, or say more"))
+        }
+        limit => Ok(limit.map(|limit| limit.min(wire::PAGE_MAX))),
+    }
 }
 
 /// A claim as it stands in a path.

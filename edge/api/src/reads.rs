@@ -12,9 +12,10 @@ use axum::{
 };
 use bursar_wire as wire;
 use hyper::{
-    StatusCode,
+    StatusCode, Uri,
     header::{CACHE_CONTROL, HeaderValue},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -31,8 +32,10 @@ macro_rules! lists {
         pub(crate) async fn $name<H: House>(
             State(hall): State<Arc<Hall<H>>>,
             Extension(caller): Extension<Caller>,
-        ) -> Response {
-            fresh(StatusCode::OK, wire::$list { $name: hall.house.$name(&caller.principal) })
+            uri: Uri,
+        ) -> Result<Response, Denial> {
+            let page: wire::$list = query::page(&uri, || hall.house.$name(&caller.principal))?;
+            Ok(fresh(StatusCode::OK, page))
         }
     )*};
 }
@@ -48,9 +51,13 @@ pub(crate) async fn at_length<T: Send + 'static>(
 pub(crate) async fn claims<H: House>(
     State(hall): State<Arc<Hall<H>>>,
     Extension(caller): Extension<Caller>,
+    uri: Uri,
 ) -> Result<Response, Denial> {
-    at_length(move || fresh(StatusCode::OK, wire::Claims { claims: hall.house.claims(&caller.principal) }))
-        .await
+    at_length(move || {
+        let page: wire::Claims = query::page(&uri, || hall.house.claims(&caller.principal))?;
+        Ok(fresh(StatusCode::OK, page))
+    })
+    .await?
 }
 
 lists! {
@@ -92,14 +99,28 @@ pub(crate) async fn doctor<H: House>(
 }
 
 /// The process lives.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Alive {
+    /// Always.
+    alive: bool,
+}
+
+/// Claims are taken.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Ready {
+    /// Always; who is not ready says so by its status.
+    ready: bool,
+}
+
+/// The process lives.
 pub(crate) async fn alive() -> Response {
-    fresh(StatusCode::OK, serde_json::json!({ "alive": true }))
+    fresh(StatusCode::OK, Alive { alive: true })
 }
 
 /// Claims are taken.
 pub(crate) async fn ready<H: House>(State(hall): State<Arc<Hall<H>>>) -> Response {
     match hall.house.ready() {
-        true => fresh(StatusCode::OK, serde_json::json!({ "ready": true })),
+        true => fresh(StatusCode::OK, Ready { ready: true }),
         false => Denial::busy("the daemon is not ready to take claims".into()).into_response(),
     }
 }

@@ -1,9 +1,10 @@
 //! What an operator says of the gate: the `[gate]` table of the config.
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The gate.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// Where callers connect.
@@ -55,7 +56,7 @@ impl Default for Config {
 }
 
 /// What is done while no daemon answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fail {
     /// Calls pass, unmetered.
@@ -65,7 +66,7 @@ pub enum Fail {
 }
 
 /// Who may call.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Caller {
     /// sha256 (hex) of the token that it shows as `x-bursar-token`.
@@ -75,7 +76,7 @@ pub struct Caller {
 }
 
 /// Where calls go.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Provider {
     /// The first word of the path by which it is called.
@@ -87,7 +88,7 @@ pub struct Provider {
 }
 
 /// How a provider's requests and answers look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
     /// The Messages API.
@@ -97,7 +98,7 @@ pub enum Shape {
 }
 
 /// What a model's calls cost and draw from.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Model {
     /// Whose.
@@ -121,7 +122,7 @@ pub struct Model {
 }
 
 /// Dollars for a million tokens, as `"3.75"`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Price {
     /// Of input.

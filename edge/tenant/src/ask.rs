@@ -1,7 +1,7 @@
 //! Asking: the options of `claim` and `run` as the ask that they stand for.
 use crate::{Ask, ClassArg, Failed};
 use bursar_interface::Class;
-use bursar_wire::{Alternative, AskBody, ClaimAnswer, Client, GangBody, LineBody, quantity};
+use bursar_wire::{Alternative, AskBody, Client, GangBody, LineBody, quantity};
 
 /// The ask that options stand for.
 pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
@@ -14,11 +14,8 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         }
     }
     if let Some(text) = &ask.memory_soft {
-        let soft = quantity("memory", text).map_err(Failed::usage)?.to_string();
-        lines
-            .iter_mut()
-            .filter(|line| line.resource == "memory")
-            .for_each(|line| line.soft = Some(soft.clone()));
+        let soft = quantity("memory", text).map_err(Failed::usage)?;
+        lines.iter_mut().filter(|line| line.resource == "memory").for_each(|line| line.soft = Some(soft));
     }
     for need in &ask.need {
         let (resource, pool, amount) = amount_of(need)?;
@@ -131,7 +128,7 @@ pub fn send(
     body: &AskBody,
     key: &str,
 ) -> Result<bursar_wire::Claim, bursar_wire::Failure> {
-    client.send::<ClaimAnswer>("POST", "/v1/claims", body, Some(key)).map(|answer| answer.claim)
+    client.ask(body, Some(key))
 }
 
 /// A key that nobody else has.

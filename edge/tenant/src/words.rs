@@ -14,6 +14,10 @@ pub struct Errand {
 
 /// What the words of a command line say; `None` for what is not read here.
 pub fn read(words: &[OsString]) -> Option<Errand> {
+    // So is a daemon elsewhere: commands run on this machine.
+    if std::env::var_os("BURSAR_URL").is_some() {
+        return None;
+    }
     // One that is named and empty is an error there.
     let nowhere = std::env::var_os("BURSAR_SOCKET").is_some_and(|socket| socket.is_empty());
     if nowhere { None } else { understand(words) }

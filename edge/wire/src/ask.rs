@@ -1,16 +1,21 @@
 //! What is sent in: an ask and the verbs on a lease. Unknown keys are refused by name.
-use crate::{amount, duration, text};
+use crate::{
+    amount, duration,
+    text::{AmountDigits, FenceDigits, MaybeDigits},
+    words::ClassWord,
+};
 use bursar_interface::{
     Ask, ClaimId, Class, Fence, Gang, LineAsk, Reason, Refusal, Used, Within,
     bound::{TTL_NS_DEFAULT, TTL_NS_MAX},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The one kind of which processes can be slowed down before they come to its end.
 const SOFT_KIND: &str = "memory";
 
 /// `POST /v1/claims`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AskBody {
     /// Scope path below the caller's root; the root itself if empty.
@@ -18,6 +23,7 @@ pub struct AskBody {
     pub scope: String,
     /// How firmly.
     #[serde(default)]
+    #[schemars(with = "ClassWord")]
     pub class: Class,
     /// Larger comes first within the class.
     #[serde(default)]
@@ -60,7 +66,7 @@ pub struct AskBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
     /// That lease's token, where the asker must show it.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "MaybeDigits")]
     pub within_fence: Option<u64>,
     /// Leases that the asker holds and keeps until this one is granted, by their ids, besides the one that it draws
     /// from and those around it: of those who would so wait for each other forever, one is refused.
@@ -73,7 +79,7 @@ pub struct AskBody {
 }
 
 /// A set of lines that would do as well.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alternative {
     /// All of it or nothing.
@@ -81,7 +87,7 @@ pub struct Alternative {
 }
 
 /// Claims of one scope that are granted together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GangBody {
     /// What they call it.
@@ -91,13 +97,13 @@ pub struct GangBody {
 }
 
 /// One line of an ask.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LineBody {
     /// Name of the kind.
     pub resource: String,
     /// How much, in base units, as digits.
-    #[serde(default = "one", deserialize_with = "digits")]
+    #[serde(default = "one", with = "AmountDigits")]
     pub amount: String,
     /// Only from the pool of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,47 +116,12 @@ pub struct LineBody {
     pub whole: bool,
     /// Of memory: how much may be used without being slowed down, in base units, as digits; all of it if it is
     /// missing.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_digits")]
-    pub soft: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "MaybeDigits")]
+    pub soft: Option<u64>,
 }
 
 fn one() -> String {
     "1".into()
-}
-
-/// Digits, quoted or not.
-pub(crate) fn digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    from.deserialize_any(Digits)
-}
-
-fn some_digits<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    digits(from).map(Some)
-}
-
-struct Digits;
-
-impl serde::de::Visitor<'_> for Digits {
-    type Value = String;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an amount as digits, as in \"1000\"")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
 }
 
 impl TryFrom<AskBody> for Ask {
@@ -218,7 +189,6 @@ impl TryFrom<LineBody> for LineAsk {
                 bad(format!("{resource} has no soft limit")).hint("only memory has one; leave it out")
             );
         }
-        let soft = soft.map(|soft| amount(&resource, &soft)).transpose().map_err(bad)?;
         Ok(LineAsk { resource, amount: whole_amount, pool, models, whole, soft })
     }
 }
@@ -235,11 +205,11 @@ fn span(what: &str, text: Option<&str>) -> Result<u64, Refusal> {
 }
 
 /// `POST …/renew`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenewBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
     /// From now on; what was asked for at first if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -257,38 +227,38 @@ impl RenewBody {
 }
 
 /// `POST …/release`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FenceBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
 }
 
 /// `POST …/attach`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttachBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
     /// The process that is to live inside the lease.
     pub pid: u32,
 }
 
 /// `POST …/settle`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettleBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
     /// What was used, by kind.
     pub used: Vec<UsedBody>,
 }
 
 /// What was used of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsedBody {
     /// Name of the kind.
@@ -297,7 +267,7 @@ pub struct UsedBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// How much, in base units, as digits.
-    #[serde(deserialize_with = "digits")]
+    #[serde(with = "AmountDigits")]
     pub amount: String,
 }
 
@@ -316,7 +286,7 @@ impl SettleBody {
 }
 
 /// `PUT /v1/strategies/{role}`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StrategyBody {
     /// The plugin that is to decide.
@@ -324,7 +294,7 @@ pub struct StrategyBody {
 }
 
 /// `POST /v1/plugins`: what an operator does about plugins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PluginOrder {
     /// Lets it be asked.
@@ -353,20 +323,6 @@ pub enum PluginOrder {
         /// As minisign prints it.
         key: String,
     },
-}
-
-pub(crate) mod fence {
-    //! A fence as digits.
-    use super::{Fence, text};
-    use serde::{Deserializer, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(fence: &Fence, to: S) -> Result<S::Ok, S::Error> {
-        text::serialize(&fence.0, to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fence, D::Error> {
-        text::deserialize(from).map(Fence)
-    }
 }
 
 #[cfg(test)]

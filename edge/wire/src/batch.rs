@@ -1,8 +1,10 @@
 //! Many operations in one request: what they cost beyond themselves is paid once.
 use crate::{
-    AskBody, ClaimAnswer, Problem, RenewBody, SettleBody, SizeBody, UsedBody, ask::fence, sizes, text,
+    AskBody, ClaimAnswer, Problem, RenewBody, SettleBody, SizeBody, UsedBody, sizes,
+    text::{Digits, FenceDigits},
 };
 use bursar_interface::{ClaimId, Command, Fence, Reason, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Operations in one batch at most.
@@ -10,7 +12,7 @@ pub const OPERATIONS_MAX: usize = bursar_interface::bound::BATCH_MAX;
 
 /// `POST /v1/batch`: operations that enter the engine in their order, at one moment where they fit into one of
 /// its batches: what they give back is there for what they ask for, wherever in the list it stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchBody {
     /// One at least, [`OPERATIONS_MAX`] at most.
@@ -19,7 +21,7 @@ pub struct BatchBody {
 
 /// One operation of a batch: what the request of the same name does. A batch does not wait: an ask that may
 /// wait has to detach, and is answered as it stands then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 #[expect(clippy::large_enum_variant, reason = "most are asks: a box for each costs more than the room")]
 pub enum Operation {
@@ -28,10 +30,10 @@ pub enum Operation {
     /// `POST /v1/claims/{id}/renew`.
     Renew {
         /// Which claim.
-        #[serde(with = "text")]
+        #[serde(with = "Digits")]
         id: u64,
         /// The lease's token.
-        #[serde(with = "fence")]
+        #[serde(with = "FenceDigits")]
         fence: Fence,
         /// From now on; what was asked for at first if it is missing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,10 +42,10 @@ pub enum Operation {
     /// `POST /v1/claims/{id}/settle`.
     Settle {
         /// Which claim.
-        #[serde(with = "text")]
+        #[serde(with = "Digits")]
         id: u64,
         /// The lease's token.
-        #[serde(with = "fence")]
+        #[serde(with = "FenceDigits")]
         fence: Fence,
         /// What was used, by kind.
         used: Vec<UsedBody>,
@@ -51,10 +53,10 @@ pub enum Operation {
     /// `POST /v1/claims/{id}/extend`. Where an edge has to make it true, the answer does not wait for that.
     Extend {
         /// Which claim.
-        #[serde(with = "text")]
+        #[serde(with = "Digits")]
         id: u64,
         /// The lease's token.
-        #[serde(with = "fence")]
+        #[serde(with = "FenceDigits")]
         fence: Fence,
         /// What the lease is to hold then.
         lines: Vec<SizeBody>,
@@ -62,10 +64,10 @@ pub enum Operation {
     /// `POST /v1/claims/{id}/shrink`, as for `extend`.
     Shrink {
         /// Which claim.
-        #[serde(with = "text")]
+        #[serde(with = "Digits")]
         id: u64,
         /// The lease's token.
-        #[serde(with = "fence")]
+        #[serde(with = "FenceDigits")]
         fence: Fence,
         /// What the lease is to hold then.
         lines: Vec<SizeBody>,
@@ -73,29 +75,29 @@ pub enum Operation {
     /// `POST /v1/claims/{id}/release`.
     Release {
         /// Which claim.
-        #[serde(with = "text")]
+        #[serde(with = "Digits")]
         id: u64,
         /// The lease's token.
-        #[serde(with = "fence")]
+        #[serde(with = "FenceDigits")]
         fence: Fence,
     },
     /// `POST /v1/claims/{id}/cancel`.
     Cancel {
         /// Which claim.
-        #[serde(with = "text")]
+        #[serde(with = "Digits")]
         id: u64,
     },
 }
 
 /// What the operations of a batch came to, in their order.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct BatchAnswer {
     /// As many as there were operations.
     pub answers: Vec<Outcome>,
 }
 
 /// What one operation came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Outcome {
     /// It was carried out.

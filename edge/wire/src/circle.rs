@@ -1,12 +1,13 @@
 //! A circle of claims that wait for each other, link by link, and as a sentence.
-use crate::text;
+use crate::text::MaybeDigits;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who waits for what, and who holds it. What is another tenant's is null.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CircleLink {
     /// The claim that waits; the first is the one that was refused.
-    #[serde(with = "text::option", default)]
+    #[serde(with = "MaybeDigits", default)]
     pub claim: Option<u64>,
     /// The kind that it waits for.
     pub resource: Option<String>,
@@ -14,7 +15,7 @@ pub struct CircleLink {
     pub pool: Option<String>,
     /// The lease that holds it; its holder asked for the claim of the next link, and that of the last link for the
     /// first claim.
-    #[serde(with = "text::option", default)]
+    #[serde(with = "MaybeDigits", default)]
     pub lease: Option<u64>,
     /// That lease's scope.
     pub scope: Option<String>,

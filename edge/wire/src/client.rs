@@ -1,13 +1,13 @@
-//! A blocking client over a unix socket: one request after the other on one connection, no runtime.
-use crate::{BatchAnswer, ErrorBody, Operation, Outcome, Problem};
+//! A blocking client over a unix socket, or another way: one request after the other on one connection, no runtime.
+use crate::{
+    BatchAnswer, ErrorBody, Operation, Outcome, Problem,
+    transport::{Local, Reach, Stream},
+};
 use bursar_interface::Reason;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
-    },
+    os::fd::BorrowedFd,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -26,7 +26,7 @@ pub enum Failure {
     /// No daemon answers there.
     #[error("no daemon answers on {}: {source}", path.display())]
     Unreachable {
-        /// The socket.
+        /// The socket, or the address.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -34,7 +34,7 @@ pub enum Failure {
     /// The connection broke after the request was sent: whether it was carried out is not known.
     #[error("the daemon on {} broke off: {source}", path.display())]
     Broken {
-        /// The socket.
+        /// The socket, or the address.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -61,6 +61,15 @@ impl Failure {
         }
     }
 
+    fn whereabouts(&self) -> &'static str {
+        match self {
+            Failure::Unreachable { path, .. } if path.starts_with("https:") => {
+                "see whether one serves there with --http, and whether --ca-file names who vouches for it"
+            }
+            _ => "start one with `bursar serve`, or name its socket with --socket",
+        }
+    }
+
     /// As it stands in JSON.
     pub fn problem(&self) -> Problem {
         let error = match self {
@@ -68,7 +77,7 @@ impl Failure {
             other => ErrorBody {
                 reason: "Unreachable".into(),
                 message: other.to_string(),
-                hint: "start one with `bursar serve`, or name its socket with --socket".into(),
+                hint: self.whereabouts().into(),
                 retry_after_ms: None,
             },
         };
@@ -85,13 +94,16 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// A connection, and what of an answer was read ahead.
+type Reader = BufReader<Box<dyn Stream>>;
+
 /// A connection to the daemon, opened when it is needed and again when it broke.
 #[derive(Debug)]
 pub struct Client {
-    path: PathBuf,
+    way: Arc<dyn Reach>,
     patience: Option<Duration>,
     meanwhile: Meanwhile,
-    stream: Option<BufReader<UnixStream>>,
+    stream: Option<Reader>,
 }
 
 /// What is done between a request and the wait for its answer.
@@ -110,7 +122,12 @@ impl std::fmt::Debug for Meanwhile {
 impl Client {
     /// A client of the daemon on `path`. Nothing is opened yet.
     pub fn new(path: &Path) -> Client {
-        Client { path: path.into(), patience: None, meanwhile: Meanwhile::default(), stream: None }
+        Client::by(Arc::new(Local(path.into())))
+    }
+
+    /// A client of the daemon that this way leads to. Nothing is opened yet.
+    pub fn by(way: Arc<dyn Reach>) -> Client {
+        Client { way, patience: None, meanwhile: Meanwhile::default(), stream: None }
     }
 
     /// Whenever a request was sent, does something before the answer is waited for; it is shown the connection,
@@ -126,9 +143,9 @@ impl Client {
         self
     }
 
-    /// The socket.
+    /// The socket, or the address.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.way.place()
     }
 
     /// Whether a daemon answers.
@@ -216,7 +233,8 @@ impl Client {
         headers: &[(&str, &str)],
     ) -> Result<Answer, Failure> {
         // A connection that idled may have been closed by the other end; that is found out by using it.
-        if let Some(mut stream) = self.stream.take().filter(quiet) {
+        let open = self.stream.take().and_then(|mut stream| stream.get_mut().quiet().then_some(stream));
+        if let Some(mut stream) = open {
             if let Ok(answer) = self.converse(&mut stream, method, path, body, headers) {
                 return Ok(self.keep(stream, answer));
             }
@@ -230,26 +248,23 @@ impl Client {
         Ok(self.keep(stream, answer))
     }
 
-    fn keep(&mut self, stream: BufReader<UnixStream>, (answer, open): (Answer, bool)) -> Answer {
+    fn keep(&mut self, stream: Reader, (answer, open): (Answer, bool)) -> Answer {
         self.stream = open.then_some(stream);
         answer
     }
 
-    fn connect(&self) -> Result<BufReader<UnixStream>, Failure> {
-        let stream = UnixStream::connect(&self.path).and_then(|stream| {
-            stream.set_read_timeout(self.patience)?;
-            Ok(BufReader::new(stream))
-        });
-        stream.map_err(|source| Failure::Unreachable { path: self.path.clone(), source })
+    fn connect(&self) -> Result<Reader, Failure> {
+        let stream = self.way.connect(self.patience).map(BufReader::new);
+        stream.map_err(|source| Failure::Unreachable { path: self.path().into(), source })
     }
 
     fn broken(&self, source: io::Error) -> Failure {
-        Failure::Broken { path: self.path.clone(), source }
+        Failure::Broken { path: self.path().into(), source }
     }
 
     fn converse(
         &self,
-        stream: &mut BufReader<UnixStream>,
+        stream: &mut Reader,
         method: &str,
         path: &str,
         body: Option<&[u8]>,
@@ -262,13 +277,13 @@ impl Client {
 
     fn exchange(
         &self,
-        stream: &mut BufReader<UnixStream>,
+        stream: &mut Reader,
         method: &str,
         path: &str,
         body: Option<&[u8]>,
         headers: &[(&str, &str)],
     ) -> io::Result<Head> {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: bursar\r\n");
+        let mut request = format!("{method} {path} HTTP/1.1\r\n{}", self.way.head());
         headers.iter().for_each(|(name, value)| request.extend([*name, ": ", *value, "\r\n"]));
         if let Some(body) = body {
             request
@@ -281,22 +296,13 @@ impl Client {
         match stream.get_mut().write_all(&bytes) {
             Ok(()) => {
                 if let Some(act) = &self.meanwhile.0 {
-                    act(stream.get_ref().as_fd());
+                    act(stream.get_ref().socket());
                 }
                 Head::read(stream)
             }
             Err(error) => Head::read(stream).map_err(|_| error),
         }
     }
-}
-
-/// Whether nothing has come, and the other end has not hung up, since the last answer.
-fn quiet(stream: &BufReader<UnixStream>) -> bool {
-    let socket = stream.get_ref();
-    let _ = socket.set_nonblocking(true);
-    let mut byte = [0];
-    let idle = (&*socket).read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-    idle && socket.set_nonblocking(false).is_ok()
 }
 
 /// What stands before an answer's body.
@@ -308,7 +314,7 @@ struct Head {
 }
 
 impl Head {
-    fn read(stream: &mut BufReader<UnixStream>) -> io::Result<Head> {
+    fn read(stream: &mut Reader) -> io::Result<Head> {
         let mut text = Vec::new();
         let mut bounded = stream.by_ref().take(HEADER_BYTES_MAX);
         while !text.ends_with(b"\r\n\r\n") {
@@ -331,7 +337,7 @@ impl Head {
         })
     }
 
-    fn body(&self, stream: &mut BufReader<UnixStream>) -> io::Result<Vec<u8>> {
+    fn body(&self, stream: &mut Reader) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if self.chunked {
             while let Some(chunk) = chunk(stream)? {
@@ -352,7 +358,7 @@ impl Head {
 }
 
 /// One chunk of a chunked body; `None` after the last.
-fn chunk(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>> {
+fn chunk(stream: &mut Reader) -> io::Result<Option<Vec<u8>>> {
     let mut line = String::new();
     stream.by_ref().take(1024).read_line(&mut line)?;
     let length =
@@ -367,7 +373,7 @@ fn chunk(stream: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>> {
 /// Events as they happen.
 #[derive(Debug)]
 pub struct Events {
-    stream: BufReader<UnixStream>,
+    stream: Reader,
     chunk: Vec<u8>,
 }
 

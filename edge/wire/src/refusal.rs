@@ -1,5 +1,7 @@
 //! One table from reason to HTTP status and exit code, and a refusal as it stands in JSON.
+use crate::words::ReasonWord;
 use bursar_interface::{Reason, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Exit code of a failure that has no better one.
@@ -41,16 +43,17 @@ pub fn reason(name: &str) -> Option<Reason> {
 }
 
 /// `{"error": …}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// What was refused and why.
     pub error: ErrorBody,
 }
 
 /// What was refused, why, what would be right, and when to come back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
-    /// A [`Reason`]'s name.
+    /// Why, in a word.
+    #[schemars(with = "ReasonWord")]
     pub reason: String,
     /// Names the input and what is wrong with it.
     pub message: String,

@@ -1,24 +1,25 @@
 //! What is sent to hold more or less in a lease: absolute amounts, so that saying it twice does no harm.
 use crate::{
     amount,
-    ask::{digits, fence},
+    text::{AmountDigits, FenceDigits},
 };
 use bursar_interface::{Fence, Reason, Refusal, Size};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST …/extend` and `POST …/shrink`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResizeBody {
     /// The lease's token.
-    #[serde(with = "fence")]
+    #[serde(with = "FenceDigits")]
     pub fence: Fence,
     /// What the lease is to hold then, of the lines that change.
     pub lines: Vec<SizeBody>,
 }
 
 /// What one line of a lease is to hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SizeBody {
     /// Name of the kind.
@@ -27,7 +28,7 @@ pub struct SizeBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// How much from now on, in base units, as digits.
-    #[serde(deserialize_with = "digits")]
+    #[serde(with = "AmountDigits")]
     pub amount: String,
 }
 

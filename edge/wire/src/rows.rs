@@ -1,5 +1,9 @@
 //! What is shown: one type per row of the contract, wrapped in one document per list.
-use crate::{CircleLink, ScopeWait, WaitPart, text};
+use crate::{
+    CircleLink, ScopeWait, WaitPart,
+    text::{Digits, MaybeDigits},
+};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,13 +17,13 @@ pub const DEADLOCK: &str = "deadlock";
 pub const TAKING: [&str; 4] = ["none", "told", "shrunk", "suspended"];
 
 /// A demand, from ask to return.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// Identity.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub id: u64,
     /// The lease's token; null while it waits, and for claims of others.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub fence: Option<u64>,
     /// Scope path.
     pub scope: String,
@@ -54,7 +58,7 @@ pub struct Claim {
     #[serde(default)]
     pub alternative: Option<u32>,
     /// The lease that it draws from; null for one that draws from the pools alone.
-    #[serde(with = "text::option", default)]
+    #[serde(with = "MaybeDigits", default)]
     pub within: Option<u64>,
     /// The lease is to end for a claim with a better right; null while it is not.
     #[serde(default)]
@@ -87,7 +91,7 @@ impl Claim {
 }
 
 /// That a lease is to end for another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Preempting {
     /// Until when it may be given back by itself, RFC 3339; then its processes are ended.
     pub until: Option<String>,
@@ -99,7 +103,7 @@ pub struct Preempting {
 }
 
 /// What was taken from a lease that goes on, until there is room for it again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lessened {
     /// `shrunk`, or `suspended`: its processes are frozen.
     pub state: String,
@@ -111,28 +115,28 @@ pub struct Lessened {
 }
 
 /// One line of a claim.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     /// Name of the kind.
     pub resource: String,
     /// How much, in base units.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub amount: u64,
     /// The pool it was taken from, or the one that was named.
     pub pool: Option<String>,
     /// What was really used, as measured.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub used: Option<u64>,
     /// It is drawn from the lease that the claim is within, and not from a pool again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub within: bool,
     /// Of memory: how much may be used without being slowed down, where that was asked for.
-    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "MaybeDigits", default, skip_serializing_if = "Option::is_none")]
     pub soft: Option<u64>,
 }
 
 /// A supply.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// Name, unique among the pools of its kind on its node.
     pub id: String,
@@ -143,32 +147,32 @@ pub struct Pool {
     /// `capacity`, `rate`, `budget` or `unit`.
     pub shape: String,
     /// What exists.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub capacity: u64,
     /// What may be promised.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub offered: u64,
     /// What can be promised now; 0 also where more is in use than is offered since a supply shrank.
-    #[serde(with = "text", default)]
+    #[serde(with = "Digits", default)]
     pub free: u64,
     /// What is promised and not yet enforced.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub reserved: u64,
     /// What is in use.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub held: u64,
     /// What came back without proof.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub quarantined: u64,
     /// What is spent and not yet back, of a rate or a budget.
-    #[serde(with = "text", default)]
+    #[serde(with = "Digits", default)]
     pub spent: u64,
     /// In which all of it comes back, in milliseconds; null for what never does by itself.
     pub period_ms: Option<u64>,
 }
 
 /// A machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Name.
     pub id: String,
@@ -185,7 +189,7 @@ pub struct Node {
 }
 
 /// A level of the demand tree.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Scope {
     /// Path; empty at the root.
     pub path: String,
@@ -200,38 +204,38 @@ pub struct Scope {
     #[serde(default)]
     pub waits: Vec<ScopeWait>,
     /// How long claims that the asker may see waited for what it and those below it held, in nanoseconds.
-    #[serde(with = "text", default)]
+    #[serde(with = "Digits", default)]
     pub caused_ns: u64,
 }
 
 /// A bound.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quota {
     /// Scope path.
     pub scope: String,
     /// Name of the kind.
     pub resource: String,
     /// What the scope can always have.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub guaranteed: u64,
     /// What the scope and its children may hold together; null for no limit.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub limit: Option<u64>,
     /// What they hold, and what they spent and is not yet back.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub charged: u64,
     /// What may be borrowed above the guarantee; null for no limit.
-    #[serde(with = "text::option", default)]
+    #[serde(with = "MaybeDigits", default)]
     pub borrow_limit: Option<u64>,
     /// What of the guarantee may be lent to siblings; null for all of it.
-    #[serde(with = "text::option", default)]
+    #[serde(with = "MaybeDigits", default)]
     pub lend_limit: Option<u64>,
     /// In which the limit comes back, in milliseconds; null for what never does by itself.
     pub period_ms: Option<u64>,
 }
 
 /// A plugin that was found, used or not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plugin {
     /// Name within its role.
     pub id: String,
@@ -257,7 +261,7 @@ pub struct Plugin {
 }
 
 /// A key whose signature makes a library trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Key {
     /// As minisign prints it.
     pub key: String,
@@ -266,7 +270,7 @@ pub struct Key {
 }
 
 /// Who decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Strategy {
     /// Which decision.
     pub role: String,
@@ -279,10 +283,10 @@ pub struct Strategy {
 }
 
 /// Why a claim waits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
     /// Which claim.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub claim: u64,
     /// Where it is in its life.
     pub phase: String,
@@ -308,7 +312,7 @@ pub struct Explain {
 }
 
 /// Why one of several sets of lines could not be granted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainSet {
     /// Which, from 1.
     pub alternative: u32,
@@ -319,7 +323,7 @@ pub struct ExplainSet {
 }
 
 /// How long something will take from now on, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Eta {
     /// As likely more as less.
     pub p50: u64,
@@ -328,7 +332,7 @@ pub struct Eta {
 }
 
 /// A change with which a claim would be granted now: one unit more of anything would not be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// `less`, `any-pool`, `shared`, `any-model`, or `shorter` (of its estimate).
     pub change: String,
@@ -344,24 +348,24 @@ pub struct Change {
 }
 
 /// One line of a change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangedLine {
     /// Name of the kind.
     pub resource: String,
     /// How much, in base units.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub amount: u64,
     /// Only from the pool of this name.
     pub pool: Option<String>,
 }
 
 /// One thing that is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitingOn {
     /// Name of the kind.
     pub resource: String,
     /// How much is missing, in base units.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub short_by: u64,
     /// The scope whose quota binds; null where capacity does.
     pub quota: Option<String>,
@@ -370,39 +374,39 @@ pub struct WaitingOn {
 }
 
 /// Who holds something.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Holder {
     /// Which claim.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub claim: u64,
     /// Its scope.
     pub scope: String,
     /// How much, in base units.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub amount: u64,
     /// Until when, RFC 3339, unless it is renewed.
     pub until: Option<String>,
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventRow {
     /// Sequence of the input that caused it, or of the batch's end where time did.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub seq: u64,
     /// When, RFC 3339.
     pub at: String,
     /// What, in a word.
     pub kind: String,
     /// The claim that it is about.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub claim: Option<u64>,
     /// More about it.
     pub detail: serde_json::Value,
 }
 
 /// What works on this host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Doctor {
     /// Nothing is wrong.
     pub sound: bool,
@@ -411,7 +415,7 @@ pub struct Doctor {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// What.
     pub what: String,
@@ -419,10 +423,13 @@ pub struct Finding {
     pub state: String,
     /// In words.
     pub detail: String,
+    /// What would help; null where nothing has to be done, or nothing is known.
+    #[serde(default)]
+    pub advice: Option<String>,
 }
 
 /// Something that holds work up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bottleneck {
     /// What, in a word.
     pub kind: String,
@@ -438,42 +445,4 @@ pub struct Bottleneck {
     pub evidence: BTreeMap<String, u64>,
     /// What would help.
     pub advice: String,
-}
-
-macro_rules! documents {
-    ($($(#[$doc:meta])* $name:ident { $list:ident: $row:ty })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-        pub struct $name {
-            /// The rows.
-            pub $list: $row,
-        }
-    )*};
-}
-
-documents! {
-    /// A claim by itself.
-    ClaimAnswer { claim: Claim }
-    /// `get claims`.
-    Claims { claims: Vec<Claim> }
-    /// A machine by itself.
-    NodeAnswer { node: Node }
-    /// `get pools`.
-    Pools { pools: Vec<Pool> }
-    /// `get nodes`.
-    Nodes { nodes: Vec<Node> }
-    /// `get scopes`.
-    Scopes { scopes: Vec<Scope> }
-    /// `get quotas`.
-    Quotas { quotas: Vec<Quota> }
-    /// `get plugins`.
-    Plugins { plugins: Vec<Plugin> }
-    /// `strategy show`.
-    Strategies { strategies: Vec<Strategy> }
-    /// `plugin trust list`.
-    Keys { keys: Vec<Key> }
-    /// `get findings`.
-    Findings { findings: Vec<Bottleneck> }
-    /// `get events`.
-    Events { events: Vec<EventRow> }
 }

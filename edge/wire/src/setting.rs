@@ -1,9 +1,14 @@
 //! What operators set, as it stands in JSON: amounts in base units; what is left out stays as it is.
-use crate::{duration, text};
+use crate::{
+    duration,
+    text::{BoundDigits, MaybeDigits},
+    words::{ChangeWord, NodeWord},
+};
 use bursar_interface::{
     Change, NodeChange, NodeState, PoolChange, QuotaChange, Reason, Refusal, ScopeSpec, Setting,
     bound::SETTINGS_MAX,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Things that are set in one request at most.
@@ -13,7 +18,7 @@ pub const APPLIED_MAX: usize = SETTINGS_MAX;
 const GRACE_NS_DEFAULT: u64 = 30_000_000_000;
 
 /// `POST /v1/apply`: all of it at one moment, or none of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyBody {
     /// Supplies.
@@ -44,7 +49,7 @@ impl ApplyBody {
 }
 
 /// What changes of a supply. In `PUT /v1/pools/KIND/NAME` the path names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolBody {
     /// Name of the kind.
@@ -57,13 +62,13 @@ pub struct PoolBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// What exists.
-    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "MaybeDigits", default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
     /// In which all of it comes back, in milliseconds; 0 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ms: Option<u64>,
     /// Of a rate: how much may be spent at once; 0 for a whole period's.
-    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "MaybeDigits", default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
     /// It is to go, once nobody has any of it; nothing else is said of it then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -97,7 +102,7 @@ fn goes(only: bool, what: &str) -> Result<(), Refusal> {
 }
 
 /// A scope's weight. In `PUT /v1/scopes/PATH` the path names the scope.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeBody {
     /// Its path.
@@ -109,7 +114,7 @@ pub struct ScopeBody {
 
 /// What changes of a bound. In `PUT /v1/quotas/KIND/SCOPE` the path names it. Of the three limits null says
 /// that there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaBody {
     /// Scope path; empty for the root.
@@ -119,22 +124,22 @@ pub struct QuotaBody {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub resource: String,
     /// What the scope can always have.
-    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "MaybeDigits", default, skip_serializing_if = "Option::is_none")]
     pub guaranteed: Option<u64>,
     /// What it and those below it may hold together.
-    #[serde(with = "text::bound", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "BoundDigits", default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Option<u64>>,
     /// What may be borrowed above the guarantee.
-    #[serde(with = "text::bound", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "BoundDigits", default, skip_serializing_if = "Option::is_none")]
     pub borrow_limit: Option<Option<u64>>,
     /// What of the guarantee may be lent to siblings.
-    #[serde(with = "text::bound", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "BoundDigits", default, skip_serializing_if = "Option::is_none")]
     pub lend_limit: Option<Option<u64>>,
     /// In which the limit comes back, in milliseconds; 0 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ms: Option<u64>,
     /// Of a rate: how much may be spent at once; 0 for a whole period's.
-    #[serde(with = "text::option", default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "MaybeDigits", default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
     /// It is to go; nothing else is said of it then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -159,10 +164,11 @@ impl QuotaBody {
 }
 
 /// `PUT /v1/nodes/NAME`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeBody {
     /// `open`, `cordoned` or `draining`.
+    #[schemars(with = "NodeWord")]
     pub state: NodeState,
     /// Draining: how long its leases may stay, as `30s`, which is also what is meant if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,7 +225,7 @@ impl From<&QuotaBody> for QuotaChange {
 }
 
 /// What came of settings, in their order: pools, scopes, quotas.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangesAnswer {
     /// One for each.
     pub changes: Vec<ChangeRow>,
@@ -228,13 +234,14 @@ pub struct ChangesAnswer {
 }
 
 /// What came of one setting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeRow {
     /// `pool`, `scope`, `quota` or `node`.
     pub what: String,
     /// Which: `NODE/KIND:NAME`, the path, `SCOPE KIND`, the name.
     pub id: String,
     /// `created`, `changed`, `unchanged` or `removed`.
+    #[schemars(with = "ChangeWord")]
     pub outcome: Change,
 }
 

@@ -1,10 +1,11 @@
 //! What leases use and have used, as documents. What was not measured is null.
-use crate::text;
+use crate::text::{Digits, MaybeDigits};
 use bursar_interface::{Gauge, Spent, Sum, Usage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What one lease uses, or used until it ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageRow {
     /// Since its first process, in milliseconds.
     pub wall_ms: u64,
@@ -13,19 +14,19 @@ pub struct UsageRow {
     /// Processor time of late, in thousandths of a core; null once it has ended.
     pub cpu_milli: Option<u64>,
     /// Memory now, in bytes; null once it has ended.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub memory_bytes: Option<u64>,
     /// The most memory at a time, in bytes.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub memory_peak_bytes: Option<u64>,
     /// Memory on average over time, in bytes.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub memory_mean_bytes: Option<u64>,
     /// Read from disks, in bytes.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub io_read_bytes: Option<u64>,
     /// Written to disks, in bytes.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub io_write_bytes: Option<u64>,
     /// Processes and threads now; null once it has ended.
     pub processes: Option<u64>,
@@ -34,7 +35,7 @@ pub struct UsageRow {
     /// Of the last ten seconds, in how many thousandths something in it waited for memory.
     pub memory_pressure_milli: Option<u64>,
     /// Bytes a second by which it grows evenly, where it leaks.
-    #[serde(with = "text::option", default)]
+    #[serde(with = "MaybeDigits", default)]
     pub leak_bytes_per_second: Option<u64>,
 }
 
@@ -67,35 +68,35 @@ impl UsageRow {
 }
 
 /// What the leases of a scope and of all below it use and used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpentRow {
     /// Leases that had processes, those that have them now included.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub leases: u64,
     /// How long they lived, together, in milliseconds.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub wall_ms: u64,
     /// Processor time, in milliseconds.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub cpu_ms: u64,
     /// Memory over time, in bytes times seconds.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub memory_byte_seconds: u64,
     /// The most that one of them had at a time, in bytes.
-    #[serde(with = "text::option")]
+    #[serde(with = "MaybeDigits")]
     pub memory_peak_bytes: Option<u64>,
     /// Read from disks, in bytes.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub io_read_bytes: u64,
     /// Written to disks, in bytes.
-    #[serde(with = "text")]
+    #[serde(with = "Digits")]
     pub io_write_bytes: u64,
     /// Of how many of the leases each was not measured: they are missing from the sums.
     pub unknown: UnknownRow,
 }
 
 /// Of how many leases something was not measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnknownRow {
     /// Processor time.
     pub cpu: u64,

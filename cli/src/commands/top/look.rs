@@ -16,10 +16,10 @@ pub struct Snapshot {
 
 /// Looks once.
 pub fn look(client: &mut wire::Client) -> Result<Snapshot, wire::Failure> {
-    let claims: wire::Claims = client.get("/v1/claims")?;
-    let pools: wire::Pools = client.get("/v1/pools")?;
-    let scopes: wire::Scopes = client.get("/v1/scopes")?;
-    let doctor: wire::Doctor = client.get("/v1/doctor")?;
+    let claims: wire::Claims = client.list()?;
+    let pools: wire::Pools = client.list()?;
+    let scopes: wire::Scopes = client.list()?;
+    let doctor: wire::Doctor = client.doctor()?;
     let reading = |name: &str| {
         let found = doctor.findings.iter().find(|finding| finding.what == name)?;
         found.detail.parse().ok()
@@ -35,7 +35,7 @@ pub fn look(client: &mut wire::Client) -> Result<Snapshot, wire::Failure> {
 
 /// Why a claim waits, in lines.
 pub fn explain(client: &mut wire::Client, claim: u64) -> Vec<String> {
-    match client.get::<wire::Explain>(&format!("/v1/claims/{claim}/explain")) {
+    match client.explain(claim) {
         Ok(explain) => show::explain(&explain).lines().map(str::to_owned).collect(),
         Err(failure) => vec![failure.to_string()],
     }
@@ -43,8 +43,7 @@ pub fn explain(client: &mut wire::Client, claim: u64) -> Vec<String> {
 
 /// Ends a claim; says what came of it.
 pub fn end(client: &mut wire::Client, claim: u64) -> Vec<String> {
-    let path = format!("/v1/claims/{claim}/cancel");
-    match client.send::<wire::ClaimAnswer>("POST", &path, &serde_json::json!({}), None) {
+    match client.cancel(claim, None) {
         Ok(_) => vec![format!("claim {claim} is being ended")],
         Err(failure) => vec![failure.to_string()],
     }

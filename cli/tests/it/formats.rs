@@ -1,0 +1,125 @@
+//! Every answer in every form that it can be asked for.
+use crate::{daemon::Daemon, terminal::Screen};
+use serde_json::Value;
+use std::process::Stdio;
+
+#[test]
+fn every_list_comes_as_table_wide_json_lines_yaml_and_names() {
+    let daemon = Daemon::configured(
+        "[[quota]]\nscope = \"team\"\nresource = \"cpu\"\nlimit = \"1\"\n\
+         [[pool]]\nresource = \"usd\"\nname = \"acct\"\ncapacity = \"5usd/d\"\n",
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            daemon.tell(&["claim", "--cpu", "0.25", "--lock", "tree:shared", "--scope", "team"]).code,
+            0
+        );
+    }
+    assert_eq!(daemon.tell(&["cordon", "nowhere"]).code, 2, "refused, and in the audit log");
+    for what in ["claims", "pools", "nodes", "scopes", "quotas", "plugins", "events", "audit"] {
+        let said = |output: &str| {
+            let told = daemon.tell(&["get", what, "-o", output]);
+            assert_eq!(told.code, 0, "{what} -o {output}: {told:?}");
+            told.out
+        };
+        let document: Value = serde_json::from_str(&said("json")).expect("JSON");
+        let rows = document[what].as_array().expect("rows").clone();
+        assert!(!rows.is_empty(), "{what}");
+        assert_eq!(said("table").lines().count(), said("wide").lines().count(), "{what}");
+        let lines: Vec<Value> = said("jsonl")
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("one document a line"))
+            .collect();
+        assert_eq!(lines.len(), rows.len(), "{what}");
+        let yaml: Value = serde_yaml_ng::from_str(&said("yaml")).expect("YAML");
+        // Figures of a running daemon may move between two looks; what identifies a row does not.
+        for key in ["id", "fence", "seq", "path", "resource"] {
+            let of = |rows: &[Value]| rows.iter().map(|row| row[key].clone()).collect::<Vec<_>>();
+            assert_eq!(of(yaml[what].as_array().expect("rows")), of(&rows), "{what} {key}");
+            assert_eq!(of(&lines), of(&rows), "{what} {key}");
+        }
+        assert_eq!(said("name").lines().count(), rows.len(), "{what}");
+        let limited = daemon.tell(&["get", what, "--limit", "1", "-o", "name"]);
+        assert_eq!((limited.code, limited.out.lines().count()), (0, 1), "{what}: {limited:?}");
+    }
+}
+
+#[test]
+fn names_are_what_other_commands_take() {
+    let daemon = Daemon::plain();
+    let claimed = daemon.tell(&["claim", "--cpu", "0.25", "-o", "name"]);
+    let listed = daemon.tell(&["get", "claims", "-o", "name"]);
+    assert_eq!((claimed.code, &claimed.out), (0, &listed.out));
+    let cancelled = daemon.tell(&["cancel", claimed.out.trim(), "-o", "name"]);
+    assert_eq!((cancelled.code, &cancelled.out), (0, &claimed.out));
+    for name in daemon.tell(&["get", "pools", "-o", "name"]).out.lines() {
+        let shown = daemon.ask(&["get", "pools"]);
+        let pool = shown["pools"].as_array().expect("pools").iter().find(|pool| {
+            let (resource, id) = name.split_once(':').unwrap_or((name, name));
+            pool["resource"] == resource && pool["id"] == id
+        });
+        assert!(pool.is_some(), "{name}");
+    }
+    let node = daemon.tell(&["get", "nodes", "-o", "name"]).out;
+    assert_eq!(daemon.tell(&["cordon", node.trim(), "-o", "name"]).out, node);
+    let plugin = daemon.tell(&["plugin", "list", "-o", "name"]).out;
+    assert!(plugin.lines().any(|name| name == "allocator best-fit"), "{plugin}");
+    for (args, told) in [
+        (&["strategy", "show"][..], "allocator best-fit"),
+        (&["doctor"][..], "control groups"),
+        (&["explain", claimed.out.trim()][..], claimed.out.trim()),
+    ] {
+        let said = daemon.tell(&[args, &["-o", "name"]].concat());
+        assert!(said.code == 0 && said.out.lines().any(|name| name == told), "{args:?}: {said:?}");
+        let yaml = daemon.tell(&[args, &["-o", "yaml"]].concat());
+        assert!(yaml.code == 0 && serde_yaml_ng::from_str::<Value>(&yaml.out).is_ok(), "{args:?}: {yaml:?}");
+    }
+    let nameless = daemon.tell(&["token", "-o", "name"]);
+    assert!(nameless.code == 2 && nameless.err.contains("no names"), "{nameless:?}");
+    let refused = daemon.tell(&["get", "claims", "--limit", "0", "-o", "yaml"]);
+    let error: Value = serde_yaml_ng::from_str(&refused.out).expect("YAML");
+    assert_eq!((refused.code, &error["error"]["reason"]), (2, &"BadRequest".into()), "{refused:?}");
+}
+
+#[test]
+fn an_explanation_is_followed_until_the_claim_waits_no_more() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
+    let held = daemon.ask(&["claim", "--cpu", "1"])["claim"].clone();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "1", "--detach", "--wait", "1h"]).code, 0);
+    let mut command = daemon.command(&["explain", "2", "--watch", "-o", "jsonl"]);
+    let mut follower = command.stdout(Stdio::piped()).spawn().expect("the program");
+    let mut acts = daemon.command(&["get", "audit", "--watch", "-o", "name"]);
+    let mut audit = acts.stdout(Stdio::piped()).spawn().expect("the program");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (id, fence) = (held["id"].as_str().expect("an id"), held["fence"].as_str().expect("a fence"));
+    assert_eq!(daemon.tell(&["release", id, "--fence", fence]).code, 0);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut follower.stdout.take().expect("a pipe"), &mut text).expect("text");
+    assert!(follower.wait().expect("ended").success(), "{text}");
+    let phases: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(phases.first().map(|told| &told["phase"]), Some(&"pending".into()), "{text}");
+    assert_eq!(phases.last().map(|told| &told["phase"]), Some(&"held".into()), "{text}");
+    assert_eq!(daemon.tell(&["cancel", "2"]).code, 0);
+    let mut first = [0; 2];
+    std::io::Read::read_exact(&mut audit.stdout.take().expect("a pipe"), &mut first).expect("a row");
+    assert_eq!(&first, b"1\n");
+    audit.kill().expect("ended");
+    audit.wait().expect("ended");
+}
+
+#[test]
+fn no_colour_is_no_colour() {
+    let daemon = Daemon::plain();
+    let place = daemon.scratch.path().display().to_string();
+    let serve = format!("serve --idle-exit 100ms --state {place}/own --socket {place}/own.sock");
+    for said in ["--help", "get --nonsense", &serve] {
+        let escapes = |before: &str| {
+            let words = format!("{before} $B {said}; echo end$((40+2))");
+            let mut screen = Screen::of(&daemon, &["sh", "-c", &words]);
+            screen.expect("end42");
+            screen.count("\x1b")
+        };
+        assert!(escapes("") > 0, "{said}: on a terminal there is colour");
+        assert_eq!(escapes("NO_COLOR=1"), 0, "{said}");
+    }
+}

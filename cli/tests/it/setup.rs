@@ -1,0 +1,112 @@
+//! The program about itself: its config with what said so, its manual, and what a host lacks.
+use crate::daemon::{Daemon, program, told};
+use serde_json::Value;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// A command in a home of its own.
+fn at_home(home: &TempDir, args: &[&str], vars: &[(&str, &str)]) -> crate::daemon::Told {
+    let mut command = Command::new(program());
+    command.args(args).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME").stdin(Stdio::null());
+    command.envs(vars.iter().copied());
+    told(command)
+}
+
+#[test]
+fn each_key_of_the_config_says_where_its_value_comes_from() {
+    let home = TempDir::new().expect("a folder");
+    let own = home.path().join(".config/bursar");
+    fs::create_dir_all(&own).expect("made");
+    fs::write(own.join("bursar.toml"), "[journal]\nretain-hours = 5\n[strategy]\nqos = \"fcfs\"\n")
+        .expect("written");
+    let vars = [("BURSAR__JOURNAL__RETAIN_HOURS", "7")];
+    let shown =
+        at_home(&home, &["config", "show", "--origins", "--http", "127.0.0.1:1", "-o", "json"], &vars);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    let keys = shown.json()["keys"].as_array().expect("keys").clone();
+    let key = |name: &str| {
+        let found = keys.iter().find(|key| key["key"] == name).unwrap_or_else(|| panic!("{name}"));
+        (found["value"].clone(), found["origin"].as_str().expect("a word").to_owned())
+    };
+    assert_eq!(key("journal.retain-hours"), (7.into(), "environment BURSAR__JOURNAL__RETAIN_HOURS".into()));
+    let (qos, origin) = key("strategy.qos");
+    assert!(qos == "fcfs" && origin.starts_with("file ") && origin.ends_with("bursar.toml"), "{origin}");
+    assert_eq!(key("http.listen"), ("127.0.0.1:1".into(), "flag --http".into()));
+    assert_eq!(key("strategy.allocator"), ("best-fit".into(), "default".into()));
+    let table = at_home(&home, &["config", "show", "--origins"], &vars);
+    assert!(table.out.contains("ORIGIN") && table.out.contains("environment BURSAR__"), "{table:?}");
+    // What is shown can be used as it is.
+    let whole = at_home(&home, &["config", "show"], &vars);
+    let again = home.path().join("again.toml");
+    fs::write(&again, &whole.out).expect("written");
+    let same = at_home(&home, &["config", "show", "--config", &again.display().to_string()], &[]);
+    assert_eq!((same.code, &same.out), (0, &whole.out), "{same:?}");
+    // A file that is named wins over the usual one, and what is wrong is laid to what said it.
+    fs::write(&again, "[journal]\nretain-days = 5\n").expect("written");
+    let wrong = at_home(&home, &["config", "show", "--config", &again.display().to_string()], &[]);
+    assert!(
+        wrong.code == 2 && wrong.err.contains("again.toml") && wrong.err.contains("retain-days"),
+        "{wrong:?}"
+    );
+    let wrong = at_home(&home, &["config", "show"], &[("BURSAR__STRATEGY__COLOUR", "red")]);
+    assert!(wrong.code == 2 && wrong.err.contains("BURSAR__STRATEGY__COLOUR"), "{wrong:?}");
+}
+
+#[test]
+fn the_keys_of_the_config_are_described_one_and_all() {
+    let home = TempDir::new().expect("a folder");
+    let schema = at_home(&home, &["config", "schema"], &[]).json();
+    let shown = at_home(&home, &["config", "show", "-o", "json"], &[]).json();
+    for (table, keys) in shown["config"].as_object().expect("tables") {
+        let described = &schema["properties"][table];
+        assert!(described.is_object(), "{table}");
+        let to = described["$ref"].as_str().or_else(|| described["allOf"][0]["$ref"].as_str());
+        let Some((to, keys)) = to.zip(keys.as_object()) else { continue };
+        for key in keys.keys() {
+            let key = schema.pointer(to.trim_start_matches('#')).map(|table| &table["properties"][key]);
+            let told = key.and_then(|key| key["description"].as_str()).unwrap_or_default();
+            assert!(told.len() > 5, "{table}: {key:?}");
+        }
+    }
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let home = TempDir::new().expect("a folder");
+    let main = at_home(&home, &["man"], &[]);
+    assert!(main.code == 0 && main.out.contains(".TH bursar"), "{main:?}");
+    let folder = home.path().join("man");
+    let written = at_home(&home, &["man", "--to", &folder.display().to_string()], &[]);
+    assert_eq!(written.code, 0, "{written:?}");
+    let page = |name: &str| fs::read_to_string(folder.join(format!("{name}.1"))).expect(name);
+    assert!(page("bursar-get").contains("What did those") || page("bursar-get").contains("audit"));
+    assert!(page("bursar-config-show").contains("origins"));
+    let help = at_home(&home, &["--help"], &[]).out;
+    let listed =
+        help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let commands = listed.filter_map(|line| line.split(' ').next()).filter(|word| !word.starts_with('-'));
+    for command in commands.filter(|word| *word != "help" && !word.is_empty()) {
+        assert!(page(&format!("bursar-{command}")).contains(".SH"), "{command}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let told = at_home(&home, &["completions", shell], &[]);
+        assert!(told.code == 0 && told.out.contains("bursar") && told.out.contains("config"), "{shell}");
+    }
+}
+
+#[test]
+fn the_doctor_says_what_would_help() {
+    let daemon = Daemon::configured("[enforce]\ncgroups = false\n");
+    let told = daemon.tell(&["doctor"]);
+    assert!(told.out.contains("What would help:") && told.out.contains("systemd-run"), "{told:?}");
+    let report: Value = daemon.ask(&["doctor"]);
+    let findings = report["findings"].as_array().expect("findings");
+    let weak = findings.iter().find(|finding| finding["what"] == "memory limit").expect("looked at");
+    assert_eq!(weak["state"], "weak", "{weak}");
+    assert!(weak["advice"].as_str().is_some_and(|advice| advice.contains("controller")), "{weak}");
+    assert!(findings.iter().any(|finding| finding["state"] == "ok" && finding["advice"].is_null()));
+}
