@@ -130,7 +130,7 @@ pub struct Line {
     /// It is drawn from the lease that the claim is within, and not from a pool again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub within: bool,
-    /// Of memory: how much may be used without being slowed down, where that was asked for.
+    /// Of memory: how much may be used without being slowed down, in base units, where that was asked for.
     #[serde(with = "MaybeDigits", default, skip_serializing_if = "Option::is_none")]
     pub soft: Option<u64>,
 }
