@@ -304,7 +304,10 @@ fn short(on: &wire::WaitingOn) -> Vec<String> {
         let until =
             holder.until.as_ref().map(|until| format!(" until {until} unless renewed")).unwrap_or_default();
         let held = amount(holder.amount);
-        told.push(format!("    claim {} of {:?} holds {held}{until}", holder.claim, holder.scope));
+        let ending = { holder.preempting.as_ref() }
+            .map(|ending| format!(", to end for another ({}, {} so far)", ending.why, ending.rung));
+        let ending = ending.unwrap_or_default();
+        told.push(format!("    claim {} of {:?} holds {held}{until}{ending}", holder.claim, holder.scope));
     }
     told
 }

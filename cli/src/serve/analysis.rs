@@ -57,7 +57,8 @@ impl Board {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What stands, as far as a principal may see it, what matters most first.
+    /// What stands, as far as a principal may see it, what matters most first. The numbers of what is everybody's are
+    /// made of all tenants' claims: who sees one part of the tree only is told the finding without them.
     pub fn shown(&self, by: &Principal, clock: &Clock) -> Vec<wire::Bottleneck> {
         let standing = self.standing();
         let seen =
@@ -68,7 +69,10 @@ impl Board {
             severity: one.severity.name().into(),
             since: rfc3339(clock.wall_ms(one.since)),
             analyzer: analyzer.clone(),
-            evidence: one.evidence.iter().map(|Measure { name, value }| (name.clone(), *value)).collect(),
+            evidence: { one.evidence.iter() }
+                .filter(|_| by.root.is_empty() || one.scope.is_some())
+                .map(|Measure { name, value }| (name.clone(), *value))
+                .collect(),
             advice: one.advice.clone(),
         };
         let mut rows: Vec<(Severity, wire::Bottleneck)> =
@@ -244,4 +248,33 @@ fn ties(engine: &Engine, file_waits: &[(ClaimId, ClaimId)]) -> Vec<Tie> {
         Some(Tie { waiter: books.claim(waiter)?, on: books.claim(on)?, how: How::File })
     });
     within.chain(files).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_told_of_the_machine_without_the_numbers_of_others() {
+        let board = Board::default();
+        let found = |scope: Option<&str>, subject: &str| Found {
+            kind: "queueing".into(),
+            subject: subject.into(),
+            severity: Severity::Warning,
+            evidence: vec![Measure { name: "waiting_claims".into(), value: 17 }],
+            advice: "run fewer at once".into(),
+            scope: scope.map(Into::into),
+        };
+        let all = [found(None, "resource cpu"), found(Some("a"), "scope a"), found(Some("b"), "scope b")];
+        board.found("detect", Time(1), all.into());
+        let clock = Clock::new(Time(0), 0, String::new());
+        let shown = |root: &str| {
+            let by = Principal { root: root.into(), ..Principal::default() };
+            let rows = board.shown(&by, &clock).into_iter();
+            rows.map(|row| (row.subject, row.evidence.len())).collect::<Vec<_>>()
+        };
+        let row = |subject: &str, numbers: usize| (subject.to_owned(), numbers);
+        assert_eq!(shown(""), [row("resource cpu", 1), row("scope a", 1), row("scope b", 1)]);
+        assert_eq!(shown("a"), [row("resource cpu", 0), row("scope a", 1)]);
+    }
 }

@@ -53,6 +53,7 @@ impl Present<'_> {
                 scope: self.scope_of(row).to_owned(),
                 amount: books.asked_in_all(row, short.resource),
                 until: self.time(view.claims.lease_until[row as usize]),
+                preempting: self.preempting(*id),
             })
         };
         wire::WaitingOn {

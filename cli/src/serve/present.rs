@@ -155,7 +155,7 @@ impl Present<'_> {
     }
 
     /// That a lease is to end for another claim; for whose is not for its holder to know.
-    fn preempting(&self, id: ClaimId) -> Option<wire::Preempting> {
+    pub(super) fn preempting(&self, id: ClaimId) -> Option<wire::Preempting> {
         let notice = self.engine.notice(id)?;
         let why = match notice.why {
             Claimed::Lent => "lent",

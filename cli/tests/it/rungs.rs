@@ -241,3 +241,26 @@ fn a_frozen_lease_stays_frozen_over_a_crash_of_the_daemon_and_ends_when_it_is_re
     assert!(!ended.success(), "{ended}");
     daemon.await_phase(&id, "closed");
 }
+
+#[test]
+fn who_waits_is_told_how_far_the_taking_has_come() {
+    let daemon = Daemon::configured(
+        "[node.capacity]\ncpu = \"2\"\nmemory = \"64M\"\n[preemption]\ngrace = \"10m\"\nmin-runtime = \"0s\"\n",
+    );
+    let worker = Worker::start(&daemon, "asked", &["--cpu", "2"]);
+    let asked = ["claim", "--class", "guaranteed", "--scope", "team", "--cpu", "2", "--wait", "10m"];
+    let mut waits =
+        daemon.command(&asked).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let pending = || {
+        let claims = daemon.ask(&["get", "claims"])["claims"].as_array().expect("claims").clone();
+        claims.into_iter().find(|claim| claim["phase"] == "pending")
+    };
+    daemon.eventually("it waits", || pending().is_some());
+    let id = pending().expect("it waits")["id"].as_str().expect("an id").to_owned();
+    let taking = || daemon.ask(&["explain", &id])["waiting_on"][0]["holders"][0]["preempting"].clone();
+    daemon.eventually("its holder is told", || taking()["rung"] == "told" && taking()["why"] == "band");
+    let shown = daemon.tell(&["explain", &id]).out;
+    assert!(shown.contains("to end for another (band, told so far)"), "{shown}");
+    waits.kill().and_then(|()| waits.wait()).expect("it ends");
+    worker.end();
+}

@@ -369,6 +369,9 @@ impl Engine {
             self.kept_for = None;
             self.queue.wake_behind();
         }
+        if self.rooms.leave(claim) {
+            self.queue.wake_behind();
+        }
         self.preemption.broken.remove(&claim);
         self.promise_no_more(claim);
     }

@@ -1,8 +1,8 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
-    heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, round::Workbench,
-    soft::Softs, sticky::Reservation, usage::Measurements,
+    heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, room::Rooms,
+    round::Workbench, soft::Softs, sticky::Reservation, usage::Measurements,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -90,6 +90,8 @@ pub struct Engine {
     /// What is kept for a waiting claim, as of the last round.
     #[serde(skip)]
     pub(crate) kept_for: Option<Reservation>,
+    #[serde(skip)]
+    pub(crate) rooms: Rooms,
     #[serde(skip)]
     pub(crate) bench: Workbench,
     #[serde(skip)]

@@ -97,6 +97,10 @@ impl Engine {
             {
                 Why { reason: Reason::InsufficientCapacity, short, retry_at: None }
             }
+            // There is room in the ledgers above it, and it is kept.
+            None if self.keeps_room_from(ClaimId(tables.claims.id[row as usize])) => {
+                Why { reason: Reason::InsufficientQuota, short, retry_at: None }
+            }
             None if ganged => Why { reason: Reason::WaitingForGang, short, retry_at: None },
             None => Why { reason: Reason::Fragmented, short, retry_at: None },
         }

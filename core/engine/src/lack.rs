@@ -12,6 +12,8 @@ pub(crate) enum Lack {
     Ledger(Row, u32),
     /// Enough is there of all, and still it does not fit.
     Together,
+    /// Of room in the lease around it.
+    Within,
     /// It would fit, but for what is kept for the head.
     Behind,
     /// It was tried in this round, and is parked when that ends.

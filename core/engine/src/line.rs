@@ -195,6 +195,29 @@ impl Lines {
         }
     }
 
+    /// Whether a claim of one scope is served before a claim of another: below the scope that is above both, the
+    /// share of the subtree of each counts.
+    pub(crate) fn before(&self, one: (Row, Place), other: (Row, Place)) -> bool {
+        let (mut at, mut below) = ([one.0, other.0], [NONE, NONE]);
+        let mut depths = at.map(|scope| self.depth(scope));
+        while at[0] != at[1] {
+            let lower = usize::from(depths[1] > depths[0]);
+            (below[lower], at[lower]) = (at[lower], self.parent(at[lower]));
+            depths[lower] -= 1;
+        }
+        let key = |below: Row, place: Place| match below {
+            NONE => Key::new(self.seats[at[0] as usize].stand.own, place),
+            below => Key::new(self.seats[below as usize].stand.share, place),
+        };
+        key(below[0], one.1) < key(below[1], other.1)
+    }
+
+    /// How many scopes are above one, itself counted.
+    fn depth(&self, scope: Row) -> usize {
+        let up = |at: &Row| Some(self.parent(*at)).filter(|&up| up != NONE);
+        std::iter::successors(Some(scope), up).count()
+    }
+
     /// Where a scope stands from now on.
     pub(crate) fn set_stand(&mut self, scope: Row, stand: Stand) {
         let scope = scope as usize;

@@ -1,6 +1,8 @@
 //! Who waits, and who need not be tried: claims of one shape are a group, and a group that did not fit is
 //! parked by what it was short of. What comes back wakes a line of parked groups as a whole; the groups in
 //! it are tried in order, one by one, for as long as there is something to give.
+mod first;
+
 use crate::{
     lack::Lack,
     line::{Key, Lines, Place, Stand},
@@ -191,7 +193,7 @@ impl Queue {
         awake.retain(|&lack| {
             let least = match lack {
                 Lack::Kind(_, bits) | Lack::Ledger(_, bits) => 1 << bits,
-                Lack::Nothing | Lack::Together | Lack::Behind | Lack::Tried => 0,
+                Lack::Nothing | Lack::Together | Lack::Within | Lack::Behind | Lack::Tried => 0,
             };
             let first = lacks.get(&lack).and_then(|&line| lines.first(line));
             match first {
@@ -226,7 +228,7 @@ impl Queue {
         let Some(&number) = self.numbers.get(&shape) else { return };
         self.move_group(number, lack);
         self.set_due(number, due);
-        if let Lack::Together | Lack::Behind = lack {
+        if let Lack::Together | Lack::Within | Lack::Behind = lack {
             for &hint in &self.groups[number as usize].hints {
                 self.stuck.entry(hint).or_default().insert(number);
             }
@@ -382,7 +384,7 @@ impl Queue {
         if to != Lack::Tried {
             self.set_due(number, None);
         }
-        if matches!(from, Lack::Together | Lack::Behind) {
+        if matches!(from, Lack::Together | Lack::Within | Lack::Behind) {
             self.unstick(number);
         }
         self.close_line(from, left);

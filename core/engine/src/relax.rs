@@ -6,13 +6,12 @@
 use crate::{Engine, Plugins, queue::Queue};
 use bursar_interface::{
     Amount, Ask, Batch, ClaimId, Command, Fence, Input, LineAsk, Phase, Principal, Proof, Row, Shape, Time,
-    Used, What,
-    bound::{RESERVE_AFTER_NS, TTL_NS_MAX},
+    Used, What, bound::RESERVE_AFTER_NS,
 };
 use std::collections::BTreeSet;
 
-/// Claims for which something may be kept, and which are let into the copy for that.
-const AHEAD_MAX: usize = crate::sticky::HEADS_MAX;
+/// The oldest claims that are let into the copy beside the first of each line.
+const AHEAD_MAX: usize = 64;
 /// Steps of the copy until nobody in it wants another.
 const SETTLE_MAX: usize = 256;
 
@@ -53,8 +52,8 @@ pub struct Trial {
     /// The one that is changed.
     ask: Ask,
     short: Vec<Row>,
-    /// What those ask for who are to be granted together with it.
-    gang: Vec<Ask>,
+    /// Those who wait to be granted together with it.
+    gang: Vec<ClaimId>,
 }
 
 impl Engine {
@@ -62,8 +61,7 @@ impl Engine {
     /// others may be granted what was kept for it; they are let into the copy first.
     pub fn trial(&self, claim: ClaimId) -> Option<Trial> {
         let row = self.books.claim(claim).filter(|&row| self.books.phase(row) == Phase::Pending)?;
-        let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
-        ahead.truncate(AHEAD_MAX);
+        let ahead = self.ahead();
         let kept_for = ahead.contains(&claim);
         let mut others = if kept_for { self.waiting_since(0) } else { ahead };
         if !kept_for {
@@ -76,16 +74,13 @@ impl Engine {
         let asks = self.asked_for(row).into_iter().enumerate();
         let sets = asks.map(|(set, ask)| (ask, short(set))).collect();
         let gang = self.gang(claim).unwrap_or_default();
-        let others_of = gang.iter().filter(|other| other.claim != claim);
-        let others_of = others_of.flat_map(|other| self.asked_for(other.row));
-        let gang = others_of.map(|ask| Ask { wait_ns: TTL_NS_MAX, ..ask }).collect();
+        let gang = gang.iter().map(|other| other.claim).filter(|&other| other != claim).collect();
         Some(Trial { gang, ..Trial::new(self.copy(others), Some(claim), sets) })
     }
 
     /// A copy in which changes of an ask can be tried that was refused; its scope is a path from the root.
     pub fn trial_of(&self, ask: Ask) -> Trial {
-        let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
-        ahead.truncate(AHEAD_MAX);
+        let ahead = self.ahead();
         let Ask { lines, alternatives, .. } = ask.clone();
         let set = |lines| Ask { key: None, wait_ns: 0, lines, alternatives: Vec::new(), ..ask.clone() };
         let sets = std::iter::once(lines).chain(alternatives).map(|lines| (set(lines), Vec::new()));
@@ -97,7 +92,9 @@ impl Engine {
         let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
         let (epoch, fences) = (self.epoch, self.fences);
         let gangs = self.gangs.clone();
-        let mut engine = Engine { books, epoch, fences, claims, deciders, gangs, ..Engine::default() };
+        let kept_for = self.kept_for.clone();
+        let mut engine =
+            Engine { books, epoch, fences, claims, deciders, gangs, kept_for, ..Engine::default() };
         engine.books.renew_views(0);
         engine.let_in(waiting);
         engine
@@ -112,6 +109,18 @@ impl Engine {
         let gangs = waiting.into_iter().filter_map(|claim| self.gang(claim));
         all.extend(gangs.flatten().map(|member| member.claim));
         all.into_iter().for_each(|claim| self.fresh.push(claim));
+    }
+
+    /// Those for whom something may be kept.
+    fn ahead(&self) -> Vec<ClaimId> {
+        let mut ahead = self.waiting_since(RESERVE_AFTER_NS);
+        let kept_for = self.kept_for.as_ref().map(|head| head.claim).filter(|head| ahead.contains(head));
+        ahead.truncate(AHEAD_MAX);
+        let firsts = self.queue.foremost();
+        ahead.extend(firsts.into_iter().chain(kept_for));
+        ahead.sort_unstable();
+        ahead.dedup();
+        ahead
     }
 
     /// Those who have waited for so long, who came first first.
@@ -137,10 +146,7 @@ impl Trial {
     /// whose that gives up least comes first.
     pub fn changes(&mut self, plugins: &mut Plugins) -> Vec<Change> {
         if let Some(claim) = self.of.take() {
-            let gang = self.engine.gang(claim).unwrap_or_default();
-            let all = std::iter::once(claim).chain(gang.iter().map(|other| other.claim));
-            let all: BTreeSet<ClaimId> = all.collect();
-            self.told(all.into_iter().map(|claim| Command::Cancel { claim }).collect(), plugins);
+            self.told(vec![Command::Cancel { claim }], plugins);
         }
         for _ in 0..SETTLE_MAX {
             if self.engine.fresh.len() == 0 && !self.engine.queue.has_ripe() {
@@ -149,7 +155,6 @@ impl Trial {
             self.told(vec![Command::Tick], plugins);
         }
         self.keep_ahead_only();
-        self.gang_comes(plugins);
         let mut changes = Vec::new();
         for (set, (ask, short)) in self.sets.clone().into_iter().enumerate() {
             (self.ask, self.short) = (ask, short);
@@ -165,13 +170,6 @@ impl Trial {
     /// How many sets of lines there are.
     pub fn sets(&self) -> usize {
         self.sets.len()
-    }
-
-    /// Those who are to be granted together with it wait for it.
-    fn gang_comes(&mut self, plugins: &mut Plugins) {
-        if !self.gang.is_empty() {
-            self.told(self.gang.iter().cloned().map(Command::Ask).collect(), plugins);
-        }
     }
 
     fn changes_of_set(&mut self, plugins: &mut Plugins) -> Vec<(Relaxed, Ask)> {
@@ -199,9 +197,8 @@ impl Trial {
 
     /// Whoever waits now could be granted nothing: only those matter for whom something may be kept.
     fn keep_ahead_only(&mut self) {
-        let mut ahead = self.engine.waiting_since(RESERVE_AFTER_NS);
-        ahead.truncate(AHEAD_MAX);
-        self.engine.let_in(ahead);
+        let ahead = self.engine.ahead().into_iter().chain(self.gang.iter().copied());
+        self.engine.let_in(ahead.collect());
     }
 
     /// The same amounts on other terms.
@@ -301,6 +298,18 @@ impl Trial {
     /// Whether an ask would be granted now, and its gang with it. What they were given is taken back as if they
     /// had used nothing.
     pub fn admits(&mut self, ask: &Ask, plugins: &mut Plugins) -> bool {
+        // A gang waits no more once it was granted: that is tried on a copy of the copy.
+        let before = (!self.gang.is_empty()).then(|| self.engine.clone());
+        let admits = self.try_for(ask, plugins);
+        if let Some(before) = before {
+            self.engine = before;
+        }
+        admits
+    }
+
+    fn try_for(&mut self, ask: &Ask, plugins: &mut Plugins) -> bool {
+        // Who is the head may change by what is granted here; that is taken back as well.
+        let head = self.engine.kept_for.clone();
         let batch = self.told(vec![Command::Ask(ask.clone())], plugins);
         let queued = batch.events.iter().find_map(|event| match event.what {
             What::Queued { claim, .. } => Some(claim),
@@ -322,14 +331,13 @@ impl Trial {
             settle.into_iter().chain([Command::Release { claim, fence }, reclaimed])
         };
         self.told(granted.iter().flat_map(back).collect(), plugins);
-        self.gang_comes(plugins);
+        self.engine.kept_for = head;
         true
     }
 
-    /// Nothing of what is spent by an ask and its gang.
+    /// Nothing of what is spent by an ask.
     fn unused(&self, ask: &Ask) -> Vec<Used> {
-        let lines = ask.lines.iter().chain(self.gang.iter().flat_map(|other| &other.lines));
-        let spent = lines.filter(|line| {
+        let spent = ask.lines.iter().filter(|line| {
             let row = self.engine.books.resource(&line.resource);
             row.is_some_and(|row| matches!(self.engine.books.spec(row).shape, Shape::Rate | Shape::Budget))
         });

@@ -30,8 +30,24 @@ pub(crate) struct Tried {
     shape: Shape,
     lack: Lack,
     due: Option<Time>,
-    /// Whether the claim was told why it waits, while what is kept for the head was kept from it.
-    told: bool,
+}
+
+/// What is kept from those who are offered together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Terms {
+    /// What is kept for the head.
+    head: bool,
+    /// What is promised to those for whom others end.
+    promise: Option<Bound>,
+    /// Room in ledgers.
+    rooms: Vec<(Row, Amount)>,
+}
+
+impl Terms {
+    /// Whether anything is.
+    fn any(&self) -> bool {
+        self.head || self.promise.is_some() || !self.rooms.is_empty()
+    }
 }
 
 /// When somebody is tried again who lacks nothing but what may be kept for the head, in nanoseconds.
@@ -60,6 +76,7 @@ impl Engine {
     pub(crate) fn serve_line(&mut self, tape: &mut Tape<'_>, plugins: &mut Plugins, bench: &mut Workbench) {
         let discipline = plugins.qos.active.discipline();
         self.mark_starved();
+        self.rooms.look_again();
         let mut head = self.reservation(&discipline);
         self.keep_for(head.as_ref());
         let most = if discipline.reserve_after_ns == 0 { 1 } else { ROUND_MAX };
@@ -68,7 +85,7 @@ impl Engine {
         let mut width = if self.queue.all_ripe() || self.queue.all_lack(sure) { most } else { 1 };
         let (mut seen, mut stale) = (tape.events.len(), false);
         for _ in 0..PASSES_MAX {
-            let (kept, bound) = self.pick(bench, width, &discipline, head.as_ref());
+            let terms = self.pick(bench, width, &discipline, head.as_ref());
             if bench.picked.is_empty() {
                 break;
             }
@@ -80,21 +97,25 @@ impl Engine {
             bench.offers.extend(rows);
             self.offer_gang(bench);
             let offers = std::mem::take(&mut bench.offers);
-            self.withhold(kept, head.as_ref());
-            let promised = self.withhold_promised(bound);
+            self.withhold(terms.head, head.as_ref());
+            let promised = self.withhold_promised(terms.promise);
+            self.keep_rooms(&terms.rooms);
             match offers[..] {
                 [offer] if self.books.sets(offer.row) > 1 => self.place_sets(tape, plugins, offer, bench),
                 _ => self.place(tape, plugins, &offers, bench),
             }
             bench.gang = false;
-            if bound.is_some() {
+            if terms.promise.is_some() {
                 self.restore_promised(&promised);
             }
-            let all = self.put_back(tape, &offers, kept || bound.is_some(), bench);
-            self.restore(kept, head.as_ref());
+            // Who was turned away for want of room that is kept lacks nothing else.
+            self.books.restore_room();
+            let all = self.put_back(&offers, terms.any(), bench);
+            self.restore(terms.head, head.as_ref());
             bench.offers = offers;
             width = if all { (width * 2).min(most) } else { 1 };
             if self.moved(tape, &mut seen) || head.is_none() {
+                self.rooms.look_again();
                 head = self.reservation(&discipline);
                 stale |= self.keep_for(head.as_ref());
             }
@@ -123,46 +144,36 @@ impl Engine {
         new.iter().any(|event| matches!(event.what, What::Granted { .. }))
     }
 
-    /// What is kept for the oldest claim, if it has waited long enough.
-    pub(crate) fn reservation(&self, discipline: &Discipline) -> Option<Reservation> {
-        match discipline.backfill {
-            Backfill::Anything => None,
-            _ => self.head(discipline.reserve_after_ns).and_then(|(claim, row)| self.reserve_any(claim, row)),
-        }
-    }
-
-    /// Takes the next claims out of the line that may go together, at most `width`; says whether what is
-    /// kept for the head must be kept from them.
+    /// Takes the next claims out of the line that may go together, at most `width`; says what is kept from all of
+    /// them.
     fn pick(
         &mut self,
         bench: &mut Workbench,
         width: usize,
         discipline: &Discipline,
         head: Option<&Reservation>,
-    ) -> (bool, Option<Bound>) {
+    ) -> Terms {
         bench.picked.clear();
         bench.promised.clear();
-        let (mut kept, mut kept_by) = (false, None);
+        let mut terms = Terms::default();
         while bench.picked.len() < width {
             let Some(next) = self.next_in_line(&bench.promised, head) else { break };
             let claim = next.place.claim;
             let Some(row) = self.books.claim(claim) else { break };
-            let bound = head.is_some_and(|head| {
-                !self.may_pass(head, &next.place, row) && !self.holds_up(head.claim, claim)
-            });
             let gang = self.gang(claim);
-            let promise = self.bound(claim, row);
+            let own = self.terms(head, claim, row, discipline);
             let alone = gang.is_some() || head.is_some_and(|head| head.claim == claim);
             // Who has a choice is tried by itself: which of its sets it takes shows then.
             let alone = alone || self.books.sets(row) > 1;
-            if !bench.picked.is_empty() && (bound != kept || promise != kept_by || alone) {
+            if !bench.picked.is_empty() && (own != terms || alone) {
                 break;
             }
-            (kept, kept_by) = (bound, promise);
-            let barred = bound
+            terms = own;
+            let barred = terms.head
                 && (discipline.backfill == Backfill::Nothing
                     || head.is_some_and(|head| !self.fits_beside_head(head, row)))
-                || self.behind_promise(promise, row);
+                || self.behind_promise(terms.promise, row)
+                || self.needs_room(&terms.rooms, row);
             let known = gang.map_or_else(|| self.lack(row), |gang| self.gang_lack(&gang));
             let (lack, due) = match known {
                 (Lack::Nothing, due) if barred => (Lack::Behind, due),
@@ -170,7 +181,7 @@ impl Engine {
             };
             if barred || lack != Lack::Nothing {
                 self.queue.park(next.shape, Lack::Tried, None);
-                bench.tried.push(Tried { claim, shape: next.shape, lack, due, told: false });
+                bench.tried.push(Tried { claim, shape: next.shape, lack, due });
                 continue;
             }
             if !self.fits_beside(&bench.promised, row) {
@@ -185,10 +196,27 @@ impl Engine {
             }
         }
         self.stand_again(&bench.promised);
-        (kept, kept_by)
+        terms
     }
 
-    /// Who is first; a head that can start now goes before others of its tier.
+    /// What is kept from a claim.
+    fn terms(
+        &mut self,
+        head: Option<&Reservation>,
+        claim: ClaimId,
+        row: Row,
+        discipline: &Discipline,
+    ) -> Terms {
+        let passes = |head: &Reservation| self.may_pass(head, claim, row);
+        let kept_for = head.filter(|head| !passes(head)).map(|head| head.claim);
+        Terms {
+            head: kept_for.is_some_and(|head| !self.holds_up(head, claim)),
+            promise: self.bound(claim, row),
+            rooms: self.rooms_before(claim, row, discipline),
+        }
+    }
+
+    /// Who is first: of those worth a try, or the head if it can start now.
     fn next_in_line(&mut self, promised: &Promised, head: Option<&Reservation>) -> Option<Candidate> {
         if let Some(claim) = self.promised_first() {
             return self.queue.candidate(claim);
@@ -197,7 +225,9 @@ impl Engine {
         let due = head.filter(|head| head.start <= self.books.at());
         let head = due.and_then(|head| self.queue.candidate(head.claim));
         match (first, head) {
-            (Some(first), Some(head)) if first.place.tier < head.place.tier => Some(first),
+            (Some(first), Some(head)) if self.queue.stands_before(first.place.claim, head.place.claim) => {
+                Some(first)
+            }
             (first, head) => head.or(first),
         }
     }
@@ -214,14 +244,22 @@ impl Engine {
         })
     }
 
-    /// Whether a claim may take what is kept for the head: the head itself, who stands above its tier, and
-    /// who will be gone before it starts.
-    fn may_pass(&self, head: &Reservation, place: &Place, row: Row) -> bool {
+    /// Whether a claim may take what is kept for the head: the head itself, who stands before it, and who will
+    /// be gone before it starts.
+    fn may_pass(&self, head: &Reservation, claim: ClaimId, row: Row) -> bool {
         let expect = self.books.tables().claims.expect[row as usize];
         canary!("everybody passes the head")
-            || place.claim == head.claim
-            || place.tier < head.tier
-            || expect > 0 && self.books.at().after(expect) <= head.start
+            || claim == head.claim
+            || self.queue.stands_before(claim, head.claim)
+            || expect > 0 && self.books.at().after(expect) <= head.start && !self.spends_of(head, row)
+    }
+
+    /// Whether a claim would spend of what is kept for the head: that does not come back when it ends.
+    fn spends_of(&self, head: &Reservation, row: Row) -> bool {
+        let tables = self.books.tables();
+        let kept = |kind| head.keep.iter().any(|&(pool, _)| tables.pools.resource[pool as usize] == kind);
+        let mut spent = self.books.all_rows(row).filter(|&line| self.is_spent(line));
+        spent.any(|line| kept(tables.lines.resource[line as usize]))
     }
 
     fn withhold(&mut self, kept: bool, head: Option<&Reservation>) {
@@ -239,7 +277,7 @@ impl Engine {
     }
 
     /// Those who were picked and still wait stand in line again; says whether there were none.
-    fn put_back(&mut self, tape: &mut Tape<'_>, offers: &[Offer], kept: bool, bench: &mut Workbench) -> bool {
+    fn put_back(&mut self, offers: &[Offer], kept: bool, bench: &mut Workbench) -> bool {
         let picked = std::mem::take(&mut bench.picked);
         let (mut all, mut turned_away) = (true, false);
         for (picked, offer) in picked.iter().zip(offers) {
@@ -255,16 +293,15 @@ impl Engine {
             if misled {
                 continue;
             }
-            self.tell_why(tape, offer);
             let lack = match lack {
-                Lack::Ledger(..) => lack,
+                Lack::Ledger(..) | Lack::Within => lack,
                 // What it lacks may be what is kept from it.
                 _ if kept => Lack::Behind,
                 Lack::Nothing => Lack::Together,
                 _ => lack,
             };
             self.queue.park(picked.shape, Lack::Tried, None);
-            bench.tried.push(Tried { claim: offer.claim, shape: picked.shape, lack, due, told: true });
+            bench.tried.push(Tried { claim: offer.claim, shape: picked.shape, lack, due });
         }
         bench.picked = picked;
         all
@@ -279,7 +316,7 @@ impl Engine {
 
     /// Parks the groups that were tried, by what they lack.
     fn park_tried(&mut self, tape: &mut Tape<'_>, bench: &mut Workbench) {
-        for Tried { claim, shape, lack, due, told } in bench.tried.drain(..) {
+        for Tried { claim, shape, lack, due } in bench.tried.drain(..) {
             let Some(row) = self.books.claim(claim) else {
                 self.queue.park_tried(shape, lack, due);
                 continue;
@@ -298,9 +335,7 @@ impl Engine {
             }
             let again = self.preempt_for(tape, claim, row);
             self.queue.park_tried(shape, lack, due.into_iter().chain(again).min());
-            if !told || again.is_some() {
-                self.tell_why(tape, &Offer { claim, row });
-            }
+            self.tell_why(tape, &Offer { claim, row });
         }
     }
 
@@ -317,7 +352,7 @@ impl Engine {
         let tables = self.books.tables();
         if self.books.slice_short(row).is_some() {
             // Only what comes back to its parent helps.
-            return (Lack::Together, None);
+            return (Lack::Within, None);
         }
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let asked = self.books.asked_in(lines, tables.quotas.resource[quota as usize]);

@@ -3,23 +3,26 @@
 //! EASY backfilling (Lifka 1995; Mu'alem and Feitelson, TPDS 2001), for claims over several kinds on
 //! several nodes: the head is promised the node on which it could start first. Whoever ends before that,
 //! by its own estimate, may go before it; whoever does not may only take what the head will not need.
-use crate::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, Phase, Row, Time, View};
+use crate::{Engine, lack::Lack, promised::Promised};
+use bursar_interface::{Amount, Backfill, ClaimId, Discipline, NONE, Phase, Row, Time, View};
 use std::{collections::BTreeMap, ops::Range};
 
-/// Waiting claims that are looked at to find the head.
-pub(crate) const HEADS_MAX: usize = 64;
+/// Waiting claims of which it is reckoned when they could start, to find the head: each reads every lease.
+const HEADS_MAX: usize = 4;
+/// The oldest claims that may become the head, beside the first of each line.
+const OLDEST_MAX: usize = 64;
 
 /// When what comes back, by node: (when, pool, amount), in order of time.
-type Ends = BTreeMap<Row, Vec<(Time, Row, Amount)>>;
+pub(crate) type Ends = BTreeMap<Row, Vec<(Time, Row, Amount)>>;
+
+/// What is to be taken, by pool; one pool more than once perhaps.
+pub(crate) type Seats = Vec<(Row, Amount)>;
 
 /// What is kept for a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
     /// The head.
     pub(crate) claim: ClaimId,
-    /// Where it stands.
-    pub(crate) tier: u64,
     /// When it can start, if all goes as estimated.
     pub(crate) start: Time,
     /// What must be left free now, by pool.
@@ -27,69 +30,178 @@ pub(crate) struct Reservation {
 }
 
 impl Engine {
-    /// The oldest claim, but of no gang, that has waited so long, and that its own bounds would let go.
-    pub(crate) fn head(&self, patience_ns: u64) -> Option<(ClaimId, Row)> {
-        let now = self.books.at();
-        let waiting = self.queue.by_age().take(HEADS_MAX);
-        let rows = waiting.filter_map(|claim| Some((claim, self.books.claim(claim)?)));
-        let claims = &self.books.tables().claims;
-        rows.take_while(|&(_, row)| Time(claims.asked_at[row as usize]).after(patience_ns) <= now)
-            // What is kept for one member of a gang helps none of it.
-            .filter(|&(claim, _)| !self.is_ganged(claim))
-            .find(|&(_, row)| self.in_bounds(row) && self.books.slice_short(row).is_none())
+    /// The waiting claim that what is freed accrues to, if there is one.
+    pub fn head(&self) -> Option<ClaimId> {
+        self.kept_for.as_ref().map(|head| head.claim)
+    }
+
+    /// What is kept, and for whom: of those who have waited for so long, and whom their bounds would let go, the
+    /// first in line that could start once others have ended. Whoever it is stays it for as long as it waits, unless
+    /// somebody of a better tier comes to be first.
+    pub(crate) fn reservation(&mut self, discipline: &Discipline) -> Option<Reservation> {
+        if discipline.backfill == Backfill::Anything || !self.has_waited(discipline.reserve_after_ns) {
+            return None;
+        }
+        self.settle_line(&Promised::default());
+        let mut may = self.have_waited(discipline.reserve_after_ns);
+        let known = self.kept_for.as_ref().map(|head| head.claim);
+        let known = known.and_then(|claim| Some((claim, self.queue.stands(claim)?)));
+        may.extend(known.map(|(claim, _)| claim));
+        may.sort_unstable();
+        may.dedup();
+        may.retain(|&claim| self.books.claim(claim).is_some_and(|row| self.may_be_head(claim, row)));
+        // Of a tier, whoever it was comes first. Standing before is no order among many, as shares count between siblings
+        // of the tree: the first is found by going through all in order of age.
+        let tier = |claim: ClaimId| (self.queue.stands(claim), known.is_none_or(|(known, _)| known != claim));
+        let before = |a: ClaimId, b: ClaimId| {
+            let (one, other) = (tier(a), tier(b));
+            one < other || one == other && self.queue.stands_before(a, b)
+        };
+        (0..HEADS_MAX).find_map(|_| {
+            let first =
+                (0..may.len()).reduce(|first, at| if before(may[at], may[first]) { at } else { first })?;
+            let claim = may.remove(first);
+            match self.gang(claim) {
+                Some(gang) => self.reserve_gang(&gang),
+                None => self.reserve_any(claim, self.books.claim(claim)?),
+            }
+        })
+    }
+
+    /// Whether somebody has waited so long.
+    pub(crate) fn has_waited(&self, patience_ns: u64) -> bool {
+        self.queue.by_age().next().is_some_and(|oldest| self.is_patient(oldest, patience_ns))
+    }
+
+    pub(crate) fn is_patient(&self, claim: ClaimId, patience_ns: u64) -> bool {
+        let row = self.books.claim(claim);
+        let asked_at = row.map(|row| Time(self.books.tables().claims.asked_at[row as usize]));
+        asked_at.is_some_and(|at| at.after(patience_ns) <= self.books.at())
+    }
+
+    /// Of those who have waited so long the oldest, and the first of each line.
+    pub(crate) fn have_waited(&self, patience_ns: u64) -> Vec<ClaimId> {
+        let waited = |claim: &ClaimId| self.is_patient(*claim, patience_ns);
+        let oldest = self.queue.by_age().take_while(waited).take(OLDEST_MAX);
+        oldest.chain(self.queue.foremost().into_iter().filter(waited)).collect()
+    }
+
+    /// Whether its own bounds would let a claim go, and its gang.
+    fn may_be_head(&self, claim: ClaimId, row: Row) -> bool {
+        self.books.slice_short(row).is_none()
+            && match self.gang(claim) {
+                Some(gang) => !matches!(self.gang_lack(&gang).0, Lack::Ledger(..)),
+                None => self.in_bounds(row),
+            }
     }
 
     /// Where and when a waiting claim could start first with these lines if nobody else came; `None` if no lease that ends
     /// would let it. Reads every lease.
     pub(crate) fn reserve(&self, claim: ClaimId, row: Row, lines: Range<Row>) -> Option<Reservation> {
         let view = self.books.view();
-        let ends = self.ends();
+        let (spent, held): (Vec<Row>, Vec<Row>) = lines.partition(|&line| self.is_spent(line));
+        let flows = self.flows(&spent)?;
+        let ends = if held.is_empty() { Ends::new() } else { self.ends() };
         let bound = self.books.node_bound(row);
         let nodes = (0..view.nodes.len() as Row)
             .filter(|&node| bound.is_none_or(|bound| bound == node) && welcomes(&view, row, node));
         let floating = view.claims.need[row as usize] == 0 && view.claims.apart[row as usize] == NONE;
-        let mut first: Option<(Time, Vec<(Row, Amount)>)> = None;
+        let mut first: Option<(Time, Seats)> = None;
         for node in floating.then_some(NONE).into_iter().chain(nodes) {
             let before = first.as_ref().map_or(Time::NEVER, |&(start, _)| start);
-            first = start(&view, lines.clone(), node, &ends, before).or(first);
+            first = start(&view, &held, node, &ends, before).or(first);
         }
         let (start, seats) = first?;
-        let mut keep: Vec<(Row, Amount)> = Vec::new();
-        for (pool, amount) in seats {
-            match keep.iter_mut().find(|(known, _)| *known == pool) {
-                Some((_, kept)) => *kept += amount,
-                None => keep.push((pool, amount)),
-            }
-        }
+        Some(self.reserved(claim, start, &seats, flows, &ends))
+    }
+
+    /// What is left for whoever starts then in these seats, beside what only flows back.
+    pub(crate) fn reserved(
+        &self,
+        claim: ClaimId,
+        start: Time,
+        seats: &Seats,
+        flows: (Time, Seats),
+        ends: &Ends,
+    ) -> Reservation {
+        let start = start.max(flows.0);
+        let pools = &self.books.tables().pools;
+        let mut keep = summed(seats);
         // What comes back until then need not be kept now.
         let back = |pool: Row| -> Amount {
-            let on = ends.get(&view.pools.node[pool as usize]).into_iter().flatten();
+            let on = ends.get(&pools.node[pool as usize]).into_iter().flatten();
             on.take_while(|end| end.0 <= start).filter(|end| end.1 == pool).map(|end| end.2).sum()
         };
         keep.iter_mut().for_each(|(pool, kept)| *kept = kept.saturating_sub(back(*pool)));
-        Some(Reservation { claim, tier: self.queue.stands(claim).unwrap_or(0), start, keep })
+        // All that flows until then is kept as well, and nobody who is gone before gives any of it back.
+        keep.extend(summed(&flows.1));
+        Reservation { claim, start, keep }
     }
 
-    /// When each held line comes back, by its holder's estimate or else the end of its lease, by node.
-    fn ends(&self) -> Ends {
+    /// Whether a line asks for what is spent, and not given back.
+    pub(crate) fn is_spent(&self, line: Row) -> bool {
+        !self.is_held(self.books.tables().lines.resource[line as usize])
+    }
+
+    /// When there is enough in the buckets that lines are to be spent from, and from which; `None` for never.
+    pub(crate) fn flows(&self, lines: &[Row]) -> Option<(Time, Seats)> {
+        let (view, mut start, mut seats) = (self.books.view(), self.books.at(), Seats::new());
+        for line in lines.iter().map(|&line| line as usize) {
+            let (resource, amount) = (view.lines.resource[line], view.lines.amount[line]);
+            let ready = |pool: Row| {
+                let taken: Amount = seats.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
+                match (amount + taken).saturating_sub(view.pools.free(pool)) {
+                    0 => Some(self.books.at()),
+                    by => self.books.ready(resource, pool, by),
+                }
+            };
+            let pools = pools_for(&view, line, NONE).filter_map(|pool| Some((ready(pool)?, pool)));
+            let (at, pool) = pools.min()?;
+            start = start.max(at);
+            seats.push((pool, amount));
+        }
+        Some((start, seats))
+    }
+
+    /// When each held line comes back, by node.
+    pub(crate) fn ends(&self) -> Ends {
         let tables = self.books.tables();
-        let (lines, claims, now) = (&tables.lines, &tables.claims, self.books.at());
+        let lines = &tables.lines;
         let mut ends = Ends::new();
         for l in (0..lines.len()).filter(|&l| lines.claim[l] != NONE && lines.pool[l] != NONE) {
-            let c = lines.claim[l] as usize;
-            let end = match (Phase::of(claims.phase[c]), claims.expect[c]) {
-                (Phase::Draining, _) => now,
-                (_, 0) => Time(claims.lease_until[c]),
-                (_, expect) => Time(claims.granted_at[c]).after(expect),
-            };
             let node = tables.pools.node[lines.pool[l] as usize];
-            ends.entry(node).or_default().push((end.max(now), lines.pool[l], lines.amount[l]));
+            ends.entry(node).or_default().push((self.line_end(l), lines.pool[l], lines.amount[l]));
         }
         ends.values_mut().for_each(|ends| ends.sort_unstable());
         ends
     }
+
+    /// When a held line comes back, by its holder's estimate or else the end of its lease.
+    pub(crate) fn line_end(&self, line: usize) -> Time {
+        let (claims, now) = (&self.books.tables().claims, self.books.at());
+        let c = self.books.tables().lines.claim[line] as usize;
+        let end = match (Phase::of(claims.phase[c]), claims.expect[c]) {
+            (Phase::Draining, _) => now,
+            (_, 0) => Time(claims.lease_until[c]),
+            (_, expect) => Time(claims.granted_at[c]).after(expect),
+        };
+        end.max(now)
+    }
 }
 
+/// What is to be taken of each pool.
+fn summed(seats: &Seats) -> Seats {
+    let mut sums = Seats::new();
+    for &(pool, amount) in seats {
+        match sums.iter_mut().find(|(known, _)| *known == pool) {
+            Some((_, sum)) => *sum += amount,
+            None => sums.push((pool, amount)),
+        }
+    }
+    sums
+}
+
+/// Whether a node is open to a claim, whatever it has to give.
 pub(crate) fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
     let (c, n) = (claim as usize, node as usize);
     let labels = view.nodes.labels[n];
@@ -107,13 +219,7 @@ pub(crate) fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
 
 /// When a claim could start on a node, and from which pools it would take what; `None` where that is not
 /// before `before`.
-fn start(
-    view: &View<'_>,
-    lines: Range<Row>,
-    node: Row,
-    ends: &Ends,
-    before: Time,
-) -> Option<(Time, Vec<(Row, Amount)>)> {
+fn start(view: &View<'_>, lines: &[Row], node: Row, ends: &Ends, before: Time) -> Option<(Time, Seats)> {
     let empty = Vec::new();
     let floating = ends.get(&NONE).unwrap_or(&empty);
     let here = if node == NONE { &empty } else { ends.get(&node).unwrap_or(&empty) };
@@ -121,8 +227,9 @@ fn start(
     let mut back: BTreeMap<Row, Amount> = BTreeMap::new();
     let mut now = view.at;
     while now < before {
-        if let Some(seats) = seats(view, lines.clone(), node, &back) {
-            return Some((now, seats));
+        let mut taken = Seats::new();
+        if seats(view, lines, node, &back, &mut taken) {
+            return Some((now, taken));
         }
         let next = [floating.peek(), here.peek()].into_iter().flatten().map(|end| end.0).min()?;
         for ends in [&mut floating, &mut here] {
@@ -135,27 +242,32 @@ fn start(
     None
 }
 
-/// From which pools of a node (or floating ones) a claim would take what, when so much more is back.
+/// From which pools of a node (or floating ones) a claim would take what, when so much more is back, beside what is
+/// taken already. Says whether it can be had; if not, `taken` is as it was.
 pub(crate) fn seats(
     view: &View<'_>,
-    lines: Range<Row>,
+    lines: &[Row],
     node: Row,
     back: &BTreeMap<Row, Amount>,
-) -> Option<Vec<(Row, Amount)>> {
-    let mut seats: Vec<(Row, Amount)> = Vec::new();
-    for line in lines.map(|line| line as usize) {
+    taken: &mut Seats,
+) -> bool {
+    let before = taken.len();
+    for line in lines.iter().map(|&line| line as usize) {
         let (amount, models) = (view.lines.amount[line], view.lines.models[line]);
-        let mut pools = pools_for(view, line, node);
-        let pool = pools.find(|&pool| {
-            let taken: Amount = seats.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
+        let pool = pools_for(view, line, node).find(|&pool| {
+            let taken: Amount = taken.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
             let more = *back.get(&pool).unwrap_or(&0);
             (models == 0 || view.pools.labels[pool as usize] & models != 0)
                 && view.pools.free(pool) + more >= amount + taken
                 && sure(view, line, pool, amount + taken, more)
-        })?;
-        seats.push((pool, amount));
+        });
+        let Some(pool) = pool else {
+            taken.truncate(before);
+            return false;
+        };
+        taken.push((pool, amount));
     }
-    Some(seats)
+    true
 }
 
 /// Whether the rules of sharing let a line's claim take so much of a pool, when so much more is back: whoever waits

@@ -5,7 +5,7 @@
 use crate::{
     Engine,
     right::{Gone, Right},
-    sticky::{pools_for, seats, welcomes},
+    sticky::{Seats, pools_for, seats, welcomes},
 };
 use arrayvec::ArrayVec;
 use bursar_interface::{
@@ -56,9 +56,6 @@ enum Missing {
     /// What no lease that ends could give.
     Hopeless,
 }
-
-/// From which pools a claim would take how much.
-type Seats = Vec<(Row, Amount)>;
 /// What a claim would have, and whom it would be taken from, by their places among the candidates.
 type Choice = (Seats, Vec<(usize, Right)>);
 /// What is best: those of the lowest bands, fewest parts of guarantees, fewest leases, least lost work.
@@ -359,8 +356,9 @@ impl Engine {
             let kind = view.quotas.resource[ledger as usize];
             return if self.is_held(kind) { Missing::Room(ledger, kind, by) } else { Missing::Hopeless };
         }
-        if let Some(seats) = seats(&view, view.claims.line_rows(row), node, &supposed.pools) {
-            return Missing::Nothing(seats);
+        let (lines, mut taken): (Vec<Row>, _) = (view.claims.line_rows(row).collect(), Seats::new());
+        if seats(&view, &lines, node, &supposed.pools, &mut taken) {
+            return Missing::Nothing(taken);
         }
         let mut short: Vec<(Row, Amount)> = Vec::new();
         let mut whole: Vec<(Row, Amount)> = Vec::new();

@@ -68,7 +68,7 @@ pub const AMOUNT_MAX: u64 = 1 << 43;
 pub const TTL_NS_MAX: u64 = 30 * 86_400 * 1_000_000_000;
 /// What a lease lasts when nobody says, in nanoseconds (1 hour).
 pub const TTL_NS_DEFAULT: u64 = 3_600 * 1_000_000_000;
-/// How long the oldest claim waits before what is freed accrues to it, in nanoseconds (30 s).
+/// How long a claim waits before what is freed accrues to it once it is the first in line, in nanoseconds (30 s).
 pub const RESERVE_AFTER_NS: u64 = 30 * 1_000_000_000;
 /// How long a claim waits before it goes before all others of its tier, in nanoseconds (10 minutes).
 pub const STARVED_NS: u64 = 600 * 1_000_000_000;

@@ -27,7 +27,7 @@ pub enum Backfill {
 /// How a line of waiting claims moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Discipline {
-    /// How long the oldest claim waits before what is freed accrues to it, in nanoseconds.
+    /// How long a claim waits before what is freed accrues to it once it is the first in line, in nanoseconds.
     pub reserve_after_ns: u64,
     /// What may start before it from then on.
     pub backfill: Backfill,

@@ -386,6 +386,9 @@ pub struct Holder {
     pub amount: u64,
     /// Until when, RFC 3339, unless it is renewed.
     pub until: Option<String>,
+    /// That it is to end for another, and how far that has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preempting: Option<Preempting>,
 }
 
 /// Something that happened.

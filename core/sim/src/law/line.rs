@@ -1,12 +1,9 @@
 //! Who waits: nobody who could be granted is forgotten, and nobody delays who has waited longest.
 use super::{Broken, Law, broken, fits};
 use bursar_engine::Engine;
-use bursar_interface::{ClaimId, Phase, Row, Time, bound::RESERVE_AFTER_NS};
+use bursar_interface::{ClaimId, Phase, Row, Time};
 
-/// Waiting claims among which the head is looked for, as the engine does.
-const HEADS_MAX: usize = 64;
-
-/// The oldest claim that has waited so long that what is freed accrues to it.
+/// The claim that has waited so long that what is freed accrues to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     claim: ClaimId,
@@ -20,8 +17,9 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn of(engine: &Engine) -> Option<Head> {
+        let claim = engine.head()?;
         // By which of several sets of lines it will start is not foreseen here.
-        let (claim, row) = head(engine).filter(|&(_, row)| engine.books().sets(row) == 1)?;
+        let row = engine.books().claim(claim).filter(|&row| engine.books().sets(row) == 1)?;
         let view = engine.view();
         let (class, start) = (view.claims.class[row as usize], fits::earliest(&view, row));
         let overdue = (0..view.claims.len())
@@ -30,17 +28,15 @@ impl Head {
         Some(Head { claim, class, at: view.at, start, overdue })
     }
 
-    /// It is still the head, and all that happened is that others were granted: those of its own class and
-    /// below delay it by nothing, for as long as everybody's estimate holds.
+    /// It is still the head, and all that happened is that others were granted: those who stand behind it delay it
+    /// by nothing, for as long as everybody's estimate holds.
     pub(super) fn is_not_delayed(
         &self,
         now: &Head,
         engine: &Engine,
         granted: &[ClaimId],
     ) -> Result<(), Broken> {
-        let (books, claims) = (engine.books(), engine.view().claims);
-        let above =
-            |claim: &ClaimId| books.claim(*claim).is_some_and(|row| claims.class[row as usize] < self.class);
+        let above = |claim: &ClaimId| may_go_before(self, engine, *claim);
         let (Some(before), Some(start)) = (self.start, now.start) else { return Ok(()) };
         if self.overdue
             || now.overdue
@@ -60,6 +56,24 @@ impl Head {
     }
 }
 
+/// Whether a claim may have stood before the head when it was granted: it is of a better class, or older, or of a
+/// part of the tree that can have held less.
+fn may_go_before(head: &Head, engine: &Engine, granted: ClaimId) -> bool {
+    let (books, claims) = (engine.books(), engine.view().claims);
+    let (Some(row), Some(head_row)) = (books.claim(granted), books.claim(head.claim)) else { return true };
+    let scope = |row: Row| claims.scope[row as usize];
+    let less = || {
+        let below = books.chain(scope(row)).collect::<Vec<_>>();
+        let beside = books.chain(scope(head_row)).take_while(|up| !below.contains(up)).last();
+        // Whoever holds nothing stands before all who came later.
+        let now = std::iter::empty;
+        let share =
+            beside.map_or_else(|| books.own_share(scope(head_row), now()), |up| books.share(up, now()));
+        scope(row) != scope(head_row) && share > 0
+    };
+    claims.class[row as usize] < head.class || granted < head.claim || less()
+}
+
 /// Those who wait, who came first first.
 fn waiting(engine: &Engine) -> Vec<(ClaimId, Row)> {
     let (view, books) = (engine.view(), engine.books());
@@ -70,25 +84,14 @@ fn waiting(engine: &Engine) -> Vec<(ClaimId, Row)> {
     waiting
 }
 
-fn head(engine: &Engine) -> Option<(ClaimId, Row)> {
-    let (view, books) = (engine.view(), engine.books());
-    let aged = |row: Row| Time(view.claims.asked_at[row as usize]).after(RESERVE_AFTER_NS) <= view.at;
-    let mut oldest = waiting(engine).into_iter().take(HEADS_MAX).take_while(|&(_, row)| aged(row));
-    oldest.find(|&(claim, row)| {
-        let mut sets = (0..books.sets(row)).map(|set| books.set_rows(row, set));
-        !engine.is_ganged(claim)
-            && books.slice_short(row).is_none()
-            && sets.any(|lines| books.quota_short_in(row, lines).is_none())
-    })
-}
-
-/// Whoever could be granted is granted: all of them while nobody is kept for, and the head in any case.
+/// Whoever could be granted is granted: all of them while nothing is kept, and else the one it is kept for.
 pub(super) fn nobody_is_forgotten(engine: &Engine) -> Result<(), Broken> {
-    let forgotten = match head(engine) {
+    let free = |claim: ClaimId| !engine.keeps_room_from(claim);
+    let forgotten = match engine.head().and_then(|head| Some((head, engine.books().claim(head)?))) {
         // What others give back is kept for whom it is promised to.
         _ if engine.has_promises() => None,
-        Some(head) => Some(head).filter(|&(_, row)| fits::now(engine, row)),
-        None => waiting(engine).into_iter().find(|&(_, row)| fits::now(engine, row)),
+        Some(head) => Some(head).filter(|&(claim, row)| free(claim) && fits::now(engine, row)),
+        None => waiting(engine).into_iter().find(|&(claim, row)| free(claim) && fits::now(engine, row)),
     };
     match forgotten {
         None => Ok(()),
