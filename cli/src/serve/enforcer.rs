@@ -34,6 +34,10 @@ pub enum Note {
     Look,
     /// A cell that no claim has, as the path that leads to it.
     Stray(Vec<ClaimId>),
+    /// Memory runs short: a holder is asked to use less.
+    Ask(ClaimId),
+    /// Memory runs short: a lease's processes are held still, or go on.
+    Still(ClaimId, bool),
     /// The daemon ends; what runs goes on.
     End,
 }
@@ -118,6 +122,8 @@ impl Enforcer {
             Note::Drivers(drivers) => self.take_on(drivers),
             Note::Look => self.look_at_drivers(),
             Note::Stray(path) => self.stray(&path),
+            Note::Ask(claim) => self.tell_holder(claim),
+            Note::Still(claim, still) => self.still(claim, still),
             Note::End => {}
         }
         self.advance();
@@ -190,17 +196,15 @@ impl Enforcer {
     }
 
     fn attached(&mut self, claim: ClaimId) {
-        let (limits, bodies) = self.follower.read(|engine| {
-            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine, row));
-            (limits, engine.bodies(claim).to_vec())
-        });
-        let Some(limits) = limits else { return };
+        let entering = self.follower.read(|engine| super::held::entering(engine, claim));
+        let Some((limits, bodies, class)) = entering else { return };
         self.held(claim);
         let around = self.build_around(claim);
         let held = self.held(claim);
         // In a cell that somebody lives in, a change of limits is a matter of its own.
         let limits = if held.is_bodied() { held.cell.limits() } else { limits };
         let joined = around.and_then(|()| held.take_in(limits, &bodies));
+        super::still::expose(&bodies, class);
         self.warmth.attached();
         match joined {
             Ok(()) => self.tell_enforced(claim),
@@ -243,7 +247,8 @@ impl Enforcer {
             let fence = Fence(engine.view().claims.fence[row as usize]);
             (!used.is_empty()).then_some(Command::Settle { claim, fence, used })
         });
-        let usage = self.gauges.end(claim, held.lived_ns().unwrap_or(0), last);
+        let asked = held.cell.limits().memory_bytes;
+        let usage = self.gauges.end(claim, held.lived_ns().unwrap_or(0), last, asked);
         settled.into_iter().chain([Command::Measured { claim, usage }]).collect()
     }
 
