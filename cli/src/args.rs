@@ -281,6 +281,8 @@ pub enum What {
     Plugins,
     /// What holds work up
     Findings,
+    /// What metrics measured, and what plugins count of themselves
+    Metrics,
     /// What happened
     Events,
     /// What those who administer did, and tried
@@ -394,6 +396,9 @@ pub struct Doctor {
     /// Look at the journal in this state directory instead, with a daemon on it or without; ends with 1 if it is not sound
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
+    /// Follow: look again whenever something happens
+    #[arg(short, long, conflicts_with = "journal")]
+    pub watch: bool,
 }
 
 /// Copy the journal.

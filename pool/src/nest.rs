@@ -135,13 +135,15 @@ impl Books {
 
     /// Takes the lines of which `parent`, or a claim around it, has some out of `lines`: whoever does not ask
     /// for a kind shares what is around it, so those within draw from there. A kind that springs from names, or
-    /// that a driver holds for one user, is the parent's only by the name of what the parent holds.
+    /// of which a driver holds each for one user, is the parent's only by the name of what the parent holds; a device
+    /// that comes in parts is not.
     pub fn split_inner(&self, parent: Row, lines: &mut Vec<Wanted>) -> Vec<Inner> {
         let mut inner = Vec::new();
         let parent = ClaimId(self.tables.claims.id[parent as usize]);
         lines.retain(|line| {
             let spec = self.spec(line.resource);
-            let any = line.want == NONE && !line.springs && !spec.driven && spec.springs == 0;
+            let one = spec.driven && spec.piece <= 1;
+            let any = line.want == NONE && !line.springs && !one && spec.springs == 0;
             let has = |claim: &ClaimId| {
                 self.slices_of(*claim)
                     .any(|(_, slice)| slice.resource == line.resource && (any || slice.pool == line.want))

@@ -12,7 +12,7 @@ use std::{
 /// What pip installs, by exact version.
 const WANTED: &str = "xtask/contract/requirements.txt";
 /// Requests that are made up for each operation, besides those that the description itself leads to.
-const EXAMPLES: &str = "12";
+const EXAMPLES: &str = "8";
 /// What the made-up begins with.
 const SEED: &str = "42";
 /// What is not looked for: whether a sound document is granted is up to what there is, and what is not there is

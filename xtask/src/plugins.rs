@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use std::{fmt::Write, fs, path::PathBuf, process::Stdio};
 
 /// Packages whose libraries are shipped.
-pub const SHIPPED: [&str; 14] = [
+pub const SHIPPED: [&str; 17] = [
     "alloc-fit",
     "detect-deadlock",
     "detect-pressure",
@@ -15,7 +15,10 @@ pub const SHIPPED: [&str; 14] = [
     "metric-host",
     "qos-batch",
     "qos-class",
+    "res-disk",
+    "res-gpu",
     "res-host",
+    "res-io",
     "res-lock",
     "res-meter",
     "res-port",

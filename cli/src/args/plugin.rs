@@ -26,7 +26,11 @@ pub enum PluginVerb {
         sdk: Option<PathBuf>,
     },
     /// Show what was found, where it runs and how it is doing
-    List,
+    List {
+        /// Follow: show it again whenever something happens
+        #[arg(short, long)]
+        watch: bool,
+    },
     /// Try every plugin of a library by the conformance kit, in a child
     Verify {
         /// The library
@@ -77,7 +81,11 @@ pub struct Strategy {
 #[derive(Debug, Subcommand)]
 pub enum StrategyVerb {
     /// Show who decides
-    Show,
+    Show {
+        /// Follow: show it again whenever something happens
+        #[arg(short, long)]
+        watch: bool,
+    },
     /// Let another plugin decide from now on
     Use {
         /// allocator or qos

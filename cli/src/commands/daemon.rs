@@ -15,7 +15,11 @@ use tracing_subscriber::EnvFilter;
 pub fn serve(context: &Context, serve: &Serve) -> Outcome {
     log();
     let idle = serve.idle_exit.as_deref().map(bursar_wire::duration).transpose().map_err(Failed::usage)?;
-    let settings = Layers::of_daemon(serve)?.settings;
+    let layers = Layers::of_daemon(serve)?;
+    if let Some(file) = layers.file() {
+        tracing::info!(file = %file.display(), "config");
+    }
+    let settings = layers.settings;
     let state = match &serve.state {
         Some(state) => state.clone(),
         None => state_dir()?,

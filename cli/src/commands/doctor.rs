@@ -1,6 +1,6 @@
 //! What works on this host and what does not: asked of the daemon, or found out without one.
 use super::{
-    Context,
+    Context, get,
     names::Named,
     outcome::{Failed, Outcome},
     show,
@@ -15,6 +15,10 @@ use std::path::Path;
 
 /// `bursar doctor`.
 pub fn doctor(context: &Context, doctor: &Doctor) -> Outcome {
+    get::shown(context, doctor.watch, || look(context, doctor))
+}
+
+fn look(context: &Context, doctor: &Doctor) -> Outcome {
     let report = match &doctor.journal {
         Some(state) => journal(state)?,
         None => daemon(context)?,

@@ -1,12 +1,14 @@
 //! `bursar gate`: the proxy between agents and model providers.
 use super::{
-    Context, autostart, daemon,
+    Context, autostart, daemon, make_private,
     outcome::{Failed, Outcome},
+    state_dir,
 };
 use crate::{
     args::{self, Gate},
     serve::Layers,
 };
+use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// `bursar gate`: serves until it is told to end.
@@ -30,9 +32,10 @@ pub fn gate(context: &Context, gate: &Gate) -> Outcome {
     if let Err(failed) = autostart::reach(context, gate.no_autostart) {
         eprintln!("bursar: {}", failed.error);
     }
+    let record = record(context, &config.listen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let opened = bursar_gate::open(&config, &context.socket.path, gate.far).await;
+        let opened = bursar_gate::open(&config, &context.socket.path, gate.far, Some(&record)).await;
         let door = opened.map_err(|error| match error {
             bursar_gate::Error::Config(_) => Failed::usage(error.to_string()).of_file(&gate.config),
             error => anyhow::Error::from(error).into(),
@@ -50,4 +53,16 @@ pub fn gate(context: &Context, gate: &Gate) -> Outcome {
         .await;
         Ok(())
     })
+}
+
+/// Where a gate writes down what it has cut: beside a socket of one's own, else among the user's state.
+fn record(context: &Context, listen: &str) -> Result<PathBuf, Failed> {
+    // One for each gate: the address is what tells them apart.
+    let name: String = listen.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    if context.socket.named {
+        return Ok(context.socket.path.with_extension(format!("gate-{name}.json")));
+    }
+    let folder = state_dir()?;
+    make_private(&folder).map_err(|error| anyhow::anyhow!("{}: {error}", folder.display()))?;
+    Ok(folder.join(format!("gate-{name}.json")))
 }

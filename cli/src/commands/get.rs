@@ -19,28 +19,40 @@ pub fn get(context: &Context, get: &Get) -> Outcome {
         (What::Events, true) => follow_events(context, get.since),
         (What::Audit, false) => audit(context, get.since, get.limit),
         (What::Audit, true) => follow_audit(context, get.since),
-        (what, false) => once(context, what, get.limit),
-        (what, true) => follow(context, || once(context, what, get.limit).map(|()| true)),
+        (what, watch) => list(context, what, get.limit, watch),
     }
 }
 
-/// Shows a list as it is now, or its first rows.
-pub fn once(context: &Context, what: What, limit: Option<usize>) -> Outcome {
+/// Shows a list as it is, or its first rows; once, or whenever something happened.
+pub fn list(context: &Context, what: What, limit: Option<usize>, watch: bool) -> Outcome {
+    shown(context, watch, || once(context, what, limit))
+}
+
+/// Shows something once, or whenever something happened.
+pub fn shown(context: &Context, watch: bool, mut show: impl FnMut() -> Outcome) -> Outcome {
+    match watch {
+        true => follow(context, || show().map(|()| true)),
+        false => show(),
+    }
+}
+
+fn once(context: &Context, what: What, limit: Option<usize>) -> Outcome {
     use show::wide;
     match what {
-        What::Claims => list::<wire::Claims>(context, limit, show::claims, wide::claims),
-        What::Pools => list::<wire::Pools>(context, limit, show::pools, wide::pools),
-        What::Nodes => list::<wire::Nodes>(context, limit, show::nodes, wide::nodes),
-        What::Scopes => list::<wire::Scopes>(context, limit, show::scopes, wide::scopes),
-        What::Quotas => list::<wire::Quotas>(context, limit, show::quotas, wide::quotas),
-        What::Plugins => list::<wire::Plugins>(context, limit, show::plugins, wide::plugins),
-        What::Findings => list::<wire::Findings>(context, limit, show::findings, wide::findings),
+        What::Claims => whole::<wire::Claims>(context, limit, show::claims, wide::claims),
+        What::Pools => whole::<wire::Pools>(context, limit, show::pools, wide::pools),
+        What::Nodes => whole::<wire::Nodes>(context, limit, show::nodes, wide::nodes),
+        What::Scopes => whole::<wire::Scopes>(context, limit, show::scopes, wide::scopes),
+        What::Quotas => whole::<wire::Quotas>(context, limit, show::quotas, wide::quotas),
+        What::Plugins => whole::<wire::Plugins>(context, limit, show::plugins, wide::plugins),
+        What::Findings => whole::<wire::Findings>(context, limit, show::findings, wide::findings),
+        What::Metrics => whole::<wire::Metrics>(context, limit, show::metrics, wide::metrics),
         What::Events => events(context, 0, limit),
         What::Audit => audit(context, 0, limit),
     }
 }
 
-fn list<L>(
+fn whole<L>(
     context: &Context,
     limit: Option<usize>,
     narrow: fn(&[L::Row]) -> String,

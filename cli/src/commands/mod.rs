@@ -88,7 +88,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
             PluginVerb::New { role, name, path, sdk } => {
                 scaffold::scaffold(&context, &role, &name, path.as_deref(), sdk.as_deref())
             }
-            PluginVerb::List => get::once(&context, What::Plugins, None),
+            PluginVerb::List { watch } => get::list(&context, What::Plugins, None, watch),
             PluginVerb::Verify { library, only, calls, deadline } => {
                 verify::verify(&context, &library, &only, calls, &deadline)
             }

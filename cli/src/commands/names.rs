@@ -32,6 +32,7 @@ named! {
     wire::Quota: |row| format!("{} {}", path(&row.scope), row.resource);
     wire::Plugin: |row| format!("{} {}", row.role, row.id);
     wire::Bottleneck: |row| format!("{} {}", row.kind, row.subject);
+    wire::Metric: |row| format!("{} {}", row.plugin, row.name);
     wire::EventRow: |row| row.seq.to_string();
     wire::AuditRow: |row| row.seq.to_string();
     wire::Strategy: |row| format!("{} {}", row.role, row.plugin);

@@ -51,12 +51,27 @@ pub fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// A text of somebody else's, in one line, and with nothing in it that a terminal would obey.
+pub fn visible(text: &str) -> String {
+    let obeyed = |letter: char| {
+        letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match obeyed(letter) {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
+    shown
+}
+
 /// A table with a header and rows.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().map(|title| title.to_uppercase()));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| visible(cell)));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
@@ -262,7 +277,8 @@ pub fn audit(acts: &[wire::AuditRow]) -> String {
 pub fn act(act: &wire::AuditRow) -> String {
     let who = act.uid.map_or("-".into(), |uid| format!("uid {uid}"));
     let reason = act.reason.as_deref().unwrap_or_default();
-    format!("{:>6} {} {:<4} {who:<8} {} {} {reason}", act.seq, act.at, act.door, act.status, act.act)
+    let what = visible(&act.act);
+    format!("{:>6} {} {:<4} {who:<8} {} {what} {reason}", act.seq, act.at, act.door, act.status)
 }
 
 /// An explanation in sentences.
@@ -274,7 +290,8 @@ pub fn explain(explain: &wire::Explain) -> String {
             false => format!("{told}\n  it would have waited forever: {}", wire::circle(&explain.circle)),
         };
     };
-    let mut told = vec![format!("claim {} waits: {reason}", explain.claim)];
+    let place = explain.position.map(|place| format!(", at place {place} in line")).unwrap_or_default();
+    let mut told = vec![format!("claim {} waits{place}: {reason}", explain.claim)];
     explain.waiting_on.iter().for_each(|on| told.extend(short(on)));
     for set in &explain.alternatives {
         told.push(format!("  alternative {}: {}", set.alternative, set.reason));
@@ -331,6 +348,19 @@ pub fn findings(findings: &[wire::Bottleneck]) -> String {
                 evidence.collect::<Vec<_>>().join(" "),
                 found.advice.clone(),
             ]
+        }),
+    )
+}
+
+/// Figures, one a row.
+pub fn metrics(metrics: &[wire::Metric]) -> String {
+    table(
+        &["plugin", "role", "home", "metric", "value", "at"],
+        metrics.iter().map(|metric| {
+            let value = metric.value.map_or("unknown".into(), |value| value.to_string());
+            let at = metric.at.clone().unwrap_or_else(|| "now".into());
+            let wire::Metric { plugin, role, home, name, .. } = metric.clone();
+            vec![plugin, or_dash(Some(role)), home, name, value, at]
         }),
     )
 }

@@ -1,6 +1,6 @@
 //! Who decides: shown, and swapped while everything goes on.
 use super::{
-    Context,
+    Context, get,
     outcome::{Failed, Outcome},
     show,
 };
@@ -9,9 +9,14 @@ use bursar_wire::{List, Strategies};
 
 /// `bursar strategy`.
 pub fn strategy(context: &Context, verb: &StrategyVerb) -> Outcome {
+    let watch = matches!(verb, StrategyVerb::Show { watch: true });
+    get::shown(context, watch, || once(context, verb))
+}
+
+fn once(context: &Context, verb: &StrategyVerb) -> Outcome {
     let mut client = context.client();
     let answer: Strategies = match verb {
-        StrategyVerb::Show => client.list()?,
+        StrategyVerb::Show { .. } => client.list()?,
         StrategyVerb::Use { role, name } => {
             check(role)?;
             client.use_strategy(role, name)?

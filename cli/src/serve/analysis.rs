@@ -1,6 +1,8 @@
 //! The analyzers' thread: shows each of them the books every few seconds, keeps what they find, and has written
 //! down what appeared, changed or is over.
-use super::{clock::Clock, follower::Follower, mail::Mailbox, present::may_see, present::rfc3339};
+use super::{
+    beside::Beside, clock::Clock, follower::Follower, mail::Mailbox, present::may_see, present::rfc3339,
+};
 use bursar_engine::Engine;
 use bursar_interface::{
     Analyzer, ClaimId, Command, Fault, FaultKind, Finding, Flow, How, Measure, Noted, Principal, Row, Sample,
@@ -129,6 +131,8 @@ pub struct Analysis<'a> {
     pub mailbox: &'a Mailbox,
     /// What stands.
     pub board: &'a Board,
+    /// Analyzers that come meanwhile.
+    pub beside: &'a Beside,
     /// Engine time.
     pub clock: &'a Clock,
     /// Who waits for whom at the edge, as pairs of leases.
@@ -153,9 +157,13 @@ impl Analysis<'_> {
         every: Duration,
         ending: &AtomicBool,
     ) {
-        while !ending.load(Ordering::Acquire) && !analyzers.is_empty() {
+        while !ending.load(Ordering::Acquire) {
             std::thread::park_timeout(every);
-            if !ending.load(Ordering::Acquire) {
+            for gone in self.beside.analyzers.take(&mut analyzers) {
+                // What it found is nobody's any more.
+                self.tell(&gone, self.clock.now(), BTreeMap::new());
+            }
+            if !ending.load(Ordering::Acquire) && !analyzers.is_empty() {
                 let look = self.look();
                 analyzers.iter_mut().for_each(|(name, analyzer)| self.ask(name, &mut **analyzer, &look));
             }
@@ -189,13 +197,17 @@ impl Analysis<'_> {
         match told {
             Ok(()) => {
                 let found = self.named(name, look, findings);
-                let noted = self.board.take_over(name, look.at, found);
-                if !noted.is_empty() {
-                    self.mailbox.tell(Command::Find(noted));
-                }
+                self.tell(name, look.at, found);
             }
             Err(fault) if fault.kind == FaultKind::Quarantined => {}
             Err(fault) => tracing::warn!(analyzer = name, %fault, "nothing was found out"),
+        }
+    }
+
+    fn tell(&self, analyzer: &str, at: Time, found: BTreeMap<Key, Standing>) {
+        let noted = self.board.take_over(analyzer, at, found);
+        if !noted.is_empty() {
+            self.mailbox.tell(Command::Find(noted));
         }
     }
 

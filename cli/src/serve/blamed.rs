@@ -1,9 +1,25 @@
 //! What waits are charged to, as each asker may see it: its own scopes by name, all others as one figure.
-use super::present::{Present, may_see};
+use super::{
+    host::Host,
+    present::{Present, may_see},
+    told,
+};
 use bursar_engine::{Part, Share};
 use bursar_interface::{ClaimId, NONE, Principal, Row};
 use bursar_wire as wire;
 use std::collections::BTreeMap;
+
+impl Host {
+    /// With the end of a claim it is told what it had waited for.
+    pub(super) fn tell_blame(&self, by: &Principal, row: &mut wire::EventRow) {
+        if let (told::CLOSED, Some(claim), Some(detail)) =
+            (row.kind.as_str(), row.claim, row.detail.as_object_mut())
+        {
+            let blame = self.present(|present| present.blame(by, ClaimId(claim)));
+            detail.insert("blame".into(), serde_json::to_value(blame).unwrap_or_default());
+        }
+    }
+}
 
 /// What a scope waited for, by kind, and for whom.
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! What can be enforced on a host, and what would help where something is amiss.
-use bursar_enforce::{Ability, Hierarchy};
+use bursar_enforce::{Ability, Hierarchy, Strength};
 use bursar_wire as wire;
 
 /// What would help, by what was looked at (or how its name begins) and how it is.
-const ADVICE: [(&str, &[&str], &str); 12] = [
+const ADVICE: [(&str, &[&str], &str); 15] = [
     (
         "control groups",
         &["weak", "missing"],
@@ -21,6 +21,21 @@ const ADVICE: [(&str, &[&str], &str); 12] = [
         "a lease can pass its memory for a moment before it is killed: give the daemon a group with the memory controller",
     ),
     ("pids limit", &["weak", "missing"], "give the daemon a group with the pids controller"),
+    (
+        "io limit",
+        &["weak", "missing"],
+        "control groups v2 with the io controller hold leases to all that they read and write",
+    ),
+    (
+        "network limit",
+        &["missing"],
+        "nothing here holds a process to it: let those who ask for network keep to it themselves",
+    ),
+    (
+        "gpu_",
+        &["missing"],
+        "there is no NVML here: with NVIDIA's driver installed devices are measured, and proved back by themselves",
+    ),
     (
         "tree kill",
         &["weak", "missing"],
@@ -86,11 +101,16 @@ pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
         let strength = hierarchy.strength(ability);
         let detail = match strength.name() {
             "ok" => "enforced by the kernel",
+            "weak" if ability == Ability::Io => {
+                "reads and direct writes by the kernel; what it writes back later is not"
+            }
             "weak" => "sampled four times a second, killed above",
             _ => "not enforced here",
         };
         row(ability.name(), strength.name(), detail.into())
     }));
+    let advisory = "counted, and held by nobody: advice to those who hold it";
+    findings.push(row("network limit", Strength::Missing.name(), advisory.into()));
     findings
 }
 

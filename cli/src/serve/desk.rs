@@ -77,7 +77,8 @@ impl Desk {
                 tracing::error!(%refusal, "something that was found is refused");
             }
         }
-        Ok(Committed { replies: Vec::new(), then: None, batch })
+        let stood = self.engine.stood().to_vec();
+        Ok(Committed { replies: Vec::new(), then: None, stood, batch })
     }
 
     /// Serves what waits, up to a batch of it, and what is due.
@@ -169,10 +170,14 @@ impl Desk {
             inputs.push(super::own(Command::Tick));
         }
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
+        let mut stood = self.engine.stood().to_vec();
         let joined = join::attaches(&batch, joining);
         let then = (!joined.is_empty())
             .then(|| Arc::new(self.engine.step(self.clock.now(), joined, &mut self.plugins)));
-        self.commit(Committed { batch, then, replies })
+        if then.is_some() {
+            stood.extend(self.engine.stood());
+        }
+        self.commit(Committed { batch, then, stood, replies })
     }
 
     /// Makes what was done durable, and only then known.

@@ -1,13 +1,15 @@
 //! Makes leases true and takes them back: one cell per lease, its drivers, its processes. It hears of what was committed and answers with inputs; it decides nothing.
 use super::{
+    driven::{Over, Seen},
     follower::Follower,
     gauges::Gauges,
     held::{Held, measured},
+    holdings::Holdings,
     mail::Mailbox,
-    workers::{Done, Drivers, Workers},
+    workers::{Answer, Drivers, Workers},
 };
 use bursar_enforce::{Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
-use bursar_interface::{Batch, ClaimId, Command, Fence, Lease, Phase, Proof, Row, What};
+use bursar_interface::{Batch, ClaimId, Command, Fence, Phase, Proof, Row, What};
 use std::{
     collections::BTreeMap,
     io,
@@ -19,17 +21,19 @@ use std::{
 const LOOK: Duration = Duration::from_millis(250);
 /// How often a reclaim goes a step on.
 const STEP: Duration = Duration::from_millis(20);
-/// How long until a driver that could not prove a return is asked again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the enforcer hears.
 pub enum Note {
     /// Something was committed, and the follower has folded it.
     Batch(Arc<Batch>),
     /// A driver has answered.
-    Driver(Done),
+    Driver(Answer),
     /// Drivers that came while the daemon runs: from here on new leases are theirs.
     Drivers(Drivers),
+    /// It is time to compare what is there with what leases have.
+    Look,
+    /// A cell that no claim has, as the path that leads to it.
+    Stray(Vec<ClaimId>),
     /// Memory runs short: a holder is asked to use less.
     Ask(ClaimId),
     /// Memory runs short: a lease's processes are held still, or go on.
@@ -46,7 +50,7 @@ impl Note {
                 let slow = |what: &What| matches!(what, What::Resizing { .. } | What::Rung { .. });
                 !batch.events.iter().any(|event| slow(&event.what))
             }
-            Note::Driver(_) | Note::Drivers(_) | Note::Still(..) | Note::Ask(_) | Note::End => false,
+            _ => false,
         }
     }
 }
@@ -56,7 +60,7 @@ pub struct Enforcer {
     hierarchy: Arc<Hierarchy>,
     pub(super) follower: Arc<Follower>,
     pub(super) mailbox: Mailbox,
-    workers: Workers,
+    pub(super) workers: Workers,
     grace: Duration,
     /// By which attached processes are told that their lease is to end for another claim.
     pub(super) notice: Option<i32>,
@@ -66,6 +70,12 @@ pub struct Enforcer {
     looked: Instant,
     /// What leases use, look by look.
     gauges: Arc<Gauges>,
+    /// What drivers say of leases.
+    pub(super) holdings: Arc<Holdings>,
+    /// What was seen of that at the last look.
+    pub(super) seen: Seen,
+    /// What becomes of a lease that uses more of a driven kind than it holds.
+    pub(super) over: Over,
     /// Keeps the next process from waiting for the kernel.
     warmth: Warmth,
 }
@@ -80,6 +90,7 @@ impl Enforcer {
         grace: Duration,
         notice: Option<i32>,
         gauges: Arc<Gauges>,
+        (holdings, over): (Arc<Holdings>, Over),
     ) -> Enforcer {
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
         let warmth = Warmth::new(hierarchy.clone());
@@ -94,6 +105,9 @@ impl Enforcer {
             strays,
             looked,
             gauges,
+            holdings,
+            seen: Seen::default(),
+            over,
             warmth,
         };
         enforcer.adopt();
@@ -106,6 +120,8 @@ impl Enforcer {
             Note::Batch(batch) => batch.events.iter().for_each(|event| self.hear(&event.what)),
             Note::Driver(done) => self.driver_done(done),
             Note::Drivers(drivers) => self.take_on(drivers),
+            Note::Look => self.look_at_drivers(),
+            Note::Stray(path) => self.stray(&path),
             Note::Ask(claim) => self.tell_holder(claim),
             Note::Still(claim, still) => self.still(claim, still),
             Note::End => {}
@@ -150,6 +166,7 @@ impl Enforcer {
 
     /// The cell of a lease that nobody lived in was only there for those within; they are gone.
     fn closed(&mut self, claim: ClaimId) {
+        self.holdings.forget(claim);
         let driven = self.leases.get(&claim).is_some_and(|held| !held.versions.is_empty());
         let empty = self.leases.remove(&claim).filter(|held| !held.is_bodied() && held.cell.is_built());
         self.strays.extend(empty.map(|held| Reclaim::begin(held.cell, Duration::ZERO)));
@@ -158,22 +175,15 @@ impl Enforcer {
         }
     }
 
-    /// Drivers that came: those before them keep what they hold.
-    fn take_on(&mut self, drivers: Drivers) {
-        for (name, driver) in drivers {
-            if let Err(error) = self.workers.add(name.clone(), driver) {
-                tracing::error!(driver = name, %error, "it has no thread; the one before it goes on");
-            }
+    /// A cell that no lease has, and none had at the look before, is taken away.
+    fn stray(&mut self, path: &[ClaimId]) {
+        let claim = path.last().copied().unwrap_or_default();
+        let known = self.leases.contains_key(&claim)
+            || self.follower.read(|engine| engine.books().claim(claim).is_some());
+        let under_way = self.strays.iter().any(|stray| stray.claim() == claim);
+        if !known && !under_way {
+            self.strays.push(Reclaim::begin(self.hierarchy.cell_at(path), Duration::ZERO));
         }
-        self.retire();
-    }
-
-    /// Lets drivers go that were replaced and hold nothing any more.
-    fn retire(&mut self) {
-        let leases = &self.leases;
-        let needed =
-            |name: &str, version| leases.values().any(|held| held.versions.get(name) == Some(&version));
-        self.workers.retire(needed);
     }
 
     /// Only leases over driven kinds need anything before a process joins.
@@ -182,15 +192,6 @@ impl Enforcer {
         if !driven.is_empty() {
             self.held(claim).driven = driven;
             self.enforce_driven(claim);
-        }
-    }
-
-    pub(super) fn enforce_driven(&mut self, claim: ClaimId) {
-        let Some(held) = self.leases.get_mut(&claim) else { return };
-        for (driver, lease) in held.driven.clone() {
-            held.outstanding += 1;
-            let version = held.version(&driver, &self.workers);
-            self.workers.enforce(&driver, version, lease);
         }
     }
 
@@ -212,45 +213,9 @@ impl Enforcer {
     }
 
     /// Tells that the lease is true, if nothing is outstanding.
-    fn tell_enforced(&mut self, claim: ClaimId) {
+    pub(super) fn tell_enforced(&mut self, claim: ClaimId) {
         if let Some(held) = self.leases.get(&claim).filter(|held| held.outstanding == 0 && !held.leaving) {
             self.mailbox.tell(Command::Enforced { claim, processes: held.watches.len() as u32 });
-        }
-    }
-
-    fn driver_done(&mut self, done: Done) {
-        match done {
-            Done::Enforced(claim, result) => {
-                let Some(held) = self.leases.get_mut(&claim) else { return };
-                held.outstanding = held.outstanding.saturating_sub(1);
-                match result {
-                    result if held.resizing => self.resize_driven(claim, result),
-                    Ok(()) => self.tell_enforced(claim),
-                    // Its holder works on; what cannot be held again is noticed when it is taken back.
-                    Err(fault) if held.adopted => {
-                        tracing::warn!(%claim, %fault, "a lease from before the restart is not held by its driver");
-                        self.tell_enforced(claim);
-                    }
-                    Err(fault) => {
-                        self.mailbox.tell(Command::EnforceFailed { claim, message: fault.to_string() })
-                    }
-                }
-            }
-            Done::Released(claim, Ok(proof)) => {
-                let Some(held) = self.leases.get_mut(&claim) else { return };
-                held.evidence.extend(Some(proof.evidence).filter(|text| !text.is_empty()));
-                held.outstanding = held.outstanding.saturating_sub(1);
-                if held.outstanding == 0 {
-                    self.tell_reclaimed(claim);
-                }
-            }
-            Done::Released(claim, Err(fault)) => {
-                self.stuck(claim, fault.to_string());
-                if let Some(held) = self.leases.get_mut(&claim) {
-                    held.outstanding = 0;
-                    held.again = Some(Instant::now() + AGAIN);
-                }
-            }
         }
     }
 
@@ -288,7 +253,7 @@ impl Enforcer {
     }
 
     /// Tells what was used: together with the return, if that is at once, so that one sync does for both.
-    fn settle(&mut self, claim: ClaimId) {
+    pub(super) fn settle(&mut self, claim: ClaimId) {
         if let Some(held) = self.leases.get_mut(&claim) {
             held.used.drain(..).for_each(|used| self.mailbox.tell(used));
         }
@@ -330,29 +295,14 @@ impl Enforcer {
         }
     }
 
-    /// Once no process is left that could use them, the drivers take their lines back.
-    fn release_driven(&mut self, claim: ClaimId) {
-        let Some(held) = self.leases.get_mut(&claim) else { return };
-        held.again = None;
-        held.outstanding = held.driven.len();
-        for (driver, lease) in held.driven.clone() {
-            let version = held.version(&driver, &self.workers);
-            self.workers.release(&driver, version, lease);
-        }
-        match self.leases.get(&claim).is_some_and(|held| held.outstanding == 0) {
-            true => self.tell_reclaimed(claim),
-            false => self.settle(claim),
-        }
-    }
-
-    fn tell_reclaimed(&mut self, claim: ClaimId) {
+    pub(super) fn tell_reclaimed(&mut self, claim: ClaimId) {
         self.settle(claim);
         let Some(held) = self.leases.get(&claim) else { return };
         let proof = Proof { evidence: held.evidence.join("; ") };
         self.mailbox.tell(Command::Reclaimed { claim, proof, over_limit: held.over_limit });
     }
 
-    fn stuck(&mut self, claim: ClaimId, message: String) {
+    pub(super) fn stuck(&mut self, claim: ClaimId, message: String) {
         if let Some(held) = self.leases.get_mut(&claim).filter(|held| !held.told_stuck) {
             held.told_stuck = true;
             self.mailbox.tell(Command::ReclaimFailed { claim, message });
@@ -407,14 +357,6 @@ impl Enforcer {
             around.iter().for_each(|&(_, limits)| held.cell.surround(limits));
         }
         Ok(())
-    }
-
-    /// The drivers of a claim's lines, each with the lease as it may see it.
-    fn driven(&self, claim: ClaimId) -> Vec<(String, Lease)> {
-        self.follower.read(|engine| {
-            let row = engine.books().claim(claim);
-            row.map_or_else(Vec::new, |row| super::held::driven(engine, row))
-        })
     }
 
     /// After a restart: what the books say is there goes on; cells that no lease has are swept away.

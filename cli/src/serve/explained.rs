@@ -25,6 +25,7 @@ impl Present<'_> {
             claim: id.0,
             phase: claim.phase,
             reason: whys.first().map(|why| why.reason.name().to_owned()),
+            position: self.follower.position(self.engine, id),
             waiting_on: whys.first().map_or_else(Vec::new, |why| waiting_on(0, why)),
             eta_ms: self.follower.eta(self.engine, id, &whys, &sees),
             would_admit: Vec::new(),

@@ -6,9 +6,12 @@ use super::{
     eta::Outlook,
     flow::Flows,
     mail::{Answer, Done, Reply},
+    places::Places,
 };
-use bursar_engine::{Blame, Engine, Why};
-use bursar_interface::{Batch, ClaimId, Command, Event, Flow, Role, Row, Time, Usage, What, bound::KEPT_MAX};
+use bursar_engine::{Blame, Engine, Stood, Why};
+use bursar_interface::{
+    Batch, ClaimId, Command, Event, Fault, FaultKind, Flow, Role, Row, Time, Usage, What, bound::KEPT_MAX,
+};
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
@@ -33,6 +36,7 @@ pub struct Follower {
     bells: Mutex<HashMap<ClaimId, Arc<Notify>>>,
     tail: Mutex<VecDeque<Arc<Batch>>>,
     seen: Mutex<Seen>,
+    places: Places,
     folded: watch::Sender<u64>,
     /// Batches on their way to the follower's thread.
     behind: AtomicUsize,
@@ -47,6 +51,8 @@ struct Seen {
     evidence: BTreeMap<ClaimId, String>,
     used: BTreeMap<ClaimId, Usage>,
     faults: BTreeMap<Role, u64>,
+    /// How often a strategy left waiting what fits, and the last time.
+    idled: BTreeMap<Role, (u64, Fault)>,
     lasting: Lasting,
     blame: Blame,
     flows: Flows,
@@ -60,6 +66,8 @@ pub struct Committed {
     pub batch: Arc<Batch>,
     /// What was done with it, in the same moment.
     pub then: Option<Arc<Batch>>,
+    /// Who took a place in the line with it.
+    pub stood: Vec<Stood>,
     /// Where the answers go, by letter.
     pub replies: Vec<Reply>,
 }
@@ -73,6 +81,7 @@ impl Follower {
             bells: Mutex::default(),
             tail: Mutex::default(),
             seen: Mutex::new(Seen { blame, ..Seen::default() }),
+            places: Places::default(),
             folded,
             behind: AtomicUsize::new(0),
             tell,
@@ -112,7 +121,7 @@ impl Follower {
 
     /// Folds, then answers, rings, and leaves word for the edges.
     fn fold(&self, mut engine: RwLockWriteGuard<'_, Engine>, committed: Committed) {
-        let Committed { batch, then, replies } = committed;
+        let Committed { batch, then, stood, replies } = committed;
         let batches = [Some(&batch), then.as_ref()].into_iter().flatten();
         let mut concerns_edges = Vec::new();
         for batch in batches.clone() {
@@ -121,6 +130,8 @@ impl Follower {
                 .extend(batch.events.iter().any(|event| acts(&engine, batch, event)).then_some(batch));
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, batch);
         }
+        // Whoever reads finds places and state as of the same moment.
+        self.places.see(stood, batches.clone().map(|batch| &**batch));
         drop(engine);
         {
             let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,9 +186,19 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).faults.get(&role).copied().unwrap_or(0)
     }
 
+    /// How often a strategy left waiting what fits since the daemon started, and what was said of the last time.
+    pub fn idled(&self, role: Role) -> Option<(u64, Fault)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).idled.get(&role).cloned()
+    }
+
     /// Looks at what waits are charged to.
     pub fn blame<R>(&self, look: impl FnOnce(&Blame) -> R) -> R {
         look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).blame)
+    }
+
+    /// The place of a waiting claim in the line, as [`Places::of`].
+    pub fn position(&self, engine: &Engine, claim: ClaimId) -> Option<u64> {
+        self.places.of(engine, claim)
     }
 
     /// How long a waiting claim will wait from now on, by how long those last who hold what it lacks, as far as one may
@@ -289,7 +310,13 @@ impl Seen {
                 What::Resizing { claim, .. } | What::Resized { claim, .. } => {
                     self.resize_failed.remove(claim);
                 }
-                What::PluginFault { role, .. } => *self.faults.entry(*role).or_default() += 1,
+                What::PluginFault { role, fault } => {
+                    *self.faults.entry(*role).or_default() += 1;
+                    if fault.kind == FaultKind::Idle {
+                        let times = self.idled.get(role).map_or(0, |(times, _)| *times);
+                        self.idled.insert(*role, (times + 1, fault.clone()));
+                    }
+                }
                 _ => {}
             }
         }

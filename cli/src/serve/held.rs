@@ -173,7 +173,13 @@ fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) 
     let claim = ClaimId(books.tables().claims.id[row as usize]);
     let soft = books.resource("memory").and_then(|kind| engine.soft_limit(claim, kind));
     let memory_soft = soft.filter(|soft| memory_bytes.is_some_and(|hard| *soft < hard));
-    Limits { cpu_milli: amount("cpu"), memory_bytes, memory_soft, pids: amount("pids") }
+    Limits {
+        cpu_milli: amount("cpu"),
+        memory_bytes,
+        memory_soft,
+        pids: amount("pids"),
+        io_bytes: amount("io"),
+    }
 }
 
 /// What a line of a claim holds at the edge, before or after a change that is under way.
@@ -199,7 +205,13 @@ pub fn driven(engine: &Engine, row: Row) -> Vec<(String, Lease)> {
             lines.entry(spec.name.clone()).or_default().push(line);
         }
     }
-    lines.into_iter().map(|(driver, lines)| (driver, Lease { claim, fence, lines })).collect()
+    let owner = owner(books.scope_path(view.claims.scope[row as usize]));
+    lines.into_iter().map(|(driver, lines)| (driver, Lease { claim, fence, lines, owner })).collect()
+}
+
+/// The user whose processes a lease is for: everybody but those who administer asks below `uid-NUMBER`.
+fn owner(scope: &str) -> Option<u32> {
+    scope.split('/').next()?.strip_prefix("uid-")?.parse().ok()
 }
 
 /// What a lease used of the kinds it asked for, as measured by the kernel: cpu as the mean over its

@@ -2,6 +2,7 @@
 use super::{
     analysis::Board,
     audit::Audit,
+    beside::Beside,
     checkup::{advise, host_findings},
     circle,
     clock::Clock,
@@ -13,7 +14,6 @@ use super::{
     present::{self, Present, may_see},
     remedies::remedy_findings,
     roster::Roster,
-    seats::linked,
     settings::Settings,
     told,
 };
@@ -54,17 +54,21 @@ pub struct Host {
     /// Who makes leases true.
     pub enforcer: super::edges::Edges,
     /// Finds plugins.
-    pub loader: Mutex<Loader>,
+    pub loader: Arc<Mutex<Loader>>,
     /// Who decides by choice, and who did before.
-    pub roster: tokio::sync::Mutex<Roster>,
+    pub roster: Arc<tokio::sync::Mutex<Roster>>,
     /// Held by whoever steers plugins: one at a time.
     pub steering: tokio::sync::Mutex<()>,
     /// What can be enforced here.
     pub hierarchy: Arc<Hierarchy>,
     /// Newest samples.
     pub rings: Arc<Mutex<Rings>>,
+    /// Analyzers and metrics on their way to their threads, and which of these measured what.
+    pub beside: Arc<Beside>,
     /// What leases use.
     pub gauges: Arc<Gauges>,
+    /// What drivers say of leases.
+    pub holdings: Arc<super::holdings::Holdings>,
     /// What holds work up.
     pub board: Arc<Board>,
     /// Engine time.
@@ -86,10 +90,10 @@ pub struct Host {
 }
 
 impl Host {
-    fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
+    pub(super) fn present<R>(&self, look: impl FnOnce(&Present<'_>) -> R) -> R {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
-        let (clock, follower, gauges) = (&self.clock, &*self.follower, &*self.gauges);
-        self.follower.read(|engine| look(&Present { engine, clock, follower, gauges }))
+        let Host { clock, follower, gauges, holdings, .. } = self;
+        follower.read(|engine| look(&Present { engine, clock, follower, gauges, holdings }))
     }
 
     /// What there is of plugins. Whoever steers may hold it for as long as a child takes to start; the front door's
@@ -306,19 +310,19 @@ impl House for Host {
         self.present(|present| present.claim(by, id))
     }
 
+    fn placed(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim> {
+        self.present(|present| present.claim(by, id).map(|claim| present.placed(claim)))
+    }
+
     fn claims(&self, by: &Principal) -> Vec<wire::Claim> {
         self.present(|present| present.claims(by))
     }
 
     fn explain(&self, by: &Principal, id: ClaimId) -> Option<wire::Explain> {
-        let (mut told, trial) = self.present(|present| {
-            let told = present.explain(by, id)?;
-            Some((told, present.engine.trial(id)))
-        })?;
+        let (mut told, trial) =
+            self.present(|present| Some((present.explain(by, id)?, present.engine.trial(id))))?;
         // The copy is tried without holding up anybody.
-        if let (Some(trial), Some(mut plugins)) = (trial, self.follower.read(linked)) {
-            told.would_admit = outlook::would_admit(trial, &mut plugins);
-        }
+        told.would_admit = trial.map_or_else(Vec::new, |trial| outlook::of(&self.follower, trial));
         Some(told)
     }
 
@@ -363,6 +367,10 @@ impl House for Host {
 
     fn findings(&self, by: &Principal) -> Vec<wire::Bottleneck> {
         self.board.shown(by, &self.clock)
+    }
+
+    fn metrics(&self, by: &Principal) -> Vec<wire::Metric> {
+        self.figures(by)
     }
 
     fn keys(&self, _: &Principal) -> Vec<wire::Key> {
@@ -454,16 +462,6 @@ impl House for Host {
 }
 
 impl Host {
-    /// With the end of a claim it is told what it had waited for.
-    fn tell_blame(&self, by: &Principal, row: &mut wire::EventRow) {
-        if let (told::CLOSED, Some(claim), Some(detail)) =
-            (row.kind.as_str(), row.claim, row.detail.as_object_mut())
-        {
-            let blame = self.present(|present| present.blame(by, ClaimId(claim)));
-            detail.insert("blame".into(), serde_json::to_value(blame).unwrap_or_default());
-        }
-    }
-
     /// Whether an event is about something that a principal may see.
     fn concerns(&self, by: &Principal, row: &wire::EventRow) -> bool {
         let scope = || self.present(|present| present.scope_of_claim(ClaimId(row.claim?)));

@@ -121,6 +121,11 @@ impl Layers {
         Ok(Layers { settings, file, in_file, variables, flags: BTreeMap::new() })
     }
 
+    /// The config file, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// Every key with its value, and where that came from.
     pub fn keys(&self) -> Vec<(String, Value, Origin)> {
         let value = serde_json::to_value(&self.settings).unwrap_or_default();

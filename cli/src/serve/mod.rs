@@ -1,11 +1,13 @@
 //! The daemon: puts the rooms together, opens the door, and ends in good order.
 //!
 //! Threads: the runtime of the front door; one desk (engine and journal) and one follower (state that is
-//! read) for what is not done where it came in; one enforcer, one per driver, one for metrics.
+//! read) for what is not done where it came in; one enforcer, one per driver, one for metrics, one that
+//! compares what is there with what leases have.
 mod agents;
 mod analysis;
 mod audit;
 mod bearers;
+mod beside;
 mod blamed;
 mod census;
 mod checkup;
@@ -13,15 +15,18 @@ mod circle;
 mod clock;
 mod desk;
 mod door;
+mod driven;
 mod edges;
 mod enforcer;
 mod errands;
 mod eta;
 mod explained;
+mod figures;
 mod flow;
 mod follower;
 mod gauges;
 mod held;
+mod holdings;
 mod host;
 mod join;
 mod layers;
@@ -30,11 +35,14 @@ mod liveness;
 mod mail;
 mod measure;
 mod memory;
+mod onlooker;
 mod outlook;
+mod places;
 mod preemption;
 mod present;
 mod pressure;
 mod promise;
+mod reconciler;
 mod reload;
 mod remedies;
 mod resize;
@@ -75,9 +83,11 @@ use edges::Edges;
 use enforcer::{Enforcer, Note};
 use follower::{Committed, Follower};
 use gauges::Gauges;
+use holdings::Holdings;
 use host::Host;
 use liveness::Watchman;
 use mail::{Inbox, Mailbox};
+use reconciler::Reconciler;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -121,7 +131,7 @@ pub fn contract() -> serde_json::Value {
 /// # Errors
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
-    let Options { settings, state, socket, accept_loss, idle } = options;
+    let Options { mut settings, state, socket, accept_loss, idle } = options;
     let tcp = Tcp::wanted(&settings)?;
     raise_files();
     let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
@@ -137,6 +147,7 @@ pub fn run(options: Options) -> Result<()> {
     let (engine, blame) = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
+    settings.plugins.settle_in(&state, &instance(&state));
     let audit = audit::Audit::open(&state)?;
     let listener = bursar_api::bind_unix(&socket, None)?;
     let hierarchy = match settings.enforce.cgroups {
@@ -146,6 +157,7 @@ pub fn run(options: Options) -> Result<()> {
     if let Err(error) = hierarchy.leave() {
         tracing::warn!(%error, "this daemon stays in the lease that it was started in, and ends with it");
     }
+    bursar_sdk::count();
     let mut loader =
         Loader::new(loader_settings(&settings, &[], &state)?).map_err(|reject| anyhow!(reject))?;
     let mut roster = roster::Roster::open(&state);
@@ -208,7 +220,7 @@ pub fn run(options: Options) -> Result<()> {
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let notice = preemption::signal(&settings.preemption)?;
     turns::let_go(&hierarchy);
-    let gauges = Arc::new(Gauges::default());
+    let (gauges, holdings) = (Arc::new(Gauges::default()), Arc::new(Holdings::default()));
     let enforcer = Enforcer::new(
         hierarchy.clone(),
         follower.clone(),
@@ -217,14 +229,19 @@ pub fn run(options: Options) -> Result<()> {
         grace,
         notice,
         gauges.clone(),
+        (holdings.clone(), settings.enforce.over),
     );
     let keeping = edges.clone();
     let enforcer = thread("enforcer", move || keeping.keep(enforcer))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
-    let (rings_there, clock_there, ending_there) = (rings.clone(), clock.clone(), ending.clone());
+    let beside = Arc::new(beside::Beside::default());
+    let measuring = (rings.clone(), beside.clone(), clock.clone(), ending.clone());
     let metrics = metrics.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
-    let measurer =
-        thread("metrics", move || measure::run(metrics, &rings_there, &clock_there, &ending_there))?;
+    let measurer = thread("metrics", move || {
+        let (rings, beside, clock, ending) = &measuring;
+        measure::run(metrics, rings, beside, clock, ending);
+    })?;
+    beside.metrics.wake(measurer.thread().clone());
 
     let (follower_there, hierarchy_there, ending_there) =
         (follower.clone(), hierarchy.clone(), ending.clone());
@@ -240,6 +257,19 @@ pub fn run(options: Options) -> Result<()> {
         let (gauges, hierarchy, follower, clock, ending) = &looking;
         gauges.run(hierarchy, follower, clock, looks_every, &mut watchman, ending);
     })?;
+    let reconciler = Reconciler {
+        holdings: holdings.clone(),
+        hierarchy: hierarchy.clone(),
+        follower: follower.clone(),
+        edges: edges.clone(),
+        rings: rings.clone(),
+        board: board.clone(),
+        mailbox: mailbox.clone(),
+        clock: clock.clone(),
+        every: settings.enforce.every(),
+    };
+    let ending_there = ending.clone();
+    let reconciler = thread("reconciler", move || reconciler.run(&ending_there))?;
     let parts = pressure::Parts {
         hierarchy: hierarchy.clone(),
         follower: follower.clone(),
@@ -254,13 +284,14 @@ pub fn run(options: Options) -> Result<()> {
     let analyzers = analyzers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let (follower_there, rings_there, mailbox_there) = (follower.clone(), rings.clone(), mailbox.clone());
     let (board_there, clock_there, ending_there) = (board.clone(), clock.clone(), ending.clone());
-    let hierarchy_there = hierarchy.clone();
+    let (hierarchy_there, beside_there) = (hierarchy.clone(), beside.clone());
     let analyzer = thread("analyzers", move || {
         let analysis = analysis::Analysis {
             follower: &follower_there,
             rings: &rings_there,
             mailbox: &mailbox_there,
             board: &board_there,
+            beside: &beside_there,
             clock: &clock_there,
             file_waits: &|| between_leases(&hierarchy_there),
         };
@@ -271,12 +302,14 @@ pub fn run(options: Options) -> Result<()> {
         follower,
         mailbox: mailbox.clone(),
         enforcer: edges.clone(),
-        loader: Mutex::new(loader),
-        roster: tokio::sync::Mutex::new(roster),
+        loader: Arc::new(Mutex::new(loader)),
+        roster: Arc::new(tokio::sync::Mutex::new(roster)),
         steering: tokio::sync::Mutex::new(()),
         hierarchy: hierarchy.clone(),
         rings,
+        beside,
         gauges,
+        holdings,
         board,
         clock: clock.clone(),
         settings,
@@ -287,6 +320,9 @@ pub fn run(options: Options) -> Result<()> {
         offered: Mutex::new(Instant::now()),
         audit,
     });
+    let idle_after = Duration::from_millis(host.settings.plugins.idle_ms);
+    let onlooker = onlooker::Onlooker::new(host.clone(), idle_after);
+    let onlooker = thread("onlooker", move || onlooker.run())?;
     let served = door(&host, listener, tcp, idle, &desk);
     drop(host);
     ending.store(true, Ordering::Release);
@@ -297,7 +333,7 @@ pub fn run(options: Options) -> Result<()> {
     edges.send(Note::End);
     turns.map(JoinHandle::join);
     let _ = enforcer.join();
-    for thread in [measurer, analyzer, looker, presser] {
+    for thread in [measurer, analyzer, looker, reconciler, onlooker, presser] {
         thread.thread().unpark();
         let _ = thread.join();
     }

@@ -20,6 +20,11 @@ pub fn instead(follower: &Follower, by: &Principal, ask: &Ask) -> Vec<wire::Chan
     plugins.map_or_else(Vec::new, |mut plugins| would_admit(trial, &mut plugins))
 }
 
+/// As [`would_admit`], by those who decide; nothing where they cannot be asked beside the desk.
+pub fn of(follower: &Follower, trial: Trial) -> Vec<wire::Change> {
+    follower.read(linked).map_or_else(Vec::new, |mut plugins| would_admit(trial, &mut plugins))
+}
+
 /// The smallest changes that would be granted now, as they are shown.
 pub fn would_admit(mut trial: Trial, plugins: &mut Plugins) -> Vec<wire::Change> {
     let choice = trial.sets() > 1;

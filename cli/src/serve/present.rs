@@ -1,5 +1,5 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
-use super::{census::MEMORY, clock::Clock, follower::Follower, gauges::Gauges};
+use super::{census::MEMORY, clock::Clock, follower::Follower, gauges::Gauges, holdings::Holdings};
 use bursar_engine::{Closed, Engine};
 use bursar_interface::{
     ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Rung, Shape,
@@ -19,6 +19,8 @@ pub struct Present<'a> {
     pub follower: &'a Follower,
     /// What leases use.
     pub gauges: &'a Gauges,
+    /// What drivers say of leases.
+    pub holdings: &'a Holdings,
 }
 
 /// Whether a principal may see what belongs to a scope.
@@ -60,8 +62,10 @@ impl Present<'_> {
     pub fn claims(&self, by: &Principal) -> Vec<wire::Claim> {
         let view = self.engine.view();
         let rows = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
-        let mut live: Vec<wire::Claim> =
-            rows.filter(|&row| may_see(by, self.scope_of(row))).map(|row| self.live(by, row)).collect();
+        let mut live: Vec<wire::Claim> = rows
+            .filter(|&row| may_see(by, self.scope_of(row)))
+            .map(|row| self.placed(self.live(by, row)))
+            .collect();
         live.sort_by_key(|claim| claim.id);
         let closed = self.engine.all_closed().filter(|closed| may_see(by, &closed.scope));
         live.extend(closed.map(|closed| self.closed(by, closed)));
@@ -78,6 +82,14 @@ impl Present<'_> {
                 .filter(|closed| may_see(by, &closed.scope))
                 .map(|closed| self.closed(by, closed)),
         }
+    }
+
+    /// A claim with its place in the line, if it waits. To find all places costs more than to answer an ask, so only
+    /// who looks is told.
+    pub fn placed(&self, claim: wire::Claim) -> wire::Claim {
+        let waits = claim.phase == wire::PENDING;
+        let position = waits.then(|| self.follower.position(self.engine, ClaimId(claim.id))).flatten();
+        wire::Claim { position, ..claim }
     }
 
     /// The scope of whatever claim it is, alive or remembered.
@@ -100,7 +112,7 @@ impl Present<'_> {
             true => self.follower.granted_at(id),
             false => Some(self.clock.now()),
         };
-        let lines = view.claims.line_rows(row).map(|line| self.line(line));
+        let lines = view.claims.line_rows(row).map(|line| self.measured(id, self.line(line)));
         let lines = lines.chain(books.inner(row).iter().map(|line| self.inner(line)));
         let lines = self.with_soft(id, lines.collect());
         wire::Claim {
@@ -127,7 +139,9 @@ impl Present<'_> {
             preempting: self.preempting(id),
             usage: self.usage(id),
             lessened: self.lessened(id, row),
+            position: None,
             blame: self.blame(by, id),
+            environment: self.holdings.environment(id),
             pressure: self.gauges.strained.of(id, self.clock),
         }
     }
@@ -139,6 +153,12 @@ impl Present<'_> {
             line.soft = Some(soft);
         }
         lines
+    }
+
+    /// What of a driven kind is used is known while it is.
+    fn measured(&self, claim: ClaimId, line: wire::Line) -> wire::Line {
+        let used = line.used.or_else(|| self.holdings.used(claim, &line.resource));
+        wire::Line { used, ..line }
     }
 
     fn inner(&self, line: &Inner) -> wire::Line {
@@ -226,6 +246,7 @@ impl Present<'_> {
             usage: self.follower.used(closed.claim).map(|used| wire::UsageRow::ended(&used)),
             alternative: closed.alternative,
             blame: self.blame(by, closed.claim),
+            environment: Default::default(),
             pressure: self.gauges.strained.of(closed.claim, self.clock),
             ..wire::Claim::default()
         }

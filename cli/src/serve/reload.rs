@@ -2,6 +2,7 @@
 //! whoever made a lease true takes it back, and only new leases go to the new version.
 use super::{enforcer::Note, host::Host, seats::config_of, steering::refuse, supply, workers::Drivers};
 use bursar_interface::{Command, Principal, Reason, Refusal, ResourceSpec, Role, Supply, bound::BATCH_MAX};
+use bursar_loader::Loader;
 use std::collections::BTreeSet;
 use tokio::task::block_in_place;
 
@@ -49,13 +50,7 @@ impl Host {
     fn found_anew(&self) -> (Anew, Option<Refusal>) {
         let (mut anew, mut wrong) = (Anew::default(), None);
         let mut loader = self.loader();
-        let changed = |role: Role| -> Vec<(String, bool)> {
-            let ids = loader.ids(role).into_iter().chain(loader.seated_ids(role)).collect::<BTreeSet<_>>();
-            let found = ids.into_iter().map(|id| (loader.would_seat(role, &id), loader.sits(role, &id), id));
-            let changed = found.filter(|(found, sits, _)| found != sits);
-            changed.map(|(found, _, id)| (id, found.is_some())).collect()
-        };
-        let (kinds, drivers) = (changed(Role::Resource), changed(Role::Driver));
+        let (kinds, drivers) = (changed(&loader, Role::Resource), changed(&loader, Role::Driver));
         for (id, _) in kinds.into_iter().filter(|(_, there)| *there) {
             match loader.resource(&id, &config_of(&self.settings, &id)) {
                 Ok(seated) => anew.kinds.push(*seated.plugin),
@@ -92,4 +87,12 @@ impl Host {
         }
         (anew, wrong)
     }
+}
+
+/// Names of a role of which another plugin would be found now than the one that sits there, and whether there is any.
+pub(super) fn changed(loader: &Loader, role: Role) -> Vec<(String, bool)> {
+    let ids = loader.ids(role).into_iter().chain(loader.seated_ids(role)).collect::<BTreeSet<_>>();
+    let found = ids.into_iter().map(|id| (loader.would_seat(role, &id), loader.sits(role, &id), id));
+    let changed = found.filter(|(found, sits, _)| found != sits);
+    changed.map(|(found, _, id)| (id, found.is_some())).collect()
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 const HOUR_MS: u64 = 3_600_000;
+/// Comparing what is there with what leases have more often than this costs more than it finds, in milliseconds.
+const RECONCILE_MS_MIN: u64 = 50;
 /// The shortest time between two looks for what holds work up.
 const LOOK_MIN: Duration = Duration::from_millis(50);
 
@@ -112,6 +114,9 @@ pub struct Plugins {
     /// How long a plugin that failed too often is not asked for the first time, in milliseconds; each time it
     /// fails again, for twice as long.
     pub quarantine_ms: u64,
+    /// How long an allocator may place nothing while somebody waits for what seems to be there, in milliseconds, until
+    /// its stand-in is asked for a second opinion; 0 for ever.
+    pub idle_ms: u64,
     /// The version or sha256 that a name is bound to, by `name` or by `role name`.
     pub pin: BTreeMap<String, String>,
     /// What a plugin in a child may reach beyond what its role needs, by its id.
@@ -128,10 +133,25 @@ impl Default for Plugins {
             deadline_ms: 5,
             strikes: 3,
             quarantine_ms: 30_000,
+            idle_ms: 5_000,
             pin: BTreeMap::new(),
             grant: BTreeMap::new(),
             config: BTreeMap::new(),
         }
+    }
+}
+
+impl Plugins {
+    /// Gives scratch folders a place where the operator gave none, beside the journal; in one that he gave, they
+    /// are told apart from another daemon's by the name of this one.
+    pub fn settle_in(&mut self, state: &std::path::Path, instance: &str) {
+        let disk = self.config.entry("disk".into()).or_insert_with(|| serde_json::json!({}));
+        // What is no table is the plugin's to refuse.
+        let Some(disk) = disk.as_object_mut() else { return };
+        match disk.contains_key("root") {
+            true => disk.insert("owner".into(), instance.into()),
+            false => disk.insert("root".into(), state.join("scratch").display().to_string().into()),
+        };
     }
 }
 
@@ -328,11 +348,23 @@ pub struct Enforce {
     pub cgroups: bool,
     /// Milliseconds between asking a lease's processes to end and killing them.
     pub grace_ms: u64,
+    /// Milliseconds between two looks at what is there and what leases have.
+    pub reconcile_ms: u64,
+    /// What becomes of a lease that uses more of a driven kind, as `disk`, than it holds: `stop` or `warn`.
+    pub over: super::driven::Over,
+}
+
+impl Enforce {
+    /// How long it is between two looks at what is there.
+    pub fn every(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.reconcile_ms.max(RECONCILE_MS_MIN))
+    }
 }
 
 impl Default for Enforce {
     fn default() -> Self {
-        Enforce { cgroups: true, grace_ms: 5000 }
+        let over = super::driven::Over::default();
+        Enforce { cgroups: true, grace_ms: 5000, reconcile_ms: 2000, over }
     }
 }
 

@@ -45,6 +45,11 @@ pub fn commands(loader: &mut Loader, settings: &Settings, engine: &Engine) -> Re
     Ok(told)
 }
 
+/// Whether the config names a strategy for any pool.
+pub fn is_asked_for(settings: &Settings) -> bool {
+    !settings.node.sharing.is_empty() || settings.pool.iter().any(|pool| pool.sharing.is_some())
+}
+
 /// Pools by the strategy that the config names for them: those of this node by kind, others by name.
 fn wanted(settings: &Settings, engine: &Engine) -> BTreeMap<String, Vec<Row>> {
     let (view, books) = (engine.view(), engine.books());

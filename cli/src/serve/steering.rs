@@ -6,9 +6,10 @@ use super::{
     seats::{self, config_of},
 };
 use bursar_interface::{Command, Decider, Principal, Reason, Refusal, Role};
-use bursar_loader::{Reject, Seated};
+use bursar_loader::{Loader, Reject, Seated};
 use bursar_wire::PluginOrder;
-use tokio::task::block_in_place;
+use std::sync::PoisonError;
+use tokio::task::{JoinError, spawn_blocking};
 
 /// The roles whose plugins decide.
 pub const STRATEGIES: [Role; 2] = [Role::Allocator, Role::Qos];
@@ -38,23 +39,53 @@ fn role_of(word: &str) -> Result<Role, Refusal> {
     })
 }
 
-impl Host {
-    /// Loads a strategy; may take a while.
-    fn load(&self, role: Role, asked: &str) -> Result<Loaded, Reject> {
-        let config = config_of(&self.settings, asked);
-        let mut loader = self.loader();
-        // What was put into the folders meanwhile can be chosen too.
-        loader.scan();
-        match role {
-            Role::Qos => loader.qos(asked, &config).map(|seated| {
-                let exact = exact(&seated);
-                (seated.decider, Chosen::Qos(seated.plugin), exact)
-            }),
-            _ => loader.allocator(asked, &config).map(|seated| {
-                let exact = exact(&seated);
-                (seated.decider, Chosen::Allocator(seated.plugin), exact)
-            }),
+/// Does what an order says, as far as that is the loader's.
+fn carry_out(loader: &mut Loader, order: &PluginOrder) -> Result<(), Refusal> {
+    let done = match order {
+        PluginOrder::Enable { role, id } => loader.enable(role_of(role)?, id, true),
+        PluginOrder::Disable { role, id } => loader.enable(role_of(role)?, id, false),
+        PluginOrder::Reload {} => {
+            loader.scan();
+            Ok(())
         }
+        PluginOrder::Trust { key } => loader.trust(key).map(drop),
+        PluginOrder::Revoke { key } => loader.revoke(key),
+    };
+    done.map_err(|reject| refuse(&reject))
+}
+
+impl Host {
+    /// Has something done with the loader beside the door's thread, which serves others meanwhile: staging, hashing,
+    /// opening and starting a child may take long.
+    async fn aside<T: Send + 'static>(&self, act: impl FnOnce(&mut Loader) -> T + Send + 'static) -> T {
+        let loader = self.loader.clone();
+        let done = spawn_blocking(move || act(&mut loader.lock().unwrap_or_else(PoisonError::into_inner)));
+        match done.await.map_err(JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // Only a runtime that is ending ends what it has begun.
+            Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// Loads a strategy: from there on it only has to be sat down.
+    async fn load(&self, role: Role, asked: &str) -> Result<Loaded, Reject> {
+        let (config, asked) = (config_of(&self.settings, asked), asked.to_owned());
+        self.aside(move |loader| {
+            // What was put into the folders meanwhile can be chosen too.
+            loader.scan();
+            match role {
+                Role::Qos => loader.qos(&asked, &config).map(|seated| {
+                    let exact = exact(&seated);
+                    (seated.decider, Chosen::Qos(seated.plugin), exact)
+                }),
+                _ => loader.allocator(&asked, &config).map(|seated| {
+                    let exact = exact(&seated);
+                    (seated.decider, Chosen::Allocator(seated.plugin), exact)
+                }),
+            }
+        })
+        .await
     }
 
     /// Lets a strategy decide, and writes down who does.
@@ -63,8 +94,9 @@ impl Host {
         let by = Principal { admin: true, ..Principal::default() };
         let answers = self.mailbox.ask(by, swap, Some(chosen)).await?;
         answers.into_iter().try_for_each(|answer| answer.map(drop))?;
-        let mut roster = self.roster.lock().await;
-        block_in_place(|| roster.take(role, Choice { asked, exact }));
+        let mut roster = self.roster.clone().lock_owned().await;
+        // It is written down whether anybody waits for that or not.
+        let _ = spawn_blocking(move || roster.take(role, Choice { asked, exact })).await;
         Ok(())
     }
 
@@ -75,7 +107,7 @@ impl Host {
     pub async fn choose(&self, by: &Principal, role: Role, asked: String) -> Result<(), Refusal> {
         administers(by, "choose strategies")?;
         let _one = self.steering.lock().await;
-        let loaded = block_in_place(|| self.load(role, &asked)).map_err(|reject| refuse(&reject))?;
+        let loaded = self.load(role, &asked).await.map_err(|reject| refuse(&reject))?;
         self.seat(role, asked, loaded).await
     }
 
@@ -90,7 +122,7 @@ impl Host {
             let message = format!("no other {} has decided here before", role.name());
             return Err(Refusal::new(Reason::BadRequest, message).hint("see `bursar strategy show`"));
         };
-        let loaded = block_in_place(|| self.load(role, &before.exact)).map_err(|reject| refuse(&reject))?;
+        let loaded = self.load(role, &before.exact).await.map_err(|reject| refuse(&reject))?;
         // A version that an operator went back to is not left for a higher one by itself.
         let asked =
             if name_of(&before.asked) == name_of(&before.exact) { before.exact } else { before.asked };
@@ -104,32 +136,13 @@ impl Host {
     pub async fn steer(&self, by: &Principal, order: PluginOrder) -> Result<(), Refusal> {
         administers(by, "order about plugins")?;
         let _one = self.steering.lock().await;
-        let done = block_in_place(|| match &order {
-            PluginOrder::Enable { role, id } => self.switch(role, id, true),
-            PluginOrder::Disable { role, id } => self.switch(role, id, false),
-            PluginOrder::Reload {} => {
-                self.loader().scan();
-                Ok(())
-            }
-            PluginOrder::Trust { key } => {
-                let trusted = self.loader().trust(key);
-                trusted.map(drop).map_err(|reject| refuse(&reject))
-            }
-            PluginOrder::Revoke { key } => {
-                let revoked = self.loader().revoke(key);
-                revoked.map_err(|reject| refuse(&reject))
-            }
-        });
-        done?;
+        self.aside(move |loader| carry_out(loader, &order)).await?;
         for role in STRATEGIES {
             self.reseat(role).await?;
         }
-        self.renew().await
-    }
-
-    fn switch(&self, role: &str, id: &str, on: bool) -> Result<(), Refusal> {
-        let role = role_of(role)?;
-        self.loader().enable(role, id, on).map_err(|reject| refuse(&reject))
+        let renewed = self.renew().await;
+        // Rules are also for the pools that new drivers offer.
+        renewed.and(self.renew_beside().await)
     }
 
     /// Lets decide what would be found now, if that is something else than what decides: a higher version, one
@@ -144,11 +157,11 @@ impl Host {
             tracing::warn!(role = role.name(), asked = now.asked, "it cannot decide now; the default does");
             format!("{}@linked", seats::default_of(role))
         };
-        let loaded = block_in_place(|| match found {
-            Some(_) => self.load(role, &now.asked).or_else(|_| self.load(role, &fallback())),
-            None => self.load(role, &fallback()),
-        });
-        let loaded = loaded.map_err(|reject| refuse(&reject))?;
+        let found = if found.is_some() { self.load(role, &now.asked).await.ok() } else { None };
+        let loaded = match found {
+            Some(loaded) => loaded,
+            None => self.load(role, &fallback()).await.map_err(|reject| refuse(&reject))?,
+        };
         if loaded.2 == now.exact {
             return Ok(());
         }

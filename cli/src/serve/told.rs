@@ -4,7 +4,7 @@ use super::{
     present::{ending_name, rfc3339},
 };
 use bursar_interface::{
-    Batch, Command, Decider, Event, Home, Input, LineSize, Noted, Offer, Role, Severity, Squeeze, What,
+    Batch, Command, Decider, Event, Home, Input, Left, LineSize, Noted, Offer, Role, Severity, Squeeze, What,
 };
 use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
                 ("shared", shared(resource, pool, offer.as_ref(), by))
             }
             (What::Found, Some(Command::Find(noted))) => ("found", found(noted)),
+            (What::Suspected, Some(Command::Suspect { role, left })) => ("suspected", suspected(*role, left)),
             (What::Squeezed(_), Some(Command::Squeezed(squeeze))) => ("squeezed", squeezed(squeeze)),
             (
                 What::Preempting { until, .. } | What::Rung { until, .. } | What::Suspended { until, .. },
@@ -74,6 +75,18 @@ fn shared(resource: &str, pool: &str, offer: Option<&Offer>, by: &Decider) -> Va
     });
     let by = json!({ "plugin": by.plugin, "home": home(by.home) });
     json!({ "resource": resource, "pool": pool, "rules": rules, "by": by })
+}
+
+/// Who waits though there seems to be room, and why each does.
+fn suspected(role: Role, left: &[Left]) -> Value {
+    let row = |left: &Left| {
+        json!({
+            "claim": left.claim.0.to_string(),
+            "reason": left.reason.map(bursar_interface::Reason::name),
+            "waited_ms": left.waited_ns / 1_000_000,
+        })
+    };
+    json!({ "role": role.name(), "waiting": left.iter().map(row).collect::<Vec<_>>() })
 }
 
 /// What appeared, changed, or is over; that has no severity.
@@ -162,6 +175,7 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Swapped => ("swapped", nothing),
         What::Applied(_) => ("applied", nothing),
         What::Found => ("found", nothing),
+        What::Suspected => ("suspected", nothing),
         What::Squeezed(_) => ("squeezed", nothing),
         What::Shared => ("shared", nothing),
         What::Leaving { .. } => ("leaving", nothing),

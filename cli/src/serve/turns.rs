@@ -42,14 +42,27 @@ pub fn let_go(hierarchy: &Arc<Hierarchy>) {
 pub fn run(follower: &Follower, hierarchy: &Arc<Hierarchy>, ending: &AtomicBool) {
     let mut turns = Turns::default();
     while !ending.load(Ordering::Acquire) {
-        let tables = follower.read(tables);
+        let (tables, suspended) = follower.read(|engine| {
+            let suspended = turns.still.iter().copied().filter(|&claim| engine.to_be_frozen(claim)).collect();
+            (tables(engine), suspended)
+        });
         let (still, wait) = turns.go_on(&tables, Instant::now());
-        turns.still.difference(&still).for_each(|&claim| stand_still(hierarchy, &[claim], false));
+        let go_on = let_on(&turns.still, &still, &suspended);
+        go_on.into_iter().for_each(|claim| stand_still(hierarchy, &[claim], false));
         still.difference(&turns.still).for_each(|&claim| stand_still(hierarchy, &[claim], true));
         turns.still = still;
         std::thread::park_timeout(wait);
     }
     turns.still.iter().for_each(|&claim| stand_still(hierarchy, &[claim], false));
+}
+
+/// Who goes on: who stood still and does no more, but for those who are suspended for others meanwhile.
+fn let_on(
+    before: &BTreeSet<ClaimId>,
+    still: &BTreeSet<ClaimId>,
+    suspended: &BTreeSet<ClaimId>,
+) -> Vec<ClaimId> {
+    before.difference(still).filter(|claim| !suspended.contains(claim)).copied().collect()
 }
 
 fn stand_still(hierarchy: &Arc<Hierarchy>, path: &[ClaimId], still: bool) {
@@ -60,14 +73,16 @@ fn stand_still(hierarchy: &Arc<Hierarchy>, path: &[ClaimId], still: bool) {
     }
 }
 
-/// Who take turns: leases that are true and not about to end. One that shares several pools by turns takes its
+/// Who take turns: leases that are true, not suspended, and not about to end. One that shares several pools by turns takes its
 /// turn at the first of them.
 fn tables(engine: &Engine) -> Vec<Table> {
     let books = engine.books();
     let mut seen = BTreeSet::new();
     let runs = |claim: &ClaimId| {
         let row = books.claim(*claim);
-        row.is_some_and(|row| books.phase(row) == Phase::Held && !engine.bodies(*claim).is_empty())
+        let lives =
+            row.is_some_and(|row| books.phase(row) == Phase::Held && !engine.bodies(*claim).is_empty());
+        lives && !engine.to_be_frozen(*claim)
     };
     let table = |(pool, quantum_ns, holders): (Row, u64, Vec<ClaimId>)| {
         let mine = holders.into_iter().filter(runs).filter(|claim| seen.insert(*claim)).collect();
@@ -102,6 +117,12 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_turn_it_is_goes_on_unless_it_is_suspended() {
+        let set = |ids: &[u64]| ids.iter().map(|&id| ClaimId(id)).collect::<BTreeSet<_>>();
+        assert_eq!(let_on(&set(&[1, 2, 3]), &set(&[2]), &set(&[3])), [ClaimId(1)]);
+    }
 
     #[test]
     fn each_has_its_turn_and_who_is_alone_never_stands_still() {

@@ -19,7 +19,7 @@ enum For {
 }
 
 /// Every route, with the methods that it has. One that is new belongs here, and is tested with all others.
-const ALL: [(&str, &[(&str, For)]); 33] = [
+const ALL: [(&str, &[(&str, For)]); 34] = [
     ("/v1/claims", &[("GET", For::Read), ("POST", For::Claim)]),
     ("/v1/claims/{id}", &[("GET", For::Read)]),
     ("/v1/claims/{id}/explain", &[("GET", For::Read)]),
@@ -50,6 +50,7 @@ const ALL: [(&str, &[(&str, For)]); 33] = [
     ("/v1/audit", &[("GET", For::Read)]),
     ("/v1/openapi.json", &[("GET", For::Read)]),
     ("/v1/findings", &[("GET", For::Read)]),
+    ("/v1/metrics", &[("GET", For::Read)]),
     ("/v1/events", &[("GET", For::Read)]),
     ("/healthz", &[("GET", For::Read)]),
     ("/readyz", &[("GET", For::Read)]),

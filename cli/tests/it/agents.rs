@@ -228,7 +228,7 @@ fn a_call_that_waits_says_so_is_granted_at_last_and_can_be_called_off() {
 }
 
 /// `bursar mcp` spoken to by hand.
-struct ByHand {
+pub(crate) struct ByHand {
     child: Child,
     into: ChildStdin,
     out: BufReader<std::process::ChildStdout>,
@@ -236,7 +236,7 @@ struct ByHand {
 }
 
 impl ByHand {
-    fn start(daemon: &Daemon, args: &[&str]) -> ByHand {
+    pub(crate) fn start(daemon: &Daemon, args: &[&str]) -> ByHand {
         let mut command = daemon.command(&[&["mcp"], args].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program");
         let (into, out) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
@@ -249,19 +249,30 @@ impl ByHand {
         hand
     }
 
-    fn send(&mut self, method: &str, params: Value) {
+    /// Sends what is answered by nobody.
+    pub(crate) fn notify(&mut self, method: &str, params: Value) {
+        let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        writeln!(self.into, "{message}").expect("sent");
+    }
+
+    /// The number of the last request.
+    pub(crate) fn last(&self) -> u64 {
+        self.sent
+    }
+
+    pub(crate) fn send(&mut self, method: &str, params: Value) {
         self.sent += 1;
         let message = json!({ "jsonrpc": "2.0", "id": self.sent, "method": method, "params": params });
         writeln!(self.into, "{message}").expect("sent");
     }
 
-    fn read(&mut self) -> Value {
+    pub(crate) fn read(&mut self) -> Value {
         let mut line = String::new();
         self.out.read_line(&mut line).expect("a line");
         serde_json::from_str(&line).expect("JSON")
     }
 
-    fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
         self.send("tools/call", json!({ "name": tool, "arguments": arguments }));
         self.read()["result"]["structuredContent"].clone()
     }
@@ -326,7 +337,7 @@ fn one_that_waits_longer_than_a_call_may_is_queued_and_looked_after_by_its_numbe
     let queued = hand.call("resource_allocate", json!({ "cpu": 1, "wait": "10m" }));
     assert_eq!(
         (&queued["status"], &queued["position"], &queued["eta"], &queued["reason"]),
-        (&json!("QUEUED"), &json!("unknown"), &json!("unknown"), &json!("InsufficientCapacity")),
+        (&json!("QUEUED"), &json!("1"), &json!("unknown"), &json!("InsufficientCapacity")),
         "{queued}"
     );
     let why = hand.call("resource_explain", json!({ "claim": queued["claim"] }));

@@ -52,9 +52,12 @@ pub(crate) fn built_outside(file: &str) -> PathBuf {
 #[test]
 fn a_plugin_of_each_role_is_begun_built_verified_and_loaded() {
     let (crates, folder) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
-    let config = "[plugins]\ndeadline-ms = 500\n[plugins.config.my-driver]\ncount = 7\n".into();
-    let mut daemon = Daemon::with(Setup { plugins: vec![folder.path().into()], config, ..Setup::default() });
-    let roles = ["resource", "driver", "qos", "allocator", "metric", "analyzer"];
+    // Whom the config names for a pool has to be there at the start.
+    let roles = ["sharing", "resource", "driver", "qos", "allocator", "metric", "analyzer"];
+    let config = "[plugins]\ndeadline-ms = 500\n[plugins.config.my-driver]\ncount = 7\n\
+                  [node.capacity]\ncpu = \"2\"\n[node.sharing]\ncpu = \"my-sharing\"\n";
+    let setup = || Setup { plugins: vec![folder.path().into()], config: config.into(), ..Setup::default() };
+    let mut daemon = None;
     for role in roles {
         let name = format!("my-{role}");
         let path = crates.path().join(&name);
@@ -70,14 +73,18 @@ fn a_plugin_of_each_role_is_begun_built_verified_and_loaded() {
         assert_eq!(verified.code, 0, "{role}: {verified:?}");
         let name = library(&name).file_name().expect("a name").to_owned();
         fs::copy(library(&format!("my-{role}")), folder.path().join(name)).expect("copied");
+        daemon.get_or_insert_with(|| Daemon::with(setup()));
     }
+    let daemon = daemon.expect("started");
+    let reloaded = daemon.tell(&["plugin", "reload"]);
+    assert_eq!(reloaded.code, 0, "{reloaded:?}");
     for role in ["allocator", "qos"] {
         assert_eq!(daemon.tell(&["strategy", "use", role, &format!("my-{role}")]).code, 0);
     }
-    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
-    // New kinds, drivers and metrics are known from the next start on.
-    daemon.stop();
-    daemon.start();
+    // The sharing offers half as much again.
+    for cpu in ["2", "0.9"] {
+        assert_eq!(daemon.tell(&["claim", "--cpu", cpu, "--class", "burstable"]).code, 0);
+    }
     let listed = daemon.ask(&["plugin", "list"]);
     for role in roles {
         let mut all = listed["plugins"].as_array().expect("plugins").iter();
@@ -85,7 +92,7 @@ fn a_plugin_of_each_role_is_begun_built_verified_and_loaded() {
         assert_eq!(found.map(|plugin| &plugin["state"]), Some(&"active".into()), "{role}: {listed}");
     }
     assert_eq!(daemon.tell(&["claim", "--need", "my-driver=7"]).code, 0);
-    daemon.await_phase("2", "held");
+    daemon.await_phase("3", "held");
     assert!(daemon.log().contains("handed out"), "{}", daemon.log());
 }
 

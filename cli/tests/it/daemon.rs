@@ -1,4 +1,5 @@
 //! A daemon with a state directory of its own, and ways to talk to it as anybody would.
+use bursar_enforce::{Progress, Reclaim};
 use bursar_wire::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -222,7 +223,24 @@ impl Drop for Daemon {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        sweep(&self.state());
     }
+}
+
+/// Takes away the control groups of a daemon that could not do so itself, with whatever lives in them.
+fn sweep(state: &Path) {
+    let state = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+    let instance = bursar_loader::sha256(state.as_os_str().as_encoded_bytes())[..8].to_owned();
+    let hierarchy = bursar_enforce::Hierarchy::detect(&instance);
+    let cells = hierarchy.cells().into_iter();
+    let mut cells: Vec<Reclaim> =
+        cells.map(|path| Reclaim::begin(hierarchy.cell_at(&path), Duration::ZERO)).collect();
+    let since = Instant::now();
+    while !cells.is_empty() && since.elapsed() < Duration::from_secs(5) {
+        cells.retain_mut(|cell| cell.advance() == Progress::Pending);
+        sleep(Duration::from_millis(2));
+    }
+    hierarchy.remove();
 }
 
 fn spawn(scratch: &Path, setup: &Setup) -> Child {

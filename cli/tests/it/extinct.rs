@@ -1,5 +1,5 @@
 //! Whatever a command leaves behind is gone with its lease, and nobody else is harmed.
-use crate::daemon::{Daemon, LONG, number_in, program, runs};
+use crate::daemon::{Daemon, LONG, Setup, number_in, program, runs};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -138,9 +138,23 @@ fn whoever_has_the_pid_of_a_process_that_is_gone_is_not_harmed() {
     }
 }
 
+/// Drivers and strategies as strangers' libraries, so that they run in children.
+fn strangers() -> tempfile::TempDir {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    for name in ["liballoc_fit.so", "libres_port.so"] {
+        fs::copy(bursar_conformance::first_party().join(name), folder.path().join(name)).expect("copied");
+    }
+    folder
+}
+
 /// Kills whoever is next, round by round: the starter, the daemon, or a plugin's child.
 fn rounds(count: u64) {
-    let mut daemon = Daemon::configured(HURRY);
+    let plugins = strangers();
+    let config = format!("{HURRY}reconcile-ms = 200\n[plugins]\ndeadline-ms = 500\nquarantine-ms = 500\n");
+    let setup = Setup { config, plugins: vec![plugins.path().into()], ..Setup::default() };
+    let mut daemon = Daemon::with(setup);
+    assert!(children(daemon.pid()).len() >= 2, "some plugins run in children\n{}", daemon.log());
+    let mut killed = [0_u64; 3];
     let mut stranger = Command::new("sleep").arg("600").spawn().expect("sleep");
     let mark = format!("TREE_OF_TEST={}-rounds", std::process::id());
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -150,8 +164,8 @@ fn rounds(count: u64) {
         let (variable, value) = mark.split_once('=').expect("a variable");
         let mut command = Command::new(program());
         command.args([
-            "run", "--pids", "32", "--memory", "64M", "--wait", "30s", "--ttl", "2s", "--", "sh", "-c",
-            script,
+            "run", "--pids", "32", "--memory", "64M", "--need", "disk=1M", "--port", "--wait", "30s",
+            "--ttl", "2s", "--", "sh", "-c", script,
         ]);
         command.env("BURSAR_SOCKET", daemon.socket()).env(variable, value);
         let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
@@ -160,16 +174,20 @@ fn rounds(count: u64) {
             0 => {
                 daemon.kill();
                 daemon.start();
+                killed[0] += 1;
             }
             1 => children(daemon.pid()).into_iter().for_each(|child| {
                 let _ = kill_process(Pid::from_raw(child as i32).expect("a pid"), Signal::KILL);
+                killed[1] += 1;
             }),
             _ => {}
         }
         // Whoever supervises the run is killed as well, and cannot give anything back.
         run.kill().expect("killed");
         run.wait().expect("ended");
+        killed[2] += 1;
     }
+    assert!(killed.iter().all(|count| *count > 0), "{killed:?}");
     // Nobody renews for whoever was killed.
     daemon.eventually("no orphan is left", || marked(&mark).is_empty());
     daemon.eventually("all is back", || daemon.taken() == 0);
@@ -177,14 +195,21 @@ fn rounds(count: u64) {
     let quarantined =
         pools["pools"].as_array().expect("pools").iter().filter(|pool| pool["quarantined"] != "0");
     assert_eq!(quarantined.count(), 0, "{pools}");
+    let scratch = fs::read_dir(daemon.state().join("scratch")).expect("a folder").count();
+    assert_eq!(scratch, 0, "a scratch folder is left");
+    println!("killed: the daemon {}, plugins' children {}, runs {}", killed[0], killed[1], killed[2]);
     assert!(stranger.try_wait().expect("a look").is_none(), "a stranger was harmed");
     stranger.kill().expect("killed");
     stranger.wait().expect("ended");
 }
 
+/// The children of all of a process's threads: plugins' are those of one that is kept for that.
 fn children(pid: u32) -> Vec<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    texts
+        .flat_map(|text| text.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]

@@ -1,14 +1,23 @@
 //! A hundred agents negotiate over a machine that has room for a few, by the tools that they see: nobody gets
-//! what somebody else has, nobody starves, and the daemon's memory stays as it is.
-use crate::daemon::{Daemon, LONG};
+//! what somebody else has, nobody starves, and the daemon's memory stays as it is. What all of them heard, by one
+//! clock, is what the journal and the tokens say.
+mod script;
+
+use crate::{
+    daemon::{Daemon, LONG},
+    history::{Seen, journal::Journal},
+};
+use bursar_sim::history::{self, Kind, Op, Outcome};
 use bursar_wire::Client;
+use script::{CAPACITIES, Line, TTL_S};
 use serde_json::{Value, json};
 use std::{
+    path::Path,
     sync::{
-        Barrier,
+        Barrier, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const AGENTS: u64 = 100;
@@ -98,4 +107,89 @@ fn a_hundred_agents_share_four_cores() {
         (&fared["held"], &fared["waiting"], &fared["ended"]),
         (&json!(0), &json!(0), &json!(2 * AGENTS * ROUNDS))
     );
+}
+
+/// What all agents of a fleet have in common.
+struct Stage<'a> {
+    socket: &'a Path,
+    clock: Instant,
+    /// Claims that were granted, for whoever wants to look: (claim, resource).
+    granted: Mutex<Vec<(u64, u32)>>,
+    agents: u64,
+}
+
+/// Of these, every so many speaks over standard input and output.
+const STDIO_EVERY: u64 = 20;
+
+/// A fleet that haggles for so many leases each; what they saw.
+fn haggle(daemon: &Daemon, stage: &Stage<'_>, fleet: u64, leases: u64) -> Vec<Seen> {
+    let start = Barrier::new(stage.agents as usize);
+    std::thread::scope(|scope| {
+        let agents: Vec<_> = (0..stage.agents)
+            .map(|number| {
+                let start = &start;
+                scope.spawn(move || {
+                    let stdio = number % STDIO_EVERY == 0;
+                    let line = if stdio { Line::stdio(daemon) } else { Line::http(daemon) };
+                    start.wait();
+                    let number = fleet * stage.agents + number;
+                    script::Agent::new(number as u32, line, stage).act(leases)
+                })
+            })
+            .collect();
+        agents.into_iter().flat_map(|agent| agent.join().expect("an agent")).collect()
+    })
+}
+
+/// Fleets one after the other on one machine, and the judgement over all that they heard. Returns how much memory the
+/// daemon had after each, in KiB.
+fn judged(fleets: u64, leases: u64) -> Vec<u64> {
+    let config = format!(
+        "[node.capacity]\ncpu = \"{}\"\nmemory = \"{}\"\n[limits]\nrefusals-per-minute = 1000000\n",
+        CAPACITIES[0] / 1000,
+        CAPACITIES[1]
+    );
+    let mut daemon = Daemon::configured(&config);
+    let socket = daemon.socket();
+    let stage = Stage { socket: &socket, clock: Instant::now(), granted: Mutex::default(), agents: AGENTS };
+    let (mut seen, mut memory) = (Vec::new(), Vec::new());
+    for fleet in 0..fleets {
+        seen.extend(haggle(&daemon, &stage, fleet, leases));
+        memory.push(rss_kib(&daemon));
+    }
+    daemon.stop();
+    let ops = Journal::read(&daemon.state()).history(seen, Duration::from_secs(TTL_S));
+    if let Err(broken) = history::check(&CAPACITIES, &ops) {
+        let claim = ops[broken.op].claim;
+        let about: Vec<&Op> = ops.iter().filter(|op| claim != 0 && op.claim == claim).collect();
+        panic!("{broken}\n{:?}\n{about:#?}\n{}", ops[broken.op], daemon.log());
+    }
+    let count = |is: fn(&&Op) -> bool| ops.iter().filter(is).count() as u64;
+    let granted = count(|op| op.kind == Kind::Ask && op.outcome == Outcome::Done && op.t_return.is_some());
+    let told = [
+        count(|op| op.outcome == Outcome::Busy),
+        count(|op| op.outcome == Outcome::Stale),
+        count(|op| op.kind == Kind::Look),
+        count(|op| matches!(op.kind, Kind::Renew | Kind::Settle)),
+    ];
+    let waited = ops.iter().filter(|op| op.kind == Kind::Ask && op.outcome == Outcome::Done);
+    let waited = waited.filter_map(|op| Some(Duration::from_nanos(op.t_return? - op.t_invoke))).max();
+    eprintln!("{} operations; busy, stale, looks, kept: {told:?}; longest wait {waited:?}", ops.len());
+    assert!(granted >= AGENTS * leases * fleets, "nobody starves: {granted}");
+    assert!(told.iter().all(|count| *count > 10), "too tame: {told:?}");
+    memory
+}
+
+#[test]
+fn what_a_hundred_agents_that_haggle_hear_is_what_the_journal_says() {
+    judged(1, 2);
+}
+
+#[test]
+#[ignore = "slow: takes minutes"]
+fn fleets_that_haggle_for_minutes_leave_the_daemon_as_it_was() {
+    let memory = judged(8, 12);
+    eprintln!("KiB after each fleet: {memory:?}");
+    let (early, late) = (memory[1], memory[memory.len() - 1]);
+    assert!(late < early + GROWTH_KIB, "from {early} to {late} KiB");
 }

@@ -100,6 +100,18 @@ fn an_explanation_is_followed_until_the_claim_waits_no_more() {
     assert_eq!(phases.first().map(|told| &told["phase"]), Some(&"pending".into()), "{text}");
     assert_eq!(phases.last().map(|told| &told["phase"]), Some(&"held".into()), "{text}");
     assert_eq!(daemon.tell(&["cancel", "2"]).code, 0);
+    // What else is looked at can be followed as well.
+    let mut looks =
+        [&["strategy", "show", "-w"][..], &["plugin", "list", "-w"], &["doctor", "-w"]].map(|args| {
+            let mut command = daemon.command(&[args, &["-o", "jsonl"]].concat());
+            command.stdout(Stdio::piped()).spawn().expect("the program")
+        });
+    for look in &mut looks {
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(look.stdout.take().expect("a pipe")));
+        assert!(lines.next().is_some_and(|line| line.is_ok()));
+        look.kill().expect("ended");
+        look.wait().expect("ended");
+    }
     let mut first = [0; 2];
     std::io::Read::read_exact(&mut audit.stdout.take().expect("a pipe"), &mut first).expect("a row");
     assert_eq!(&first, b"1\n");
@@ -121,5 +133,19 @@ fn no_colour_is_no_colour() {
         };
         assert!(escapes("") > 0, "{said}: on a terminal there is colour");
         assert_eq!(escapes("NO_COLOR=1"), 0, "{said}");
+    }
+}
+
+#[test]
+fn what_others_wrote_is_shown_and_never_obeyed_by_a_terminal() {
+    let daemon = Daemon::plain();
+    let body = "{\"weight\":\"\u{1b}]0;owned\u{7}\u{202e}\n\u{9b}2J\"}";
+    assert_eq!(daemon.http("PUT", "/v1/scopes/team", body).0, 400);
+    for args in [&["get", "audit"][..], &["get", "audit", "-o", "wide"]] {
+        let told = daemon.tell(args);
+        assert!(told.code == 0 && told.out.contains("\\u{1b}]0;owned"), "{told:?}");
+        assert_eq!(told.out.lines().count(), 2, "a header and a row: {told:?}");
+        let obeyed = |letter: char| letter.is_control() && letter != '\n' || letter == '\u{202e}';
+        assert!(!told.out.contains(obeyed), "{told:?}");
     }
 }

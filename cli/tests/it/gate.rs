@@ -1,6 +1,9 @@
 //! The proxy for model providers, with a real daemon behind it and a provider before it that streams, errs,
 //! throttles and breaks off.
+mod bound;
+mod cut;
 pub(crate) mod provider;
+mod secured;
 
 use crate::daemon::{Daemon, LONG};
 use provider::{Answer, Heard, Provider, Says, call, header};
@@ -134,7 +137,7 @@ fn message(max_tokens: u64) -> Value {
 
 /// What a call of [`message`] reserves, in micro-dollars.
 fn reserved(max_tokens: u64) -> u64 {
-    (message(max_tokens).to_string().len() as u64).div_ceil(2) * 3 + max_tokens * 15
+    message(max_tokens).to_string().len() as u64 * 3 + max_tokens * 15
 }
 
 fn pool(daemon: &Daemon, resource: &str) -> (u64, u64, u64) {

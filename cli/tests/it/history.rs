@@ -1,6 +1,6 @@
 //! Many clients on what is too little for them, while the daemon is killed and comes back: what they saw, by
 //! one clock, is what the journal and the tokens say, or the daemon is wrong.
-mod journal;
+pub(crate) mod journal;
 
 use crate::daemon::{Daemon, LONG};
 use bursar_sim::{
@@ -32,15 +32,15 @@ const KINDS: [&str; 2] = ["cpu", "lock"];
 const TTL: Duration = Duration::from_secs(2);
 
 /// An operation as its client saw it, and what is found again in the journal.
-struct Seen {
-    op: Op,
+pub(crate) struct Seen {
+    pub(crate) op: Op,
     /// The key of an ask; of anything else a number that no other one has.
-    key: String,
-    mark: u64,
+    pub(crate) key: String,
+    pub(crate) mark: u64,
     /// Sent more than once, so that the answer may be to a repetition.
-    repeated: bool,
+    pub(crate) repeated: bool,
     /// Sent though it was answered before.
-    again: bool,
+    pub(crate) again: bool,
 }
 
 /// What came of sending something until it was answered.

@@ -1,4 +1,6 @@
 //! Hooks as agents call them: a process each, one JSON object in, one out.
+mod replay;
+
 use crate::daemon::{Daemon, program};
 use serde_json::{Value, json};
 use std::{

@@ -26,6 +26,14 @@ impl Server {
         Server(child, line.trim().into())
     }
 
+    fn take(&self, holder: &str) {
+        let mut stream = TcpStream::connect(&self.1).expect("it listens");
+        stream.write_all(format!("take cad 1 {holder}\n").as_bytes()).expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert_eq!(answer.trim(), "ok");
+    }
+
     fn holders(&self) -> usize {
         let mut stream = TcpStream::connect(&self.1).expect("it listens");
         stream.write_all(b"holders cad\n").expect("asked");
@@ -57,10 +65,13 @@ fn licences_are_out_for_as_long_as_a_lease_and_proved_back_though_their_server_w
     fs::copy(built_outside("libres_licence.so"), folder.join("libres_licence.so")).expect("copied");
     let server = Server::start("127.0.0.1:0", &state);
     let address = server.1.clone();
-    let config = format!("[plugins.config.licence]\nserver = \"{address}\"\n");
+    let config = format!("[enforce]\nreconcile-ms = 100\n[plugins.config.licence]\nserver = \"{address}\"\n");
     let mut daemon = Daemon::with(Setup { plugins: vec![folder], config, ..Setup::default() });
     let found = pool(&daemon);
     assert_eq!((&found["id"], &found["capacity"]), (&"cad".into(), &"2".into()), "{}", daemon.log());
+    // What a daemon that is gone left out is had back; what somebody else has is not.
+    server.take("bursar-99-7");
+    daemon.eventually("nobody's is back", || server.holders() == 0);
     // One is out for as long as a command runs.
     let run = daemon.tell(&["run", "--need", "licence:cad=1", "--", "true"]);
     assert_eq!(run.code, 0, "{run:?}");

@@ -76,3 +76,54 @@ fn kinds_and_drivers_are_taken_into_use_and_replaced_under_what_is_held() {
     release(&daemon, "2", &second);
     assert_eq!(daemon.taken(), 0);
 }
+
+/// What a figure of a plugin comes to; the largest, where several roles are of one name.
+fn figure(daemon: &Daemon, plugin: &str, name: &str) -> Option<f64> {
+    let (status, told) = daemon.http("GET", "/v1/metrics", "");
+    assert_eq!(status, 200);
+    let all = told["metrics"].as_array().expect("figures").iter();
+    let its = all.filter(|figure| figure["plugin"] == plugin && figure["name"] == name);
+    its.filter_map(|figure| figure["value"].as_f64()).max_by(f64::total_cmp)
+}
+
+fn is_active(daemon: &Daemon, role: &str) -> bool {
+    let listed = daemon.ask(&["plugin", "list"]);
+    let mut all = listed["plugins"].as_array().expect("plugins").iter();
+    all.any(|plugin| plugin["role"] == role && plugin["id"] == "chaos-talk" && plugin["state"] == "active")
+}
+
+#[test]
+fn analyzers_metrics_and_rules_come_and_go_while_the_daemon_runs() {
+    let folder = TempDir::new().expect("a folder");
+    let config = "[plugins]\ndeadline-ms = 500\n[plugins.config.chaos-talk]\nword = \"alive\"\n\
+                  [analysis]\nevery = \"50ms\"\n[node.sharing]\nsticky = \"share-exclusive\"\n";
+    let plugins = vec![folder.path().into()];
+    let daemon = Daemon::with(Setup { plugins, config: config.into(), ..Setup::default() });
+    assert!(!is_active(&daemon, "analyzer") && figure(&daemon, "chaos-talk", "talk_words").is_none());
+    // What the host's own metric measures stands beside.
+    daemon.eventually("it measures", || figure(&daemon, "host", "host_memory_total_bytes").is_some());
+
+    install(folder.path(), "libchaos.so", "0.1.0");
+    daemon.tell(&["plugin", "reload"]);
+    assert!(["analyzer", "metric"].iter().all(|role| is_active(&daemon, role)));
+    daemon.eventually("what it counts of itself rises", || {
+        figure(&daemon, "chaos-talk", "talk_words").is_some_and(|words| words >= 3.0)
+    });
+    let heard =
+        |line: &str| line.contains("it speaks word=\"alive\"") && line.contains("plugin=\"chaos-talk\"");
+    assert!(daemon.log().lines().any(heard), "{}", daemon.log());
+    let shown = daemon.tell(&["get", "metrics"]).out;
+    assert!(shown.contains("talk_words") && shown.contains("host_memory_total_bytes"), "{shown}");
+    // The rules are for pools that came with it as well: one holder at a time.
+    assert_eq!(daemon.tell(&["claim", "--need", "sticky=1"]).code, 0);
+    assert_ne!(daemon.tell(&["claim", "--need", "sticky=1"]).code, 0, "it has a holder");
+
+    fs::remove_file(folder.path().join("libchaos.so")).expect("removed");
+    daemon.tell(&["plugin", "reload"]);
+    let spoken = || daemon.log().matches("it speaks").count();
+    let mut last = 0;
+    daemon.eventually("nobody asks it any more", || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::mem::replace(&mut last, spoken()) == spoken()
+    });
+}

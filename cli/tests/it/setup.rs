@@ -22,7 +22,7 @@ fn each_key_of_the_config_says_where_its_value_comes_from() {
     fs::create_dir_all(&own).expect("made");
     fs::write(own.join("bursar.toml"), "[journal]\nretain-hours = 5\n[strategy]\nqos = \"fcfs\"\n")
         .expect("written");
-    let vars = [("BURSAR__JOURNAL__RETAIN_HOURS", "7")];
+    let vars = [("BURSAR__JOURNAL__RETAIN_HOURS", "7"), ("BURSAR__HTTP__LISTEN", "127.0.0.1:2")];
     let shown =
         at_home(&home, &["config", "show", "--origins", "--http", "127.0.0.1:1", "-o", "json"], &vars);
     assert_eq!(shown.code, 0, "{shown:?}");

@@ -113,6 +113,27 @@ fn nothing_passes_in_the_clear_and_nobody_who_is_slow_to_greet_holds_up_another(
 }
 
 #[test]
+fn a_certificate_that_was_renewed_is_shown_without_a_restart_and_a_broken_one_never() {
+    let elsewhere = Elsewhere::new();
+    let (cert, key) = (elsewhere.files.path().join("own.pem"), elsewhere.files.path().join("own.key"));
+    let (other, other_key) = certified(elsewhere.files.path(), "other", &["localhost"]);
+    let listed = |trusted: &Path| elsewhere.tell(&["get", "pools"], trusted, true).code;
+    assert_eq!((listed(&cert), listed(&other)), (0, 5));
+    let first = elsewhere.files.path().join("first.pem");
+    fs::copy(&cert, &first).expect("copied");
+    fs::write(&cert, "half a certificate").expect("written");
+    elsewhere.daemon.eventually("it looked", || {
+        let _ = listed(&first);
+        elsewhere.daemon.log().contains("stays the one that it was")
+    });
+    assert_eq!(listed(&first), 0, "what was shown before is shown still");
+    fs::copy(&other_key, &key).expect("copied");
+    fs::copy(&other, &cert).expect("copied");
+    elsewhere.daemon.eventually("the new one is shown", || listed(&other) == 0);
+    assert_eq!(listed(&first), 5);
+}
+
+#[test]
 fn with_a_certificate_others_may_come_and_what_is_wrong_with_one_is_named() {
     let files = TempDir::new().expect("a folder");
     let (cert, key) = certified(files.path(), "own", &["localhost"]);

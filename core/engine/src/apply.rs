@@ -22,6 +22,7 @@ impl Engine {
             | What::PluginFault { .. }
             | What::LoopBroken { .. }
             | What::Found
+            | What::Suspected
             | What::Squeezed(_) => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
@@ -145,6 +146,8 @@ impl Engine {
             }
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
+                // What the one left waiting may be worth a try to the other.
+                self.queue.wake_all();
             }
             _ => {}
         }

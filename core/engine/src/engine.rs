@@ -1,8 +1,8 @@
 //! The engine as a whole: what it remembers beside the books, and the two ways it moves.
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
-    heirs::Heirs, kept::Kept, preempt::Preemption, queue::Queue, resize::Resizing, room::Rooms,
-    round::Workbench, soft::Softs, sticky::Reservation, usage::Measurements,
+    heirs::Heirs, kept::Kept, position::Stood, preempt::Preemption, queue::Queue, resize::Resizing,
+    room::Rooms, round::Workbench, soft::Softs, sticky::Reservation, suspect::Suspicion, usage::Measurements,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -96,6 +96,9 @@ pub struct Engine {
     pub(crate) bench: Workbench,
     #[serde(skip)]
     pub(crate) heirs: Heirs,
+    /// Who took a place in the line in this step, or was moved.
+    #[serde(skip)]
+    pub(crate) stood: Vec<Stood>,
     #[serde(skip)]
     pub(crate) reduction: Reduction,
     /// Edges that may still be looked at in this step.
@@ -104,6 +107,9 @@ pub struct Engine {
     /// Whether circles may have come to be without a new claim.
     #[serde(skip)]
     pub(crate) look_again: bool,
+    /// Whether the allocator gets a second opinion in this step.
+    #[serde(skip)]
+    pub(crate) suspicion: Suspicion,
 }
 
 impl Engine {
@@ -166,6 +172,7 @@ impl Engine {
         self.books.advance(at, |kind| queue.wake(kind));
         let mut events = std::mem::take(&mut batch.events);
         events.clear();
+        self.stood.clear();
         let mut tape = Tape { inputs: &batch.inputs, events };
         for (cause, input) in (0..).zip(&batch.inputs) {
             self.admit(cause, input, &mut tape);
@@ -173,6 +180,7 @@ impl Engine {
         self.expire(&mut tape);
         self.end_notices(&mut tape);
         self.round(&mut tape, plugins);
+        self.suspicion = Suspicion::None;
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         self.break_circles(&mut tape);

@@ -5,7 +5,7 @@
 //! Only the tier is inherited, and only by claims in the [wait-for graph](bursar_coord::WaitFor); the one comparator
 //! of the line is as it was. It is found anew from everybody's own tiers when a step ends, so it goes with those it
 //! came from. Looks for the first who waits: O(log n) by named pool, and one for each lack of a kind or a ledger.
-use crate::{Engine, lack::Lack};
+use crate::{Engine, lack::Lack, position::Stood};
 use bursar_interface::{ClaimId, NONE, Row, bound::HEIR_LOOKS_MAX, canary};
 use bursar_pool::Books;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +103,7 @@ impl Engine {
 
     fn stand_at(&mut self, claim: ClaimId, tier: u64) {
         self.queue.stand_at(claim, tier);
+        self.stood.extend(self.queue.place(claim).map(Stood::from));
         self.heirs.move_to(&self.books, claim, tier);
     }
 

@@ -343,6 +343,11 @@ impl Queue {
         self.places.get(&claim).map(|(place, _)| place.tier)
     }
 
+    /// Where a claim stands here.
+    pub(crate) fn place(&self, claim: ClaimId) -> Option<Place> {
+        self.places.get(&claim).map(|(place, _)| *place)
+    }
+
     /// The first tier of those who lack this.
     pub(crate) fn first_tier(&self, lacks: std::ops::RangeInclusive<Lack>) -> Option<u64> {
         let lines = self.lacks.range(lacks).filter_map(|(_, &line)| self.lines.first(line));

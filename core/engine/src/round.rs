@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// Tells of a fault. One in quarantine was not asked: the fault that put it there has been told.
-    fn tell_fault(&mut self, tape: &mut Tape<'_>, role: Role, fault: Fault) {
+    pub(crate) fn tell_fault(&mut self, tape: &mut Tape<'_>, role: Role, fault: Fault) {
         if fault.kind != FaultKind::Quarantined {
             self.emit(tape, None, What::PluginFault { role, fault });
         }
@@ -156,11 +156,11 @@ impl Engine {
         bench: &mut Workbench,
     ) {
         self.place_within(tape, offers, bench);
-        let seat = &mut plugins.allocator;
+        let (seat, before) = (&mut plugins.allocator, tape.events.len());
         let Err(fault) = self.decide(tape, offers, bench, &seat.decider, |view, queue, plan| {
             seat.active.place(view, queue, plan)
         }) else {
-            return;
+            return self.second_opinion(tape, seat, offers, bench, before);
         };
         self.tell_fault(tape, Role::Allocator, fault);
         let fallback = self.decide(tape, offers, bench, &seat.fallback_decider, |view, queue, plan| {
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Has the offers that wait, and whose quotas allow it, placed by `ask`, and grants what is lawful.
-    fn decide(
+    pub(crate) fn decide(
         &mut self,
         tape: &mut Tape<'_>,
         offers: &[Offer],

@@ -61,6 +61,7 @@ impl Engine {
     }
 
     pub(crate) fn stand_in_line(&mut self, place: Place, row: Row) {
+        self.stood.push(place.into());
         let mut shape = self.shape_within(row, self.shape_of(row));
         if self.gangs.has(place.claim) {
             // It stands for others, whom nobody is like.

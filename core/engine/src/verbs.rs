@@ -182,6 +182,10 @@ impl Engine {
             Command::SetFanOut(spec) => self.told_fan(cause, tape, spec)?,
             Command::SetPreemption(policy) => self.set_preemption(cause, tape, policy)?,
             Command::Find(_) => self.emit(tape, cause, What::Found),
+            Command::Faulted { role, fault } => {
+                self.emit(tape, cause, What::PluginFault { role: *role, fault: fault.clone() });
+            }
+            Command::Suspect { role, .. } => self.suspect(cause, tape, *role),
             Command::Squeezed(squeeze) => self.told_squeeze(cause, tape, squeeze)?,
             Command::Evict { claim, grace_ns } => self.evict(cause, tape, *claim, *grace_ns)?,
             Command::Spare { claim } => self.make_no_room(cause, tape, *claim)?,

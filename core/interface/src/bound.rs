@@ -125,7 +125,15 @@ pub const FINDINGS_MAX: usize = 256;
 pub const EVIDENCE_MAX: usize = 16;
 /// Bytes of a finding's words together.
 pub const FINDING_BYTES_MAX: usize = 1024;
+/// Claims that are named when a strategy may leave waiting what would fit.
+pub const LEFT_MAX: usize = 16;
 /// How long an edge may take to say that a lease is frozen, or that it cannot be, in nanoseconds (10 s).
 pub const FREEZE_NS: u64 = 10 * 1_000_000_000;
 /// Kinds of which a frozen process uses nothing, at most.
 pub const IDLE_MAX: usize = 16;
+/// Variables that one driver may set for a lease's processes.
+pub const VARIABLES_MAX: usize = 4;
+/// Bytes of them, names and values.
+pub const VARIABLES_BYTES_MAX: usize = 1024;
+/// What a driver may say that it holds, at once.
+pub const HOLDINGS_MAX: usize = 1 << 16;

@@ -243,6 +243,8 @@ pub enum What {
         /// The lines that hold more, with what they hold now.
         lines: Vec<LineSize>,
     },
+    /// A strategy may leave waiting what would fit, as told: all who wait are tried again.
+    Suspected,
     /// What was done because memory runs short, as told; nothing of the books changed.
     Squeezed(Option<ClaimId>),
 }

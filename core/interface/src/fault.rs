@@ -18,6 +18,8 @@ pub enum FaultKind {
     Nonsense = 5,
     /// It is quarantined and was not asked.
     Quarantined = 6,
+    /// It placed nothing of what its stand-in placed a moment later. Only the host can tell.
+    Idle = 7,
 }
 
 impl FaultKind {

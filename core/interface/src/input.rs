@@ -1,7 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
     Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fault, Fence, Noted, Offer, PreemptionPolicy,
-    Principal, Process, Proof, ResourceSpec, Role, Setting, Size, Squeeze, Time, Usage, Used,
+    Principal, Process, Proof, Reason, ResourceSpec, Role, Setting, Size, Squeeze, Time, Usage, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -279,6 +279,21 @@ pub enum Command {
         /// Why.
         message: String,
     },
+    /// A plugin that acts on the world, or measures it, failed by its own doing.
+    Faulted {
+        /// What it is.
+        role: Role,
+        /// What happened.
+        fault: Fault,
+    },
+    /// A strategy may leave waiting what would fit. Whoever waits is tried again, and what its stand-in then places
+    /// where it places nothing is its fault.
+    Suspect {
+        /// Which strategy.
+        role: Role,
+        /// Some of those who wait though there seems to be room, and why they do.
+        left: Vec<Left>,
+    },
     /// What was done because memory runs short, and what that came to.
     Squeezed(Squeeze),
     /// Memory runs short, and a lease has to make room.
@@ -293,6 +308,17 @@ pub enum Command {
         /// Which claim.
         claim: ClaimId,
     },
+}
+
+/// A claim that waits though there seems to be room for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Which claim.
+    pub claim: ClaimId,
+    /// Why it waits, as it was told.
+    pub reason: Option<Reason>,
+    /// How long it has waited, in nanoseconds.
+    pub waited_ns: u64,
 }
 
 /// One input and who sent it.

@@ -27,6 +27,7 @@ mod claim;
 mod event;
 mod fan;
 mod fault;
+mod holding;
 mod ident;
 mod input;
 mod metric;
@@ -50,8 +51,9 @@ pub use claim::{Ask, Class, Ending, Gang, LineAsk, Phase, Principal, Process, Si
 pub use event::{Event, LineSize, Link, Places, What};
 pub use fan::{FanOut, FanOutSpec};
 pub use fault::{Fault, FaultKind};
+pub use holding::{Holding, Variable, variables_lawful};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
-pub use input::{Batch, Command, Input, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
+pub use input::{Batch, Command, Input, Left, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
 pub use metric::{Metric, Sample};
 pub use plan::{Overlay, Plan, Take};
 pub use preemption::{Claimed, Lessened, PreemptionPolicy, Promise, Rung};

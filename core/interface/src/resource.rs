@@ -1,5 +1,5 @@
 //! The resource interfaces: the kind itself, and the driver that makes it true at the edge.
-use crate::{Amount, ClaimId, Fault, Fence, LineAsk};
+use crate::{Amount, ClaimId, Fault, Fence, Holding, LineAsk, Variable};
 use serde::{Deserialize, Serialize};
 
 /// How a resource is counted.
@@ -93,6 +93,9 @@ pub struct Lease {
     pub fence: Fence,
     /// What it holds.
     pub lines: Vec<LeaseLine>,
+    /// The user whose processes it is for; `None` for the daemon's own.
+    #[serde(default)]
+    pub owner: Option<u32>,
 }
 
 /// Evidence that something came back: kept with the claim's end.
@@ -135,5 +138,23 @@ pub trait Driver: Send {
     /// A [`Fault`] when it cannot; nothing was given back.
     fn reclaim(&mut self, _pool: &str, _amount: Amount) -> Result<Amount, Fault> {
         Ok(0)
+    }
+
+    /// What it holds now, as it finds it in the world, also for leases of an earlier life, and how much of it is
+    /// used. Asked every few seconds: what no lease has is released, what is nobody's reclaimed, and a lease that
+    /// uses more than it holds is told of. A driver that cannot look says nothing.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it cannot be found out.
+    fn holdings(&mut self) -> Result<Vec<Holding>, Fault> {
+        Ok(Vec::new())
+    }
+
+    /// What the processes of a lease that was made true find in their environment: see [`crate::variables_lawful`].
+    ///
+    /// # Errors
+    /// A [`Fault`] ends the lease.
+    fn environment(&mut self, _lease: &Lease) -> Result<Vec<Variable>, Fault> {
+        Ok(Vec::new())
     }
 }

@@ -24,6 +24,24 @@ pub enum Backfill {
     Anything,
 }
 
+impl Backfill {
+    /// Its number beyond the border, from 1.
+    pub fn number(self) -> u64 {
+        match self {
+            Backfill::Nothing => 1,
+            Backfill::Harmless => 2,
+            Backfill::Anything => 3,
+        }
+    }
+
+    /// The one with this number.
+    pub fn of(number: u64) -> Option<Backfill> {
+        [Backfill::Nothing, Backfill::Harmless, Backfill::Anything]
+            .into_iter()
+            .find(|one| one.number() == number)
+    }
+}
+
 /// How a line of waiting claims moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Discipline {
@@ -41,7 +59,7 @@ impl Default for Discipline {
 
 /// Decides who is first.
 pub trait Qos: Send {
-    /// How the line moves while its head waits.
+    /// How the line moves while its head waits. Of a plugin of a library it is asked once, when that is made.
     fn discipline(&self) -> Discipline {
         Discipline::default()
     }

@@ -134,7 +134,7 @@ pub(crate) async fn look<H: House>(
             }
         }
     }
-    let claim = seen(&hall, &caller.principal, id)?;
+    let claim = hall.house.placed(&caller.principal, id).ok_or_else(|| Denial::no_claim(id))?;
     Ok(fresh(StatusCode::OK, wire::ClaimAnswer { claim }))
 }
 

@@ -107,14 +107,10 @@ async fn answer<H: House>(
         .as_ref()
         .map(|guard| guard.admit(request.method(), request.uri().path(), request.headers()))
         .transpose();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let turned_away = |denial: Denial| {
-        let response = denial.into_response();
-        audit::turned_away(hall, &method, &path, &response);
-        response
-    };
     let mut response = match admitted {
-        Ok(_) if visit == Visit::Brief && !relieves(&request) => turned_away(Denial::full_house()),
+        Ok(_) if visit == Visit::Brief && !relieves(&request) => {
+            turned_away(hall, &request, Denial::full_house())
+        }
         Ok(admitted) => {
             let mut caller = caller.clone();
             if let Some(Admitted { other, token }) = admitted {
@@ -131,12 +127,19 @@ async fn answer<H: House>(
                 |response| response.unwrap_or_else(|never| match never {}),
             )
         }
-        Err(denial) => turned_away(denial),
+        Err(denial) => turned_away(hall, &request, denial),
     };
     if visit == Visit::Brief {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Answer { body, _answering: answering }))
+}
+
+/// The answer to one who does not get past the door.
+fn turned_away<H: House>(hall: &Hall<H>, request: &Request<Incoming>, denial: Denial) -> Response<Body> {
+    let response = denial.into_response();
+    audit::turned_away(hall, request.method(), request.uri().path(), &response);
+    response
 }
 
 /// Whether a request looks at the house or makes room in it.

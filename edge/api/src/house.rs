@@ -138,6 +138,9 @@ pub trait House: Send + Sync + 'static {
     /// One claim, alive or remembered.
     fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim>;
 
+    /// The same with its place in the line, if it waits.
+    fn placed(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim>;
+
     /// Every claim, alive or remembered.
     fn claims(&self, by: &Principal) -> Vec<wire::Claim>;
 
@@ -165,6 +168,9 @@ pub trait House: Send + Sync + 'static {
 
     /// What holds work up.
     fn findings(&self, by: &Principal) -> Vec<wire::Bottleneck>;
+
+    /// Figures: what metrics measured last, and what plugins count of themselves; for those who see everybody.
+    fn metrics(&self, by: &Principal) -> Vec<wire::Metric>;
 
     /// Keys whose signature makes a library trusted.
     fn keys(&self, by: &Principal) -> Vec<wire::Key>;

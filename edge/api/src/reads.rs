@@ -73,6 +73,8 @@ lists! {
     plugins: Plugins;
     /// What holds work up.
     findings: Findings;
+    /// Figures.
+    metrics: Metrics;
     /// Who is trusted.
     keys: Keys;
     /// Who decides.

@@ -124,6 +124,13 @@ fn lists<H: House>() -> Vec<Route<H>> {
         ),
         at(
             GET,
+            "/v1/metrics",
+            reads::metrics::<H>,
+            says("listMetrics", "What metrics measured last, and what plugins count of themselves.")
+                .lists::<wire::Metrics>(),
+        ),
+        at(
+            GET,
             "/v1/keys",
             reads::keys::<H>,
             says("listKeys", "Keys whose signature makes a library trusted.").lists::<wire::Keys>(),

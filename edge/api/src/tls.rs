@@ -9,10 +9,11 @@ use rustls::{
 use std::{
     future::Future,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -20,13 +21,27 @@ use tokio::{
 };
 use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
-/// What this daemon shows of itself.
-#[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+/// How often it is looked whether the files are others now.
+const LOOK: Duration = Duration::from_secs(1);
 
-impl std::fmt::Debug for Tls {
+/// What this daemon shows of itself. A certificate that was renewed is shown from then on, to who comes anew.
+#[derive(Debug)]
+pub struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    shown: Mutex<Shown>,
+}
+
+/// What was read, and when.
+struct Shown {
+    acceptor: TlsAcceptor,
+    written: Option<[SystemTime; 2]>,
+    looked: Instant,
+}
+
+impl std::fmt::Debug for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls")
+        f.debug_struct("Shown").field("written", &self.written).finish_non_exhaustive()
     }
 }
 
@@ -36,22 +51,55 @@ impl Tls {
     /// # Errors
     /// [`Error::Tls`] names the file and what is wrong with it.
     pub fn read(cert: &Path, key: &Path) -> Result<Tls, Error> {
-        let bad = |path: &Path, why: String| Error::Tls { path: path.into(), why };
-        let read = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let chain = read.map_err(|error| bad(cert, error.to_string()))?;
-        if chain.is_empty() {
-            return Err(bad(cert, "there is no certificate in it".into()));
-        }
-        let own = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| bad(cert, error.to_string()))?
-            .with_no_client_auth()
-            .with_single_cert(chain, own);
-        let mut config = config.map_err(|error| bad(key, error.to_string()))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Tls(TlsAcceptor::from(Arc::new(config))))
+        let written = written(cert, key);
+        let shown = Shown { acceptor: acceptor(cert, key)?, written, looked: Instant::now() };
+        Ok(Tls { cert: cert.into(), key: key.into(), shown: Mutex::new(shown) })
     }
+
+    /// What is shown to one who comes now.
+    fn acceptor(&self) -> TlsAcceptor {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.looked.elapsed() >= LOOK {
+            shown.looked = Instant::now();
+            let written = written(&self.cert, &self.key);
+            if written != shown.written {
+                shown.written = written;
+                match acceptor(&self.cert, &self.key) {
+                    Ok(acceptor) => {
+                        tracing::info!(cert = %self.cert.display(), "another certificate is shown from now on");
+                        shown.acceptor = acceptor;
+                    }
+                    // They may be about to be written: the next look tells.
+                    Err(error) => tracing::warn!(%error, "the certificate stays the one that it was"),
+                }
+            }
+        }
+        shown.acceptor.clone()
+    }
+}
+
+/// When the files were written.
+fn written(cert: &Path, key: &Path) -> Option<[SystemTime; 2]> {
+    let at = |path: &Path| std::fs::metadata(path).and_then(|found| found.modified()).ok();
+    Some([at(cert)?, at(key)?])
+}
+
+fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+    let bad = |path: &Path, why: String| Error::Tls { path: path.into(), why };
+    let read = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = read.map_err(|error| bad(cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad(cert, "there is no certificate in it".into()));
+    }
+    let own = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad(cert, error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, own);
+    let mut config = config.map_err(|error| bad(key, error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// A connection over TCP, as far as it has come.
@@ -70,7 +118,7 @@ impl Line {
     pub(crate) fn new(stream: TcpStream, tls: Option<&Tls>) -> Line {
         match tls {
             None => Line::Plain(stream),
-            Some(Tls(acceptor)) => Line::Greeting(Box::new(acceptor.accept(stream))),
+            Some(tls) => Line::Greeting(Box::new(tls.acceptor().accept(stream))),
         }
     }
 

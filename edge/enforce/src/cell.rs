@@ -31,6 +31,8 @@ pub struct Limits {
     pub memory_soft: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
+    /// Bytes a second that it may read, and write, of each disk.
+    pub io_bytes: Option<u64>,
 }
 
 /// One lease's groups, or its processes where there are no groups.
@@ -74,12 +76,18 @@ impl Cell {
         }
     }
 
+    /// Whose it is.
+    pub fn claim(&self) -> ClaimId {
+        self.claim
+    }
+
     /// The cell lies in one with these limits: its processes are to be where that one is limited.
     pub fn surround(&mut self, limits: Limits) {
         let around = &mut self.around;
         around.cpu_milli = around.cpu_milli.or(limits.cpu_milli);
         around.memory_bytes = around.memory_bytes.or(limits.memory_bytes);
         around.pids = around.pids.or(limits.pids);
+        around.io_bytes = around.io_bytes.or(limits.io_bytes);
     }
 
     /// Makes the groups and sets the limits; again for a cell that is there.
@@ -126,7 +134,7 @@ impl Cell {
         {
             group.write("pids.max", pids)?;
         }
-        Ok(())
+        limits.io_bytes.map_or(Ok(()), |bytes| self.throttle(bytes))
     }
 
     /// Its group of a v1 controller.
@@ -268,6 +276,7 @@ impl Cell {
             "cpu" | "cpuacct" => own.cpu_milli.or(around.cpu_milli).is_some(),
             "memory" => own.memory_bytes.or(around.memory_bytes).is_some(),
             "pids" => own.pids.or(around.pids).is_some(),
+            "blkio" => own.io_bytes.or(around.io_bytes).is_some(),
             _ => false,
         };
         let all = self.v2.is_none();

@@ -44,6 +44,19 @@ impl Cell {
         }
     }
 
+    /// Has its processes stand still, or go on, by the kernel's freezer alone, so that nobody inside notices and no
+    /// shell is told of a signal; `false` where there is none for them.
+    ///
+    /// # Errors
+    /// Names the file that could not be written.
+    pub fn stand_still(&self, still: bool) -> io::Result<bool> {
+        match (self.freezer(), still) {
+            (Freezer::Signals, _) => Ok(false),
+            (_, true) => self.freeze().map(|()| true),
+            (_, false) => self.thaw().map(|()| true),
+        }
+    }
+
     /// Whether all of its processes are held still.
     pub fn is_frozen(&self) -> bool {
         match self.freezer() {

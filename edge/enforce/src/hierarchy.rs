@@ -50,13 +50,15 @@ pub enum Ability {
     Memory,
     /// A lease has no more processes than it holds.
     Pids,
+    /// A lease reads and writes no faster than it holds.
+    Io,
     /// All processes of a lease can be found and killed.
     Kill,
 }
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Ability; 4] = [Ability::Cpu, Ability::Memory, Ability::Pids, Ability::Kill];
+    pub const ALL: [Ability; 5] = [Ability::Cpu, Ability::Memory, Ability::Pids, Ability::Io, Ability::Kill];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
@@ -64,6 +66,7 @@ impl Ability {
             Ability::Cpu => "cpu limit",
             Ability::Memory => "memory limit",
             Ability::Pids => "pids limit",
+            Ability::Io => "io limit",
             Ability::Kill => "tree kill",
         }
     }
@@ -127,12 +130,15 @@ impl Hierarchy {
             Ability::Cpu => v1("cpu") || v2("cpu"),
             Ability::Memory => v1("memory") || v2("memory"),
             Ability::Pids => v1("pids") || v2("pids"),
+            Ability::Io => v2("io"),
             Ability::Kill => self.v2.is_some() || !self.v1.is_empty(),
         };
         match (hard, ability) {
             (true, _) => Strength::Hard,
-            // A share of processor time cannot be taken back afterwards.
-            (false, Ability::Cpu) => Strength::Missing,
+            // What the kernel writes back later is not throttled by v1.
+            (false, Ability::Io) if v1("blkio") => Strength::Weak,
+            // A share of processor time, or of a disk's, cannot be taken back afterwards.
+            (false, Ability::Cpu | Ability::Io) => Strength::Missing,
             (false, _) => Strength::Weak,
         }
     }

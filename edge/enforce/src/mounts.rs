@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Controllers of v1 that are used, by the name under which they are mounted.
-pub(crate) const V1: [&str; 5] = ["cpu", "cpuacct", "memory", "pids", "freezer"];
+pub(crate) const V1: [&str; 6] = ["cpu", "cpuacct", "memory", "pids", "blkio", "freezer"];
 
 /// This process's own group in each hierarchy, as a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -46,6 +46,11 @@ impl Reclaim {
         Reclaim { cell, since, grace, found, killed: false, gone: false }
     }
 
+    /// Whose cell it is.
+    pub fn claim(&self) -> bursar_interface::ClaimId {
+        self.cell.claim()
+    }
+
     /// Goes one step on.
     pub fn advance(&mut self) -> Progress {
         if self.gone {

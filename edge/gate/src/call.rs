@@ -3,8 +3,7 @@ use crate::{
     answer::{Refused, Reply},
     cascade::Verdict,
     config::{Fail, Shape},
-    daemon::{Daemon, Failed},
-    debt,
+    daemon::Failed,
     door::Gate,
     estimate::Asked,
     limits::{ATTEMPTS_MAX, BODIES_BYTES_MAX, BODY_BYTES_MAX, BODY_TIME, PATIENCE},
@@ -109,6 +108,14 @@ async fn metered(gate: &Arc<Gate>, asker: &Asker, asked: &Asked) -> Result<Reply
         let why = format!("model {:?} has no price here; name it as [[gate.model]]", short(&asked.model));
         return Err(Refused::new(StatusCode::FORBIDDEN, why));
     };
+    if !model.bounds(asked) {
+        let why = format!(
+            "the call reads what it does not hold (files, documents, earlier turns, the provider's own tools): say how \
+             much {:?} can read as max-input of its [[gate.model]]",
+            short(&asked.model)
+        );
+        return Err(Refused::new(StatusCode::FORBIDDEN, why));
+    }
     let patience = Instant::now() + gate.terms.wait;
     for attempt in 1.. {
         let Some(mut ticket) = reserve(gate, asker, model, asked, patience).await? else {
@@ -144,7 +151,7 @@ async fn metered(gate: &Arc<Gate>, asker: &Asker, asked: &Asked) -> Result<Reply
         drop(ticket);
         let verdict = model.cascade.refused(sent, now, pause);
         if verdict == Verdict::Cut && gate.terms.calibrate {
-            debt::cut(&gate.daemon, &model.cascade, pause).await;
+            gate.keeper.cut(&model.cascade, pause).await;
         }
         if attempt >= ATTEMPTS_MAX || now + pause >= patience {
             return Ok(back(answer, now + gate.terms.call, None));
@@ -194,8 +201,8 @@ async fn hold(model: &Model, patience: Instant) {
 fn calibrate(gate: &Arc<Gate>, model: &Model, shape: Shape, headers: &HeaderMap) {
     let (told, now) = (limits(shape, headers), Instant::now());
     if gate.terms.calibrate && model.cascade.is_news(told, now) {
-        let (daemon, cascade): (Arc<Daemon>, _) = (gate.daemon.clone(), model.cascade.clone());
-        tokio::spawn(async move { debt::answered(&daemon, &cascade, told, now).await });
+        let (keeper, cascade) = (gate.keeper.clone(), model.cascade.clone());
+        tokio::spawn(async move { keeper.answered(&cascade, told, now).await });
     }
 }
 

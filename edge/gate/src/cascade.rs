@@ -86,13 +86,14 @@ impl Cascade {
         Verdict::Cut
     }
 
-    /// What the daemon says of a pool. What another than the gate set is what an operator wants.
-    pub(crate) fn look(&self, pool: usize, capacity: u64, period_ms: Option<u64>) {
+    /// What the daemon says of a pool. What another than a gate set is what an operator wants; `kept` is that where
+    /// an earlier gate set it.
+    pub(crate) fn look(&self, pool: usize, capacity: u64, period_ms: Option<u64>, kept: Option<u64>) {
         let level = &mut self.state().levels[pool];
         let period_ms = period_ms.unwrap_or(0);
         match level {
             Some(level) if level.now == capacity => level.period_ms = period_ms,
-            _ => *level = Some(Level { ceiling: capacity, now: capacity, period_ms }),
+            _ => *level = Some(Level { ceiling: kept.unwrap_or(capacity), now: capacity, period_ms }),
         }
     }
 
@@ -152,6 +153,11 @@ impl Cascade {
         }
     }
 
+    /// What the operator of a pool set.
+    pub(crate) fn ceiling(&self, pool: usize) -> Option<u64> {
+        self.state().levels[pool].map(|level| level.ceiling)
+    }
+
     /// What a pool has as far as the gate knows.
     pub(crate) fn level(&self, pool: usize) -> Option<u64> {
         self.state().levels[pool].map(|level| level.now)
@@ -194,8 +200,8 @@ mod tests {
 
     fn cascade() -> (Cascade, Instant) {
         let cascade = Cascade::of(&[Some("a".into()), Some("b".into()), None, None]);
-        cascade.look(0, 100, Some(60_000));
-        cascade.look(1, 5, Some(1_000));
+        cascade.look(0, 100, Some(60_000), None);
+        cascade.look(1, 5, Some(1_000), None);
         (cascade, Instant::now())
     }
 
@@ -244,7 +250,10 @@ mod tests {
         assert_eq!(cascade.answered(told(1_000), now), [], "what was cut comes back by steps alone");
         assert_eq!(cascade.restored(), [(0, 100), (1, 5)]);
         // Somebody else set it since.
-        cascade.look(0, 30, Some(60_000));
+        cascade.look(0, 30, Some(60_000), None);
         assert_eq!(cascade.restored(), []);
+        // A gate before this one did.
+        cascade.look(0, 20, Some(60_000), Some(80));
+        assert_eq!(cascade.restored(), [(0, 80)]);
     }
 }

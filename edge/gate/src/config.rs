@@ -15,10 +15,13 @@ pub struct Config {
     pub wait: String,
     /// How long a call may take once it was granted, as `15m`; then it is cut off and counts as spent.
     pub call: String,
-    /// Bytes of text that are reckoned as one token when a call is reserved. One byte is never too few tokens.
+    /// Bytes of text that are reckoned as one token when a call is reserved: of one byte no tokenizer makes two tokens, so
+    /// with 1 no call costs more than was kept for it. More keeps less, and some texts will cost more than was kept.
     pub bytes_per_token: u64,
     /// Tokens that a picture is reckoned as.
     pub image_tokens: u64,
+    /// Tokens that a provider adds of its own where a call may use tools.
+    pub tool_tokens: u64,
     /// Let what providers say of their limits set the pools, never above what an operator set.
     pub calibrate: bool,
     /// The scope that callers' scopes lie in, below the gate's own root.
@@ -42,8 +45,9 @@ impl Default for Config {
             fail: Fail::Closed,
             wait: "10m".into(),
             call: "15m".into(),
-            bytes_per_token: 2,
+            bytes_per_token: 1,
             image_tokens: 5_000,
+            tool_tokens: 1_000,
             calibrate: true,
             scope: String::new(),
             ca_file: None,
@@ -107,6 +111,9 @@ pub struct Model {
     pub model: String,
     /// Tokens that it may answer with where the request has no bound.
     pub max_output: u64,
+    /// Tokens that it can read at all: no call is reserved for more, and one that points at files, documents, earlier turns
+    /// or the provider's own tools for no less. Without it such a call does not pass.
+    pub max_input: Option<u64>,
     /// Pool of the kind `requests`.
     pub requests: Option<String>,
     /// Pool of the kind `tokens` that input and output both draw from.

@@ -2,8 +2,8 @@
 use crate::limits::{ANSWER_TIME, ASKS_MAX, PATIENCE, REPLY_BYTES_MAX};
 use bursar_interface::Fence;
 use bursar_wire::{
-    AskBody, BatchAnswer, ClaimAnswer, ErrorBody, LineBody, Operation, Outcome, Pool, Pools, Problem,
-    SettleBody, UsedBody,
+    AskBody, BatchAnswer, ClaimAnswer, ErrorBody, LineBody, Operation, Outcome, Pool, Pools, Problem, Quota,
+    Quotas, SettleBody, UsedBody,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Uri, body::Bytes, header::CONTENT_TYPE};
@@ -98,6 +98,19 @@ impl Daemon {
             .pools
             .into_iter()
             .find(|pool| pool.node.is_none() && pool.resource == kind && pool.id == name))
+    }
+
+    /// The scope of a lease, from the root of the tree.
+    pub(crate) async fn scope(&self, lease: Lease) -> Result<String, Failed> {
+        let path = format!("/v1/claims/{}", lease.id);
+        let answer: ClaimAnswer = self.request("GET", &path, Full::default(), ANSWER_TIME).await?;
+        Ok(answer.claim.scope)
+    }
+
+    /// Every bound that the gate may see.
+    pub(crate) async fn quotas(&self) -> Result<Vec<Quota>, Failed> {
+        let quotas: Quotas = self.request("GET", "/v1/quotas", Full::default(), ANSWER_TIME).await?;
+        Ok(quotas.quotas)
     }
 
     /// Sets what a pool has.

@@ -5,8 +5,9 @@ use crate::{
     answer::{Refused, Reply},
     call::call,
     daemon::Daemon,
-    debt,
+    debt::Keeper,
     limits::{BODIES_BYTES_MAX, CONNECTIONS_MAX, FINISH_TIME, HEADER_BYTES_MAX, HEADER_TIME, HEADERS_MAX},
+    record::Record,
     settle::Till,
     terms::Terms,
     upstream::{Upstream, upstream},
@@ -43,6 +44,7 @@ const SCOPE: &str = "x-bursar-scope";
 pub(crate) struct Gate {
     pub(crate) terms: Arc<Terms>,
     pub(crate) daemon: Arc<Daemon>,
+    pub(crate) keeper: Keeper,
     pub(crate) upstream: Upstream,
     pub(crate) till: Till,
     /// Bytes of bodies that may be kept.
@@ -60,11 +62,12 @@ pub struct Door {
 }
 
 /// Opens a gate to the daemon on `socket`. `far` allows an address that others than this machine reach, for
-/// callers with tokens.
+/// callers with tokens. In the file `record` it writes down which pools it has cut, and finds there what one before it
+/// left cut; without it that does not outlive a gate that is killed.
 ///
 /// # Errors
 /// [`Error`] names what is wrong.
-pub async fn open(config: &Config, socket: &Path, far: bool) -> Result<Door, Error> {
+pub async fn open(config: &Config, socket: &Path, far: bool, record: Option<&Path>) -> Result<Door, Error> {
     let terms = Arc::new(Terms::read(config)?);
     let listen = |source| Error::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
@@ -82,7 +85,11 @@ pub async fn open(config: &Config, socket: &Path, far: bool) -> Result<Door, Err
     let upstream = upstream(config.ca_file.as_deref())?;
     let bodies = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
     let hosts = config.hosts.clone();
-    let gate = Arc::new(Gate { terms, daemon, upstream, till, bodies, hosts });
+    let keeper = Keeper { daemon: daemon.clone(), record: Record::open(record) };
+    for cascade in terms.cascades() {
+        keeper.take_up(&cascade).await;
+    }
+    let gate = Arc::new(Gate { terms, daemon, keeper, upstream, till, bodies, hosts });
     Ok(Door { address, listener, gate, telling })
 }
 
@@ -119,7 +126,7 @@ impl Door {
         let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
         let _ = timeout(FINISH_TIME, seats.acquire_many(all)).await;
         for cascade in gate.terms.cascades() {
-            debt::restore(&gate.daemon, &cascade).await;
+            gate.keeper.restore(&cascade).await;
         }
         // The last of the slots goes with the gate, and the telling with the last slot.
         drop(gate);

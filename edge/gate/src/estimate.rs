@@ -1,9 +1,14 @@
 //! What a call may cost at most, from its request alone.
-use crate::config::Shape;
+//!
+//! The tokenizers of the providers take bytes of text as they are (byte-pair encoding: Sennrich, Haddow and Birch, ACL
+//! 2016, over bytes), so none makes more tokens of a text than it has bytes. What the request only points at is in
+//! nobody's count but the provider's: such a call may read as much as its model can.
+use crate::{
+    attached::{Attached, attached},
+    config::Shape,
+};
 use serde_json::Value;
-
-/// Levels of nesting that are looked into; what lies deeper is reckoned by its length.
-const DEPTH_MAX: usize = 64;
+use std::io::{self, Write};
 
 /// What a request says of its cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +19,8 @@ pub(crate) struct Asked {
     pub(crate) stream: bool,
     /// Tokens that go in, as reckoned.
     pub(crate) input: u64,
+    /// It reads more than it holds: files, documents, earlier turns, what the provider's own tools find.
+    pub(crate) elsewhere: bool,
     /// The most tokens that may come out of one answer, where it says so.
     pub(crate) output: Option<u64>,
     /// How many answers it wants.
@@ -23,10 +30,12 @@ pub(crate) struct Asked {
 /// By how much input is reckoned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reckoning {
-    /// Bytes of text for one token, 1 at least.
+    /// Bytes of text for one token, 1 at least; with 1 it is never too few.
     pub(crate) bytes_per_token: u64,
     /// Tokens of a picture.
     pub(crate) image_tokens: u64,
+    /// Tokens that a provider adds of its own where a call may use tools.
+    pub(crate) tool_tokens: u64,
 }
 
 impl Asked {
@@ -46,65 +55,45 @@ impl Asked {
         };
         let output = bounds.iter().find_map(|key| document[*key].as_u64());
         let count = |key: &str| document[key].as_u64().unwrap_or(1);
-        let pictures = pictures(&document, DEPTH_MAX);
-        let text = (body.len() as u64).saturating_sub(pictures.bytes);
+        let Attached { pictures, bytes, elsewhere } = attached(&document);
+        let with_tools = ["tools", "functions", "mcp_servers"].iter().any(|key| !document[*key].is_null());
+        let text = length(&document).saturating_sub(bytes).div_ceil(by.bytes_per_token.max(1));
+        let pictures = pictures.saturating_mul(by.image_tokens);
+        let own = if with_tools { by.tool_tokens } else { 0 };
         Ok(Asked {
             model: model.into(),
             stream: document["stream"].as_bool().unwrap_or(false),
-            input: text
-                .div_ceil(by.bytes_per_token.max(1))
-                .saturating_add(pictures.count.saturating_mul(by.image_tokens)),
+            input: text.saturating_add(pictures).saturating_add(own),
+            elsewhere,
             output,
             answers: if shape == Shape::Openai { count("n").max(count("best_of")).max(1) } else { 1 },
         })
     }
 }
 
-/// Pictures in a request, which are not reckoned by their length.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pictures {
-    count: u64,
-    bytes: u64,
-}
-
-fn pictures(value: &Value, depth: usize) -> Pictures {
-    let Some(depth) = depth.checked_sub(1) else { return Pictures::default() };
-    let sum = |all: &mut dyn Iterator<Item = Pictures>| {
-        all.fold(Pictures::default(), |sum, next| Pictures {
-            count: sum.count + next.count,
-            bytes: sum.bytes + next.bytes,
-        })
-    };
-    match value {
-        Value::Array(all) => sum(&mut all.iter().map(|value| pictures(value, depth))),
-        Value::Object(object) => {
-            let text = |key: &str| object.get(key).and_then(Value::as_str);
-            let named = |start: &str, key: &str| text(key).is_some_and(|text| text.starts_with(start));
-            // Anthropic's source of an image; an address that carries the image of OpenAI's.
-            let data = match (text("type"), text("data")) {
-                (Some("base64"), Some(data)) if named("image/", "media_type") => Some(data),
-                _ => ["url", "image_url"].into_iter().filter(|key| named("data:image/", key)).find_map(text),
-            };
-            match data {
-                Some(data) => Pictures { count: 1, bytes: data.len() as u64 },
-                None => {
-                    let within = sum(&mut object.values().map(|value| pictures(value, depth)));
-                    // One that is fetched from an address costs as much.
-                    let fetched = named("http", "url") && text("type") == Some("url")
-                        || object.contains_key("image_url") && within.count == 0;
-                    Pictures { count: within.count + u64::from(fetched), ..within }
-                }
-            }
+/// Bytes of a document as it is without what JSON may add to a text: spaces, and characters written as six bytes.
+fn length(document: &Value) -> u64 {
+    struct Count(u64);
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
         }
-        _ => Pictures::default(),
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
+    let mut count = Count(0);
+    // To count fails never.
+    let _ = serde_json::to_writer(&mut count, document);
+    count.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BY: Reckoning = Reckoning { bytes_per_token: 2, image_tokens: 1000 };
+    const BY: Reckoning = Reckoning { bytes_per_token: 2, image_tokens: 1000, tool_tokens: 300 };
 
     fn asked(shape: Shape, body: &str) -> Asked {
         Asked::read(shape, body.as_bytes(), BY).expect("sound")
@@ -140,6 +129,30 @@ mod tests {
         // What only says that it is a document is text to us.
         let document = anthropic.replace("image/png", "application/pdf");
         assert!(asked(Shape::Anthropic, &document).input > 50_000);
+    }
+
+    /// Byte by byte nothing is dearer than it was reckoned, however it is written and wherever it stands.
+    #[test]
+    fn no_text_has_more_tokens_than_were_kept() {
+        let by = Reckoning { bytes_per_token: 1, ..BY };
+        // Characters of which a tokenizer may make a token of every byte.
+        let dense = "\u{1d4d0}\u{fdfa}\u{200b}\u{e0041}z\u{7f}".repeat(500);
+        let raw = serde_json::json!({ "model": "m", "messages": [{ "role": "user", "content": dense }] })
+            .to_string();
+        let escaped = raw.chars().map(|c| match c.is_ascii() {
+            true => c.to_string(),
+            false => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        });
+        let read = |body: &str| Asked::read(Shape::Openai, body.as_bytes(), by).expect("sound").input;
+        assert!(read(&raw) >= dense.len() as u64);
+        assert_eq!(read(&escaped.collect::<String>()), read(&raw), "how it is escaped costs nothing");
+        assert_eq!(read(&raw.replace(",", " ,\n ")), read(&raw), "nor do spaces between");
+        // Text that passes for a picture where a provider takes any object is reckoned as text.
+        let hidden = format!(
+            r#"{{"model":"m","messages":[{{"content":[{{"type":"tool_use","input":{{"url":"data:image/png;base64,{dense}"}}}}]}}],
+            "tools":[{{"name":"t","input_schema":{{"url":"data:image/png;base64,{dense}"}}}}]}}"#
+        );
+        assert!(read(&hidden) >= 2 * dense.len() as u64 + 300);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod attached;
 mod call;
 mod cascade;
 mod config;
@@ -18,6 +19,7 @@ mod estimate;
 mod limits;
 mod price;
 mod quota_headers;
+mod record;
 mod route;
 mod settle;
 mod sse;

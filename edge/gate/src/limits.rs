@@ -21,6 +21,8 @@ pub(crate) const ASKS_MAX: usize = 256;
 pub(crate) const SETTLED_MAX: usize = 256;
 /// Bytes of an answer of the daemon's.
 pub(crate) const REPLY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of what is written down of cut pools.
+pub(crate) const RECORD_BYTES_MAX: u64 = 1 << 20;
 /// Entries of each table of the config.
 pub(crate) const ENTRIES_MAX: usize = 256;
 /// Times that a call is sent again because the provider would not have it.

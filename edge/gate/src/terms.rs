@@ -41,6 +41,7 @@ pub(crate) struct Model {
     /// As the config has it; what the gate says of a model in its log.
     pub(crate) name: String,
     max_output: u64,
+    max_input: Option<u64>,
     requests: Option<String>,
     tokens: Option<String>,
     input_tokens: Option<String>,
@@ -93,7 +94,11 @@ impl Terms {
             fail: config.fail,
             wait: span("wait", &config.wait)?,
             call: span("call", &config.call)?,
-            by: Reckoning { bytes_per_token: config.bytes_per_token, image_tokens: config.image_tokens },
+            by: Reckoning {
+                bytes_per_token: config.bytes_per_token,
+                image_tokens: config.image_tokens,
+                tool_tokens: config.tool_tokens,
+            },
             calibrate: config.calibrate,
             scope: config.scope.clone(),
             callers,
@@ -155,6 +160,7 @@ fn model(
         provider: from.provider.clone(),
         name: from.model.clone(),
         max_output: from.max_output,
+        max_input: from.max_input,
         requests: from.requests.clone(),
         tokens: from.tokens.clone(),
         input_tokens: from.input_tokens.clone(),
@@ -181,14 +187,24 @@ impl Model {
     /// What a call reserves: the most that it may use.
     pub(crate) fn lines(&self, asked: &Asked) -> Vec<LineBody> {
         let output = asked.output.unwrap_or(self.max_output).saturating_mul(asked.answers);
-        let cost = self.price.worst(asked.input, output);
+        let input = match self.max_input {
+            Some(most) if asked.elsewhere => most,
+            Some(most) => asked.input.min(most),
+            None => asked.input,
+        };
+        let cost = self.price.worst(input, output);
         let line = |(resource, pool, amount): (&str, &str, u64)| LineBody {
             resource: resource.into(),
             amount: amount.max(1).to_string(),
             pool: Some(pool.into()),
             ..LineBody::default()
         };
-        self.amounts(asked.input, output, cost).map(line).collect()
+        self.amounts(input, output, cost).map(line).collect()
+    }
+
+    /// Whether it is known how much a call may read at most.
+    pub(crate) fn bounds(&self, asked: &Asked) -> bool {
+        !asked.elsewhere || self.max_input.is_some()
     }
 
     /// What a call used.

@@ -10,7 +10,7 @@ use crate::{
 };
 use bursar_interface::{Class, Reason};
 use bursar_wire::{self as wire, Alternative, AskBody, Claim, ClaimAnswer, LineBody};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{pin::pin, time::Duration};
 
 /// Arguments of the tool.
@@ -158,7 +158,7 @@ async fn hold<D: Daemon>(
     let asked = document(body);
     let mut held = pin!(call.lengthy::<ClaimAnswer>("POST", CLAIMS, Some(&asked)));
     // Somewhat longer than the claim waits, so that its own end is what is heard.
-    match call.wait(held.as_mut(), wait.saturating_add(Duration::from_millis(500))).await {
+    match call.wait(claim.id, held.as_mut(), wait.saturating_add(Duration::from_millis(500))).await {
         Waited::Done(answer) => decided(answer?.claim),
         Waited::CalledOff => {
             // It may have been granted or have ended at this very moment: either way it is over.
@@ -233,11 +233,9 @@ fn queued(claim: &Claim, explained: &Value) -> Answer {
 
 /// A place in the line.
 pub(crate) fn waiting(status: &str, claim: &Claim, explained: &Value) -> Answer {
-    let position =
-        explained["position"].as_u64().map_or_else(|| json!(terms::UNKNOWN), |n| json!(n.to_string()));
     Answer::of(status)
         .with("claim", claim.id.to_string())
-        .with("position", position)
+        .with("position", terms::position(explained))
         .with("eta", terms::eta(explained))
         .with_some("reason", claim.reason.as_deref().and_then(wire::reason).map(Reason::name))
 }
@@ -251,6 +249,7 @@ pub(crate) fn patience(arguments: &Arguments) -> Result<Option<Duration>, Denial
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn claim(amount: u64) -> Claim {
         let line = wire::Line { resource: "cpu".into(), amount, ..wire::Line::default() };

@@ -2,7 +2,7 @@
 use crate::{
     Daemon, Parts,
     denial::Denial,
-    limits::{ANSWER_MAX, PROGRESS_EVERY},
+    limits::{ANSWER_MAX, PLACE_TIME, PROGRESS_EVERY},
     pace::Pace,
     terms,
 };
@@ -100,8 +100,13 @@ impl<D: Daemon> Call<'_, D> {
         self.context.ct.is_cancelled()
     }
 
-    /// Waits at most `most`, and no longer than a call may last, with signs of progress.
-    pub(crate) async fn wait<F: Future>(&self, mut held: Pin<&mut F>, most: Duration) -> Waited<F::Output> {
+    /// Waits for a claim at most `most`, and no longer than a call may last, with signs of progress.
+    pub(crate) async fn wait<F: Future>(
+        &self,
+        claim: u64,
+        mut held: Pin<&mut F>,
+        most: Duration,
+    ) -> Waited<F::Output> {
         let most = most.min(self.hold);
         let start = tokio::time::Instant::now();
         let mut ticks = interval_at(start + PROGRESS_EVERY, PROGRESS_EVERY);
@@ -114,17 +119,23 @@ impl<D: Daemon> Call<'_, D> {
                 done = &mut held => return Waited::Done(done),
                 () = self.context.ct.cancelled() => return Waited::CalledOff,
                 () = &mut over => return Waited::TimeOver,
-                _ = ticks.tick() => self.progress(start.elapsed(), most).await,
+                _ = ticks.tick() => self.progress(claim, start, most).await,
             }
         }
     }
 
-    /// Says that the call still waits, to a caller that wants to know.
-    async fn progress(&self, since: Duration, most: Duration) {
+    /// Says that the call still waits, and at which place, to a caller that wants to know.
+    async fn progress(&self, claim: u64, start: tokio::time::Instant, most: Duration) {
         let Some(token) = self.context.meta.get_progress_token() else { return };
-        let sign = ProgressNotificationParam::new(token, since.as_secs_f64())
+        let path = format!("/v1/claims/{claim}");
+        // A sign without the place is better than none.
+        let look = timeout(PLACE_TIME, self.get::<wire::ClaimAnswer>(&path)).await;
+        let place = look.ok().and_then(Result::ok).and_then(|answer| answer.claim.position);
+        let told =
+            place.map_or_else(|| "waiting in line".into(), |place| format!("waiting in line, place {place}"));
+        let sign = ProgressNotificationParam::new(token, start.elapsed().as_secs_f64())
             .with_total(most.as_secs_f64())
-            .with_message("waiting in line");
+            .with_message(told);
         // Whoever does not listen any more calls off.
         let _ = self.context.peer.notify_progress(sign).await;
     }

@@ -20,6 +20,7 @@ pub(crate) async fn explain<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments
     Ok(Answer::of("WAITING")
         .with("claim", claim.to_string())
         .with("reason", reason.name())
+        .with("position", terms::position(&explained))
         .with("eta", terms::eta(&explained))
         .with("fix", Denial::of(reason, None).fix)
         .with_list("offers", terms::offers(&explained))

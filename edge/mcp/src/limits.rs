@@ -14,6 +14,8 @@ pub const NAME_BYTES_MAX: usize = 40;
 pub const HOLD_MAX: Duration = Duration::from_secs(20);
 /// Between two signs of progress.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// How long a sign of progress waits for the place in line that it tells.
+pub const PLACE_TIME: Duration = Duration::from_millis(500);
 /// How long a daemon may take for an answer, unless a claim is waited for.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Asks of one caller in a minute that came to no grant, and so many at once. What is granted costs nothing:

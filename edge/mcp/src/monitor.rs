@@ -31,7 +31,7 @@ async fn of_claim<D: Daemon>(call: &Call<'_, D>, id: u64, wait: Option<Duration>
         Some(wait) => {
             let path = format!("{path}?wait={}ms", wait.as_millis());
             let look = pin!(call.get::<ClaimAnswer>(&path));
-            match call.wait(look, wait.saturating_add(Duration::from_secs(1))).await {
+            match call.wait(id, look, wait.saturating_add(Duration::from_secs(1))).await {
                 Waited::Done(answer) => answer?.claim,
                 Waited::TimeOver => call.get::<ClaimAnswer>(&format!("/v1/claims/{id}")).await?.claim,
                 Waited::CalledOff => return Err(Denial::called_off()),

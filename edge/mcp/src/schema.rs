@@ -262,6 +262,7 @@ fn explained() -> Value {
     json!({
         "claim": plain(),
         "phase": plain(),
+        "position": plain(),
         "eta": plain(),
         "short": short,
         "offers": offers(),

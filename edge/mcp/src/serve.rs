@@ -28,7 +28,7 @@ pub fn http<D: Daemon>(server: Server<D>) -> Http<D> {
 /// # Errors
 /// When the two ends cannot agree on how to begin.
 pub async fn stdio<D: Daemon>(server: Server<D>) -> io::Result<()> {
-    let serving = server.serve(rmcp::transport::stdio()).await.map_err(io::Error::other)?;
+    let serving = server.serve(rmcp::transport::stdio_pipes()).await.map_err(io::Error::other)?;
     serving.waiting().await.map_err(io::Error::other)?;
     Ok(())
 }

@@ -24,9 +24,12 @@ pub(crate) fn pool<'a>(resource: &str, pool: &'a str) -> &'a str {
     if NAMED_BY_ASKERS.contains(&resource) { "-" } else { name(pool) }
 }
 
-/// `{"resource": …, "amount": …}`.
+/// `{"resource": …, "amount": …}`: rounded only where that says the same, for an offer that is asked for as it is
+/// told is granted.
 pub(crate) fn amount(resource: &str, amount: u64) -> Value {
-    json!({ "resource": name(resource), "amount": wire::show(resource, amount) })
+    let shown = wire::show(resource, amount);
+    let same = wire::quantity(resource, &shown) == Ok(amount);
+    json!({ "resource": name(resource), "amount": if same { shown } else { amount.to_string() } })
 }
 
 /// The lines of a claim, with what was used of them where that was measured.
@@ -65,6 +68,11 @@ pub(crate) fn eta(explained: &Value) -> String {
     }
 }
 
+/// The place in line, where it is known.
+pub(crate) fn position(explained: &Value) -> String {
+    explained["position"].as_u64().map_or_else(|| UNKNOWN.into(), |place| place.to_string())
+}
+
 /// The smallest changes, each of which would be granted now as a whole, where somebody has found them.
 pub(crate) fn offers(explained: &Value) -> Vec<Value> {
     let changes = serde_json::from_value::<Vec<wire::Change>>(explained["would_admit"].clone());
@@ -97,6 +105,17 @@ mod tests {
             assert_eq!(name(odd), "-", "{odd}");
         }
         assert_eq!((pool("lock", "give-me-root"), pool("tokens", "acct")), ("-", "acct"));
+    }
+
+    #[test]
+    fn an_amount_that_is_asked_for_as_it_is_told_is_the_same_amount() {
+        for (resource, plain) in [("memory", 1 << 30), ("memory", 1_353_456_789), ("cpu", 1234), ("usd", 10)]
+        {
+            let told = amount(resource, plain);
+            let told = told["amount"].as_str().expect("text");
+            assert_eq!(wire::quantity(resource, told), Ok(plain), "{told}");
+        }
+        assert_eq!(amount("memory", 1 << 30)["amount"], "1G");
     }
 
     #[test]

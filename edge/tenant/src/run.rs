@@ -145,16 +145,20 @@ fn live(
         // A signal came at the very moment of the grant: the gate closes unopened.
         return Ok(REFUSED);
     }
-    if let Err(failed) = tenancy.inside(claim, gate.pid(), || is_there(command)) {
-        // The gate closes unopened, and the child ends without having been anything.
-        drop(gate);
-        let status = follow(command, tenancy, terminal.as_ref(), attendant)?;
-        // Unless somebody ended it there, which is why it could not be attached. A lease that could not be made
-        // true ends it as well, and may be done with that before this process is.
-        let untrue = || tenancy.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"));
-        return if status.signaled() && !untrue() { Ok(exit_code(status)) } else { Err(failed) };
-    }
-    let opened = gate.open(&variables(tenancy, claim))?;
+    let inside = match tenancy.inside(claim, gate.pid(), || is_there(command)) {
+        Ok(inside) => inside,
+        Err(failed) => {
+            // The gate closes unopened, and the child ends without having been anything.
+            drop(gate);
+            let status = follow(command, tenancy, terminal.as_ref(), attendant)?;
+            // Unless somebody ended it there, which is why it could not be attached. A lease that could not be made
+            // true ends it as well, and may be done with that before this process is.
+            let untrue =
+                || tenancy.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"));
+            return if status.signaled() && !untrue() { Ok(exit_code(status)) } else { Err(failed) };
+        }
+    };
+    let opened = gate.open(&variables(tenancy, &inside))?;
     let status = match attendant.soon(pidfd_open(command, PidfdFlags::empty()).map_err(Error::from)?.as_fd())
     {
         true => follow(command, tenancy, terminal.as_ref(), attendant)?,
@@ -175,14 +179,16 @@ fn live(
     Ok(exit_code(status))
 }
 
-/// What the command finds in its environment.
-fn variables(tenancy: &Tenancy, claim: &Claim) -> Vec<(&'static str, String)> {
-    let mut variables = vec![
+/// What the command finds in its environment: what drivers say, and then what we say ourselves.
+fn variables<'a>(tenancy: &Tenancy, claim: &'a Claim) -> Vec<(&'a str, String)> {
+    let told = claim.environment.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let mut variables: Vec<(&str, String)> = told.collect();
+    variables.extend([
         (MARK, mark(ClaimId(tenancy.id), tenancy.fence)),
         ("BURSAR_CLAIM", tenancy.id.to_string()),
         ("BURSAR_FENCE", tenancy.fence.to_string()),
         ("BURSAR_SOCKET", tenancy.socket.display().to_string()),
-    ];
+    ]);
     let ports = claim.lines.iter().filter(|line| line.resource == "port");
     let ports: Vec<&str> = ports.filter_map(|line| line.pool.as_deref()).collect();
     if let Some(first) = ports.first() {

@@ -59,18 +59,23 @@ impl Tenancy {
     }
 
     /// Sees to it that a process is inside, which mostly came of the ask; tries as long as that process is
-    /// there until the daemon answers.
+    /// there until the daemon answers. Returns the claim as it is then.
     ///
     /// # Errors
     /// When the lease cannot be made true.
-    pub(crate) fn inside(&self, claim: &Claim, pid: u32, is_there: impl Fn() -> bool) -> Result<(), Failed> {
+    pub(crate) fn inside(
+        &self,
+        claim: &Claim,
+        pid: u32,
+        is_there: impl Fn() -> bool,
+    ) -> Result<Claim, Failed> {
         if claim.pids.contains(&pid) {
-            return made_true(claim);
+            return made_true(claim.clone());
         }
         match self.insist("attach", &AttachBody { fence: self.fence, pid }, is_there) {
-            Ok(claim) => made_true(&claim),
+            Ok(claim) => made_true(claim),
             // It has ended already, and knows why.
-            Err(failure @ Failure::Refused(_)) => made_true(&self.look().map_err(|_| failure)?),
+            Err(failure @ Failure::Refused(_)) => made_true(self.look().map_err(|_| failure)?),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -226,9 +231,9 @@ impl Tenancy {
 }
 
 /// Whether a lease is what its claim says.
-fn made_true(claim: &Claim) -> Result<(), Failed> {
+fn made_true(claim: Claim) -> Result<Claim, Failed> {
     match claim.phase.as_str() {
-        "held" => Ok(()),
+        "held" => Ok(claim),
         phase => {
             let ending = claim.ending.as_ref().map(|ending| format!(": {ending}")).unwrap_or_default();
             let told = anyhow::anyhow!("the lease could not be made true; it is {phase}{ending}");

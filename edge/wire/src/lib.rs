@@ -7,6 +7,21 @@
 //! assert_eq!(bursar_wire::exit_code(Reason::UnknownClaim), 3);
 //! assert_eq!(bursar_wire::quantity("memory", "512M"), Ok(512 << 20));
 //! ```
+//!
+//! The client has a method for each thing that can be asked:
+//!
+//! ```no_run
+//! use bursar_wire::{AskBody, Claims, Client, FenceBody, LineBody};
+//! # fn main() -> Result<(), bursar_wire::Failure> {
+//! let mut client = Client::new("/run/bursar/bursar.sock".as_ref());
+//! let line = LineBody { resource: "cpu".into(), amount: "500".into(), ..LineBody::default() };
+//! let claim = client.ask(&AskBody { lines: vec![line], ..AskBody::default() }, Some("once"))?;
+//! let page: Claims = client.page(None, 100)?;
+//! if let Some(fence) = claim.fence {
+//!     client.release(claim.id, &FenceBody { fence: bursar_interface::Fence(fence) }, Some("10s"))?;
+//! }
+//! # Ok(()) }
+//! ```
 #![forbid(unsafe_code)]
 
 mod ask;
@@ -16,6 +31,7 @@ mod blame;
 mod circle;
 mod client;
 mod lists;
+mod metric;
 mod quantity;
 mod refusal;
 #[cfg(feature = "tls")]
@@ -41,9 +57,10 @@ pub use blame::{Blamed, ScopeWait, WaitPart};
 pub use circle::{CircleLink, circle};
 pub use client::{Answer, Client, Events as EventStream, Failure};
 pub use lists::{
-    AuditLog, ClaimAnswer, Claims, Events, Findings, Keyed, Keys, List, NodeAnswer, Nodes, PAGE_MAX, Plugins,
-    Pools, Quotas, Scopes, Strategies,
+    AuditLog, ClaimAnswer, Claims, Events, Findings, Keyed, Keys, List, Metrics, NodeAnswer, Nodes, PAGE_MAX,
+    Plugins, Pools, Quotas, Scopes, Strategies,
 };
+pub use metric::Metric;
 pub use quantity::{amount, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 #[cfg(feature = "tls")]

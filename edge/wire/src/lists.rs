@@ -1,5 +1,5 @@
 //! Documents: rows under the name of what they are, a page at a time where that is asked for.
-use crate::{AuditRow, Bottleneck, Claim, EventRow, Key, Node, Plugin, Pool, Quota, Scope, Strategy};
+use crate::{AuditRow, Bottleneck, Claim, EventRow, Key, Metric, Node, Plugin, Pool, Quota, Scope, Strategy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt::Display, str::FromStr};
@@ -117,6 +117,8 @@ lists! {
     Keys { keys: Key by |row| row.key.clone() => String }
     /// `get findings`.
     Findings { findings: Bottleneck by |row| keyed(&[&row.kind, &row.subject, &row.analyzer]) => String }
+    /// `get metrics`.
+    Metrics { metrics: Metric by |row| keyed(&[&row.plugin, &row.role, &row.home, &row.name]) => String }
 }
 
 /// Names as one key: a tab stands in none of them.

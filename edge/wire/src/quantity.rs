@@ -7,7 +7,7 @@ const MILLI: [&str; 2] = ["cpu", "gpu"];
 /// Kinds whose base unit is a millionth of what people say: `usd=1.50` is 1,500,000 micro-dollars.
 const MICRO: [&str; 1] = ["usd"];
 /// Kinds counted in bytes, whose suffixes go by 1024.
-const BYTES: [&str; 2] = ["memory", "disk"];
+const BYTES: [&str; 4] = ["memory", "disk", "io", "network"];
 /// Decimals that are read; more than that is finer than any base unit.
 const DECIMALS_MAX: usize = 9;
 
@@ -112,6 +112,7 @@ fn unit(resource: &str) -> &'static str {
         "cpu" => "millicores",
         "gpu" => "thousandths of a device",
         "memory" | "disk" => "bytes",
+        "io" | "network" => "bytes a second",
         "usd" => "micro-dollars",
         _ => "pieces",
     }
@@ -120,7 +121,7 @@ fn unit(resource: &str) -> &'static str {
 fn example(resource: &str) -> &'static str {
     match resource {
         "cpu" | "gpu" => "2, 1.5 or 250m",
-        "memory" | "disk" => "512M, 1.5G or plain bytes",
+        "memory" | "disk" | "io" | "network" => "512M, 1.5G or plain bytes",
         "usd" => "5, 0.25 or 5usd",
         _ => "1, 20k or 3M",
     }

@@ -71,9 +71,16 @@ pub struct Claim {
     /// holds what it should.
     #[serde(default)]
     pub lessened: Option<Lessened>,
+    /// Its place among all who wait, in the order in which they are served, from 1; null if it does not wait, if its
+    /// gang is not complete, and in answers to asks and orders.
+    #[serde(default)]
+    pub position: Option<u64>,
     /// What it waited for, or has waited for so far, and who held that; null where that is not known.
     #[serde(default)]
     pub blame: Option<Vec<WaitPart>>,
+    /// What its processes find in their environment because of what it holds, as `BURSAR_SCRATCH`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// What was done to it of late because memory runs short, newest first; left out where nothing was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pressure: Vec<crate::SqueezeRow>,
@@ -292,6 +299,10 @@ pub struct Explain {
     pub phase: String,
     /// The reason in a word; null if it does not wait.
     pub reason: Option<String>,
+    /// Its place among all who wait, in the order in which they are served, from 1; null if it does not wait, or its
+    /// gang is not complete.
+    #[serde(default)]
+    pub position: Option<u64>,
     /// What is missing.
     pub waiting_on: Vec<WaitingOn>,
     /// How long it will wait from now on, by how long such holders last; null where too little is known of them.

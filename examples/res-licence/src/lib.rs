@@ -100,6 +100,6 @@ impl Driver for Licences {
 #[test]
 fn it_passes_the_kit() {
     assert_eq!(bursar_conformance::resource(&Licence), Ok(()));
-    let lease = Lease { claim: bursar_sdk::ClaimId(7), fence: bursar_sdk::Fence(9), lines: Vec::new() };
+    let lease = Lease { claim: bursar_sdk::ClaimId(7), fence: bursar_sdk::Fence(9), lines: Vec::new(), owner: None };
     assert_eq!(holder(&lease), "bursar-7-9");
 }

@@ -40,7 +40,7 @@ fn scratch(name: &str) -> PathBuf {
 
 fn lease(number: u64, product: &str, amount: u64) -> Lease {
     let line = LeaseLine { resource: "licence".into(), pool: product.into(), amount };
-    Lease { claim: ClaimId(number), fence: Fence(number), lines: vec![line] }
+    Lease { claim: ClaimId(number), fence: Fence(number), lines: vec![line], owner: None }
 }
 
 #[test]

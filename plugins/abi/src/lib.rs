@@ -71,6 +71,15 @@ pub struct ROffer {
     pub holders: u64,
 }
 
+/// How a line of waiting claims moves while its head waits.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct RDiscipline {
+    pub reserve_after_ns: u64,
+    /// 0 = as the host does by itself, whatever stands beside; else the number of a `Backfill`.
+    pub backfill: u64,
+}
+
 /// What went wrong: the number of a `FaultKind`, and words.
 #[repr(C)]
 #[derive(StableAbi, Clone, Debug)]
@@ -101,6 +110,10 @@ pub trait QosAbi: Send {
         pending: RSlice<'_, u32>,
         ranks: RSliceMut<'_, RRank>,
     ) -> RResult<(), RFault>;
+    /// Asked once, when it is made. Younger than the prefix: for a library without it the host does as it does.
+    fn discipline(&self) -> RResult<RDiscipline, RFault> {
+        RResult::ROk(RDiscipline::default())
+    }
 }
 
 /// Says how pools may be shared.
@@ -170,6 +183,8 @@ pub struct PluginRoot {
     /// Id and config (JSON) to a plugin; younger than the schema.
     pub sharing: extern "C" fn(RStr<'_>, RStr<'_>) -> RResult<SharingBox, RFault>,
     pub analyzer: extern "C" fn(RStr<'_>, RStr<'_>) -> RResult<AnalyzerBox, RFault>,
+    /// What the library's plugins count of themselves: plugin, name and value of each (JSON); younger than analyzers.
+    pub counted: extern "C" fn() -> RResult<RVec<u8>, RFault>,
 }
 
 impl RootModule for PluginRoot_Ref {

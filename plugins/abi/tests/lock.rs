@@ -7,8 +7,8 @@ use abi_stable::{
     type_layout::{TLData, TLFields, TypeLayout},
 };
 use bursar_abi::{
-    AllocatorBox, AnalyzerBox, CallBox, HostArc, PluginRoot_Ref, QosBox, RFault, ROffer, RRank, RTake, RView,
-    SharingBox,
+    AllocatorBox, AnalyzerBox, CallBox, HostArc, PluginRoot_Ref, QosBox, RDiscipline, RFault, ROffer, RRank,
+    RTake, RView, SharingBox,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,7 +68,7 @@ fn made_of(fields: TLFields, told: &mut String, into: &mut Walked) {
 }
 
 /// Everything that crosses: the root, what its functions and the methods of its objects take and give.
-fn roots() -> [&'static TypeLayout; 17] {
+fn roots() -> [&'static TypeLayout; 19] {
     [
         <PluginRoot_Ref as StableAbi>::LAYOUT,
         <AllocatorBox as StableAbi>::LAYOUT,
@@ -87,6 +87,8 @@ fn roots() -> [&'static TypeLayout; 17] {
         <SharingBox as StableAbi>::LAYOUT,
         <AnalyzerBox as StableAbi>::LAYOUT,
         <ROffer as StableAbi>::LAYOUT,
+        <RDiscipline as StableAbi>::LAYOUT,
+        <RResult<RDiscipline, RFault> as StableAbi>::LAYOUT,
     ]
 }
 
@@ -128,7 +130,16 @@ fn the_border_is_laid_out_as_it_was_agreed() {
 /// What came before, for the check in both directions: a root without what was appended since, and one that has
 /// another type in its prefix.
 mod other {
-    #![allow(dead_code, non_camel_case_types, missing_docs, unsafe_code, non_local_definitions, clippy::all)]
+    #![allow(
+        dead_code,
+        non_camel_case_types,
+        missing_docs,
+        unsafe_code,
+        non_local_definitions,
+        unused_braces,
+        unreachable_pub,
+        clippy::all
+    )]
     use abi_stable::{
         StableAbi,
         std_types::{RResult, RStr, RString},
@@ -149,6 +160,26 @@ mod other {
             #[sabi(last_prefix_field)]
             pub(crate) call: extern "C" fn(RStr<'_>, RStr<'_>, RStr<'_>) -> RResult<CallBox, RFault>,
         }
+    }
+
+    /// A qos that could not say yet how the line moves.
+    pub(crate) mod older_qos {
+        use abi_stable::{
+            sabi_trait,
+            std_types::{RBox, RResult, RSlice, RSliceMut},
+        };
+        use bursar_abi::{RFault, RRank, RView};
+        #[sabi_trait]
+        pub trait QosAbi: Send {
+            #[sabi(last_prefix_field)]
+            fn rank(
+                &mut self,
+                view: RView<'_>,
+                pending: RSlice<'_, u32>,
+                ranks: RSliceMut<'_, RRank>,
+            ) -> RResult<(), RFault>;
+        }
+        pub type QosBox = QosAbi_TO<'static, RBox<()>>;
     }
 
     pub(crate) mod foreign {
@@ -178,6 +209,8 @@ fn what_was_appended_is_missed_by_nobody_in_either_direction() {
     let now = <PluginRoot_Ref as StableAbi>::LAYOUT;
     let older = <other::older::PluginRoot_Ref as StableAbi>::LAYOUT;
     assert!(negotiate(now, older) && negotiate(older, now));
+    let (qos, older_qos) = (<QosBox as StableAbi>::LAYOUT, <other::older_qos::QosBox as StableAbi>::LAYOUT);
+    assert!(negotiate(qos, older_qos) && negotiate(older_qos, qos));
     assert!(
         check_layout_compatibility(now, older).is_err() != check_layout_compatibility(older, now).is_err(),
         "abi_stable itself takes one direction only"

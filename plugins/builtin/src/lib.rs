@@ -9,7 +9,10 @@ use detect_queueing as _;
 use metric_host as _;
 use qos_batch as _;
 use qos_class as _;
+use res_disk as _;
+use res_gpu as _;
 use res_host as _;
+use res_io as _;
 use res_lock as _;
 use res_meter as _;
 use res_port as _;
@@ -33,14 +36,19 @@ mod tests {
         ids.sort();
         let expected = [
             (Role::Resource, "cpu"),
+            (Role::Resource, "disk"),
             (Role::Resource, "gpu"),
+            (Role::Resource, "io"),
             (Role::Resource, "lock"),
             (Role::Resource, "memory"),
+            (Role::Resource, "network"),
             (Role::Resource, "pids"),
             (Role::Resource, "port"),
             (Role::Resource, "requests"),
             (Role::Resource, "tokens"),
             (Role::Resource, "usd"),
+            (Role::Driver, "disk"),
+            (Role::Driver, "gpu"),
             (Role::Driver, "host"),
             (Role::Driver, "port"),
             (Role::Qos, "class"),
@@ -50,6 +58,7 @@ mod tests {
             (Role::Allocator, "best-fit"),
             (Role::Allocator, "first-fit"),
             (Role::Allocator, "worst-fit"),
+            (Role::Metric, "gpu"),
             (Role::Metric, "host"),
             (Role::Sharing, "share-exclusive"),
             (Role::Sharing, "share-overcommit"),

@@ -173,3 +173,30 @@ impl Qos for Ranks {
         panic!("nobody of {} is first", pending.len())
     }
 }
+
+/// How strict one is.
+#[config]
+#[derive(Default)]
+pub struct Strictness {
+    /// After how long something is kept for the oldest, in nanoseconds.
+    pub reserve_after_ns: u64,
+}
+
+/// Lets nobody pass the oldest.
+pub struct Strict(Strictness);
+
+impl From<Strictness> for Strict {
+    fn from(strictness: Strictness) -> Strict {
+        Strict(strictness)
+    }
+}
+
+#[plugin(id = "chaos-strict", config = Strictness)]
+impl Qos for Strict {
+    fn discipline(&self) -> Discipline {
+        Discipline { reserve_after_ns: self.0.reserve_after_ns, backfill: Backfill::Nothing }
+    }
+    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
+        Ok(())
+    }
+}

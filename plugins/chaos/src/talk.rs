@@ -19,6 +19,7 @@ impl Default for Settings {
 impl Settings {
     fn speak(&self) {
         tracing::warn!(word = self.word, "it speaks");
+        metrics::counter!("talk_words").increment(1);
         assert!(!self.panic, "{} is the last word", self.word);
     }
 }

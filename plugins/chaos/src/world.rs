@@ -87,10 +87,21 @@ impl Resource for Sticky {
     }
 }
 
-/// Fails to prove the first return of each lease, and panics over a lease of three.
-#[derive(Default)]
+/// What the sticky driver holds of an earlier life, for a claim that nobody knows any more.
+const LEFT: ClaimId = ClaimId(4_000_000);
+
+/// Fails to prove the first return of each lease, and panics over a lease of three. At first it holds something for
+/// nobody, and something for a claim that is gone.
 pub struct StickyDriver {
     tried: BTreeSet<ClaimId>,
+    left: bool,
+    spare: Amount,
+}
+
+impl Default for StickyDriver {
+    fn default() -> StickyDriver {
+        StickyDriver { tried: BTreeSet::new(), left: true, spare: 2 }
+    }
 }
 
 #[plugin(id = "sticky")]
@@ -110,11 +121,28 @@ impl Driver for StickyDriver {
     fn release(&mut self, lease: &Lease) -> Result<Proof, Fault> {
         match self.tried.insert(lease.claim) {
             true => Err(Fault::new("it sticks")),
-            false => Ok(Proof { evidence: "it let go at the second try".into() }),
+            false => {
+                self.left &= lease.claim != LEFT;
+                Ok(Proof { evidence: "it let go at the second try".into() })
+            }
         }
     }
 
     fn reclaim(&mut self, pool: &str, amount: Amount) -> Result<Amount, Fault> {
-        Ok(if pool == "sticky" { amount / 2 } else { 0 })
+        let given = if pool == "sticky" { amount.min(self.spare).min(1) } else { 0 };
+        self.spare -= given;
+        Ok(given)
+    }
+
+    fn holdings(&mut self) -> Result<Vec<Holding>, Fault> {
+        let holding = |claim, used| Holding { claim, resource: "sticky".into(), pool: "sticky".into(), used };
+        let left = self.left.then(|| holding(LEFT, None));
+        let spare = (self.spare > 0).then(|| holding(ClaimId(0), Some(self.spare)));
+        Ok(left.into_iter().chain(spare).collect())
+    }
+
+    fn environment(&mut self, lease: &Lease) -> Result<Vec<Variable>, Fault> {
+        let amount = lease.lines.iter().map(|line| line.amount).sum::<Amount>();
+        Ok(vec![Variable { name: "STICKY_PIECES".into(), value: amount.to_string() }])
     }
 }

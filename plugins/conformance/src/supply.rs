@@ -92,7 +92,7 @@ pub fn driver(driver: &mut dyn Driver) -> Result<(), String> {
     if looks[0] != looks[1] {
         return Err("asked twice in a row what there is, it says two things".into());
     }
-    let nothing = Lease { claim: ClaimId(1), fence: Fence(1), lines: Vec::new() };
+    let nothing = Lease { claim: ClaimId(1), fence: Fence(1), lines: Vec::new(), owner: None };
     let told = |what: &str, fault: Fault| format!("{what} a lease of nothing: {fault}");
     driver.enforce(&nothing).map_err(|fault| told("enforce", fault))?;
     driver.enforce(&nothing).map_err(|fault| told("enforce again, as after a restart,", fault))?;

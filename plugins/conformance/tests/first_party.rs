@@ -8,7 +8,10 @@ use detect_queueing as _;
 use metric_host as _;
 use qos_batch as _;
 use qos_class as _;
+use res_disk as _;
+use res_gpu as _;
 use res_host as _;
+use res_io as _;
 use res_lock as _;
 use res_meter as _;
 use res_port as _;
@@ -34,5 +37,5 @@ fn every_shipped_plugin_passes() {
         assert_eq!(told, Ok(()), "{} {}", entry.make.role().name(), entry.id);
         tried += 1;
     }
-    assert_eq!(tried, 23);
+    assert_eq!(tried, 27);
 }

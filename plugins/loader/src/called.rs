@@ -2,8 +2,10 @@
 //! back is looked at before anybody believes it.
 use crate::{apart::InlineCall, child::Child};
 use bursar_interface::{
-    Amount, Driver, Fault, FaultKind, Lease, Metric, Proof, ResourceSpec, Sample, Supply, Time,
-    bound::{AMOUNT_MAX, NAME_BYTES_MAX},
+    Amount, Driver, Fault, FaultKind, Holding, Lease, Metric, Proof, ResourceSpec, Sample, Supply, Time,
+    Variable,
+    bound::{AMOUNT_MAX, HOLDINGS_MAX, NAME_BYTES_MAX},
+    variables_lawful,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,6 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub(crate) const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Bytes of evidence that are kept of a return.
 const EVIDENCE_BYTES_MAX: usize = 1024;
+/// How a library begins that is asked for what its sdk does not know.
+const UNKNOWN_OPERATION: &str = "this plugin has no operation";
 
 /// Something that carries out operations, wherever it runs.
 pub(crate) enum Called {
@@ -70,6 +74,23 @@ fn sound(supply: &Supply) -> Result<(), String> {
     }
 }
 
+/// Whether a holding can be one.
+fn held(holding: &Holding) -> Result<(), String> {
+    named("pool", &holding.pool).and_then(|()| named("kind", &holding.resource))?;
+    match holding.used {
+        Some(used) if used > AMOUNT_MAX => Err(format!("{used} of {}: at most {AMOUNT_MAX}", holding.pool)),
+        _ => Ok(()),
+    }
+}
+
+/// A library that was built before there was this operation has nothing to say.
+fn unless_older<T: Default>(told: Result<T, Fault>) -> Result<T, Fault> {
+    match told {
+        Err(fault) if fault.message.starts_with(UNKNOWN_OPERATION) => Ok(T::default()),
+        told => told,
+    }
+}
+
 impl Driver for Called {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
         self.ask("discover", &(), |all: &Vec<Supply>| all.iter().try_for_each(sound))
@@ -89,6 +110,20 @@ impl Driver for Called {
             true => Ok(()),
             false => Err(format!("asked for {amount} of {pool} at most, it gives {given}")),
         })
+    }
+
+    fn holdings(&mut self) -> Result<Vec<Holding>, Fault> {
+        unless_older(self.ask("holdings", &(), |all: &Vec<Holding>| match all.len() {
+            0..=HOLDINGS_MAX => all.iter().try_for_each(held),
+            many => Err(format!("it says that it holds {many}; at most {HOLDINGS_MAX} are taken")),
+        }))
+    }
+
+    fn environment(&mut self, lease: &Lease) -> Result<Vec<Variable>, Fault> {
+        let kind = lease.lines.first().map_or("", |line| line.resource.as_str()).to_owned();
+        unless_older(
+            self.ask("environment", lease, |variables: &Vec<Variable>| variables_lawful(&kind, variables)),
+        )
     }
 }
 

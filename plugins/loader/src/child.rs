@@ -2,6 +2,8 @@
 //! Whatever the child does, the caller gets a fault and the linked-in default takes over.
 use crate::{
     Footprint, Grant, Health, Reject,
+    counted::COUNT,
+    discipline::disciplined,
     frame::{Question, Reply, receive, send},
     hosted::{PROBE, SCHEMA},
     inline::{carry_out, room},
@@ -9,8 +11,8 @@ use crate::{
     mirror::Mirror,
     nursery,
 };
-use bursar_abi::RTake;
-use bursar_interface::{Allocator, Fault, FaultKind, Plan, Qos, Rank, Row, View};
+use bursar_abi::{RDiscipline, RTake};
+use bursar_interface::{Allocator, Discipline, Fault, FaultKind, Plan, Qos, Rank, Row, View};
 use std::{
     io::{self, BufRead, BufReader},
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -173,17 +175,22 @@ fn relay(plugin: &str, footprint: &Footprint, stderr: impl io::Read) {
             }
             (since, lines, dropped) = (Instant::now(), 0, 0);
         }
+        let text = String::from_utf8_lossy(&line);
+        let words = text.trim_end().splitn(3, '\t').collect::<Vec<_>>();
+        if let [COUNT, name, value] = words[..] {
+            // What is no number was not counted.
+            value.parse::<f64>().into_iter().for_each(|value| footprint.count(name, value));
+            continue;
+        }
         footprint.logged();
         lines += 1;
         if lines > LINES_PER_SECOND {
             dropped += 1;
             continue;
         }
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim_end();
-        match text.splitn(3, '\t').collect::<Vec<_>>()[..] {
+        match words[..] {
             [level, _, message] if level.len() == 1 => log::emit(level.parse().unwrap_or(2), plugin, message),
-            _ => log::emit(2, plugin, text),
+            _ => log::emit(2, plugin, text.trim_end()),
         }
     }
 }
@@ -270,6 +277,21 @@ impl Child {
         if spent >= self.deadline { self.health.count(fault) } else { fault }
     }
 
+    /// What a qos says of itself when it is made, with all the time that a start has; it holds for those that are
+    /// started again.
+    pub(crate) fn discipline(&mut self) -> Result<Discipline, String> {
+        let State::Up(link) = &mut self.state else { return Err("its child is gone".into()) };
+        let until = Instant::now() + START_MAX;
+        let answered = link.send(&Question::Discipline).and_then(|()| link.receive(until));
+        match answered.map_err(|error| link.obituary(&error))? {
+            Reply::Discipline(reserve_after_ns, backfill) => {
+                disciplined(RDiscipline { reserve_after_ns, backfill })
+            }
+            Reply::Fault(_, why) => Err(why),
+            other => Err(format!("it answered {other:?}")),
+        }
+    }
+
     /// Starts a lost child again once its pause is over, beside the caller.
     fn revive(&mut self) {
         match &self.state {
@@ -343,9 +365,13 @@ impl Allocator for ChildAllocator {
 }
 
 /// A qos in a child.
-pub(crate) struct ChildQos(pub(crate) Child);
+pub(crate) struct ChildQos(pub(crate) Child, pub(crate) Discipline);
 
 impl Qos for ChildQos {
+    fn discipline(&self) -> Discipline {
+        self.1
+    }
+
     fn rank(&mut self, view: &View<'_>, pending: &[Row], ranks: &mut [Rank]) -> Result<(), Fault> {
         match self.0.ask(|mirror| Ok(Question::Rank(shown(mirror, view)?, pending.into())))? {
             Reply::Ranks(told) if told.len() == ranks.len() => {

@@ -1,8 +1,10 @@
 //! What a plugin in a child leaves behind: memory, threads, files, lines of log.
+use bursar_sdk::COUNTS_MAX;
 use std::{
+    collections::BTreeMap,
     fs,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
@@ -15,6 +17,7 @@ pub struct Footprint(Arc<Traces>);
 struct Traces {
     pid: AtomicU32,
     lines: AtomicU64,
+    counts: Mutex<BTreeMap<String, f64>>,
 }
 
 /// What a child uses at one moment.
@@ -37,6 +40,19 @@ impl Footprint {
 
     pub(crate) fn logged(&self) {
         self.0.lines.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It says that it has counted so much; what it says of further names is lost.
+    pub(crate) fn count(&self, name: &str, value: f64) {
+        let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() < 2 * COUNTS_MAX || counts.contains_key(name) {
+            counts.insert(name.to_owned(), value);
+        }
+    }
+
+    /// What it says that it has counted.
+    pub(crate) fn counted(&self) -> BTreeMap<String, f64> {
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lines that it has logged since it was put in its seat.

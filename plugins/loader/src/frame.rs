@@ -26,6 +26,8 @@ pub(crate) enum Question {
     Offer(Layout, Vec<u32>, Vec<(u64, u64, u64, u64)>),
     /// Find what holds work up in the mirrored view, and in what is told beside (JSON).
     Report(Layout, Vec<u8>),
+    /// Say how the line is to move.
+    Discipline,
 }
 
 /// What the child answers.
@@ -43,6 +45,8 @@ pub(crate) enum Reply {
     Bytes(Vec<u8>),
     /// The number of a fault's kind, and words.
     Fault(u32, String),
+    /// After how many nanoseconds something is kept for the oldest, and the number of what may pass it.
+    Discipline(u64, u64),
 }
 
 /// Sends one frame; `turn` comes back with the reply.
@@ -90,6 +94,14 @@ fn fill(mut from: &UnixStream, mut buffer: &mut [u8], until: Option<Instant>) ->
         }
     }
     Ok(())
+}
+
+/// Whether there is something to receive, or becomes so within this time.
+pub(crate) fn comes(from: &UnixStream, within: Duration) -> io::Result<bool> {
+    match wait(from, within) {
+        Err(late) if late.kind() == ErrorKind::TimedOut => Ok(false),
+        waited => waited.map(|()| true),
+    }
 }
 
 fn wait(from: &UnixStream, patience: Duration) -> io::Result<()> {

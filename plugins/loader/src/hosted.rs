@@ -1,7 +1,8 @@
 //! The child's side: a process that holds one plugin and answers one question after the other.
 use crate::{
     Grant, Reject,
-    frame::{Question, Reply, receive, send},
+    counted::tell,
+    frame::{Question, Reply, comes, receive, send},
     log,
     mirror::Glass,
     open::open,
@@ -18,6 +19,7 @@ use bursar_abi::{
 use bursar_interface::FaultKind;
 use rustix::{fs::OFlags, process::Signal};
 use std::{
+    collections::BTreeMap,
     fs::OpenOptions,
     io,
     os::{
@@ -26,8 +28,11 @@ use std::{
     },
     path::Path,
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
+/// Between two times at which a child tells what it has counted.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// The role word of a child that only opens the library.
 pub(crate) const PROBE: &str = "probe";
 /// The role word of a child that only says what may be configured; its id is `role id`.
@@ -82,12 +87,25 @@ fn serve(library: &Path, role: &str, id: &str, grant: &Grant) -> io::Result<()> 
     send(&host, turn, &Reply::Ready)?;
     let glass = (!matches!(plugin, Plugin::Call(_))).then(|| Glass::new(mirror.as_fd()));
     let glass = glass.transpose()?;
+    let (mut told, mut counts) = (BTreeMap::new(), None);
     loop {
+        // What was counted since is told once a second at most, and not again before there was something to do.
+        let left = counts.map(|since: Instant| TOLD_EVERY.saturating_sub(since.elapsed()));
+        if let Some(left) = left
+            && (left.is_zero() || !comes(&host, left)?)
+        {
+            tell(&root, &mut told);
+            counts = None;
+        }
         let (turn, question) = match receive(&host, None) {
-            Err(gone) if gone.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(gone) if gone.kind() == io::ErrorKind::UnexpectedEof => {
+                tell(&root, &mut told);
+                return Ok(());
+            }
             other => other?,
         };
         send(&host, turn, &plugin.answer(glass.as_ref(), question))?;
+        counts = counts.or_else(|| Some(Instant::now()));
     }
 }
 
@@ -166,6 +184,10 @@ impl Plugin {
                 };
                 let ranked = glass.look(&layout, rank).into_result();
                 ranked.map(|()| Reply::Ranks(ranks.iter().map(|rank| (rank.tier, rank.share)).collect()))
+            }
+            (Plugin::Qos(plugin), _, Question::Discipline) => {
+                let told = plugin.discipline().into_result();
+                told.map(|told| Reply::Discipline(told.reserve_after_ns, told.backfill))
             }
             (Plugin::Sharing(plugin), Some(glass), Question::Offer(layout, pools, plain)) => {
                 let mut offers: Vec<ROffer> = plain.into_iter().map(offer).collect();

@@ -6,7 +6,7 @@ use abi_stable::std_types::{
     RVec,
 };
 use bursar_abi::{AllocatorBox, QosBox, RFault, RRank, RTake};
-use bursar_interface::{Allocator, Fault, FaultKind, NONE, Plan, Qos, Rank, Row, View};
+use bursar_interface::{Allocator, Discipline, Fault, FaultKind, NONE, Plan, Qos, Rank, Row, View};
 use rustix::time::{ClockId, clock_gettime};
 use std::{sync::Arc, time::Duration};
 
@@ -98,11 +98,16 @@ pub(crate) fn carry_out(view: &View<'_>, takes: Option<&[RTake]>, plan: &mut Pla
 pub(crate) struct InlineQos {
     pub(crate) plugin: QosBox,
     pub(crate) watched: Watched,
+    pub(crate) discipline: Discipline,
 }
 
 impl Qos for InlineQos {
+    fn discipline(&self) -> Discipline {
+        self.discipline
+    }
+
     fn rank(&mut self, view: &View<'_>, pending: &[Row], ranks: &mut [Rank]) -> Result<(), Fault> {
-        let InlineQos { plugin, watched } = self;
+        let InlineQos { plugin, watched, .. } = self;
         let mut raw = vec![RRank::default(); ranks.len()];
         watched.call(|| cross(view, |view| plugin.rank(view, pending.into(), raw.as_mut_slice().into())))?;
         for (rank, RRank { tier, share }) in ranks.iter_mut().zip(raw) {

@@ -9,6 +9,8 @@ mod called;
 mod child;
 mod choice;
 mod columns;
+mod counted;
+mod discipline;
 mod footprint;
 mod frame;
 mod grant;
@@ -34,6 +36,7 @@ mod trust;
 mod watchdog;
 mod way;
 
+pub use counted::Counted;
 pub use footprint::{Footprint, Usage};
 pub use grant::Grant;
 pub use health::{Health, PAUSE_MAX};

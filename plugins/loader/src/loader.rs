@@ -82,7 +82,9 @@ pub struct Loader {
     pub(crate) shelf: Shelf,
     keys: Keys,
     pub(crate) off: Off,
-    opened: BTreeMap<String, PluginRoot_Ref>,
+    pub(crate) opened: BTreeMap<String, PluginRoot_Ref>,
+    /// What those leave behind that run in children.
+    pub(crate) footprints: BTreeMap<(String, Role, String), Footprint>,
     /// By checksum, role and name: the ones that were asked for at least once.
     pub(crate) health: BTreeMap<(String, Role, String), Arc<Health>>,
     pub(crate) failed: BTreeMap<(String, Role, String), String>,
@@ -106,6 +108,7 @@ impl Loader {
             watchdog,
             shelf: Shelf::default(),
             opened: BTreeMap::new(),
+            footprints: BTreeMap::new(),
             health: BTreeMap::new(),
             failed: BTreeMap::new(),
             seated: BTreeMap::new(),
@@ -307,6 +310,7 @@ impl Loader {
             Seen::Tables | Seen::Nothing => self.settings.call_deadline,
         };
         let health = self.fresh_health(pick);
+        self.footprints.insert(pick.key(), pick.footprint.clone());
         Child::start(recipe, health, deadline, seen != Seen::Nothing)
     }
 

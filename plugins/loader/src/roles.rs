@@ -4,6 +4,7 @@ use crate::{
     beside::{ChildAnalyzer, ChildSharing, InlineAnalyzer, InlineSharing},
     child::{ChildAllocator, ChildQos},
     choice::Pick,
+    discipline::disciplined,
     inline::{InlineAllocator, InlineQos},
     loader::Seen,
 };
@@ -43,11 +44,18 @@ impl Loader {
     pub fn qos(&mut self, id: &str, config: &str) -> Result<Seated<dyn Qos>, Reject> {
         let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Qos>, Reject> {
             Ok(match pick.home {
-                Home::Child => Box::new(ChildQos(loader.child(pick, config, Seen::Strategy)?)),
+                Home::Child => {
+                    let mut child = loader.child(pick, config, Seen::Strategy)?;
+                    let discipline = child.discipline().map_err(|why| pick.unmade(&why))?;
+                    Box::new(ChildQos(child, discipline))
+                }
                 _ => {
                     let plugin = loader.root(pick)?.qos()(pick.id.as_str().into(), config.into());
                     let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
-                    Box::new(InlineQos { plugin, watched: loader.watched(pick) })
+                    let told =
+                        plugin.discipline().into_result().map_err(|fault| pick.unmade(&fault.message))?;
+                    let discipline = disciplined(told).map_err(|why| pick.unmade(&why))?;
+                    Box::new(InlineQos { plugin, watched: loader.watched(pick), discipline })
                 }
             })
         };

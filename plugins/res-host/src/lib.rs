@@ -1,9 +1,9 @@
-//! Resource and driver plugin: cpu, memory, pids and gpu of this host.
+//! Resource and driver plugin: cpu, memory and pids of this host.
 //!
 //! The kinds are enforced by the lease's own cell, which the host of this plugin keeps; the driver only
 //! finds out how much there is.
 #![deny(unsafe_code)]
-use bursar_enforce::{cpus_milli, gpus, memory_bytes, pids};
+use bursar_enforce::{cpus_milli, memory_bytes, pids};
 use bursar_sdk::prelude::*;
 
 /// Memory that is never offered: the larger of this many bytes and a twentieth of all.
@@ -40,8 +40,6 @@ kinds! {
     Memory, "memory", Capacity, "bytes", 0;
     /// Processes and threads.
     Pids, "pids", Capacity, "pieces", 0;
-    /// Graphics devices, whole or by thousandths; two devices are two lines.
-    Gpu, "gpu", Unit, "thousandths", 1000;
 }
 
 /// Finds out what this host has.
@@ -63,13 +61,7 @@ impl Driver for Host {
             memory_bytes().map(|bytes| one("memory", offered_memory(bytes))),
             pids().map(|pids| one("pids", pids / 4 * 3)),
         ];
-        let devices = gpus().into_iter().enumerate().map(|(number, model)| Supply {
-            resource: "gpu".into(),
-            pool: format!("gpu{number}"),
-            capacity: 1000,
-            labels: vec![model],
-        });
-        Ok(scalars.into_iter().flatten().chain(devices).collect())
+        Ok(scalars.into_iter().flatten().collect())
     }
 
     fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
@@ -93,14 +85,18 @@ mod tests {
         assert!(of("cpu").is_some_and(|milli| milli >= 1000));
         assert!(of("memory").is_some_and(|bytes| bytes > 0 && Some(bytes) < memory_bytes()));
         assert!(of("pids").is_some_and(|pids| pids > 0));
-        let lease = Lease { claim: bursar_sdk::ClaimId(1), fence: bursar_sdk::Fence(1), lines: Vec::new() };
+        let lease = Lease {
+            claim: bursar_sdk::ClaimId(1),
+            fence: bursar_sdk::Fence(1),
+            lines: Vec::new(),
+            owner: None,
+        };
         assert_eq!(Host.enforce(&lease), Ok(()));
         assert_eq!(Host.release(&lease), Ok(Proof::default()));
     }
 
     #[test]
-    fn devices_are_counted_in_pieces() {
-        assert_eq!((Gpu.spec().piece, Gpu.spec().shape), (1000, Shape::Unit));
+    fn each_is_counted_in_a_unit_of_its_own() {
         assert_eq!(
             (Cpu.spec().unit, Memory.spec().unit, Pids.spec().unit),
             ("millicores".into(), "bytes".into(), "pieces".into())

@@ -113,7 +113,7 @@ mod tests {
 
     fn lease(pool: &str) -> Lease {
         let line = LeaseLine { resource: "port".into(), pool: pool.into(), amount: 1 };
-        Lease { claim: ClaimId(7), fence: Fence(1), lines: vec![line] }
+        Lease { claim: ClaimId(7), fence: Fence(1), lines: vec![line], owner: None }
     }
 
     fn free_port() -> u16 {

@@ -33,7 +33,7 @@ impl Drop for Speaking {
 }
 
 /// The plugin whose call this thread carries out; `or` on threads that a plugin started itself.
-fn who(or: &str) -> &str {
+pub(crate) fn who(or: &str) -> &str {
     match WHO.with(Cell::get) {
         "" => or,
         who => who,
@@ -50,6 +50,7 @@ pub(crate) fn install(host: HostArc) {
     if HOST.set(host).is_err() {
         return;
     }
+    crate::counts::install();
     // A plugin that set a dispatcher of its own keeps it.
     let _ = tracing::subscriber::set_global_default(ToHost);
     std::panic::set_hook(Box::new(|info| {

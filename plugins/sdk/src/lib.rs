@@ -23,6 +23,7 @@ pub use bursar_sdk_macros::{config, plugin};
 
 mod bridge;
 mod config;
+mod counts;
 mod entry;
 mod guard;
 mod root;
@@ -30,16 +31,23 @@ mod shim;
 mod shim_beside;
 
 pub use config::Config;
+pub use counts::{COUNTS_MAX, counted};
 pub use entry::{Entry, Make, linked};
 
 /// What a plugin crate usually needs.
 pub mod prelude {
     pub use crate::{
-        Allocator, Amount, Analyzer, Config, Driver, Fault, Finding, Lease, Metric, NONE, Offer, Plan, Proof,
-        Qos, Rank, Resource, ResourceSpec, Row, Sample, Severity, Shape, Sharing, Sight, Subject, Supply,
-        Time, View, config, plugin,
+        Allocator, Amount, Analyzer, Backfill, Config, Discipline, Driver, Fault, Finding, Holding, Lease,
+        Metric, NONE, Offer, Plan, Proof, Qos, Rank, Resource, ResourceSpec, Row, Sample, Severity, Shape,
+        Sharing, Sight, Subject, Supply, Time, Variable, View, config, plugin,
     };
+    pub use metrics;
     pub use tracing;
+}
+
+/// Has the plugins that are linked into this program count; in a library the host does so by itself.
+pub fn count() {
+    counts::install();
 }
 
 #[doc(hidden)]

@@ -5,7 +5,7 @@ use crate::{
     Config, Entry, Make, bridge,
     guard::guard,
     linked,
-    shim::{AllocatorShim, CallShim, Callee, QosShim},
+    shim::{AllocatorShim, CallShim, Callee, QosShim, answer},
     shim_beside::{AnalyzerShim, SharingShim},
 };
 use abi_stable::{
@@ -13,7 +13,7 @@ use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{
         RResult::{self, RErr, ROk},
-        RStr, RString,
+        RStr, RString, RVec,
     },
 };
 use bursar_abi::{
@@ -106,9 +106,14 @@ extern "C" fn schema(role: RStr<'_>, id: RStr<'_>) -> RResult<RString, RFault> {
     guard("", || Ok(find(role.as_str(), id)?.schema.map_or_else(String::new, |schema| schema()).into()))
 }
 
+extern "C" fn counted() -> RResult<RVec<u8>, RFault> {
+    guard("", || answer(&crate::counted()).map(RVec::from))
+}
+
 /// The root module.
 #[allow(unreachable_pub, reason = "exported as a symbol, not as a path")]
 #[abi_stable::export_root_module]
 pub fn bursar_root() -> PluginRoot_Ref {
-    PluginRoot { abi_version, init, allocator, qos, call, schema, sharing, analyzer }.leak_into_prefix()
+    PluginRoot { abi_version, init, allocator, qos, call, schema, sharing, analyzer, counted }
+        .leak_into_prefix()
 }

@@ -1,10 +1,10 @@
 //! The shims from the safe traits to the vtables; every entry is guarded.
 use crate::guard::guard;
 use abi_stable::std_types::{RResult, RSlice, RSliceMut, RStr, RVec};
-use bursar_abi::{AllocatorAbi, CallAbi, QosAbi, RFault, RRank, RTake, RView};
+use bursar_abi::{AllocatorAbi, CallAbi, QosAbi, RDiscipline, RFault, RRank, RTake, RView};
 use bursar_interface::{
-    Allocator, Column, Driver, Fault, FaultKind, Lease, Metric, Overlay, Plan, Qos, Rank, Resource, Sample,
-    Take, Time, View,
+    Allocator, Column, Discipline, Driver, Fault, FaultKind, Lease, Metric, Overlay, Plan, Qos, Rank,
+    Resource, Sample, Take, Time, View,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::mem::ManuallyDrop;
@@ -140,6 +140,13 @@ impl QosAbi for QosShim {
             })
         })
     }
+
+    fn discipline(&self) -> RResult<RDiscipline, RFault> {
+        guard(self.plugin.1, || {
+            let Discipline { reserve_after_ns, backfill } = self.plugin.0.discipline();
+            Ok(RDiscipline { reserve_after_ns, backfill: backfill.number() })
+        })
+    }
 }
 
 /// A plugin of the roles that take owned values.
@@ -159,6 +166,10 @@ impl Callee {
             (Callee::Driver(plugin), "reclaim") => {
                 let (pool, amount): (String, u64) = question(argument)?;
                 answer(&plugin.reclaim(&pool, amount)?)
+            }
+            (Callee::Driver(plugin), "holdings") => answer(&plugin.holdings()?),
+            (Callee::Driver(plugin), "environment") => {
+                answer(&plugin.environment(&question::<Lease>(argument)?)?)
             }
             (Callee::Metric(plugin), "collect") => {
                 let mut samples: Vec<Sample> = Vec::new();

@@ -1,5 +1,5 @@
 //! Tables with more columns: what waits were for, and who held that.
-pub use super::{findings, nodes, plugins, pools, quotas};
+pub use super::{findings, metrics, nodes, plugins, pools, quotas};
 
 use super::{line_text, millis, or_dash, table};
 use bursar_wire as wire;
@@ -9,7 +9,7 @@ const NAMED_MAX: usize = 3;
 
 /// Claims, one a row, with the parts of their waits.
 pub fn claims(claims: &[wire::Claim]) -> String {
-    let header = ["id", "phase", "scope", "lines", "waited", "node", "within", "why", "waited for"];
+    let header = ["id", "phase", "scope", "lines", "place", "waited", "node", "within", "why", "waited for"];
     table(
         &header,
         claims.iter().map(|claim| {
@@ -18,6 +18,7 @@ pub fn claims(claims: &[wire::Claim]) -> String {
                 claim.phase.clone(),
                 claim.scope.clone(),
                 claim.lines.iter().map(line_text).collect::<Vec<_>>().join(" "),
+                or_dash(claim.position.map(|place| place.to_string())),
                 or_dash(claim.waited_ms.map(millis)),
                 or_dash(claim.node.clone()),
                 or_dash(claim.within.map(|parent| parent.to_string())),

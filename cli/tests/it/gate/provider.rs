@@ -1,5 +1,6 @@
 //! A provider of models that does as it is told: it answers in one document or as a stream, errs, throttles and
 //! breaks off. And a caller of it.
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -39,6 +40,10 @@ pub(crate) enum Says {
     Nothing,
 }
 
+/// Whatever requests come over.
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
 /// A provider on a port of its own; its threads end with the test.
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
@@ -49,28 +54,50 @@ pub(crate) struct Provider {
 
 impl Provider {
     pub(crate) fn who(says: impl Fn(&Heard) -> Says + Send + Sync + 'static) -> Provider {
+        Provider::open(None, says)
+    }
+
+    /// One that is reached by TLS alone.
+    pub(crate) fn secured(
+        config: Arc<ServerConfig>,
+        says: impl Fn(&Heard) -> Says + Send + Sync + 'static,
+    ) -> Provider {
+        Provider::open(Some(config), says)
+    }
+
+    fn open(
+        tls: Option<Arc<ServerConfig>>,
+        says: impl Fn(&Heard) -> Says + Send + Sync + 'static,
+    ) -> Provider {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let (heard, peak) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
-        let (says, here) = (Arc::new(says), Arc::new(AtomicUsize::new(0)));
+        let here = AtomicUsize::new(0);
         let (all, most) = (heard.clone(), peak.clone());
+        let visit = Arc::new(move |stream: &mut dyn Stream| {
+            let mut reader = BufReader::new(stream);
+            while let Some(mut request) = read(&mut reader) {
+                {
+                    let mut heard = all.lock().expect("no panic");
+                    request.number = heard.len();
+                    heard.push(request.clone());
+                }
+                most.fetch_max(here.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let said = says(&request);
+                here.fetch_sub(1, Ordering::SeqCst);
+                if answer(reader.get_mut(), said).is_none() {
+                    return;
+                }
+            }
+        });
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (says, heard, here, peak) = (says.clone(), all.clone(), here.clone(), most.clone());
-                std::thread::spawn(move || {
-                    let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
-                    while let Some(mut request) = read(&mut reader) {
-                        {
-                            let mut heard = heard.lock().expect("no panic");
-                            request.number = heard.len();
-                            heard.push(request.clone());
-                        }
-                        peak.fetch_max(here.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        let said = says(&request);
-                        here.fetch_sub(1, Ordering::SeqCst);
-                        if answer(&stream, said).is_none() {
-                            return;
-                        }
+            for mut stream in listener.incoming().flatten() {
+                let (visit, tls) = (visit.clone(), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => visit(&mut stream),
+                    Some(config) => {
+                        let connection = ServerConnection::new(config).expect("a sound config");
+                        visit(&mut StreamOwned::new(connection, stream));
                     }
                 });
             }
@@ -105,7 +132,7 @@ pub(crate) fn header(head: &str, name: &str) -> Option<String> {
 }
 
 /// Answers; `None` where the connection is at its end.
-fn answer(mut to: &TcpStream, says: Says) -> Option<()> {
+fn answer(to: &mut (impl Write + ?Sized), says: Says) -> Option<()> {
     let chunked = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
                    Transfer-Encoding: chunked\r\n\r\n";
     let (pieces, pause, cut) = match says {

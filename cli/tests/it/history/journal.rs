@@ -13,7 +13,7 @@ const PAGE: usize = 100;
 
 /// Places of what was decided; the order is that of the events.
 #[derive(Default)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     events: u64,
     /// By key: where it was queued, and the claim.
     asked: BTreeMap<String, (u64, u64)>,
@@ -27,7 +27,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads all of it.
-    pub(super) fn read(state: &Path) -> Journal {
+    pub(crate) fn read(state: &Path) -> Journal {
         let follower = Follower::open(state).expect("a journal");
         let (mut journal, mut next) = (Journal::default(), 0);
         loop {
@@ -67,7 +67,7 @@ impl Journal {
 
     /// The history: what was seen, with its places; what was not heard of, as it is here; and what the
     /// daemon ended by itself.
-    pub(super) fn history(&self, seen: Vec<Seen>, ttl: Duration) -> Vec<Op> {
+    pub(crate) fn history(&self, seen: Vec<Seen>, ttl: Duration) -> Vec<Op> {
         let mut ops: Vec<Op> = seen.into_iter().map(|seen| self.placed(seen)).collect();
         let asks: Vec<Op> = ops.iter().filter(|op| op.kind == Kind::Ask && op.fence != 0).copied().collect();
         for ask in asks {

@@ -48,6 +48,14 @@ impl Qos for Broken {
     }
 }
 
+/// Places nothing, whatever fits.
+struct Idle;
+impl Allocator for Idle {
+    fn place(&mut self, _: &View<'_>, _: &[Row], _: &mut Plan<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
 #[derive(Default)]
 struct ByClass;
 impl Qos for ByClass {
@@ -178,6 +186,8 @@ fn swap(plugins: &mut Plugins, name: &str) {
     match name {
         "liar" => drop(plugins.allocator.swap(decider, Box::new(Liar))),
         "broken" => drop(plugins.allocator.swap(decider, Box::new(Broken))),
+        "idle" => drop(plugins.allocator.swap(decider, Box::new(Idle))),
+        "first" => drop(plugins.allocator.swap(decider, Box::new(FirstFit))),
         "broken-qos" => drop(plugins.qos.swap(decider, Box::new(Broken))),
         _ => panic!("no allocator {name}"),
     }

@@ -63,6 +63,9 @@ pub(crate) fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Comm
         "swapped" => {
             Command::Swap { role: Role::Allocator, to: Decider { plugin: word().into(), home: Home::Child } }
         }
+        "suspect" => {
+            Command::Suspect { role: Role::Allocator, left: engine.left_waiting(engine.books().at(), 0) }
+        }
         other => lease_verb(other, words, engine),
     }
 }

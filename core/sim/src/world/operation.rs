@@ -5,7 +5,7 @@ use crate::{
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
-    Came, Command, Decider, FanOut, FanOutSpec, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
+    Came, Command, Decider, FanOut, FanOutSpec, Fault, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
     PreemptionPolicy, QuotaSpec, Role, ScopeSpec, Squeeze, Step, Usage,
 };
 
@@ -123,6 +123,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(1, Who::Operator, |world, _| sharing::share(&mut world.random, &world.engine, &NODES)),
     op(1, Who::Operator, |_, _| Command::Find(vec![Noted { kind: "queueing".into(), ..Noted::default() }])),
     op(1, Who::Operator, |_, _| Command::Tick),
+    op(1, Who::Operator, |_, _| Command::Faulted {
+        role: Role::Driver,
+        fault: Fault::new("the world is bad"),
+    }),
+    op(1, Who::Operator, |world, _| {
+        let left = world.engine.left_waiting(world.engine.books().at(), 0);
+        Command::Suspect { role: Role::Allocator, left }
+    }),
     op(3, Who::Edge, |world, to| {
         let grace_ns = world.random.below(3) * world.random.below(4 * SECOND);
         Command::Evict { claim: to.claim, grace_ns }

@@ -22,7 +22,8 @@ fn marked(claim: ClaimId, script: &str) -> Child {
 fn it_says_what_it_cannot_do() {
     let hierarchy = Hierarchy::weak();
     let strengths = Ability::ALL.map(|ability| hierarchy.strength(ability));
-    assert_eq!(strengths, [Strength::Missing, Strength::Weak, Strength::Weak, Strength::Weak]);
+    let weak = Strength::Weak;
+    assert_eq!(strengths, [Strength::Missing, weak, weak, Strength::Missing, weak]);
     assert_eq!((hierarchy.kind(), hierarchy.grouped(), hierarchy.notes().len()), ("none", false, 1));
     assert!(hierarchy.cells().is_empty());
 }

@@ -71,7 +71,7 @@ fn a_driver_that_faults_is_not_asked_for_a_while_and_one_that_tells_of_the_world
     for home in [Home::Inline, Home::Child] {
         let (mut loader, _scratch) = badly_behaved(home);
         let line = LeaseLine { resource: "chaos".into(), pool: "chaos".into(), amount: 1 };
-        let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line] };
+        let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line], owner: None };
         let mut kinds = |id: &str| {
             let mut driver =
                 loader.driver("chaos-any", &format!(r#"{{"fault":"{id}"}}"#)).expect("there").plugin;
@@ -168,6 +168,7 @@ fn drivers_and_metrics_fault_alike() {
             claim: ClaimId(claim),
             fence: Fence(1),
             lines: vec![LeaseLine { resource: "sticky".into(), pool: "sticky".into(), amount }],
+            owner: None,
         };
         let mut driver = loader.driver("sticky", "").expect("there").plugin;
         assert_eq!(driver.discover().expect("a look").len(), 1);

@@ -4,7 +4,9 @@ use crate::{
     place::{books, place},
 };
 use bursar_conformance as kit;
-use bursar_interface::{ClaimId, Fence, Home, Lease, LeaseLine, Offer, Rank, Role, Row, Sample, Sight, Time};
+use bursar_interface::{
+    Backfill, ClaimId, Discipline, Fence, Home, Lease, LeaseLine, Offer, Rank, Role, Row, Sample, Sight, Time,
+};
 use bursar_loader::State;
 use std::{cell::RefCell, net::TcpListener};
 
@@ -54,6 +56,24 @@ fn qos_ranks_the_same_wherever_it_runs() {
         ranks
     });
     assert!(ranked.iter().all(|ranks| *ranks == ranked[0]));
+}
+
+#[test]
+fn a_qos_says_once_how_the_line_moves_wherever_it_runs() {
+    for home in HOMES {
+        let (mut loader, _scratch) = at_home(home);
+        let plain = loader.qos("class", "").expect("there").plugin.discipline();
+        assert_eq!(plain, Discipline::default(), "{home:?}");
+    }
+    for home in [Home::Inline, Home::Child] {
+        let (mut loader, _scratch) = crate::badly_behaved(home);
+        let strict = loader.qos("chaos-strict", r#"{"reserve-after-ns":7}"#).expect("there");
+        let said = Discipline { reserve_after_ns: 7, backfill: Backfill::Nothing };
+        assert_eq!((strict.decider.home, strict.plugin.discipline()), (home, said));
+        let forever = format!(r#"{{"reserve-after-ns":{}}}"#, u64::MAX);
+        let reject = loader.qos("chaos-strict", &forever).err().expect("too long").to_string();
+        assert!(reject.contains("chaos-strict") && reject.contains("(30 days)"), "{home:?}: {reject}");
+    }
 }
 
 #[test]
@@ -129,7 +149,7 @@ fn drivers_hold_and_prove_wherever_they_run() {
         let driver = &mut seated.plugin;
         assert_eq!(driver.discover().expect("a look")[0].pool, port.to_string(), "{home:?}");
         let line = LeaseLine { resource: "port".into(), pool: port.to_string(), amount: 1 };
-        let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line] };
+        let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line], owner: None };
         driver.enforce(&lease).expect("free");
         let holder = TcpListener::bind(("127.0.0.1", port)).expect("over the hold");
         assert!(driver.release(&lease).expect_err("in use").message.contains("still in use"), "{home:?}");

@@ -169,7 +169,7 @@ fn drive(loader: &mut Loader, id: &str, operation: &str, home: Home) -> Came {
     };
     assert_eq!(seated.decider.home, home);
     let line = LeaseLine { resource: "chaos".into(), pool: "chaos".into(), amount: 1 };
-    let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line] };
+    let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: vec![line], owner: None };
     let driver: &mut dyn Driver = &mut *seated.plugin;
     match operation {
         "discover" => Came::of(driver.discover()),

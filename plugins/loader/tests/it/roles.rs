@@ -5,7 +5,7 @@ use crate::{
     place::{books, place},
 };
 use bursar_interface::{Home, Offer, Rank, Role, Sight, Time};
-use bursar_loader::Loader;
+use bursar_loader::{Counted, Loader};
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
@@ -83,6 +83,17 @@ fn once(loader: &mut Loader, role: Role, config: &str) -> Result<(), String> {
     }
 }
 
+/// Waits until what it has counted of itself stands under its name; a child tells that when it goes, if not before.
+fn counts(loader: &Loader, home: Home) {
+    let since = Instant::now();
+    let its = |counted: &Counted| counted.plugin == "chaos-talk" && counted.name == "talk_words";
+    while !loader.counted().iter().any(|counted| its(counted) && counted.home == home && counted.value >= 1.0)
+    {
+        assert!(since.elapsed() < Duration::from_secs(30), "{home:?}: {:?}", loader.counted());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn every_role_is_configured_heard_and_guarded_in_both_homes() {
     let heard = Heard::default();
@@ -96,6 +107,7 @@ fn every_role_is_configured_heard_and_guarded_in_both_homes() {
             let told = once(&mut loader, role, &format!(r#"{{"word":"{word}"}}"#));
             assert_eq!((told, loader.seat_of(role, "chaos-talk")), (Ok(()), Some(home)), "{word}");
             heard.hears("chaos-talk", &word);
+            counts(&loader, home);
             let slip = once(&mut loader, role, r#"{"wrod":"x"}"#).expect_err("a slip");
             assert!(slip.contains(r#"unknown key "wrod"; did you mean "word"?"#), "{word}: {slip}");
             let last = format!("{word}-last");

@@ -1,46 +1,27 @@
-//! Goal 2: ask and release through the engine with the allocator linked in, inline from a library, and
-//! in a child. Interleaved rounds in one run; ratios of medians.
-use bursar_builtin as _;
+//! Engines of different sizes whose allocator is in one of the three homes.
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::*;
 use bursar_loader::{Loader, Settings};
-use std::{path::PathBuf, time::Duration, time::Instant};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
-const ROUNDS: usize = 7;
-const HOMES: [Home; 3] = [Home::Linked, Home::Inline, Home::Child];
-/// Claims in one step, and pairs in one round.
-const SIZES: [(usize, usize); 2] = [(1, 2_000), (256, 20_480)];
-
-fn main() {
-    for (batch, pairs) in SIZES {
-        let mut worlds = HOMES.map(world);
-        let mut rates = HOMES.map(|_| Vec::new());
-        for _ in 0..ROUNDS {
-            for (world, rates) in worlds.iter_mut().zip(&mut rates) {
-                rates.push(world.rate(batch, pairs));
-            }
-        }
-        let medians = rates.each_mut().map(|rates| {
-            rates.sort_by(f64::total_cmp);
-            rates[ROUNDS / 2]
-        });
-        for ((home, median), all) in HOMES.iter().zip(&medians).zip(&rates) {
-            println!(
-                "{batch:>3} claims a step, best-fit {home:<8?} {:>9.1} k pairs/s  [{:.1} .. {:.1}]",
-                median / 1e3,
-                all[0] / 1e3,
-                all[ROUNDS - 1] / 1e3
-            );
-        }
-        println!(
-            "goal 2, {batch} a step: inline costs {:.2}× linked (goal ≤ 1.5×); a child {:.1}×",
-            medians[0] / medians[1],
-            medians[0] / medians[2]
-        );
-    }
+/// How many machines, and how much each has of either kind.
+#[derive(Clone, Copy)]
+pub(crate) struct Fleet {
+    pub(crate) nodes: usize,
+    pub(crate) capacity: u64,
 }
 
-struct World {
+impl Fleet {
+    /// A few large ones.
+    pub(crate) const SMALL: Fleet = Fleet { nodes: 16, capacity: 1 << 30 };
+}
+
+/// An engine, and an allocator in one of the homes.
+pub(crate) struct World {
     engine: Engine,
     plugins: Plugins,
     at: u64,
@@ -48,7 +29,13 @@ struct World {
     _loader: Option<(Loader, tempfile::TempDir)>,
 }
 
-fn world(home: Home) -> World {
+impl World {
+    pub(crate) fn new(home: Home, fleet: Fleet) -> World {
+        world(home, fleet)
+    }
+}
+
+fn world(home: Home, fleet: Fleet) -> World {
     let make = |id: &str| {
         let found = bursar_sdk::linked().filter(|entry| entry.id == id).find_map(|entry| match entry.make {
             bursar_sdk::Make::Allocator(make) => make(&Default::default()).ok(),
@@ -85,7 +72,7 @@ fn world(home: Home) -> World {
         driven: false,
     };
     let mut setup = ["cpu", "memory"].map(|name| Command::SetResource(kind(name))).to_vec();
-    for n in 0..16 {
+    for n in 0..fleet.nodes {
         let node = format!("n{n}");
         setup.push(Command::SetNode(NodeSpec { name: node.clone(), ..NodeSpec::default() }));
         setup.extend(["cpu", "memory"].map(|name| {
@@ -94,31 +81,42 @@ fn world(home: Home) -> World {
                 resource,
                 node,
                 name: name.into(),
-                capacity: 1 << 30,
+                capacity: fleet.capacity,
                 labels: Vec::new(),
                 ..PoolSpec::default()
             })
         }));
     }
     setup.push(Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 });
-    world.step(setup);
+    setup.chunks(1024).for_each(|chunk| drop(world.step(chunk.to_vec())));
     world
+}
+
+/// The folder of the libraries as they are shipped.
+pub(crate) fn built() -> PathBuf {
+    let built = std::env::var_os("BURSAR_PLUGINS").map(PathBuf::from);
+    built.expect("BURSAR_PLUGINS names the folder of the libraries; `cargo xtask bench` sets it")
 }
 
 /// A loader whose libraries run in `home`.
 fn loader(home: Home) -> (Loader, tempfile::TempDir) {
-    let built = std::env::var_os("BURSAR_PLUGINS").map(PathBuf::from);
-    let built = built.expect("BURSAR_PLUGINS names the folder of the libraries; `cargo xtask bench` sets it");
+    let built = built();
     let scratch = tempfile::TempDir::new().expect("a folder");
     let folder = scratch.path().join("plugins");
     std::fs::create_dir(&folder).expect("made");
     std::fs::copy(built.join("liballoc_fit.so"), folder.join("liballoc_fit.so")).expect("copied");
     let bytes = std::fs::read(folder.join("liballoc_fit.so")).expect("read");
     let trusted = (home == Home::Inline).then(|| bursar_loader::sha256(&bytes));
-    let settings = Settings {
+    let settings = settings(folder, scratch.path(), trusted.into_iter().collect());
+    (Loader::new(settings).expect("a stage"), scratch)
+}
+
+/// How a bench's loader is set up.
+pub(crate) fn settings(folder: PathBuf, scratch: &Path, trusted: BTreeSet<String>) -> Settings {
+    Settings {
         dirs: vec![folder],
-        stage: scratch.path().join("stage"),
-        trusted: trusted.into_iter().collect(),
+        stage: scratch.join("stage"),
+        trusted,
         host: (env!("CARGO_BIN_EXE_bursar").into(), vec!["plugin-host".into(), "--".into()]),
         strategy_deadline: Duration::from_millis(500),
         call_deadline: Duration::from_secs(2),
@@ -126,8 +124,7 @@ fn loader(home: Home) -> (Loader, tempfile::TempDir) {
         quarantine: Duration::from_secs(30),
         pins: Default::default(),
         grants: Default::default(),
-    };
-    (Loader::new(settings).expect("a stage"), scratch)
+    }
 }
 
 impl World {
@@ -139,28 +136,50 @@ impl World {
     }
 
     /// Pairs of ask and release per second.
-    fn rate(&mut self, batch: usize, pairs: usize) -> f64 {
-        let line = |name: &str| LineAsk { resource: name.into(), amount: 3, ..LineAsk::default() };
-        let ask = || {
-            Command::Ask(Ask { ttl_ns: 1 << 40, lines: vec![line("cpu"), line("memory")], ..Ask::default() })
-        };
+    pub(crate) fn rate(&mut self, batch: usize, pairs: usize) -> f64 {
         let start = Instant::now();
         for _ in 0..pairs / batch {
             let granted = self.step((0..batch).map(|_| ask()).collect());
-            let releases: Vec<Command> = granted
-                .events
-                .iter()
-                .filter_map(|event| match &event.what {
-                    What::Granted { claim, fence, .. } => {
-                        Some(Command::Release { claim: *claim, fence: *fence })
-                    }
-                    What::PluginFault { fault, .. } => panic!("{fault}"),
-                    _ => None,
-                })
-                .collect();
-            assert_eq!(releases.len(), batch);
-            self.step(releases);
+            self.give_back(&granted, batch);
         }
         (pairs / batch * batch) as f64 / start.elapsed().as_secs_f64()
     }
+
+    /// Nanoseconds for a call of the allocator that has nothing to place.
+    pub(crate) fn call_ns(&mut self, calls: usize) -> f64 {
+        let (mut overlay, view) = (Overlay::default(), self.engine.view());
+        let start = Instant::now();
+        for _ in 0..calls {
+            let mut plan = Plan::new(view, &mut overlay, &mut []);
+            self.plugins.allocator.active.place(&view, &[], &mut plan).expect("placed");
+        }
+        start.elapsed().as_secs_f64() * 1e9 / calls as f64
+    }
+
+    /// Milliseconds for a step in which so many claims come and are placed.
+    pub(crate) fn placed_ms(&mut self, claims: usize) -> f64 {
+        let asks = (0..claims).map(|_| ask()).collect();
+        let start = Instant::now();
+        let granted = self.step(asks);
+        let took = start.elapsed().as_secs_f64() * 1e3;
+        self.give_back(&granted, claims);
+        took
+    }
+
+    fn give_back(&mut self, granted: &Batch, claims: usize) {
+        let release = |event: &Event| match &event.what {
+            What::Granted { claim, fence, .. } => Some(Command::Release { claim: *claim, fence: *fence }),
+            What::PluginFault { fault, .. } => panic!("{fault}"),
+            _ => None,
+        };
+        let releases: Vec<Command> = granted.events.iter().filter_map(release).collect();
+        assert_eq!(releases.len(), claims);
+        self.step(releases);
+    }
+}
+
+/// A claim of two lines.
+fn ask() -> Command {
+    let line = |name: &str| LineAsk { resource: name.into(), amount: 3, ..LineAsk::default() };
+    Command::Ask(Ask { ttl_ns: 1 << 40, lines: vec![line("cpu"), line("memory")], ..Ask::default() })
 }
