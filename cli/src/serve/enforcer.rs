@@ -55,6 +55,22 @@ impl Note {
     }
 }
 
+/// What an enforcer works with.
+pub struct Parts {
+    /// Where cells are made.
+    pub hierarchy: Arc<Hierarchy>,
+    /// What leases are there.
+    pub follower: Arc<Follower>,
+    /// Where it tells what became of them.
+    pub mailbox: Mailbox,
+    /// Drivers, each by its thread.
+    pub workers: Workers,
+    /// What leases use, look by look.
+    pub gauges: Arc<Gauges>,
+    /// What drivers say of leases.
+    pub holdings: Arc<Holdings>,
+}
+
 /// Everything that is being made true or taken back.
 pub struct Enforcer {
     hierarchy: Arc<Hierarchy>,
@@ -82,16 +98,8 @@ pub struct Enforcer {
 
 impl Enforcer {
     /// An enforcer that has adopted what the books say is there, and sweeps away what they do not.
-    pub fn new(
-        hierarchy: Arc<Hierarchy>,
-        follower: Arc<Follower>,
-        mailbox: Mailbox,
-        workers: Workers,
-        grace: Duration,
-        notice: Option<i32>,
-        gauges: Arc<Gauges>,
-        (holdings, over): (Arc<Holdings>, Over),
-    ) -> Enforcer {
+    pub fn new(parts: Parts, grace: Duration, notice: Option<i32>, over: Over) -> Enforcer {
+        let Parts { hierarchy, follower, mailbox, workers, gauges, holdings } = parts;
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
         let warmth = Warmth::new(hierarchy.clone());
         let mut enforcer = Enforcer {

@@ -221,16 +221,15 @@ pub fn run(options: Options) -> Result<()> {
     let notice = preemption::signal(&settings.preemption)?;
     turns::let_go(&hierarchy);
     let (gauges, holdings) = (Arc::new(Gauges::default()), Arc::new(Holdings::default()));
-    let enforcer = Enforcer::new(
-        hierarchy.clone(),
-        follower.clone(),
-        mailbox.clone(),
+    let parts = enforcer::Parts {
+        hierarchy: hierarchy.clone(),
+        follower: follower.clone(),
+        mailbox: mailbox.clone(),
         workers,
-        grace,
-        notice,
-        gauges.clone(),
-        (holdings.clone(), settings.enforce.over),
-    );
+        gauges: gauges.clone(),
+        holdings: holdings.clone(),
+    };
+    let enforcer = Enforcer::new(parts, grace, notice, settings.enforce.over);
     let keeping = edges.clone();
     let enforcer = thread("enforcer", move || keeping.keep(enforcer))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
