@@ -1,9 +1,11 @@
 //! One lease, look by look: its peak and its mean, how fast it goes, and whether it leaks.
-use crate::Leak;
+use crate::{Leak, Share, Spread};
 use bursar_interface::{Gauge, Time, Usage};
 
 /// One part in so many of a core is what a process that waits in a loop may compute and still be still.
 const STILL: u64 = 2000;
+/// A lease came up to its limit if no more than one part in so many was left of it.
+const FULL: u64 = 50;
 
 /// What is known of a lease that is looked at now and then.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,8 @@ pub struct Followed {
     memory_time: (u128, u64),
     still: Option<Time>,
     leak: Leak,
+    /// Memory that cannot simply be dropped.
+    kept: Spread,
 }
 
 impl Followed {
@@ -36,6 +40,7 @@ impl Followed {
         }
         if let Some(anonymous) = gauge.anonymous {
             self.leak.look(at, anonymous);
+            self.kept.look(anonymous);
         }
         self.still = self.newest.and_then(|(before, old)| {
             let passed = at.0.saturating_sub(before.0);
@@ -75,6 +80,18 @@ impl Followed {
         self.leak.slope()
     }
 
+    /// What it uses of the memory that it asked for; its mean only once it has been looked at for `young_ns`, unless
+    /// it is over. One that came up to its limit is not known to have needed no more: it counts with all it asked for.
+    pub fn share(&self, asked: u64, young_ns: u64, over: bool) -> Share {
+        let seen_ns = self.newest.map_or(0, |(at, _)| self.seen_for(at));
+        let known = (over || seen_ns >= young_ns) && self.kept.looks() > 0;
+        if known && self.kept.peak() >= asked - asked / FULL {
+            return Share { asked, mean: Some(asked), deviation: 0, peak: asked };
+        }
+        let mean = self.kept.mean().filter(|_| known);
+        Share { asked, mean, deviation: self.kept.deviation(), peak: self.kept.peak() }
+    }
+
     /// All of it up to now, of a lease that lived `wall_ns`; `last` is a look at its very end, if there was one.
     pub fn usage(&self, wall_ns: u64, last: Option<Gauge>) -> Usage {
         let newest = self.newest.map(|(_, gauge)| gauge).unwrap_or_default();
@@ -100,6 +117,19 @@ mod tests {
 
     fn gauge(cpu_ns: u64, memory: u64) -> Gauge {
         Gauge { cpu_ns: Some(cpu_ns), memory: Some(memory), pids: Some(memory / 10), ..Gauge::default() }
+    }
+
+    #[test]
+    fn a_share_is_known_after_a_while_and_one_that_was_held_back_counts_with_all() {
+        let mut followed = Followed::default();
+        let look = |anonymous| Gauge { anonymous: Some(anonymous), ..Gauge::default() };
+        assert_eq!(followed.share(100, 0, true).mean, None, "it was never looked at");
+        followed.look(Time(0), look(10));
+        followed.look(Time(SECOND), look(30));
+        let young = followed.share(100, 5 * SECOND, false);
+        assert_eq!((young.mean, young.peak), (None, 30));
+        assert_eq!(followed.share(100, 5 * SECOND, true).mean, Some(20));
+        assert_eq!(followed.share(30, SECOND, false).mean, Some(30), "it may have needed more");
     }
 
     #[test]

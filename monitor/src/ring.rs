@@ -64,6 +64,14 @@ impl Rings {
         })
     }
 
+    /// Forgets all but the newest of each name, and gives their memory back.
+    pub fn keep_newest(&mut self, most: usize) {
+        for ring in self.rings.values_mut() {
+            ring.drain(..ring.len().saturating_sub(most));
+            ring.shrink_to_fit();
+        }
+    }
+
     /// Samples dropped because there were too many names.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -118,6 +126,8 @@ mod tests {
         let mut rings = Rings::new(2);
         rings.observe((1..=3).map(|at| sample("x", at, Some(at as f64))));
         assert_eq!(rings.window("x", Time(0)).min, Some(2.0));
+        rings.keep_newest(1);
+        assert_eq!(rings.window("x", Time(0)).known, 1, "and all but the newest when memory runs short");
         rings.observe((0..NAMES_MAX).map(|i| sample(&i.to_string(), 1, None)));
         assert_eq!((rings.names().count(), rings.dropped()), (NAMES_MAX, 1));
     }

@@ -75,13 +75,23 @@ impl Books {
         })
     }
 
-    /// The most that one claim could be certain of, of a pool that nobody holds.
+    /// The most that one claim could be certain of, of a pool that nobody holds. Where less is offered for now than
+    /// there is, and all of that for certain, it is a matter of time for whoever insists as for everybody else.
     pub fn most(&self, pool: Row, guaranteed: bool) -> Amount {
         let capacity = self.tables.pools.capacity[pool as usize];
         match self.shared.get(&pool) {
-            Some(shared) if guaranteed => capacity.min(shared.offer.firm),
+            Some(shared) if guaranteed && shared.offer.firm < shared.offer.offered => {
+                capacity.min(shared.offer.firm)
+            }
             _ => capacity,
         }
+    }
+
+    /// What is ever promised of a pool: where rules offer less for now than there is, all that there is.
+    pub fn ever(&self, pool: Row) -> Amount {
+        let (offered, capacity) =
+            (self.tables.pools.offered[pool as usize], self.tables.pools.capacity[pool as usize]);
+        if self.shared.contains_key(&pool) { offered.max(capacity) } else { offered }
     }
 
     /// What can still be taken of a pool under its rules, given what is neither held nor spent of it.

@@ -34,6 +34,10 @@ pub enum Note {
     Look,
     /// A cell that no claim has, as the path that leads to it.
     Stray(Vec<ClaimId>),
+    /// Memory runs short: a holder is asked to use less.
+    Ask(ClaimId),
+    /// Memory runs short: a lease's processes are held still, or go on.
+    Still(ClaimId, bool),
     /// The daemon ends; what runs goes on.
     End,
 }
@@ -49,6 +53,22 @@ impl Note {
             _ => false,
         }
     }
+}
+
+/// What an enforcer works with.
+pub struct Parts {
+    /// Where cells are made.
+    pub hierarchy: Arc<Hierarchy>,
+    /// What leases are there.
+    pub follower: Arc<Follower>,
+    /// Where it tells what became of them.
+    pub mailbox: Mailbox,
+    /// Drivers, each by its thread.
+    pub workers: Workers,
+    /// What leases use, look by look.
+    pub gauges: Arc<Gauges>,
+    /// What drivers say of leases.
+    pub holdings: Arc<Holdings>,
 }
 
 /// Everything that is being made true or taken back.
@@ -78,16 +98,8 @@ pub struct Enforcer {
 
 impl Enforcer {
     /// An enforcer that has adopted what the books say is there, and sweeps away what they do not.
-    pub fn new(
-        hierarchy: Arc<Hierarchy>,
-        follower: Arc<Follower>,
-        mailbox: Mailbox,
-        workers: Workers,
-        grace: Duration,
-        notice: Option<i32>,
-        gauges: Arc<Gauges>,
-        (holdings, over): (Arc<Holdings>, Over),
-    ) -> Enforcer {
+    pub fn new(parts: Parts, grace: Duration, notice: Option<i32>, over: Over) -> Enforcer {
+        let Parts { hierarchy, follower, mailbox, workers, gauges, holdings } = parts;
         let (leases, strays, looked) = (BTreeMap::new(), Vec::new(), Instant::now());
         let warmth = Warmth::new(hierarchy.clone());
         let mut enforcer = Enforcer {
@@ -118,6 +130,8 @@ impl Enforcer {
             Note::Drivers(drivers) => self.take_on(drivers),
             Note::Look => self.look_at_drivers(),
             Note::Stray(path) => self.stray(&path),
+            Note::Ask(claim) => self.tell_holder(claim),
+            Note::Still(claim, still) => self.still(claim, still),
             Note::End => {}
         }
         self.advance();
@@ -190,17 +204,15 @@ impl Enforcer {
     }
 
     fn attached(&mut self, claim: ClaimId) {
-        let (limits, bodies) = self.follower.read(|engine| {
-            let limits = engine.books().claim(claim).map(|row| super::held::limits(engine, row));
-            (limits, engine.bodies(claim).to_vec())
-        });
-        let Some(limits) = limits else { return };
+        let entering = self.follower.read(|engine| super::held::entering(engine, claim));
+        let Some((limits, bodies, class)) = entering else { return };
         self.held(claim);
         let around = self.build_around(claim);
         let held = self.held(claim);
         // In a cell that somebody lives in, a change of limits is a matter of its own.
         let limits = if held.is_bodied() { held.cell.limits() } else { limits };
         let joined = around.and_then(|()| held.take_in(limits, &bodies));
+        super::still::expose(&bodies, class);
         self.warmth.attached();
         match joined {
             Ok(()) => self.tell_enforced(claim),
@@ -243,7 +255,8 @@ impl Enforcer {
             let fence = Fence(engine.view().claims.fence[row as usize]);
             (!used.is_empty()).then_some(Command::Settle { claim, fence, used })
         });
-        let usage = self.gauges.end(claim, held.lived_ns().unwrap_or(0), last);
+        let asked = held.cell.limits().memory_bytes;
+        let usage = self.gauges.end(claim, held.lived_ns().unwrap_or(0), last, asked);
         settled.into_iter().chain([Command::Measured { claim, usage }]).collect()
     }
 

@@ -30,6 +30,7 @@ impl Present<'_> {
             eta_ms: self.follower.eta(self.engine, id, &whys, &sees),
             would_admit: Vec::new(),
             alternatives: others.collect(),
+            pressure: self.gauges.strained.strain(id, self.clock),
             circle: { self.engine.closed(id) }
                 .map_or_else(Vec::new, |closed| circle::shown(self.engine, by, closed)),
         })

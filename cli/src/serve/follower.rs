@@ -397,6 +397,7 @@ pub fn claim_of(what: &What) -> Option<ClaimId> {
         | What::ResizeFailed { claim, .. }
         | What::Measured(claim)
         | What::Settled(claim) => Some(*claim),
+        What::Squeezed(claim) => *claim,
         What::Promised(promise) => Some(promise.claim),
         _ => None,
     }

@@ -1,9 +1,9 @@
 //! The gauges' thread: looks at every lease that has processes, again and again, and says what it uses, whether
 //! its memory leaks, and whether it still does anything.
-use super::{clock::Clock, follower::Follower, liveness::Watchman};
+use super::{clock::Clock, follower::Follower, liveness::Watchman, strained::Strained};
 use bursar_enforce::{Cell, Hierarchy};
 use bursar_interface::{ClaimId, Gauge, Phase, Process, Row, Time, Usage};
-use bursar_monitor::Followed;
+use bursar_monitor::{Followed, Multiplex};
 use bursar_wire as wire;
 use std::{
     collections::BTreeMap,
@@ -24,6 +24,10 @@ pub struct Gauges {
     /// Rounds so far, and the processor time that they took, in nanoseconds.
     rounds: AtomicU64,
     cost_ns: AtomicU64,
+    /// What leases that are gone used of what they asked for, since the daemon started.
+    multiplex: Mutex<Multiplex>,
+    /// What was done because memory ran short.
+    pub strained: Strained,
 }
 
 /// A lease to look at: where it lies, and its attached processes.
@@ -87,9 +91,28 @@ impl Gauges {
         live.iter().map(|(&claim, seen)| (claim, seen.usage(seen.seen_for(now), None))).collect()
     }
 
-    /// All of what a lease used that ends now; `last` is a look at its end.
-    pub fn end(&self, claim: ClaimId, wall_ns: u64, last: Gauge) -> Usage {
-        self.live().remove(&claim).unwrap_or_default().usage(wall_ns, Some(last))
+    /// All of what a lease used that ends now; `last` is a look at its end. Of one that asked for memory it is learned
+    /// how much of that such leases use.
+    pub fn end(&self, claim: ClaimId, wall_ns: u64, last: Gauge, asked: Option<u64>) -> Usage {
+        let followed = self.live().remove(&claim).unwrap_or_default();
+        if let Some(asked) = asked {
+            self.multiplex().learn(followed.share(asked, 0, true));
+        }
+        followed.usage(wall_ns, Some(last))
+    }
+
+    /// Looks at all that is known of leases that have processes.
+    pub fn followed<R>(&self, look: impl FnOnce(&BTreeMap<ClaimId, Followed>) -> R) -> R {
+        look(&self.live())
+    }
+
+    /// Looks at what was learned of those that are gone.
+    pub fn learned<R>(&self, look: impl FnOnce(&Multiplex) -> R) -> R {
+        look(&self.multiplex())
+    }
+
+    fn multiplex(&self) -> MutexGuard<'_, Multiplex> {
+        self.multiplex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The leases that leak, with the bytes a second by which they grow.

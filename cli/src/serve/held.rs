@@ -4,7 +4,7 @@ use super::workers::Workers;
 use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
 use bursar_interface::{
-    Amount, ClaimId, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
+    Amount, ClaimId, Class, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
 };
 use bursar_pool::Books;
 use std::{
@@ -51,6 +51,8 @@ pub struct Held {
     pub before: Vec<(String, Lease)>,
     /// Its processes are held still, or are to be.
     pub frozen: bool,
+    /// The same because memory runs short.
+    pub squeezed: bool,
     /// Since when they are to be and it was not told that they are.
     pub freezing: Option<Instant>,
 }
@@ -77,6 +79,7 @@ impl Held {
             resizing: false,
             before: Vec::new(),
             frozen: false,
+            squeezed: false,
             freezing: None,
         }
     }
@@ -139,6 +142,13 @@ fn began(process: &Process) -> Option<Instant> {
     Instant::now().checked_sub(Duration::from_nanos(boottime_ns().checked_sub(began_ns)?))
 }
 
+/// What a claim's cell is limited to, the processes that are to be in it, and how firmly it was promised.
+pub fn entering(engine: &Engine, claim: ClaimId) -> Option<(Limits, Vec<Process>, Class)> {
+    let row = engine.books().claim(claim)?;
+    let class = Class::of(engine.view().claims.class[row as usize]);
+    Some((limits(engine, row), engine.bodies(claim).to_vec(), class))
+}
+
 /// What a claim's lines limit its cell to; where they are being changed, what they are to be then.
 pub fn limits(engine: &Engine, row: Row) -> Limits {
     limits_of(engine, row, |resizing| &resizing.to)
@@ -159,9 +169,14 @@ fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) 
         let amounts = lines.map(|line| amount_of(engine, row, line, which)).chain(inner);
         Some(amounts.sum()).filter(|amount| *amount > 0)
     };
+    let memory_bytes = amount("memory");
+    let claim = ClaimId(books.tables().claims.id[row as usize]);
+    let soft = books.resource("memory").and_then(|kind| engine.soft_limit(claim, kind));
+    let memory_soft = soft.filter(|soft| memory_bytes.is_some_and(|hard| *soft < hard));
     Limits {
         cpu_milli: amount("cpu"),
-        memory_bytes: amount("memory"),
+        memory_bytes,
+        memory_soft,
         pids: amount("pids"),
         io_bytes: amount("io"),
     }

@@ -12,6 +12,7 @@ use super::{
     mail::{self, Mailbox, ending},
     outlook,
     present::{self, Present, may_see},
+    remedies::remedy_findings,
     roster::Roster,
     settings::Settings,
     told,
@@ -418,6 +419,7 @@ impl House for Host {
             format!("{quarantined} of {pools} pools hold what came back without proof"),
         ));
         findings.push(gauge_finding(&self.gauges));
+        findings.extend(remedy_findings(&self.hierarchy, &self.gauges, &self.settings.memory));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         findings.extend(self.findings(by).into_iter().map(|found| {
             let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);

@@ -9,6 +9,7 @@ mod audit;
 mod bearers;
 mod beside;
 mod blamed;
+mod census;
 mod checkup;
 mod circle;
 mod clock;
@@ -17,6 +18,7 @@ mod door;
 mod driven;
 mod edges;
 mod enforcer;
+mod errands;
 mod eta;
 mod explained;
 mod figures;
@@ -38,16 +40,21 @@ mod outlook;
 mod places;
 mod preemption;
 mod present;
+mod pressure;
 mod promise;
 mod reconciler;
 mod reload;
+mod remedies;
 mod resize;
 mod roster;
 mod rungs;
 mod seats;
 mod settings;
 mod sharing;
+mod squeeze;
 mod steering;
+mod still;
+mod strained;
 mod supply;
 mod told;
 mod turn;
@@ -214,16 +221,15 @@ pub fn run(options: Options) -> Result<()> {
     let notice = preemption::signal(&settings.preemption)?;
     turns::let_go(&hierarchy);
     let (gauges, holdings) = (Arc::new(Gauges::default()), Arc::new(Holdings::default()));
-    let enforcer = Enforcer::new(
-        hierarchy.clone(),
-        follower.clone(),
-        mailbox.clone(),
+    let parts = enforcer::Parts {
+        hierarchy: hierarchy.clone(),
+        follower: follower.clone(),
+        mailbox: mailbox.clone(),
         workers,
-        grace,
-        notice,
-        gauges.clone(),
-        (holdings.clone(), settings.enforce.over),
-    );
+        gauges: gauges.clone(),
+        holdings: holdings.clone(),
+    };
+    let enforcer = Enforcer::new(parts, grace, notice, settings.enforce.over);
     let keeping = edges.clone();
     let enforcer = thread("enforcer", move || keeping.keep(enforcer))?;
     let rings = Arc::new(Mutex::new(Rings::new(measure::KEPT)));
@@ -263,6 +269,17 @@ pub fn run(options: Options) -> Result<()> {
     };
     let ending_there = ending.clone();
     let reconciler = thread("reconciler", move || reconciler.run(&ending_there))?;
+    let parts = pressure::Parts {
+        hierarchy: hierarchy.clone(),
+        follower: follower.clone(),
+        mailbox: mailbox.clone(),
+        gauges: gauges.clone(),
+        clock: clock.clone(),
+        board: board.clone(),
+        edges: edges.clone(),
+        rings: rings.clone(),
+    };
+    let presser = pressure::start(parts, &settings, looks_every, &ending)?;
     let analyzers = analyzers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect();
     let (follower_there, rings_there, mailbox_there) = (follower.clone(), rings.clone(), mailbox.clone());
     let (board_there, clock_there, ending_there) = (board.clone(), clock.clone(), ending.clone());
@@ -315,7 +332,7 @@ pub fn run(options: Options) -> Result<()> {
     edges.send(Note::End);
     turns.map(JoinHandle::join);
     let _ = enforcer.join();
-    for thread in [measurer, analyzer, looker, reconciler, onlooker] {
+    for thread in [measurer, analyzer, looker, reconciler, onlooker, presser] {
         thread.thread().unpark();
         let _ = thread.join();
     }

@@ -1,5 +1,5 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
-use super::{clock::Clock, follower::Follower, gauges::Gauges, holdings::Holdings};
+use super::{census::MEMORY, clock::Clock, follower::Follower, gauges::Gauges, holdings::Holdings};
 use bursar_engine::{Closed, Engine};
 use bursar_interface::{
     ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Rung, Shape,
@@ -114,6 +114,7 @@ impl Present<'_> {
         };
         let lines = view.claims.line_rows(row).map(|line| self.measured(id, self.line(line)));
         let lines = lines.chain(books.inner(row).iter().map(|line| self.inner(line)));
+        let lines = self.with_soft(id, lines.collect());
         wire::Claim {
             id: id.0,
             fence: granted.then_some(view.claims.fence[c]),
@@ -121,7 +122,7 @@ impl Present<'_> {
             phase: phase_name(phase).into(),
             class: class_name(Class::of(view.claims.class[c])).into(),
             priority: view.claims.priority[c],
-            lines: lines.collect(),
+            lines,
             asked_at: self.time(view.claims.asked_at[c]),
             lease_until: if granted { self.time(self.engine.lease_end(row).0) } else { None },
             waited_ms: waited_until.map(|until| until.0.saturating_sub(view.claims.asked_at[c]) / 1_000_000),
@@ -141,7 +142,17 @@ impl Present<'_> {
             position: None,
             blame: self.blame(by, id),
             environment: self.holdings.environment(id),
+            pressure: self.gauges.strained.of(id, self.clock),
         }
+    }
+
+    /// The soft limit of a claim, on its first line of memory.
+    fn with_soft(&self, id: ClaimId, mut lines: Vec<wire::Line>) -> Vec<wire::Line> {
+        let soft = self.engine.books().resource(MEMORY).and_then(|kind| self.engine.soft_limit(id, kind));
+        if let (Some(soft), Some(line)) = (soft, lines.iter_mut().find(|line| line.resource == MEMORY)) {
+            line.soft = Some(soft);
+        }
+        lines
     }
 
     /// What of a driven kind is used is known while it is.
@@ -159,6 +170,7 @@ impl Present<'_> {
             pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
             used: Some(line.used).filter(|used| *used != u64::MAX),
             within: true,
+            soft: None,
         }
     }
 
@@ -168,6 +180,7 @@ impl Present<'_> {
         let why = match notice.why {
             Claimed::Lent => "lent",
             Claimed::Band => "band",
+            Claimed::Short => "memory",
         };
         let rung = rung_name(Some(notice.rung)).into();
         Some(wire::Preempting { until: self.time(notice.until.0), why: why.into(), rung })
@@ -197,6 +210,7 @@ impl Present<'_> {
             pool: Some(books.pool_name(pool)).filter(|name| !name.is_empty()).map(str::to_owned),
             used: Some(view.lines.used[l]).filter(|used| *used != u64::MAX),
             within: false,
+            soft: None,
         }
     }
 
@@ -213,6 +227,7 @@ impl Present<'_> {
             pool: None,
             used: line.used,
             within: false,
+            soft: None,
         });
         wire::Claim {
             id: closed.claim.0,
@@ -232,6 +247,7 @@ impl Present<'_> {
             alternative: closed.alternative,
             blame: self.blame(by, closed.claim),
             environment: Default::default(),
+            pressure: self.gauges.strained.of(closed.claim, self.clock),
             ..wire::Claim::default()
         }
     }
@@ -382,6 +398,7 @@ pub fn ending_name(ending: Ending) -> String {
         Ending::ParentGone => "parent_gone",
         Ending::Preempted => "preempted",
         Ending::Deadlock => wire::DEADLOCK,
+        Ending::Evicted => "evicted",
     }
     .into()
 }

@@ -1,6 +1,9 @@
 //! What the rungs of a preemption come to at the edge: a holder is told by signal, a lease's processes are held
 //! still until it goes on or ends. A shrink is a change of size like any other, and is made true as one.
-use super::{enforcer::Enforcer, held};
+use super::{
+    enforcer::Enforcer,
+    held::{self, Held},
+};
 use bursar_interface::{ClaimId, Command, Rung};
 use nix::libc::SIGCONT;
 use std::time::{Duration, Instant};
@@ -74,8 +77,9 @@ impl Enforcer {
 
     /// Lets processes go on that are held still.
     pub(super) fn thaw(&mut self, claim: ClaimId) {
-        let Some(held) = self.leases.get_mut(&claim).filter(|held| held.frozen) else { return };
-        (held.frozen, held.freezing) = (false, None);
+        let is_still = |held: &&mut Held| held.frozen || held.squeezed;
+        let Some(held) = self.leases.get_mut(&claim).filter(is_still) else { return };
+        (held.frozen, held.squeezed, held.freezing) = (false, false, None);
         if let Err(error) = held.cell.thaw() {
             tracing::error!(%claim, %error, "the processes of a lease cannot be let go on");
         }

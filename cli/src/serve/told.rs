@@ -4,7 +4,7 @@ use super::{
     present::{ending_name, rfc3339},
 };
 use bursar_interface::{
-    Batch, Command, Decider, Event, Home, Input, Left, LineSize, Noted, Offer, Role, Severity, What,
+    Batch, Command, Decider, Event, Home, Input, Left, LineSize, Noted, Offer, Role, Severity, Squeeze, What,
 };
 use bursar_wire::{ChangeRow, EventRow};
 use serde_json::{Value, json};
@@ -38,6 +38,7 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
             }
             (What::Found, Some(Command::Find(noted))) => ("found", found(noted)),
             (What::Suspected, Some(Command::Suspect { role, left })) => ("suspected", suspected(*role, left)),
+            (What::Squeezed(_), Some(Command::Squeezed(squeeze))) => ("squeezed", squeezed(squeeze)),
             (
                 What::Preempting { until, .. } | What::Rung { until, .. } | What::Suspended { until, .. },
                 _,
@@ -104,6 +105,20 @@ fn found(noted: &[Noted]) -> Value {
     json!({ "findings": noted.iter().map(row).collect::<Vec<_>>() })
 }
 
+/// What was done because memory runs short, how short, and what it came to.
+fn squeezed(squeeze: &Squeeze) -> Value {
+    let row = super::strained::row(String::new(), squeeze);
+    json!({
+        "step": row.step,
+        "came": row.came,
+        "freed_bytes": row.freed_bytes.map(|bytes| bytes.to_string()),
+        "to_bytes": row.to_bytes.map(|bytes| bytes.to_string()),
+        "message": row.message,
+        "used_bytes": squeeze.used.to_string(),
+        "there_bytes": squeeze.there.to_string(),
+    })
+}
+
 fn swapped(role: Role, to: &Decider) -> Value {
     json!({ "role": role.name(), "plugin": to.plugin, "home": home(to.home) })
 }
@@ -161,6 +176,7 @@ fn told(what: &What) -> (&'static str, Value) {
         What::Applied(_) => ("applied", nothing),
         What::Found => ("found", nothing),
         What::Suspected => ("suspected", nothing),
+        What::Squeezed(_) => ("squeezed", nothing),
         What::Shared => ("shared", nothing),
         What::Leaving { .. } => ("leaving", nothing),
         What::Chosen { alternative, .. } => ("chosen", json!({ "alternative": alternative })),

@@ -125,6 +125,16 @@ impl Mailbox {
         self.0.own_turn();
     }
 
+    /// As [`Mailbox::tell`], several things at one moment.
+    pub fn tell_all(&self, bodies: Vec<Command>) {
+        if bodies.is_empty() {
+            return;
+        }
+        let by = Principal { admin: true, ..Principal::default() };
+        self.0.inbox.insist(Letter { by, bodies, enclosed: None, joining: None, reply: None });
+        self.0.own_turn();
+    }
+
     /// Has the desk's thread look up, as when it is to end.
     pub fn wake(&self) {
         self.0.inbox.ring();

@@ -37,6 +37,7 @@ mod onlooker;
 mod operate;
 mod plugins;
 mod preempt;
+mod pressure;
 mod reload;
 mod remove;
 mod restart;

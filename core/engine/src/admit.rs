@@ -1,5 +1,5 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
-use crate::{Engine, apply::join, engine::Tape, nest::scope_of};
+use crate::{Engine, apply::join, engine::Tape, nest::scope_of, soft::check_soft};
 use bursar_interface::{
     Amount, Ask, ClaimId, Class, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId,
     What,
@@ -140,6 +140,9 @@ impl Engine {
                     &format!("{} {} of {} cannot be claimed", line.amount, spec.unit, spec.name),
                     &format!("at least {}, in steps of {}", spec.min, spec.step.max(1)),
                 );
+            }
+            if let Some(soft) = line.soft {
+                check_soft(spec, line.amount, soft)?;
             }
             let want = match &line.pool {
                 None => NONE,

@@ -22,7 +22,8 @@ impl Engine {
             | What::PluginFault { .. }
             | What::LoopBroken { .. }
             | What::Found
-            | What::Suspected => {}
+            | What::Suspected
+            | What::Squeezed(_) => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
                 self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))
@@ -77,7 +78,9 @@ impl Engine {
             }
             What::Preempting { claim, by, until, why } => {
                 self.preemption.told(*claim, *by, *until, *why);
-                self.take_turn(*by, *claim);
+                if by != claim {
+                    self.take_turn(*by, *claim);
+                }
             }
             What::Spared(claim) => {
                 self.look_again = true;
@@ -188,6 +191,7 @@ impl Engine {
             self.books.enter_nest(claim, parent, inner);
         }
         self.hold(claim, parent.map(|(parent, _)| parent), ask);
+        self.fold_soft(claim, ask);
         self.fan_in(claim, by, scope);
         self.claims = self.claims.max(claim.0);
         self.remember_key(&by.root, ask, claim);
@@ -281,6 +285,7 @@ impl Engine {
         self.resizing.remove(&claim);
         self.endings.remove(&claim);
         self.measurements.close(claim);
+        self.soft.close(claim);
     }
 
     /// A scope holds more or less than before: it and those above it stand elsewhere in line.

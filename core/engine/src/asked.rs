@@ -27,6 +27,7 @@ impl Engine {
                 whole: spec.springs > 0 && amount == spec.springs,
                 pool,
                 models: terms(models),
+                soft: None,
             };
             let same = |other: &&mut LineAsk| {
                 (&other.resource, &other.pool, &other.models) == (&line.resource, &line.pool, &line.models)

@@ -2,7 +2,7 @@
 use crate::{
     Closed, Plugins, deadline::Deadlines, fan::Fan, feasible::Feasible, fresh::Fresh, gang::Gangs,
     heirs::Heirs, kept::Kept, position::Stood, preempt::Preemption, queue::Queue, resize::Resizing,
-    room::Rooms, round::Workbench, sticky::Reservation, suspect::Suspicion, usage::Measurements,
+    room::Rooms, round::Workbench, soft::Softs, sticky::Reservation, suspect::Suspicion, usage::Measurements,
 };
 use bursar_coord::{Looks, Reduction, WaitFor};
 use bursar_interface::{
@@ -67,6 +67,8 @@ pub struct Engine {
     pub(crate) wait_for: WaitFor,
     /// What leases that are gone have used.
     pub(crate) measurements: Measurements,
+    /// What claims want to be slowed down above.
+    pub(crate) soft: Softs,
     /// Waiting claims that have no rank yet. Like the queue it is made again after a fold, so it is no
     /// part of the state.
     #[serde(skip)]
@@ -252,6 +254,7 @@ impl Engine {
             digest.word(claim.0);
             resizing.digest(&mut digest);
         }
+        self.soft.digest(&mut digest);
         digest.finish()
     }
 

@@ -48,6 +48,8 @@ mod seat;
 mod serve;
 mod shape;
 mod share;
+mod soft;
+mod squeeze;
 mod sticky;
 mod suspect;
 mod tag;

@@ -10,7 +10,7 @@
 //! it is made to hold less, or suspended (`rung`); else its lease drains.
 use crate::{Engine, admit::bad, engine::Tape, lack::Lack, turns::Turns};
 use bursar_interface::{
-    ClaimId, Claimed, Lessened, Phase, PreemptionPolicy, Promise, Refusal, Row, Rung, Time, What,
+    ClaimId, Claimed, Ending, Lessened, Phase, PreemptionPolicy, Promise, Refusal, Row, Rung, Time, What,
     bound::{
         BANDS_MAX, BROKEN_MAX, IDLE_MAX, LOOP_NS, NAME_BYTES_MAX, PROMISE_NS, PROMISES_MAX, SEARCHES_MAX,
         TTL_NS_MAX,
@@ -140,6 +140,7 @@ impl Engine {
         self.preemption.searches = SEARCHES_MAX;
         while let Some((claim, notice)) = self.next_notice().filter(|(_, n)| n.until <= self.books.at()) {
             match self.still_takeable(claim, notice.by) {
+                _ if notice.why == Claimed::Short => self.end(tape, None, claim, Ending::Evicted),
                 // Whoever it was for may have been served, or left, in this very step.
                 _ if !self.preemption.promises.contains_key(&notice.by) => {
                     self.emit(tape, None, What::Spared(claim));
@@ -171,7 +172,9 @@ impl Engine {
             return;
         }
         let leases = self.preemption.notices.iter();
-        let idle = leases.filter(|(_, notice)| !self.preemption.promises.contains_key(&notice.by));
+        let idle = leases.filter(|(_, notice)| {
+            notice.why != Claimed::Short && !self.preemption.promises.contains_key(&notice.by)
+        });
         let spared: Vec<ClaimId> = idle
             .map(|(&claim, _)| claim)
             // Whether it is frozen is known soon, and then it goes on.

@@ -242,8 +242,8 @@ impl Engine {
                 &format!("{amount} {unit} of {name} is more than the {before} that are held"),
                 "a shrink says what to hold then; to have more, extend",
             ),
-            true if amount > tables.pools.offered[pool] => {
-                let most = tables.pools.offered[pool];
+            true if amount > self.books.ever(pool as Row) => {
+                let most = self.books.ever(pool as Row);
                 let message = format!("{amount} {unit} of {name} is more than its pool ever has");
                 Err(Refusal::new(Reason::NeverFits, message).hint(format!("at most {most} {unit}")))
             }

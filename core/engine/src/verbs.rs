@@ -186,6 +186,9 @@ impl Engine {
                 self.emit(tape, cause, What::PluginFault { role: *role, fault: fault.clone() });
             }
             Command::Suspect { role, .. } => self.suspect(cause, tape, *role),
+            Command::Squeezed(squeeze) => self.told_squeeze(cause, tape, squeeze)?,
+            Command::Evict { claim, grace_ns } => self.evict(cause, tape, *claim, *grace_ns)?,
+            Command::Spare { claim } => self.make_no_room(cause, tape, *claim)?,
             Command::Share { .. } => self.set_share(cause, tape, body)?,
             edge => self.reported(cause, tape, edge)?,
         }

@@ -77,6 +77,8 @@ pub enum Ending {
     Preempted,
     /// Those for whom it waited would have waited for it.
     Deadlock,
+    /// Memory ran short, and it had to make room.
+    Evicted,
 }
 
 /// Who speaks, as the transport knows it; never as the request says.
@@ -116,6 +118,9 @@ pub struct LineAsk {
     pub models: Vec<String>,
     /// For kinds whose pools spring from a name: take all of the pool, whatever its size.
     pub whole: bool,
+    /// What its processes may use without being slowed down, in base units, where an edge can tell that from
+    /// `amount`, which they can never pass; `None` for all of that.
+    pub soft: Option<Amount>,
 }
 
 /// A demand for all of its lines or nothing.

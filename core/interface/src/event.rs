@@ -245,6 +245,8 @@ pub enum What {
     },
     /// A strategy may leave waiting what would fit, as told: all who wait are tried again.
     Suspected,
+    /// What was done because memory runs short, as told; nothing of the books changed.
+    Squeezed(Option<ClaimId>),
 }
 
 /// One step of a circle: who waits for what, and who holds it.

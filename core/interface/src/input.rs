@@ -1,7 +1,7 @@
 //! What the engine is told: one batch of inputs at one point in time.
 use crate::{
     Amount, Ask, ClaimId, Decider, Event, FanOutSpec, Fault, Fence, Noted, Offer, PreemptionPolicy,
-    Principal, Process, Proof, Reason, ResourceSpec, Role, Setting, Size, Time, Usage, Used,
+    Principal, Process, Proof, Reason, ResourceSpec, Role, Setting, Size, Squeeze, Time, Usage, Used,
 };
 use serde::{Deserialize, Serialize};
 
@@ -293,6 +293,20 @@ pub enum Command {
         role: Role,
         /// Some of those who wait though there seems to be room, and why they do.
         left: Vec<Left>,
+    },
+    /// What was done because memory runs short, and what that came to.
+    Squeezed(Squeeze),
+    /// Memory runs short, and a lease has to make room.
+    Evict {
+        /// Which claim.
+        claim: ClaimId,
+        /// How long its holder has to give it back by itself, in nanoseconds; 0 where it ends at once.
+        grace_ns: u64,
+    },
+    /// There is room again, and a lease that was to make some goes on.
+    Spare {
+        /// Which claim.
+        claim: ClaimId,
     },
 }
 

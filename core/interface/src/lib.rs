@@ -38,6 +38,7 @@ mod resource;
 mod role;
 mod setting;
 mod sharing;
+mod squeeze;
 mod strategy;
 mod table;
 mod tables;
@@ -61,6 +62,7 @@ pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shap
 pub use role::{Decider, Home, Manifest, Role};
 pub use setting::{Change, NodeChange, PoolChange, QuotaChange, Setting};
 pub use sharing::{Offer, Sharing};
+pub use squeeze::{Came, Squeeze, Step};
 pub use strategy::{Allocator, Backfill, Discipline, Qos, Rank};
 pub use table::{CHUNK, Column, changed};
 pub use tables::{

@@ -59,6 +59,8 @@ pub enum Claimed {
     Lent,
     /// Somebody of a better band waits.
     Band,
+    /// Memory runs short on its machine; it ends for nobody, and `by` is the lease itself.
+    Short,
 }
 
 /// What somebody who waits is to have, and what is kept for it until then.

@@ -14,6 +14,9 @@ const CPU_PERIOD_US: u64 = 100_000;
 /// The smallest share of a period that the kernel takes, in microseconds.
 const CPU_QUOTA_US_MIN: u64 = 1_000;
 
+/// A soft limit on v1.
+const SOFT_V1: &str = "memory.soft_limit_in_bytes";
+
 /// The group below a cell's own in which its processes live, where v2 limits.
 const LEAF: &str = "own";
 
@@ -24,6 +27,8 @@ pub struct Limits {
     pub cpu_milli: Option<u64>,
     /// Bytes.
     pub memory_bytes: Option<u64>,
+    /// Bytes from which on its processes are slowed down (v2), or the kernel takes from it first (v1).
+    pub memory_soft: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
     /// Bytes a second that it may read, and write, of each disk.
@@ -115,6 +120,13 @@ impl Cell {
                 }
             } else if let Some(group) = v1("memory") {
                 limit_v1_memory(group, bytes)?;
+            }
+        }
+        if let Some(soft) = limits.memory_soft {
+            if let Some(group) = v2("memory").filter(|group| group.has("memory.high")) {
+                group.write("memory.high", soft)?;
+            } else if let Some(group) = v1("memory").filter(|group| group.has(SOFT_V1)) {
+                group.write(SOFT_V1, soft)?;
             }
         }
         if let Some(pids) = limits.pids

@@ -40,7 +40,7 @@ impl Cell {
         }
         let v2 = self.v2.as_ref().filter(|_| self.v2_controllers.iter().any(|has| has == "memory"));
         if let Some(group) = v2 {
-            return push_out(group, bytes);
+            return push_out(group, bytes, self.limits.memory_soft);
         }
         match self.v1.iter().find(|(controller, _)| *controller == "memory") {
             Some((_, group)) => group.write("memory.limit_in_bytes", bytes).map_err(|error| {
@@ -72,7 +72,7 @@ impl Cell {
 }
 
 /// Has the kernel take back what it can above a mark, and says whether that was enough.
-fn push_out(group: &Group, bytes: u64) -> io::Result<()> {
+fn push_out(group: &Group, bytes: u64, soft: Option<u64>) -> io::Result<()> {
     let high = group.has("memory.high");
     if high {
         group.write("memory.high", bytes)?;
@@ -82,7 +82,7 @@ fn push_out(group: &Group, bytes: u64) -> io::Result<()> {
     // From here on the hard limit stands; above it nothing is slowed down as before.
     let lowered = fits.and_then(|()| group.write("memory.max", bytes));
     if high {
-        group.write("memory.high", "max")?;
+        group.write("memory.high", soft.map_or_else(|| "max".to_owned(), |soft| soft.to_string()))?;
     }
     lowered
 }

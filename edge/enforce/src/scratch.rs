@@ -169,7 +169,7 @@ fn folder() -> OFlags {
 }
 
 fn is_late(until: Instant, entries: u64) -> bool {
-    entries % STRIDE == 0 && Instant::now() >= until
+    entries.is_multiple_of(STRIDE) && Instant::now() >= until
 }
 
 /// The names in a folder, but for itself and the one above.

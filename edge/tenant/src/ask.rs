@@ -13,6 +13,10 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
             lines.push(line(resource, text)?);
         }
     }
+    if let Some(text) = &ask.memory_soft {
+        let soft = quantity("memory", text).map_err(Failed::usage)?;
+        lines.iter_mut().filter(|line| line.resource == "memory").for_each(|line| line.soft = Some(soft));
+    }
     for need in &ask.need {
         let (resource, pool, amount) = amount_of(need)?;
         lines.push(LineBody { resource, pool, amount, ..LineBody::default() });

@@ -48,6 +48,9 @@ fn said(claim: &Claim, last: &str) -> String {
     let preempted = claim.preempting.as_ref().and_then(|preempting| preempting.until.as_ref());
     let lessened = claim.lessened.as_ref();
     match claim.taking() {
+        "told" if claim.preempting.as_ref().is_some_and(|preempting| preempting.why == "memory") => {
+            format!("memory runs short, and the lease has to make room; it ends at {}", until(preempted))
+        }
         "told" => format!("another claim has a better right; the lease ends at {}", until(preempted)),
         "shrunk" => format!("another claim has a better right; the lease holds less for it: {}", less(claim)),
         "suspended" => match lessened.and_then(|lessened| lessened.until.as_ref()) {

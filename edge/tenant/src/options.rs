@@ -10,6 +10,9 @@ pub struct Ask {
     /// Memory, as 512M
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub memory: Option<String>,
+    /// How much of the memory may be used without being slowed down, as 384M
+    #[arg(long, value_name = "BYTES", requires = "memory", allow_hyphen_values = true)]
+    pub memory_soft: Option<String>,
     /// Processes and threads
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub pids: Option<String>,

@@ -165,10 +165,17 @@ impl Tenancy {
 
     fn say_ending(&self, claim: &Claim) -> bool {
         let preempted = claim.ending.as_deref() == Some("preempted");
+        let evicted = claim.ending.as_deref() == Some("evicted");
         match claim.ending.as_deref() {
             Some("preempted") => {
                 eprintln!(
                     "bursar: preempted: the lease was taken for a claim with a better right (claim {})",
+                    self.id
+                );
+            }
+            Some("evicted") => {
+                eprintln!(
+                    "bursar: memory ran short on the machine, and the lease had to make room (claim {})",
                     self.id
                 );
             }
@@ -181,7 +188,7 @@ impl Tenancy {
         if claim.quarantined {
             eprintln!("bursar: what claim {} held is not proved free yet", self.id);
         }
-        preempted
+        preempted || evicted
     }
 
     /// Tries until the daemon answers, for as long as one that restarts may take and `go_on` says so.

@@ -58,20 +58,22 @@ fn understand(words: &[OsString]) -> Option<Errand> {
             name => put(&mut ask, name, value)?,
         }
     }
-    if ask.within_fence.is_some() && ask.within.is_none() {
+    if ask.within_fence.is_some() && ask.within.is_none() || ask.memory_soft.is_some() && ask.memory.is_none()
+    {
         return None;
     }
     Some(Errand { socket, run: Run { ask, command } })
 }
 
 /// Options whose value may begin with a sign, so that what is wrong with it can be told.
-const SIGNED: [&str; 4] = ["cpu", "memory", "pids", "gpu"];
+const SIGNED: [&str; 5] = ["cpu", "memory", "memory-soft", "pids", "gpu"];
 
 fn put(ask: &mut Ask, name: &str, value: &str) -> Option<()> {
     let text = value.to_owned();
     match name {
         "cpu" => once(&mut ask.cpu, text),
         "memory" => once(&mut ask.memory, text),
+        "memory-soft" => once(&mut ask.memory_soft, text),
         "pids" => once(&mut ask.pids, text),
         "gpu" => once(&mut ask.gpu, text),
         "wait" => once(&mut ask.wait, text),
@@ -156,6 +158,7 @@ mod tests {
             "run --class best-effort --label x --not-label y --within 7 --within-fence 9 -- true",
             "run --within none --gang crew:4 --key k --no-autostart --socket /s -- true",
             "run --cpu -1 -- true",
+            "run --memory 1G --memory-soft 512M -- true",
             "run --need a=b=c -- true",
         ] {
             let (here, there) = both(line);
@@ -181,6 +184,7 @@ mod tests {
             "run --priority x -- true",
             "run --priority 0 --priority 1 -- true",
             "run --within-fence 9 -- true",
+            "run --memory-soft 1G -- true",
             "run --no-autostart=1 -- true",
             "run --cpu= -- true",
             "run --scope= -- true",

@@ -11,6 +11,9 @@ use bursar_interface::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The one kind of which processes can be slowed down before they come to its end.
+const SOFT_KIND: &str = "memory";
+
 /// `POST /v1/claims`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +114,10 @@ pub struct LineBody {
     /// Take all of the pool, whatever its size: an exclusive lock.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
+    /// Of memory: how much may be used without being slowed down, in base units, as digits; all of it if it is
+    /// missing.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "MaybeDigits")]
+    pub soft: Option<u64>,
 }
 
 fn one() -> String {
@@ -173,10 +180,16 @@ impl TryFrom<LineBody> for LineAsk {
     type Error = Refusal;
 
     fn try_from(
-        LineBody { resource, amount: text, pool, models, whole }: LineBody,
+        LineBody { resource, amount: text, pool, models, whole, soft }: LineBody,
     ) -> Result<LineAsk, Refusal> {
-        let amount = amount(&resource, &text).map_err(|why| Refusal::new(Reason::BadRequest, why))?;
-        Ok(LineAsk { resource, amount, pool, models, whole })
+        let bad = |why: String| Refusal::new(Reason::BadRequest, why);
+        let whole_amount = amount(&resource, &text).map_err(bad)?;
+        if soft.is_some() && resource != SOFT_KIND {
+            return Err(
+                bad(format!("{resource} has no soft limit")).hint("only memory has one; leave it out")
+            );
+        }
+        Ok(LineAsk { resource, amount: whole_amount, pool, models, whole, soft })
     }
 }
 

@@ -40,6 +40,7 @@ mod resize;
 mod rows;
 mod setting;
 mod socket;
+mod squeeze;
 mod text;
 mod transport;
 mod typed;
@@ -74,6 +75,7 @@ pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
 pub use socket::{Place, socket};
+pub use squeeze::{SqueezeRow, StrainRow};
 pub use transport::{Reach, Stream};
 pub use typed::plain;
 pub use usage::{SpentRow, UnknownRow, UsageRow};

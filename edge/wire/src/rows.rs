@@ -81,6 +81,9 @@ pub struct Claim {
     /// What its processes find in their environment because of what it holds, as `BURSAR_SCRATCH`.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// What was done to it of late because memory runs short, newest first; left out where nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pressure: Vec<crate::SqueezeRow>,
 }
 
 impl Claim {
@@ -134,6 +137,9 @@ pub struct Line {
     /// It is drawn from the lease that the claim is within, and not from a pool again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub within: bool,
+    /// Of memory: how much may be used without being slowed down, in base units, where that was asked for.
+    #[serde(with = "MaybeDigits", default, skip_serializing_if = "Option::is_none")]
+    pub soft: Option<u64>,
 }
 
 /// A supply.
@@ -310,6 +316,10 @@ pub struct Explain {
     /// Refused because waiting would have closed a circle: who would have waited for whom.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub circle: Vec<CircleLink>,
+    /// How short memory is, and what was done about it; left out while there is enough and nothing was done to the
+    /// claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressure: Option<crate::StrainRow>,
 }
 
 /// Why one of several sets of lines could not be granted.

@@ -132,6 +132,11 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
         },
         "extend" => Command::Extend { claim, fence, to: sizes(&rest) },
         "shrink" => Command::Shrink { claim, fence, to: sizes(&rest) },
+        "evict" => Command::Evict {
+            claim,
+            grace_ns: rest.first().map_or(0, |s| s.parse::<u64>().unwrap()) * 1_000_000_000,
+        },
+        "spare" => Command::Spare { claim },
         "frozen" => Command::Frozen { claim },
         "unfrozen" => Command::FreezeFailed { claim, message: message() },
         "resized" => Command::Resized { claim },
@@ -244,11 +249,12 @@ fn within(value: &str) -> Within {
     }
 }
 
-/// `cpu=500`, `lock:build=1`, `lock:build=whole`, `gpu=1000@P100|T4`.
+/// `cpu=500`, `memory=500~400` with a soft limit, `lock:build=1`, `lock:build=whole`, `gpu=1000@P100|T4`.
 pub(crate) fn line(resource: &str, value: &str) -> LineAsk {
     let (resource, pool) =
         resource.split_once(':').map_or((resource, None), |(r, p)| (r, Some(p.to_owned())));
     let (amount, models) = value.split_once('@').unwrap_or((value, ""));
+    let (amount, soft) = amount.split_once('~').map_or((amount, None), |(a, soft)| (a, soft.parse().ok()));
     let models = models.split('|').filter(|model| !model.is_empty()).map(str::to_owned).collect();
     LineAsk {
         resource: resource.into(),
@@ -256,6 +262,7 @@ pub(crate) fn line(resource: &str, value: &str) -> LineAsk {
         pool,
         models,
         whole: amount == "whole",
+        soft,
     }
 }
 

@@ -227,6 +227,7 @@ impl Rights {
             Claimed::Band => {
                 broken(Law::Right, format!("{by} takes from {victim} of its own band or a better one"))
             }
+            Claimed::Short => broken(Law::Right, format!("{victim} makes room where nothing is short")),
             Claimed::Lent => {
                 let own = Self::apart(&mine.ask.scope, &theirs.ask.scope);
                 let top = own.into_iter().find(|scope| self.guaranteed.get(scope).is_some_and(|&g| g > 0));

@@ -71,7 +71,10 @@ impl World {
         let mut lines = Vec::new();
         for (resource, most) in [("cpu", 5000), ("memory", 20_000), ("gpu", 2500)] {
             if self.random.chance(1, 2) {
-                lines.push(line(resource, self.random.below(most)));
+                let amount = self.random.below(most);
+                let soft =
+                    (resource == "memory" && self.random.chance(1, 4)).then(|| self.random.below(most));
+                lines.push(LineAsk { soft, ..line(resource, amount) });
             }
         }
         for resource in [spent::RATE, spent::BUDGET] {

@@ -53,6 +53,9 @@ verbs! {
     FreezeFailed "freeze failed",
     Faulted "faulted",
     Suspect "suspect",
+    Squeezed "squeezed",
+    Evict "evict",
+    Spare "spare",
 }
 
 /// Counts by fault and operation.
@@ -179,7 +182,10 @@ pub(crate) fn claim_of(command: &Command) -> Option<ClaimId> {
         | Command::Measured { claim, .. }
         | Command::Frozen { claim }
         | Command::FreezeFailed { claim, .. }
+        | Command::Evict { claim, .. }
+        | Command::Spare { claim }
         | Command::ResizeFailed { claim, .. } => Some(*claim),
+        Command::Squeezed(squeeze) => squeeze.claim,
         _ => None,
     }
 }
@@ -226,6 +232,8 @@ mod tests {
             Command::FreezeFailed { claim, message: message() },
             Command::ResizeFailed { claim, message: message() },
             Command::Measured { claim, usage: Default::default() },
+            Command::Evict { claim, grace_ns: 1 },
+            Command::Spare { claim },
         ];
         let verbs: std::collections::BTreeSet<usize> = about.iter().map(verb).collect();
         assert_eq!(verbs.len(), about.len(), "each has a number of its own");

@@ -5,8 +5,8 @@ use crate::{
     supply::{kinds, reclaimed},
 };
 use bursar_interface::{
-    Command, Decider, FanOut, FanOutSpec, Fault, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
-    PreemptionPolicy, QuotaSpec, Role, ScopeSpec, Usage,
+    Came, Command, Decider, FanOut, FanOutSpec, Fault, Home, NodeSpec, NodeState, Noted, Phase, PoolSpec,
+    PreemptionPolicy, QuotaSpec, Role, ScopeSpec, Squeeze, Step, Usage,
 };
 
 /// Who does it.
@@ -130,6 +130,19 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(1, Who::Operator, |world, _| {
         let left = world.engine.left_waiting(world.engine.books().at(), 0);
         Command::Suspect { role: Role::Allocator, left }
+    }),
+    op(3, Who::Edge, |world, to| {
+        let grace_ns = world.random.below(3) * world.random.below(4 * SECOND);
+        Command::Evict { claim: to.claim, grace_ns }
+    }),
+    op(3, Who::Edge, |world, to| {
+        let told = |to: &Target| world.engine.notice(to.claim).is_some();
+        let claim = world.live().into_iter().find(told).unwrap_or(to).claim;
+        Command::Spare { claim }
+    }),
+    op(1, Who::Edge, |_, to| {
+        let (claim, came) = (Some(to.claim), Came::Freed(Some(1)));
+        Command::Squeezed(Squeeze { step: Step::Reclaim, claim, came, used: 2, there: 3, to: 0 })
     }),
 ];
 

@@ -170,6 +170,41 @@ fn what_this_host_can_do_is_told() {
 }
 
 #[test]
+fn the_kernel_drops_files_of_a_cell_and_knows_its_soft_limit() {
+    let hierarchy = hierarchy("squeeze");
+    need!(hierarchy, Memory);
+    let mut cell = hierarchy.cell(ClaimId(1));
+    let limits = Limits { memory_bytes: Some(128 << 20), memory_soft: Some(64 << 20), ..Limits::default() };
+    cell.build(limits).expect("a cell");
+    let ready = Ready::new("squeeze");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let write = format!("head -c 32000000 /dev/zero > {}; sync; ", file.path().display());
+    let mut writer = shell(&format!("{write}{}; sleep 60", ready.say()));
+    cell.join(&identity(&writer)).expect("joined");
+    go(&mut writer);
+    eventually("it is written", || ready.said() == 1);
+    let before = cell.gauge().memory.expect("a group of memory");
+    match hierarchy.cannot_drop_files() {
+        Some(why) => eprintln!("skipped: {why}"),
+        None if before < 16 << 20 => eprintln!("skipped: this disk keeps no files in memory"),
+        None => {
+            let freed = cell.drop_files(64 << 20).expect("dropped");
+            let after = cell.gauge().memory.expect("a group of memory");
+            assert!(freed > 8 << 20 && after < before / 2, "{freed} of {before}, {after} are left");
+        }
+    }
+    match (hierarchy.cannot_slow(), cell.slow_above(Some(32 << 20))) {
+        (Some(_), Err(error)) => assert_eq!(error.kind(), std::io::ErrorKind::Unsupported),
+        (None, slowed) => slowed.and_then(|()| cell.slow_above(None)).expect("slower, and as before"),
+        (Some(why), Ok(())) => panic!("{why}, and it can"),
+    }
+    assert!(writer.try_wait().expect("a look").is_none() && cell.oom_kills() == Some(0));
+    take_back(cell, Duration::ZERO);
+    writer.wait().expect("ended");
+    hierarchy.remove();
+}
+
+#[test]
 fn a_smaller_limit_takes_nothing_that_is_in_use() {
     let hierarchy = hierarchy("resize");
     need!(hierarchy, Memory);
