@@ -1,10 +1,17 @@
 //! What is known of devices: told by NVML, or by a file that was recorded from it.
 use nvml_wrapper::{Nvml, error::NvmlError};
 use serde::{Deserialize, Serialize};
-use std::{ffi::OsStr, fs, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// How NVML's library is called where only the driver is installed.
 const LIBRARY: &str = "libnvidia-ml.so.1";
+/// How long it is not looked for again where it is missing.
+const MISSING_FOR: Duration = Duration::from_secs(60);
 
 /// One device, as of now. What a device does not tell is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,10 +93,40 @@ impl Devices for Recorded {
     }
 }
 
-/// Whoever knows: the record if there is one, else NVML.
-pub(crate) fn devices(recorded: &str) -> Result<Box<dyn Devices>, String> {
-    match recorded {
-        "" => Ok(Box::new(Live::load()?)),
-        path => Ok(Box::new(Recorded(path.into()))),
+/// Who knows, found when it is first needed.
+#[derive(Default)]
+pub(crate) enum Known {
+    /// Nobody was asked for yet.
+    #[default]
+    Unasked,
+    /// Somebody knows.
+    There(Box<dyn Devices>),
+    /// Nobody does, as of then.
+    Missing(String, Instant),
+}
+
+impl Known {
+    /// All devices, by the record if there is one, else by NVML. Where that is missing it is looked for again after a
+    /// while: it may be installed meanwhile.
+    pub(crate) fn look(&mut self, recorded: &str) -> Result<Vec<Device>, String> {
+        let due = match self {
+            Known::Unasked => true,
+            Known::There(_) => false,
+            Known::Missing(_, since) => since.elapsed() >= MISSING_FOR,
+        };
+        if due {
+            *self = match recorded {
+                "" => match Live::load() {
+                    Ok(live) => Known::There(Box::new(live)),
+                    Err(why) => Known::Missing(why, Instant::now()),
+                },
+                path => Known::There(Box::new(Recorded(path.into()))),
+            };
+        }
+        match self {
+            Known::There(devices) => devices.look(),
+            Known::Missing(why, _) => Err(why.clone()),
+            Known::Unasked => Ok(Vec::new()),
+        }
     }
 }

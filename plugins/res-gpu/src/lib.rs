@@ -7,7 +7,7 @@ mod devices;
 
 use bursar_enforce::{gpus, identify};
 use bursar_sdk::{ClaimId, LeaseLine, prelude::*};
-use devices::{Device, Devices, devices};
+use devices::{Device, Known};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A whole device, in thousandths.
@@ -46,27 +46,19 @@ struct Source {
 /// Shows leases their devices, and takes them back.
 pub struct Gpus {
     source: Source,
-    /// Loaded when it is first needed.
-    devices: Option<Box<dyn Devices>>,
+    devices: Known,
     /// Who was on a lease's devices before it, by claim and pool.
     before: BTreeMap<(ClaimId, String), BTreeSet<u32>>,
 }
 
 impl Gpus {
     fn new(source: Source) -> Result<Gpus, Fault> {
-        Ok(Gpus { source, devices: None, before: BTreeMap::new() })
+        Ok(Gpus { source, devices: Known::default(), before: BTreeMap::new() })
     }
 
     fn look(&mut self) -> Result<Vec<Device>, String> {
-        look(&mut self.devices, &self.source)
+        self.devices.look(&self.source.recorded)
     }
-}
-
-fn look(known: &mut Option<Box<dyn Devices>>, source: &Source) -> Result<Vec<Device>, String> {
-    if known.is_none() {
-        *known = Some(devices(&source.recorded)?);
-    }
-    known.as_ref().map_or_else(|| Ok(Vec::new()), |devices| devices.look())
 }
 
 /// The number of the device that a pool is: `gpu3` is 3.
@@ -174,19 +166,19 @@ fn sees_everybody() -> bool {
 /// Reads the devices: how busy, how full. Their number is unknown where there is no NVML.
 pub struct GpuReadings {
     source: Source,
-    devices: Option<Box<dyn Devices>>,
+    devices: Known,
 }
 
 impl GpuReadings {
     fn new(source: Source) -> Result<GpuReadings, Fault> {
-        Ok(GpuReadings { source, devices: None })
+        Ok(GpuReadings { source, devices: Known::default() })
     }
 }
 
 #[plugin(id = "gpu", config = Source, new = GpuReadings::new)]
 impl Metric for GpuReadings {
     fn collect(&mut self, at: Time, samples: &mut Vec<Sample>) -> Result<(), Fault> {
-        let devices = look(&mut self.devices, &self.source);
+        let devices = self.devices.look(&self.source.recorded);
         let mut say = |name: String, value| samples.push(Sample { name, at, value });
         say("gpu_devices_total".into(), devices.as_ref().ok().map(|devices| devices.len() as f64));
         for (number, device) in devices.unwrap_or_default().into_iter().enumerate() {
