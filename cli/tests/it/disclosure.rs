@@ -5,9 +5,9 @@ use crate::daemon::{Daemon, program};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Two processors, of which all is wanted, and less memory than any machine has left: how much that is, everybody may
-/// read. Whether a lease was looked at when it is told of is a matter of the moment.
-const CONFIG: &str = "[node.capacity]\ncpu = \"2\"\nmemory = \"1G\"\n[analysis]\nevery = \"1h\"\n\
+/// Two processors, of which all is wanted, and less memory and disk than any machine has left: how much that is,
+/// everybody may read. Whether a lease was looked at when it is told of is a matter of the moment.
+const CONFIG: &str = "[node.capacity]\ncpu = \"2\"\nmemory = \"1G\"\ndisk = \"64M\"\n[analysis]\nevery = \"1h\"\n\
                       [memory]\nanalytics-interval = \"1h\"\n";
 /// Lines of the stream that are compared: more come, and the last may be cut off.
 const STREAMED: usize = 5;

@@ -41,6 +41,7 @@ const AMOUNTS: [&str; 16] = [
     "offered",
     "free",
     "reserved",
+    "soft",
     "held",
     "quarantined",
     "spent",
