@@ -35,7 +35,7 @@ const UNITS: [(&str, &str); 7] = [
     ("cpu_milli", "thousandths of a core"),
 ];
 /// Names of amounts: what they are counted in is their kind's.
-const AMOUNTS: [&str; 16] = [
+const AMOUNTS: [&str; 17] = [
     "amount",
     "capacity",
     "offered",
