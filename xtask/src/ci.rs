@@ -11,7 +11,7 @@ const SYSTEM: [&str; 5] = ["bursar", "bursar-enforce", "bursar-journal", "bursar
 /// Debian packages, and programs of their names, that some tests drive others with.
 const TOOLS: [&str; 2] = ["strace", "faketime"];
 /// Worlds that each change is tried in.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 3000;
 /// The slow lane's load, in minutes.
 const SOAK_MINUTES: f64 = 10.0;
 /// The slow lane's simulated worlds, in minutes.
@@ -44,7 +44,8 @@ pub enum Lane {
 /// # Errors
 /// The first step that fails.
 pub fn run(lane: Option<Lane>) -> Result<()> {
-    let all = [Lane::Layers, Lane::Simulation, Lane::Canaries, Lane::Agents, Lane::Contract, Lane::Coverage];
+    // Coverage takes a build of its own, and says more about tests than about a change: it is asked for by name.
+    let all = [Lane::Layers, Lane::Simulation, Lane::Canaries, Lane::Agents, Lane::Contract];
     match lane {
         Some(Lane::Layers) => timed(Lane::Layers).and_then(|()| alone()),
         Some(lane) => timed(lane),

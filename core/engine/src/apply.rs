@@ -6,8 +6,8 @@ use crate::{
     queue::ANYTHING,
 };
 use bursar_interface::{
-    Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Row, Rung, Time,
-    What, canary,
+    Ask, ClaimId, Command, Decider, Ending, Event, Fence, Input, Phase, PoolId, Reason, Role, Row, Rung,
+    Time, What, canary,
 };
 use std::borrow::Cow;
 
@@ -146,8 +146,12 @@ impl Engine {
             }
             Command::Swap { role, to } => {
                 self.deciders.insert(*role, Decider::clone(to));
-                // What the one left waiting may be worth a try to the other.
-                self.queue.wake_all();
+                match role {
+                    // Ranks of two strategies say nothing beside each other.
+                    Role::Qos => self.rank_anew(),
+                    // What the one left waiting may be worth a try to the other.
+                    _ => self.queue.wake_all(),
+                }
             }
             _ => {}
         }

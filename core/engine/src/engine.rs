@@ -134,19 +134,10 @@ impl Engine {
         self.books.renew_views(seen);
         self.count_leases();
         self.look_again = true;
+        self.rank_anew();
         let view = self.books.view();
-        let live = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
-        let (waiting, timed): (Vec<_>, Vec<_>) = live
-            .map(|row| (ClaimId(view.claims.id[row as usize]), row))
-            .partition(|&(_, row)| self.books.phase(row) == Phase::Pending);
-        self.queue = Queue::default();
-        self.heirs = Heirs::default();
-        self.gangs.forget_ranks();
-        self.fresh.clear();
-        let mut fresh: Vec<ClaimId> = waiting.iter().map(|&(id, _)| id).collect();
-        fresh.sort_unstable();
-        fresh.into_iter().for_each(|claim| self.fresh.push(claim));
-        for (id, _) in waiting.into_iter().chain(timed) {
+        let live = (0..view.claims.len()).map(|c| ClaimId(view.claims.id[c])).filter(|id| id.0 != 0);
+        for id in live.collect::<Vec<_>>() {
             if let Some(at) = self.deadline(id)
                 && !canary!("a restart forgets when leases end")
             {
@@ -154,6 +145,20 @@ impl Engine {
             }
         }
         self
+    }
+
+    /// Nobody who waits has a rank any more: all are ranked in the next round, who came first first.
+    pub(crate) fn rank_anew(&mut self) {
+        self.queue = Queue::default();
+        self.heirs = Heirs::default();
+        self.gangs.forget_ranks();
+        self.fresh.clear();
+        let claims = &self.books.tables().claims;
+        let waits = |&c: &usize| claims.id[c] != 0 && Phase::of(claims.phase[c]) == Phase::Pending;
+        let mut waiting: Vec<ClaimId> =
+            (0..claims.len()).filter(waits).map(|c| ClaimId(claims.id[c])).collect();
+        waiting.sort_unstable();
+        waiting.into_iter().for_each(|claim| self.fresh.push(claim));
     }
 
     /// Takes `inputs` in at `at` and returns the batch with all that was done; state has moved.

@@ -35,8 +35,9 @@ impl Head {
         now: &Head,
         engine: &Engine,
         granted: &[ClaimId],
+        by_class: bool,
     ) -> Result<(), Broken> {
-        let above = |claim: &ClaimId| may_go_before(self, engine, *claim);
+        let above = |claim: &ClaimId| may_go_before(self, engine, *claim, by_class);
         let (Some(before), Some(start)) = (self.start, now.start) else { return Ok(()) };
         if self.overdue
             || now.overdue
@@ -57,8 +58,8 @@ impl Head {
 }
 
 /// Whether a claim may have stood before the head when it was granted: it is of a better class, or older, or of a
-/// part of the tree that can have held less.
-fn may_go_before(head: &Head, engine: &Engine, granted: ClaimId) -> bool {
+/// part of the tree that can have held less, or such that some qos ranks it otherwise within its team.
+fn may_go_before(head: &Head, engine: &Engine, granted: ClaimId, by_class: bool) -> bool {
     let (books, claims) = (engine.books(), engine.view().claims);
     let (Some(row), Some(head_row)) = (books.claim(granted), books.claim(head.claim)) else { return true };
     let scope = |row: Row| claims.scope[row as usize];
@@ -71,7 +72,9 @@ fn may_go_before(head: &Head, engine: &Engine, granted: ClaimId) -> bool {
             beside.map_or_else(|| books.own_share(scope(head_row), now()), |up| books.share(up, now()));
         scope(row) != scope(head_row) && share > 0
     };
-    claims.class[row as usize] < head.class || granted < head.claim || less()
+    let (g, h) = (row as usize, head_row as usize);
+    let ranks = claims.priority[g] > claims.priority[h] || !by_class && claims.expect[g] != claims.expect[h];
+    claims.class[g] < head.class || granted < head.claim || ranks || less()
 }
 
 /// Those who wait, who came first first.

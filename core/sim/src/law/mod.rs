@@ -41,6 +41,8 @@ pub(crate) struct Witness {
     pub(crate) calm: bool,
     /// What can go wrong until then.
     faults: Faults,
+    /// Whether the qos ranks by class, priority and age alone.
+    by_class: bool,
     lives: Lives,
     /// What was in use after the last step.
     before: Before,
@@ -77,8 +79,8 @@ struct Heard {
 
 impl Witness {
     /// A witness of a world in which this can go wrong.
-    pub(crate) fn new(faults: Faults) -> Witness {
-        Witness { faults, ..Witness::default() }
+    pub(crate) fn new(faults: Faults, by_class: bool) -> Witness {
+        Witness { faults, by_class, ..Witness::default() }
     }
 
     /// Checks what was done.
@@ -97,6 +99,7 @@ impl Witness {
                     | Command::SetScope(_)
                     | Command::SetResource(_)
                     | Command::Apply(_)
+                    | Command::Share { .. }
                     | Command::Start { .. }
             )
         };
@@ -164,7 +167,7 @@ impl Witness {
             // Who holds what others wait for goes before the head.
             let granted = &self.heard.granted;
             if !granted.iter().any(|&claim| self.circled.is_incremental(engine, claim)) {
-                before.is_not_delayed(now, engine, granted)?;
+                before.is_not_delayed(now, engine, granted, self.by_class)?;
             }
         }
         self.head = head;

@@ -113,6 +113,7 @@ impl World {
         let faults = Faults::of_seed(seed, &mut random);
         let mood = Mood::new(faults, &mut random);
         let (plugins, spare) = moody::plugins(strategies, &mut random, &mood);
+        let by_class = plugins.qos.decider.plugin == "class";
         World {
             random,
             faults,
@@ -122,7 +123,7 @@ impl World {
             plugins,
             spare,
             mood,
-            witness: Witness::new(faults),
+            witness: Witness::new(faults, by_class),
             past: VecDeque::new(),
             at: SECOND,
             epoch: 0,
