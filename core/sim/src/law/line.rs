@@ -73,7 +73,8 @@ fn may_go_before(head: &Head, engine: &Engine, granted: ClaimId, by_class: bool)
         scope(row) != scope(head_row) && share > 0
     };
     let (g, h) = (row as usize, head_row as usize);
-    let ranks = claims.priority[g] > claims.priority[h] || !by_class && claims.expect[g] != claims.expect[h];
+    let shorter = claims.expect[g] > 0 && (claims.expect[h] == 0 || claims.expect[g] < claims.expect[h]);
+    let ranks = claims.priority[g] > claims.priority[h] || !by_class && shorter;
     claims.class[g] < head.class || granted < head.claim || ranks || less()
 }
 
