@@ -51,7 +51,7 @@ struct Place {
     root: String,
     /// Whose they are, where several daemons have the same root: the daemon says so itself.
     owner: String,
-    /// Percent of the filesystem that are never offered.
+    /// Percent of what is free at the start that are never offered.
     kept_percent: u8,
 }
 
@@ -150,13 +150,15 @@ impl Driver for Scratches {
     fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
         let Some(root) = &self.root else { return Ok(Vec::new()) };
         make_root(root).map_err(|error| fault(&error))?;
-        let (total, free) = room(root).map_err(|error| fault(&error))?;
+        let (_, free) = room(root).map_err(|error| fault(&error))?;
         let until = Instant::now() + CALL;
         let folders = self.folders().map_err(|error| fault(&error))?;
         // What cannot be measured in time is taken for in use by others: less is offered, never more.
         let ours: u64 = folders.into_iter().filter_map(|(claim, fence)| self.look(claim, fence, until)).sum();
-        let kept = total / 100 * u64::from(self.kept_percent);
-        let capacity = free.saturating_add(ours).saturating_sub(kept).min(AMOUNT_MAX);
+        // Of what is there for us, so that a disk which others have filled offers little, and not nothing.
+        let there = free.saturating_add(ours);
+        let kept = there / 100 * u64::from(self.kept_percent);
+        let capacity = there.saturating_sub(kept).min(AMOUNT_MAX);
         Ok(vec![Supply { resource: "disk".into(), pool: POOL.into(), capacity, labels: Vec::new() }])
     }
 

@@ -46,8 +46,8 @@ fn a_lease_has_no_more_processes_than_it_holds() {
     need!(hierarchy, Pids);
     let mut cell = hierarchy.cell(ClaimId(1));
     cell.build(Limits { pids: Some(8), ..Limits::default() }).expect("a cell");
-    // A fork bomb, beside somebody who is there already: the shell itself forks no more once it is at its limit.
-    let mut bomb = shell("sleep 60 & f() { f | f & }; f 2>/dev/null; wait");
+    // A fork bomb, beside two who stay: the shell itself forks no more once it is at its limit, and may be gone then.
+    let mut bomb = shell("sleep 60 & sleep 60 & f() { f | f & }; f 2>/dev/null; wait");
     cell.join(&identity(&bomb)).expect("joined");
     go(&mut bomb);
     eventually("it grows to its limit", || cell.members().len() >= 2);
