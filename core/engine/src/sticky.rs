@@ -2,7 +2,8 @@
 //!
 //! EASY backfilling (Lifka 1995; Mu'alem and Feitelson, TPDS 2001), for claims over several kinds on
 //! several nodes: the head is promised the node on which it could start first. Whoever ends before that,
-//! by its own estimate, may go before it; whoever does not may only take what the head will not need.
+//! by its own estimate, or stands before it in line, may go before it; whoever does not may only take what the head
+//! will not need. What is spent flows back by itself: all that flows until then is kept.
 use crate::{Engine, lack::Lack, promised::Promised};
 use bursar_interface::{Amount, Backfill, ClaimId, Discipline, NONE, Phase, Row, Time, View};
 use std::{collections::BTreeMap, ops::Range};
