@@ -11,17 +11,17 @@ use super::{
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
     outlook,
-    present::{self, Present, may_see},
+    present::{self, Present},
     remedies::remedy_findings,
     roster::Roster,
     settings::Settings,
     told,
 };
-use bursar_api::{Done, House, Peer};
+use bursar_api::{Done, House, Peer, Place};
 use bursar_enforce::{Hierarchy, identify};
 use bursar_engine::Engine;
 use bursar_interface::{
-    Ask, Batch, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
+    Ask, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
     Setting, Time,
 };
 use bursar_loader::Loader;
@@ -36,9 +36,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::task::block_in_place;
-
-/// Batches that are read from the journal at a time for one page of events.
-const PAGE_BATCHES: usize = 256;
 
 /// Refusals with a counter-offer come apart by this much at least; those between them go without.
 const OFFER_EVERY: Duration = Duration::from_millis(10);
@@ -128,22 +125,6 @@ impl Host {
             (None, Some(closed)) => Err(present::never_granted(closed)),
             (None, None) => Err(Refusal::new(Reason::UnknownClaim, format!("there is no claim {claim}"))),
         })
-    }
-
-    /// The batches above a sequence: from memory where they still are, else from the journal.
-    fn batches(&self, since: u64) -> Result<Vec<(Arc<Batch>, i64)>, Refusal> {
-        let (tail, complete) = self.follower.tail(since.saturating_add(1));
-        if complete || tail.is_empty() && self.follower.read(Engine::next_seq) <= since.saturating_add(1) {
-            return Ok(tail.into_iter().map(|batch| (batch.clone(), self.clock.wall_ms(batch.at))).collect());
-        }
-        let unreadable = |error: bursar_journal::Error| {
-            Refusal::new(Reason::BadRequest, format!("the journal cannot be read: {error}"))
-        };
-        let journal = bursar_journal::Follower::open(&self.state).map_err(unreadable)?;
-        let entries = journal.since(since.saturating_add(1), PAGE_BATCHES).map_err(unreadable)?;
-        let committed = self.follower.read(Engine::next_seq);
-        let folded = entries.into_iter().filter(|entry| entry.batch.next_seq() <= committed);
-        Ok(folded.map(|entry| (Arc::new(entry.batch), entry.wall_ms)).collect())
     }
 }
 
@@ -447,25 +428,16 @@ impl House for Host {
     }
 
     fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal> {
-        let mut page: Vec<wire::EventRow> = Vec::new();
-        for (batch, wall_ms) in self.batches(since)? {
-            for mut row in told::rows(&batch, wall_ms, since).filter(|row| self.concerns(by, row)) {
-                self.tell_blame(by, &mut row);
-                if page.len() >= max && page.last().is_some_and(|last| last.seq != row.seq) {
-                    return Ok(page);
-                }
-                page.push(row);
-            }
-        }
-        Ok(page)
+        self.events_since(by, since, max)
     }
-}
 
-impl Host {
-    /// Whether an event is about something that a principal may see.
-    fn concerns(&self, by: &Principal, row: &wire::EventRow) -> bool {
-        let scope = || self.present(|present| present.scope_of_claim(ClaimId(row.claim?)));
-        by.root.is_empty() || scope().is_some_and(|scope| may_see(by, &scope))
+    fn events_after(
+        &self,
+        by: &Principal,
+        place: Place,
+        max: usize,
+    ) -> Result<(Vec<wire::EventRow>, Place), Refusal> {
+        self.walk(by, place, |page, _| page.len() >= max)
     }
 }
 

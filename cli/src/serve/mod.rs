@@ -11,6 +11,7 @@ mod beside;
 mod blamed;
 mod census;
 mod checkup;
+mod chronicle;
 mod circle;
 mod clock;
 mod desk;

@@ -3,6 +3,7 @@ use super::{
     follower::claim_of,
     present::{ending_name, rfc3339},
 };
+use bursar_api::Place;
 use bursar_interface::{
     Batch, Command, Decider, Event, Home, Input, Left, LineSize, Noted, Offer, Role, Severity, Squeeze, What,
 };
@@ -12,8 +13,8 @@ use serde_json::{Value, json};
 /// The word for the end of a claim.
 pub const CLOSED: &str = "closed";
 
-/// The events of a batch above a sequence, in the order of their sequences.
-pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = EventRow> {
+/// The events of a batch after a place, in the order of their sequences.
+pub fn rows(batch: &Batch, wall_ms: i64, after: Place) -> impl Iterator<Item = EventRow> {
     let last = batch.next_seq().saturating_sub(1);
     // What time caused belongs to the end of the batch, where its events stand.
     let seq = move |event: &Event| event.cause.map_or(last, |cause| batch.first_seq + u64::from(cause));
@@ -58,9 +59,9 @@ pub fn rows(batch: &Batch, wall_ms: i64, since: u64) -> impl Iterator<Item = Eve
             detail,
         }
     };
-    let mut events: Vec<&Event> = batch.events.iter().filter(|event| seq(event) > since).collect();
+    let mut events: Vec<&Event> = batch.events.iter().filter(|event| seq(event) > after.since).collect();
     events.sort_by_key(|event| seq(event));
-    events.into_iter().map(row)
+    events.into_iter().skip(after.events).map(row)
 }
 
 /// The rules under which a pool is shared from then on; none where it is shared as it comes.

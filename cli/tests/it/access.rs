@@ -2,8 +2,9 @@
 use crate::daemon::{Daemon, Setup};
 use serde_json::{Value, json};
 use std::{
-    io::{Read, Write},
+    io::{BufRead, Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 
 /// Where routes are written down, and where they are let onto the router.
@@ -276,4 +277,45 @@ fn beyond_this_machine_tcp_is_served_only_to_who_says_so() {
     let told = crate::daemon::told(command);
     assert_eq!(told.code, 1, "{told:?}");
     assert!(told.err.contains("in the clear") && told.err.contains("--far"), "{told:?}");
+}
+
+/// What a process has computed so far, in hundredths of a second.
+fn computed(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    let (_, rest) = stat.rsplit_once(')').expect("a name");
+    rest.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+#[test]
+fn whoever_follows_while_nothing_concerns_them_costs_nothing() {
+    let house = House::with(
+        &[token("one", "one", &["read", "claim"], ""), token("two", "two", &["read", "claim"], "")].concat(),
+    );
+    let mut streams: Vec<TcpStream> =
+        (0..2).map(|_| TcpStream::connect(&house.address).expect("connected")).collect();
+    for stream in &mut streams {
+        let follow = format!(
+            "GET /v1/events?since=0 HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer one\r\nAccept: text/event-stream\r\n\r\n",
+            house.address
+        );
+        stream.write_all(follow.as_bytes()).expect("sent");
+    }
+    let ask = json!({ "ttl": "1h", "lines": [{ "resource": "cpu", "amount": "10" }] });
+    house.claim("two", &ask);
+    std::thread::sleep(Duration::from_millis(300));
+    let before = computed(house.daemon.pid());
+    std::thread::sleep(Duration::from_secs(1));
+    let ticks = computed(house.daemon.pid()) - before;
+    assert!(ticks < 30, "{ticks} of 100 parts of a second, with nothing to tell");
+    // And then something does.
+    let own = house.claim("one", &ask);
+    let id = format!("\"claim\":{}", own["id"]);
+    let mut heard = String::new();
+    for line in std::io::BufReader::new(&streams[0]).lines().map_while(Result::ok) {
+        heard.push_str(&line);
+        if line.contains(&id) {
+            return;
+        }
+    }
+    panic!("{heard}");
 }

@@ -251,6 +251,22 @@ fn events_are_paged_followed_and_taken_up_again() {
 }
 
 #[test]
+fn what_happened_at_once_is_streamed_as_a_whole_and_each_once() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"64\"\n");
+    let operations =
+        vec![json!({ "ask": { "ttl": "1h", "lines": [{ "resource": "cpu", "amount": "1" }] } }); 300];
+    assert_eq!(daemon.http("POST", "/v1/batch", &json!({ "operations": operations }).to_string()).0, 200);
+    let told = |rows: &mut dyn Iterator<Item = bursar_wire::EventRow>| -> Vec<(u64, String, Option<u64>)> {
+        rows.map(|row| (row.seq, row.kind, row.claim)).collect()
+    };
+    let page = daemon.client().events_page(0, 10_000).expect("a page").events;
+    let paged = told(&mut page.into_iter());
+    let streamed = told(&mut daemon.client().events(0).expect("a stream").take(paged.len()));
+    assert!(paged.len() > 600, "{}", paged.len());
+    assert!(paged == streamed, "{:?}", paged.iter().zip(&streamed).find(|(a, b)| a != b));
+}
+
+#[test]
 fn over_tcp_only_with_the_token() {
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .expect("a port")

@@ -156,7 +156,7 @@ fn readers_who_never_read_are_cut_off_and_cost_little() {
         .collect();
     watched(&daemon, || std::thread::sleep(SIEGE));
     let grown = status(&daemon, "RssAnon").saturating_sub(before);
-    assert!(grown < 100 * 256, "{grown} kB for a hundred who do not read");
+    assert!(grown < 100 * 128, "{grown} kB for a hundred who do not read");
     // What still comes is what lay in the sockets: then it ends, though there was more to tell.
     daemon.eventually("some are cut off", || files() < files_before + 100);
     daemon.eventually("all of them are", || files() <= files_before);

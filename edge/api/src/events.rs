@@ -1,6 +1,6 @@
 //! What happened: page by page, or as a stream that can be taken up again where it broke off.
 use crate::{
-    House,
+    House, Place,
     denial::Denial,
     hall::{Caller, Hall},
     query,
@@ -65,20 +65,22 @@ fn stream<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64) -> Response 
 }
 
 /// Feeds a reader until it leaves, the hall closes, or events are gone that it has not seen.
-async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, mut since: u64, mut reader: Sender<Bytes>) {
+async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64, mut reader: Sender<Bytes>) {
+    let mut place = Place { since, events: 0 };
     loop {
-        let (chunk, last) = match next(&hall, &caller, since).await {
-            Ok((_, None)) => {
+        let (chunk, last) = match next(&hall, &caller, place).await {
+            Ok((then, None)) => {
+                place = then;
                 tokio::select! {
-                    moved = timeout(hall.limits.heartbeat, hall.house.moved(since)) => match moved {
+                    moved = timeout(hall.limits.heartbeat, hall.house.moved(place.since)) => match moved {
                         Ok(()) => continue,
                         Err(_) => (HEARTBEAT, false),
                     },
                     () = hall.closing() => return,
                 }
             }
-            Ok((seq, Some(page))) => {
-                since = seq;
+            Ok((then, Some(page))) => {
+                place = then;
                 (page, false)
             }
             Err(denial) => (Bytes::from(format!("event: error\ndata: {}\n\n", denial.json())), true),
@@ -90,26 +92,26 @@ async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, mut since: u64, mut 
     }
 }
 
-/// The next page of a stream, if there is one, and the sequence that it goes up to.
+/// The next page of a stream, if there is one, and how far it goes.
 async fn next<H: House>(
     hall: &Arc<Hall<H>>,
     caller: &Caller,
-    since: u64,
-) -> Result<(u64, Option<Bytes>), Denial> {
+    place: Place,
+) -> Result<(Place, Option<Bytes>), Denial> {
     let (hall, by) = (hall.clone(), caller.principal.clone());
     at_length(move || {
-        let rows = hall.house.events(&by, since, PAGE_STREAMED)?;
-        Ok((rows.last().map_or(since, |row| row.seq), (!rows.is_empty()).then(|| page(&rows))))
+        let (rows, then) = hall.house.events_after(&by, place, PAGE_STREAMED)?;
+        Ok((then, (!rows.is_empty()).then(|| page(&rows, then.since))))
     })
     .await?
 }
 
-/// Rows as a stream has them. Only the last row of a sequence carries its id: a reader who was cut off
-/// in the middle of one sees it again as a whole.
-fn page(rows: &[wire::EventRow]) -> Bytes {
+/// Rows as a stream has them; `past` is the last sequence that surely ends with them. Only the last row of a
+/// sequence carries its id: a reader who was cut off in the middle of one sees it again as a whole.
+fn page(rows: &[wire::EventRow], past: u64) -> Bytes {
     let mut text = String::new();
     for (row, next) in rows.iter().zip(rows.iter().skip(1).map(Some).chain([None])) {
-        if next.is_none_or(|next| next.seq != row.seq) {
+        if next.map_or(row.seq <= past, |next| next.seq != row.seq) {
             let _ = writeln!(text, "id: {}", row.seq);
         }
         let json = serde_json::to_string(row).expect("a row is plain data");

@@ -197,4 +197,25 @@ pub trait House: Send + Sync + 'static {
     /// # Errors
     /// When events from there on are not kept any more.
     fn events(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::EventRow>, Refusal>;
+
+    /// At most `max` events after a place, oldest first, wherever that ends, and the place after them. Goes past
+    /// what does not concern the reader, so that nobody waits before it.
+    ///
+    /// # Errors
+    /// As [`House::events`].
+    fn events_after(
+        &self,
+        by: &Principal,
+        place: Place,
+        max: usize,
+    ) -> Result<(Vec<wire::EventRow>, Place), Refusal>;
+}
+
+/// How far a reader of events has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// A sequence that is past.
+    pub since: u64,
+    /// Events above it that are past as well: what happened at once can be too much for one page.
+    pub events: usize,
 }
