@@ -24,8 +24,9 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// Batches kept in memory for those who follow events.
-const TAIL_MAX: usize = 1024;
+/// Inputs and events kept in memory for those who follow events, some 4 MB of them: who is further behind reads the
+/// journal. The last batch is there in any case.
+const TAIL_MAX: usize = 16 * 1024;
 /// How long a reader is waited for before the follower's thread has to: somewhat longer than a look at one
 /// claim takes, and no longer than a change of threads.
 const READING: Duration = Duration::from_micros(30);
@@ -34,7 +35,7 @@ const READING: Duration = Duration::from_micros(30);
 pub struct Follower {
     engine: RwLock<Engine>,
     bells: Mutex<HashMap<ClaimId, Arc<Notify>>>,
-    tail: Mutex<VecDeque<Arc<Batch>>>,
+    tail: Mutex<Tail>,
     seen: Mutex<Seen>,
     places: Places,
     folded: watch::Sender<u64>,
@@ -42,6 +43,14 @@ pub struct Follower {
     behind: AtomicUsize,
     /// Who hears of what was folded.
     tell: Edges,
+}
+
+/// The last batches.
+#[derive(Default)]
+struct Tail {
+    batches: VecDeque<Arc<Batch>>,
+    /// Inputs and events in them.
+    weight: usize,
 }
 
 /// What was seen go by since the daemon started and is no part of the state.
@@ -70,6 +79,19 @@ pub struct Committed {
     pub stood: Vec<Stood>,
     /// Where the answers go, by letter.
     pub replies: Vec<Reply>,
+}
+
+impl Tail {
+    fn extend(&mut self, batches: impl Iterator<Item = Arc<Batch>>) {
+        let weight = |batch: &Batch| batch.inputs.len() + batch.events.len();
+        for batch in batches {
+            self.weight += weight(&batch);
+            self.batches.push_back(batch);
+        }
+        while self.weight > TAIL_MAX && self.batches.len() > 1 {
+            self.weight -= self.batches.pop_front().map_or(0, |batch| weight(&batch));
+        }
+    }
 }
 
 impl Follower {
@@ -133,13 +155,7 @@ impl Follower {
         // Whoever reads finds places and state as of the same moment.
         self.places.see(stood, batches.clone().map(|batch| &**batch));
         drop(engine);
-        {
-            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.extend(batches.clone().cloned());
-            while tail.len() > TAIL_MAX {
-                tail.pop_front();
-            }
-        }
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).extend(batches.clone().cloned());
         let mut answers = answers(&batch).into_iter();
         replies.into_iter().for_each(|reply| reply.send(&mut answers));
         for batch in batches {
@@ -255,8 +271,8 @@ impl Follower {
     /// The batches still in memory that hold inputs from `since` on, and whether older ones are gone.
     pub fn tail(&self, since: u64) -> (Vec<Arc<Batch>>, bool) {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let complete = tail.front().is_some_and(|first| first.first_seq <= since);
-        (tail.iter().filter(|batch| batch.next_seq() > since).cloned().collect(), complete)
+        let complete = tail.batches.front().is_some_and(|first| first.first_seq <= since);
+        (tail.batches.iter().filter(|batch| batch.next_seq() > since).cloned().collect(), complete)
     }
 
     /// Says the sequence after the last folded batch, whenever it moves.

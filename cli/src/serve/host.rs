@@ -437,7 +437,7 @@ impl House for Host {
         place: Place,
         max: usize,
     ) -> Result<(Vec<wire::EventRow>, Place), Refusal> {
-        self.walk(by, place, |page, _| page.len() >= max)
+        self.walk(by, place, max, false)
     }
 }
 

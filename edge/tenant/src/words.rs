@@ -29,7 +29,14 @@ fn understand(words: &[OsString]) -> Option<Errand> {
     let options: Vec<&str> = options.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
     let mut rest = options.into_iter().peekable();
     let (mut ask, mut socket) = (Ask::default(), None);
-    if rest.next()? != "run" || command.is_empty() {
+    // The one option that is often said before the verb.
+    let mut first = rest.next()?;
+    if let Some(said) = first.strip_prefix("--socket") {
+        let value = said.strip_prefix('=').or_else(|| if said.is_empty() { rest.next() } else { None })?;
+        socket = Some(value.into()).filter(|_| !value.is_empty() && !value.starts_with('-'));
+        first = socket.is_some().then(|| rest.next())??;
+    }
+    if first != "run" || command.is_empty() {
         return None;
     }
     while let Some(word) = rest.next() {
@@ -157,6 +164,8 @@ mod tests {
             "run --scope a/b --class guaranteed --priority 7 --ttl 1m --expect 1s -- true",
             "run --class best-effort --label x --not-label y --within 7 --within-fence 9 -- true",
             "run --within none --gang crew:4 --key k --no-autostart --socket /s -- true",
+            "--socket /s run --cpu 1 -- true",
+            "--socket=/s run -- true",
             "run --cpu -1 -- true",
             "run --memory 1G --memory-soft 512M -- true",
             "run --need a=b=c -- true",
@@ -189,6 +198,11 @@ mod tests {
             "run --cpu= -- true",
             "run --scope= -- true",
             "-o json run -- true",
+            "--socket run -- true",
+            "--socket= run -- true",
+            "--socket /s --socket /t run -- true",
+            "--socket /s run --socket /t -- true",
+            "--socketry /s run -- true",
             "get pools",
             "claim --cpu 1 -- true",
         ] {
