@@ -21,7 +21,10 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
     }
     let settings = layers.settings;
     let state = match &serve.state {
-        Some(state) => state.clone(),
+        // What is told of it to those who live in leases holds wherever they go.
+        Some(state) => {
+            std::path::absolute(state).map_err(|error| Failed::usage(format!("--state: {error}")))?
+        }
         None => state_dir()?,
     };
     let socket = context.socket.path.clone();

@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::{
     fs,
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -109,4 +110,39 @@ fn the_doctor_says_what_would_help() {
     assert_eq!(weak["state"], "weak", "{weak}");
     assert!(weak["advice"].as_str().is_some_and(|advice| advice.contains("controller")), "{weak}");
     assert!(findings.iter().any(|finding| finding["state"] == "ok" && finding["advice"].is_null()));
+}
+
+#[test]
+fn paths_from_here_hold_elsewhere_as_well() {
+    let home = TempDir::new().expect("a folder");
+    let here = |args: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(home.path()).env("HOME", home.path()).env_remove("XDG_RUNTIME_DIR");
+        command
+    };
+    let mut serve = here(&["serve", "--state", "s", "--socket", "b.sock"]);
+    let mut daemon = serve.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("the daemon");
+    let since = Instant::now();
+    while !bursar_wire::Client::new(&home.path().join("b.sock")).alive() {
+        assert!(since.elapsed() < Duration::from_secs(20), "it does not answer");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let elsewhere = "cd / && \"$0\" get claims -o name && ls -d \"$BURSAR_SCRATCH\" && pwd";
+    let told = told(here(&[
+        "run",
+        "--socket",
+        "b.sock",
+        "--need",
+        "disk=1M",
+        "--",
+        "sh",
+        "-c",
+        elsewhere,
+        &program().display().to_string(),
+    ]));
+    let pid = rustix::process::Pid::from_child(&daemon);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told to end");
+    daemon.wait().expect("waited for");
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.out.starts_with('1') && told.out.ends_with("/\n"), "{told:?}");
 }

@@ -13,9 +13,11 @@ pub struct Place {
     pub named: bool,
 }
 
-/// The daemon's socket: `flag`, then `BURSAR_SOCKET`, then the user's runtime directory.
+/// The daemon's socket: `flag`, then `BURSAR_SOCKET`, then the user's runtime directory. As a whole path, which
+/// means the same to a command in another folder; one that is empty stays so.
 pub fn socket(flag: Option<&Path>) -> Place {
-    choose(flag, |name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    let place = choose(flag, |name| std::env::var_os(name).filter(|value| !value.is_empty()));
+    Place { path: std::path::absolute(&place.path).unwrap_or(place.path), ..place }
 }
 
 fn choose(flag: Option<&Path>, var: impl Fn(&str) -> Option<OsString>) -> Place {
