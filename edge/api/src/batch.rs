@@ -5,7 +5,7 @@ use crate::{
     denial::Denial,
     hall::{Caller, Hall},
     json,
-    reads::fresh,
+    reads::fresh_text,
     waiters::Answered,
 };
 use axum::{
@@ -15,10 +15,12 @@ use axum::{
 };
 use bursar_interface::{ClaimId, Command};
 use bursar_wire as wire;
-use hyper::StatusCode;
 use std::sync::Arc;
 
-/// Carries operations out. What cannot be read refuses all of them, before any is carried out; what is
+/// About as much as an answer takes. Each is written down as it is known: a claim's row is several times its text.
+const ANSWER_BYTES: usize = 768;
+
+/// Carries operations out, and answers with a [`wire::BatchAnswer`]. What cannot be read refuses all of them, before any is carried out; what is
 /// refused by itself is answered by itself.
 pub(crate) async fn batch<H: House>(
     State(hall): State<Arc<Hall<H>>>,
@@ -44,8 +46,10 @@ pub(crate) async fn batch<H: House>(
     };
     // There is an answer to each that was handed in.
     let mut done = done.into_iter();
-    let (mut answers, mut waiters) = (Vec::with_capacity(read.len()), Vec::new());
-    for read in read {
+    let (mut answers, mut waiters) = (Vec::with_capacity(ANSWER_BYTES * read.len()), Vec::new());
+    answers.extend_from_slice(b"{\"answers\":[");
+    let count = read.len();
+    for (nth, read) in read.into_iter().enumerate() {
         let answer = match read.map(|detached| (detached, done.next())) {
             Ok((detached, Some(Ok(Answered { claim, waiter })))) => {
                 let asked = waiter.is_some() && !detached;
@@ -55,10 +59,12 @@ pub(crate) async fn batch<H: House>(
             Ok((_, Some(Err(refusal)))) | Err(refusal) => Err(Denial::from(refusal)),
             Ok((_, None)) => Err(Denial::bug()),
         };
-        answers.push(answer.unwrap_or_else(|denial| wire::Outcome::Refused(denial.problem())));
+        let answer = answer.unwrap_or_else(|denial| wire::Outcome::Refused(denial.problem()));
+        serde_json::to_writer(&mut answers, &answer).expect("an answer is plain data");
+        answers.extend_from_slice(if nth + 1 < count { b"," } else { b"]}" });
     }
     waiters.into_iter().for_each(|waiter| waiter.answered());
-    let response = fresh(StatusCode::OK, wire::BatchAnswer { answers });
+    let response = fresh_text(answers);
     audit::cancelled(&hall, &caller, ended.into_iter(), &response);
     Ok(response)
 }

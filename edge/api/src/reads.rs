@@ -13,7 +13,7 @@ use axum::{
 use bursar_wire as wire;
 use hyper::{
     StatusCode, Uri,
-    header::{CACHE_CONTROL, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +24,12 @@ pub(crate) fn fresh(status: StatusCode, body: impl Serialize) -> Response {
     let mut response = (status, Json(body)).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The same of what is written down as JSON already.
+pub(crate) fn fresh_text(json: Vec<u8>) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (headers, json).into_response()
 }
 
 macro_rules! lists {
