@@ -2,8 +2,12 @@
 //! thread, linked strategy, against the least that any gate can do (check, reserve and release of four
 //! counters under a mutex) and a semaphore that has one shape and no policy. Interleaved rounds in one
 //! run; ratios of medians, beside the ratios of the machine on which the goals were set.
-use bursar_engine::{Engine, Plugins, Seat};
+#[path = "../tests/plain/mod.rs"]
+mod plain;
+
+use bursar_engine::{Engine, Plugins};
 use bursar_interface::*;
+use plain::{inputs, kind, plugins};
 use std::{hint::black_box, sync::Mutex, time::Instant};
 
 const ROUNDS: usize = 7;
@@ -11,23 +15,6 @@ const BATCH: usize = 256;
 const LIVE: usize = 100_000;
 const PAIRS: usize = 40 * BATCH;
 const KINDS: [&str; 4] = ["cpu", "memory", "pids", "disk"];
-
-/// The first node that takes it, as in the crate's example: the bench is of the engine.
-struct FirstFit;
-impl Allocator for FirstFit {
-    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        for &claim in queue {
-            (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
-        }
-        Ok(())
-    }
-}
-struct InOrder;
-impl Qos for InOrder {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 fn main() {
     pace();
@@ -80,8 +67,8 @@ fn recovery() {
     let setup = engine.clone();
     let mut batches = Vec::new();
     for at in 0..(PAIRS / BATCH) as u64 {
-        let batch = engine.step(Time(at + 2), inputs((0..BATCH).map(|_| ask()).collect()), &mut plugins);
-        let releases = batch.events.iter().filter_map(released).collect();
+        let batch = engine.step(Time(at + 2), inputs((0..BATCH).map(|_| ask())), &mut plugins);
+        let releases: Vec<Command> = batch.events.iter().filter_map(released).collect();
         batches.push(batch);
         batches.push(engine.step(Time(at + 2), inputs(releases), &mut plugins));
     }
@@ -115,22 +102,9 @@ fn rate(run: impl FnOnce()) -> f64 {
 
 fn world(live: usize) -> (Engine, Plugins) {
     let mut engine = Engine::new();
-    let mut plugins = Plugins {
-        qos: Seat::linked("in-order", || Box::new(InOrder) as Box<dyn Qos>),
-        allocator: Seat::linked("first-fit", || Box::new(FirstFit) as Box<dyn Allocator>),
-    };
-    let kind = |name: &str| ResourceSpec {
-        name: name.into(),
-        shape: Shape::Capacity,
-        unit: "pieces".into(),
-        min: 1,
-        step: 1,
-        piece: 0,
-        springs: 0,
-        driven: false,
-    };
+    let mut plugins = plugins();
     let mut setup = vec![Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() })];
-    setup.extend(KINDS.iter().map(|name| Command::SetResource(kind(name))));
+    setup.extend(KINDS.iter().map(|name| kind(name, Shape::Capacity, 0)));
     setup.extend(KINDS.iter().map(|&name| {
         Command::SetPool(PoolSpec {
             resource: name.into(),
@@ -143,14 +117,9 @@ fn world(live: usize) -> (Engine, Plugins) {
     setup.push(Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 });
     engine.step(Time(1), inputs(setup), &mut plugins);
     for _ in 1..live {
-        engine.step(Time(1), inputs(vec![ask()]), &mut plugins);
+        engine.step(Time(1), inputs([ask()]), &mut plugins);
     }
     (engine, plugins)
-}
-
-fn inputs(bodies: Vec<Command>) -> Vec<Input> {
-    let by = Principal { admin: true, ..Principal::default() };
-    bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect()
 }
 
 fn ask() -> Command {
@@ -160,9 +129,8 @@ fn ask() -> Command {
 
 /// Both batches are used again, as whoever drives the engine in process would.
 fn pairs(engine: &mut Engine, plugins: &mut Plugins, at: &mut u64) {
-    let mut asks = Batch { inputs: inputs((0..BATCH).map(|_| ask()).collect()), ..Batch::default() };
-    let mut releases =
-        Batch { inputs: inputs((0..BATCH).map(|_| Command::Tick).collect()), ..Batch::default() };
+    let mut asks = Batch { inputs: inputs((0..BATCH).map(|_| ask())), ..Batch::default() };
+    let mut releases = Batch { inputs: inputs((0..BATCH).map(|_| Command::Tick)), ..Batch::default() };
     for _ in 0..PAIRS / BATCH {
         *at += 1;
         engine.advance(Time(*at), &mut asks, plugins);

@@ -2,39 +2,23 @@
 //! used again, as the engine allows: what is counted is its own work.
 //!
 //! `pairs N BATCH`: four lines each, with a deadline, `BATCH` in one step.
-use bursar_engine::{Engine, Plugins, Seat};
+#[path = "../tests/plain/mod.rs"]
+mod plain;
+
+use bursar_engine::Engine;
 use bursar_interface::*;
+use plain::{inputs, kind, plugins};
 
 const KINDS: [&str; 4] = ["cpu", "memory", "pids", "disk"];
-
-/// The first node that takes it: what is counted is the engine.
-struct First;
-impl Allocator for First {
-    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        for &claim in queue {
-            (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
-        }
-        Ok(())
-    }
-}
-impl Qos for First {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 fn main() {
     let number = |at: usize| std::env::args().nth(at).and_then(|text| text.parse::<u64>().ok());
     let (pairs, batch) = (number(1).unwrap_or(1000), number(2).unwrap_or(1).max(1));
-    let mut plugins = Plugins {
-        qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
-        allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
-    };
+    let mut plugins = plugins();
     let mut engine = Engine::new();
     engine.step(Time(1), inputs(fleet()), &mut plugins);
-    let mut asks = Batch { inputs: inputs((0..batch).map(|_| ask()).collect()), ..Batch::default() };
-    let mut releases =
-        Batch { inputs: inputs((0..batch).map(|_| Command::Tick).collect()), ..Batch::default() };
+    let mut asks = Batch { inputs: inputs((0..batch).map(|_| ask())), ..Batch::default() };
+    let mut releases = Batch { inputs: inputs((0..batch).map(|_| Command::Tick)), ..Batch::default() };
     for turn in 0..pairs / batch {
         engine.advance(Time(turn + 2), &mut asks, &mut plugins);
         let granted = asks.events.iter().filter_map(|event| match event.what {
@@ -50,17 +34,6 @@ fn main() {
 fn fleet() -> Vec<Command> {
     let mut commands = vec![Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() })];
     for name in KINDS {
-        let (unit, shape) = ("pieces".into(), Shape::Capacity);
-        let kind = ResourceSpec {
-            name: name.into(),
-            shape,
-            unit,
-            min: 1,
-            step: 1,
-            piece: 0,
-            springs: 0,
-            driven: false,
-        };
         let (resource, node) = (name.into(), Some("n".into()));
         let pool = PoolSpec {
             resource,
@@ -70,7 +43,7 @@ fn fleet() -> Vec<Command> {
             labels: Vec::new(),
             ..PoolSpec::default()
         };
-        commands.extend([Command::SetResource(kind), Command::SetPool(pool)]);
+        commands.extend([kind(name, Shape::Capacity, 0), Command::SetPool(pool)]);
     }
     commands.push(Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 });
     commands
@@ -79,9 +52,4 @@ fn fleet() -> Vec<Command> {
 fn ask() -> Command {
     let line = |name: &&str| LineAsk { resource: (*name).into(), amount: 3, ..LineAsk::default() };
     Command::Ask(Ask { ttl_ns: 3_600_000_000_000, lines: KINDS.iter().map(line).collect(), ..Ask::default() })
-}
-
-fn inputs(bodies: Vec<Command>) -> Vec<Input> {
-    let by = Principal { admin: true, ..Principal::default() };
-    bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect()
 }

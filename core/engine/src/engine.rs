@@ -397,33 +397,12 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Seat;
-    use bursar_interface::{
-        Allocator, Ask, Command, Fault, LineAsk, NodeSpec, Plan, PoolSpec, Principal, Qos, Rank,
-        ResourceSpec, Shape,
-    };
-
-    struct First;
-    impl Allocator for First {
-        fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-            for &claim in queue {
-                plan.place(claim, 0);
-            }
-            Ok(())
-        }
-    }
-    impl Qos for First {
-        fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-            Ok(())
-        }
-    }
+    use crate::plain;
+    use bursar_interface::{Ask, Command, LineAsk, NodeSpec, PoolSpec, Principal, ResourceSpec, Shape};
 
     #[test]
     fn neither_the_engine_nor_its_follower_grows_with_the_leases_that_were() {
-        let mut plugins = Plugins {
-            qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
-            allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
-        };
+        let mut plugins = plain::plugins();
         let (mut engine, mut follower) = (Engine::new(), Engine::new());
         let mut step = |engine: &mut Engine, bodies: Vec<Command>| {
             let by = Principal { admin: true, ..Principal::default() };

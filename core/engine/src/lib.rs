@@ -6,6 +6,10 @@
 //! else: recovery, followers and replay need no plugin.
 #![forbid(unsafe_code)]
 
+// What tests are written with is the same for those beside the crate and those in it.
+#[cfg(test)]
+extern crate self as bursar_engine;
+
 mod admit;
 mod alternatives;
 mod apply;
@@ -32,6 +36,9 @@ mod line;
 mod nest;
 mod node;
 mod operate;
+#[cfg(test)]
+#[path = "../tests/plain/mod.rs"]
+mod plain;
 mod position;
 mod preempt;
 mod promised;

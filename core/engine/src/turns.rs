@@ -100,26 +100,11 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Engine, Plugins, Seat};
+    use crate::{Engine, Plugins, plain};
     use bursar_interface::{
-        Allocator, Ask, Batch, ClaimId, Class, Command, Ending, Fault, Input, LineAsk, NodeSpec, Plan,
-        PoolSpec, PreemptionPolicy, Principal, Qos, Rank, ResourceSpec, Row, Shape, Time, View, What,
+        Ask, Batch, ClaimId, Class, Command, Ending, Input, LineAsk, NodeSpec, PoolSpec, PreemptionPolicy,
+        Principal, ResourceSpec, Shape, Time, What,
     };
-
-    struct First;
-    impl Allocator for First {
-        fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-            for &claim in queue {
-                plan.place(claim, 0);
-            }
-            Ok(())
-        }
-    }
-    impl Qos for First {
-        fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-            Ok(())
-        }
-    }
 
     struct Room(Engine, Plugins, u64);
 
@@ -151,10 +136,7 @@ mod tests {
         let pool =
             PoolSpec { resource: "cpu".into(), node: Some("n".into()), capacity: 8, ..PoolSpec::default() };
         let pool = PoolSpec { name: "cpu".into(), ..pool };
-        let plugins = Plugins {
-            qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
-            allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
-        };
+        let plugins = plain::plugins();
         let mut room = Room(Engine::new(), plugins, 0);
         let policy = PreemptionPolicy { by_band: true, ..PreemptionPolicy::default() };
         room.step(vec![

@@ -1,26 +1,11 @@
 //! What one change costs while many wait, counted in comparisons and in scopes that are looked at again: it
 //! may grow as the logarithm of the scopes, and not with the claims.
-use crate::{Engine, Plugins, Seat, line::counted};
+use crate::{Engine, Plugins, line::counted, plain};
 use bursar_interface::*;
 
 const SCOPES: u64 = 1_000;
 const UNITS: u64 = 64;
 const CHANGES: u64 = 200;
-
-struct First;
-impl Allocator for First {
-    fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        queue.iter().for_each(|&claim| {
-            plan.place(claim, NONE);
-        });
-        Ok(())
-    }
-}
-impl Qos for First {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 struct Crowd {
     engine: Engine,
@@ -32,10 +17,7 @@ struct Crowd {
 impl Crowd {
     /// So many wait for 64 units; with `limit`, no scope may have more than so many of them.
     fn new(waiting: u64, limit: Option<u64>) -> Crowd {
-        let plugins = Plugins {
-            qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
-            allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
-        };
+        let plugins = plain::plugins();
         let (engine, held) = (Engine::new(), Vec::new());
         let mut crowd = Crowd { engine, plugins, held, came: 0 };
         let (name, unit, shape) = ("slot".to_owned(), "pieces".to_owned(), Shape::Unit);

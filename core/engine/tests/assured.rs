@@ -1,7 +1,10 @@
 //! A rate that a scope is assured of is its own at any time, what it leaves is lent, and nobody is told a wrong
 //! moment: over random arrivals, against the arithmetic of the promise itself.
-use bursar_engine::{Engine, Plugins, Seat};
+mod plain;
+
+use bursar_engine::Engine;
 use bursar_interface::*;
+use plain::{inputs, kind, plugins};
 
 const SECOND: u64 = 1_000_000_000;
 /// The pool: 60 a minute, 24 at once.
@@ -10,38 +13,11 @@ const BURST: u64 = 24;
 /// What `a`, `b` and `c` are assured of in a minute: the last of nothing.
 const ASSURED: [u64; 3] = [30, 20, 0];
 
-struct First;
-impl Allocator for First {
-    fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        queue.iter().for_each(|&claim| {
-            plan.place(claim, NONE);
-        });
-        Ok(())
-    }
-}
-impl Qos for First {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-fn plugins() -> Plugins {
-    Plugins {
-        qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
-        allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
-    }
-}
-
 fn step(engine: &mut Engine, at: u64, bodies: Vec<Command>) -> Batch {
-    let by = Principal { admin: true, ..Principal::default() };
-    let inputs = bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect();
-    engine.step(Time(at), inputs, &mut plugins())
+    engine.step(Time(at), inputs(bodies), &mut plugins())
 }
 
 fn engine() -> Engine {
-    let (name, unit) = ("tokens".to_owned(), "pieces".to_owned());
-    let (shape, min, step_, piece, springs, driven) = (Shape::Rate, 1, 1, 0, 0, false);
-    let kind = ResourceSpec { name, unit, shape, min, step: step_, piece, springs, driven };
     let refill = Refill { period_ns: 60 * SECOND, burst: BURST, ..Refill::default() };
     let (resource, name) = ("tokens".to_owned(), "acct".to_owned());
     let pool = PoolSpec { resource, name, capacity: RATE, refill, ..PoolSpec::default() };
@@ -52,7 +28,7 @@ fn engine() -> Engine {
         Command::SetQuota(QuotaSpec { scope, resource, guaranteed, refill, ..QuotaSpec::default() })
     });
     let mut engine = Engine::new();
-    let setup = [Command::SetResource(kind), Command::SetPool(pool)];
+    let setup = [kind("tokens", Shape::Rate, 0), Command::SetPool(pool)];
     step(&mut engine, 1, setup.into_iter().chain(quotas).collect());
     engine
 }

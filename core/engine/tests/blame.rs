@@ -1,23 +1,11 @@
 //! What waits are charged to, reckoned by hand: to what binds at each moment, and to those who hold it then.
-use bursar_engine::{Blame, Engine, Part, Plugins, Seat};
+mod plain;
+
+use bursar_engine::{Blame, Engine, Part, Plugins};
 use bursar_interface::*;
+use plain::{inputs, kind, plugins};
 
 const SECOND: u64 = 1_000_000_000;
-
-struct Anywhere;
-impl Allocator for Anywhere {
-    fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        queue.iter().for_each(|&claim| {
-            plan.place(claim, NONE);
-        });
-        Ok(())
-    }
-}
-impl Qos for Anywhere {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 /// An engine that is written about.
 struct Scene {
@@ -29,16 +17,8 @@ struct Scene {
 impl Scene {
     /// Four slots, a hundred of memory, and locks that spring from their names.
     fn new() -> Scene {
-        let plugins = Plugins {
-            qos: Seat::linked("any", || Box::new(Anywhere) as Box<dyn Qos>),
-            allocator: Seat::linked("any", || Box::new(Anywhere) as Box<dyn Allocator>),
-        };
-        let mut scene = Scene { engine: Engine::new(), blame: Blame::default(), plugins };
-        let kind = |name: &str, springs| {
-            let (name, unit, shape) = (name.into(), "pieces".into(), Shape::Unit);
-            let (min, step, piece, driven) = (1, 1, 0, false);
-            Command::SetResource(ResourceSpec { name, shape, unit, min, step, piece, springs, driven })
-        };
+        let mut scene = Scene { engine: Engine::new(), blame: Blame::default(), plugins: plugins() };
+        let kind = |name, springs| kind(name, Shape::Unit, springs);
         let pool = |name: &str, capacity| {
             let (resource, name) = (name.into(), name.into());
             Command::SetPool(PoolSpec { resource, name, capacity, ..PoolSpec::default() })
@@ -50,9 +30,7 @@ impl Scene {
 
     /// Steps at a second; the claims that came.
     fn at(&mut self, second: u64, bodies: Vec<Command>) -> Vec<ClaimId> {
-        let by = Principal { admin: true, ..Principal::default() };
-        let inputs = bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect();
-        let batch = self.engine.step(Time(1 + second * SECOND), inputs, &mut self.plugins);
+        let batch = self.engine.step(Time(1 + second * SECOND), inputs(bodies), &mut self.plugins);
         self.blame.fold(&self.engine, &batch);
         let queued = batch.events.iter().filter_map(|event| match &event.what {
             What::Queued { claim, .. } => Some(*claim),

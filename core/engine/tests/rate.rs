@@ -2,37 +2,18 @@
 //! away has to wait. Both are the generic cell rate algorithm; governor keeps a theoretical arrival time in
 //! whole nanoseconds per cell, the books a bucket with an exact remainder. So the rates here divide evenly:
 //! where they do not, governor's cells come back a fraction of a nanosecond early.
-use bursar_engine::{Engine, Plugins, Seat};
+mod plain;
+
+use bursar_engine::{Engine, Plugins};
 use bursar_interface::*;
 use governor::{Quota, RateLimiter, clock::FakeRelativeClock};
+use plain::{inputs, kind, plugins};
 use std::{num::NonZeroU32, time::Duration};
 
 /// Arrivals for each rate.
 const ARRIVALS: u64 = 20_000;
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
-
-struct Anywhere;
-impl Allocator for Anywhere {
-    fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        queue.iter().for_each(|&claim| {
-            plan.place(claim, NONE);
-        });
-        Ok(())
-    }
-}
-impl Qos for Anywhere {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-fn plugins() -> Plugins {
-    Plugins {
-        qos: Seat::linked("any", || Box::new(Anywhere) as Box<dyn Qos>),
-        allocator: Seat::linked("any", || Box::new(Anywhere) as Box<dyn Allocator>),
-    }
-}
 
 /// SplitMix64, as the simulator has it.
 fn next(state: &mut u64) -> u64 {
@@ -42,29 +23,15 @@ fn next(state: &mut u64) -> u64 {
     word ^ word >> 31
 }
 
-fn told(body: Command) -> Input {
-    Input { by: Principal { admin: true, ..Principal::default() }, body }
-}
-
 /// An engine with one rate of so many per period, and so many at once.
 fn engine(capacity: Amount, period_ns: u64, burst: Amount, plugins: &mut Plugins) -> Engine {
-    let kind = ResourceSpec {
-        name: "tokens".into(),
-        shape: Shape::Rate,
-        unit: "tokens".into(),
-        min: 1,
-        step: 1,
-        piece: 0,
-        springs: 0,
-        driven: false,
-    };
     let refill = Refill { period_ns, burst, due: Time(0) };
     let (resource, name) = ("tokens".into(), "acct".into());
     let pool = PoolSpec { resource, name, capacity, refill, ..PoolSpec::default() };
     let mut engine = Engine::new();
     let start = Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 };
-    let first = [Command::SetResource(kind), Command::SetPool(pool), start];
-    engine.step(Time(1), first.map(told).into(), plugins);
+    let first = [kind("tokens", Shape::Rate, 0), Command::SetPool(pool), start];
+    engine.step(Time(1), inputs(first), plugins);
     engine
 }
 
@@ -72,11 +39,11 @@ fn engine(capacity: Amount, period_ns: u64, burst: Amount, plugins: &mut Plugins
 fn ask(engine: &mut Engine, at: u64, amount: Amount, plugins: &mut Plugins) -> Result<(), u64> {
     let line = LineAsk { resource: "tokens".into(), amount, ..LineAsk::default() };
     let ask = Ask { ttl_ns: SECOND, lines: vec![line], ..Ask::default() };
-    let batch = engine.step(Time(at), vec![told(Command::Ask(ask))], plugins);
+    let batch = engine.step(Time(at), inputs([Command::Ask(ask)]), plugins);
     for event in &batch.events {
         match event.what {
             What::Granted { claim, fence, .. } => {
-                engine.step(Time(at), vec![told(Command::Release { claim, fence })], plugins);
+                engine.step(Time(at), inputs([Command::Release { claim, fence }]), plugins);
                 return Ok(());
             }
             What::Waiting { retry_at, .. } => return Err(retry_at.0 - at),

@@ -1,39 +1,18 @@
 //! In the steady state a step allocates nothing: what it writes on is kept and used again.
-use bursar_engine::{Engine, Plugins, Seat};
+mod plain;
+
+use bursar_engine::Engine;
 use bursar_interface::{
-    Allocator, Ask, Batch, Command, Fault, Input, LineAsk, NodeSpec, Plan, PoolSpec, Principal, Qos, Rank,
-    ResourceSpec, Row, Shape, Time, View, What, bound::KEPT_MAX,
+    Ask, Batch, Command, LineAsk, NodeSpec, PoolSpec, Shape, Time, What, bound::KEPT_MAX,
 };
+use plain::{inputs, kind, plugins};
 
 const KINDS: [&str; 4] = ["cpu", "memory", "pids", "disk"];
 const BATCH: usize = 64;
 
-struct First;
-impl Allocator for First {
-    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        for &claim in queue {
-            (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
-        }
-        Ok(())
-    }
-}
-impl Qos for First {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-fn inputs(bodies: impl IntoIterator<Item = Command>) -> Vec<Input> {
-    let by = Principal { admin: true, ..Principal::default() };
-    bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect()
-}
-
 fn fleet() -> Vec<Command> {
     let mut commands = vec![Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() })];
     for name in KINDS {
-        let (unit, shape) = ("pieces".into(), Shape::Capacity);
-        let (min, step, piece, springs, driven) = (1, 1, 0, 0, false);
-        let kind = ResourceSpec { name: name.into(), shape, unit, min, step, piece, springs, driven };
         let (resource, node) = (name.into(), Some("n".into()));
         let pool = PoolSpec {
             resource,
@@ -43,17 +22,14 @@ fn fleet() -> Vec<Command> {
             labels: Vec::new(),
             ..PoolSpec::default()
         };
-        commands.extend([Command::SetResource(kind), Command::SetPool(pool)]);
+        commands.extend([kind(name, Shape::Capacity, 0), Command::SetPool(pool)]);
     }
     commands
 }
 
 #[test]
 fn a_step_in_the_steady_state_allocates_nothing() {
-    let mut plugins = Plugins {
-        qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
-        allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
-    };
+    let mut plugins = plugins();
     let mut engine = Engine::new();
     engine.step(Time(1), inputs(fleet()), &mut plugins);
     let line = |name: &&str| LineAsk { resource: (*name).into(), amount: 3, ..LineAsk::default() };

@@ -1,18 +1,9 @@
 //! A swapped strategy decides about those who wait already as about those who come.
+mod plain;
+
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::*;
-
-/// The first node that has room.
-#[derive(Default)]
-struct FirstFit;
-impl Allocator for FirstFit {
-    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        for &claim in queue {
-            (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
-        }
-        Ok(())
-    }
-}
+use plain::{First, inputs, kind};
 
 /// By class: the best first, or the worst.
 struct ByClass {
@@ -29,9 +20,7 @@ impl Qos for ByClass {
 }
 
 fn told(engine: &mut Engine, at: u64, plugins: &mut Plugins, bodies: Vec<Command>) -> Vec<What> {
-    let by = Principal { admin: true, ..Principal::default() };
-    let inputs = bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect();
-    engine.step(Time(at), inputs, plugins).events.into_iter().map(|event| event.what).collect()
+    engine.step(Time(at), inputs(bodies), plugins).events.into_iter().map(|event| event.what).collect()
 }
 
 fn ask(class: Class) -> Command {
@@ -43,20 +32,9 @@ fn ask(class: Class) -> Command {
 fn those_who_wait_are_ranked_anew_by_the_next_qos() {
     let mut plugins = Plugins {
         qos: Seat::linked("class", || Box::new(ByClass { worst_first: false }) as Box<dyn Qos>),
-        allocator: Seat::linked("first-fit", || Box::<FirstFit>::default() as Box<dyn Allocator>),
+        allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
     };
     let mut engine = Engine::new();
-    let (unit, shape) = ("cores".into(), Shape::Capacity);
-    let cpu = ResourceSpec {
-        name: "cpu".into(),
-        shape,
-        unit,
-        min: 1,
-        step: 1,
-        piece: 0,
-        springs: 0,
-        driven: false,
-    };
     let pool = PoolSpec {
         resource: "cpu".into(),
         node: Some("n".into()),
@@ -65,7 +43,7 @@ fn those_who_wait_are_ranked_anew_by_the_next_qos() {
         ..PoolSpec::default()
     };
     let node = NodeSpec { name: "n".into(), ..NodeSpec::default() };
-    let supply = vec![Command::SetResource(cpu), Command::SetNode(node), Command::SetPool(pool)];
+    let supply = vec![kind("cpu", Shape::Capacity, 0), Command::SetNode(node), Command::SetPool(pool)];
     told(&mut engine, 1, &mut plugins, supply);
     let events = told(&mut engine, 2, &mut plugins, vec![ask(Class::Burstable)]);
     let fence = events.iter().find_map(|what| match what {

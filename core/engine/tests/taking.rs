@@ -3,26 +3,14 @@
 //! What must hold of the leases that are told: they are enough; none of them could have stayed (the superset filter
 //! and the fill back); nobody of a better band is told where worse ones would do; somebody is told exactly when any
 //! set at all would do; and where one lease has just what is missing, it is that one.
-use bursar_engine::{Engine, Plugins, Seat};
+mod plain;
+
+use bursar_engine::{Engine, Plugins};
 use bursar_interface::*;
+use plain::{kind, plugins};
 
 /// Fleets that are tried.
 const FLEETS: u64 = 4000;
-
-struct FirstFit;
-impl Allocator for FirstFit {
-    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        for &claim in queue {
-            (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
-        }
-        Ok(())
-    }
-}
-impl Qos for FirstFit {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 /// Marsaglia's xorshift.
 struct Dice(u64);
@@ -63,23 +51,13 @@ fn line(resource: &str, amount: Amount) -> LineAsk {
     LineAsk { resource: resource.into(), amount, ..LineAsk::default() }
 }
 
-fn kind(name: &str) -> Command {
-    let (name, unit) = (name.to_owned(), "pieces".to_owned());
-    let (min, step, piece, springs) = (1, 1, 0, 0);
-    let shape = Shape::Capacity;
-    Command::SetResource(ResourceSpec { name, unit, shape, min, step, piece, springs, driven: false })
-}
-
 impl Fleet {
     fn new(dice: &mut Dice) -> Fleet {
-        let plugins = Plugins {
-            qos: Seat::linked("first", || Box::new(FirstFit) as Box<dyn Qos>),
-            allocator: Seat::linked("first", || Box::new(FirstFit) as Box<dyn Allocator>),
-        };
+        let plugins = plugins();
         let bands = if dice.below(2) == 0 { vec![2] } else { Vec::new() };
         let (engine, alike) = (Engine::new(), dice.below(3) == 0);
         let mut fleet = Fleet { engine, plugins, capacity: Vec::new(), leases: Vec::new(), bands, alike };
-        let mut first = vec![kind("cpu"), kind("memory")];
+        let mut first = Vec::from(["cpu", "memory"].map(|name| kind(name, Shape::Capacity, 0)));
         for node in 0..1 + dice.below(2) {
             let name = format!("n{node}");
             first.push(Command::SetNode(NodeSpec { name: name.clone(), ..NodeSpec::default() }));

@@ -1,7 +1,11 @@
 //! Crowds of claims that come, wait and go: what the benches time and what instructions are counted of.
-use bursar_engine::{Engine, Plugins, Seat};
+#[path = "../../tests/plain/mod.rs"]
+mod plain;
+
+use bursar_engine::{Engine, Plugins};
 use bursar_interface::*;
 use bursar_pool::Books;
+use plain::{inputs, kind, plugins};
 use std::hint::black_box;
 
 pub(crate) const UNITS: u64 = 64;
@@ -9,40 +13,11 @@ pub(crate) const AGENTS: u64 = 10_000;
 const SCOPES: u64 = 1_000;
 const LONG: u64 = 1 << 50;
 
-struct First;
-impl Allocator for First {
-    fn place(&mut self, _: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        for &claim in queue {
-            plan.place(claim, NONE);
-        }
-        Ok(())
-    }
-}
-impl Qos for First {
-    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
 fn engine(setup: Vec<Command>) -> (Engine, Plugins) {
-    let mut plugins = Plugins {
-        qos: Seat::linked("first", || Box::new(First) as Box<dyn Qos>),
-        allocator: Seat::linked("first", || Box::new(First) as Box<dyn Allocator>),
-    };
+    let mut plugins = plugins();
     let mut engine = Engine::new();
     engine.step(Time(1), inputs(setup), &mut plugins);
     (engine, plugins)
-}
-
-fn inputs(bodies: Vec<Command>) -> Vec<Input> {
-    let by = Principal { admin: true, ..Principal::default() };
-    bodies.into_iter().map(|body| Input { by: by.clone(), body }).collect()
-}
-
-fn kind(name: &str, shape: Shape) -> Command {
-    let (name, unit) = (name.into(), "pieces".into());
-    let (min, step, piece, springs, driven) = (1, 1, 0, 0, false);
-    Command::SetResource(ResourceSpec { name, shape, unit, min, step, piece, springs, driven })
 }
 
 fn ask(scope: String, resource: &str, wait_ns: u64) -> Command {
@@ -67,11 +42,12 @@ impl Fair {
             PoolSpec { resource: "slot".into(), name: "slot".into(), capacity: UNITS, ..PoolSpec::default() };
         let weights = (0..SCOPES)
             .map(|n| Command::SetScope(ScopeSpec { path: format!("s{n}"), weight: 1 + n as u32 % 4 }));
-        let setup = [kind("slot", Shape::Unit), Command::SetPool(pool)].into_iter().chain(weights).collect();
+        let setup =
+            [kind("slot", Shape::Unit, 0), Command::SetPool(pool)].into_iter().chain(weights).collect();
         let (engine, plugins) = engine(setup);
         let mut fair = Fair { engine, plugins, batches: Vec::new(), held: Vec::new(), next: 0 };
         for _ in 0..(UNITS + waiting) / UNITS {
-            let asks = inputs((0..UNITS).map(|_| fair.ask()).collect());
+            let asks = inputs((0..UNITS).map(|_| fair.ask()));
             fair.step(Batch { inputs: asks, ..Batch::default() });
         }
         fair
@@ -97,7 +73,7 @@ impl Fair {
             .map(|_| {
                 let gives_back = (0..UNITS).map(|_| Command::Release { claim: ClaimId(0), fence: Fence(0) });
                 let bodies = gives_back.collect::<Vec<_>>().into_iter().chain((0..UNITS).map(|_| self.ask()));
-                let (inputs, events) = (inputs(bodies.collect()), Vec::with_capacity(4 * UNITS as usize));
+                let (inputs, events) = (inputs(bodies), Vec::with_capacity(4 * UNITS as usize));
                 Batch { inputs, events, ..Batch::default() }
             })
             .collect();
@@ -138,13 +114,13 @@ impl Rates {
             let (resource, limit) = ("tokens".to_owned(), Some(limit));
             Command::SetQuota(QuotaSpec { scope, resource, limit, refill, ..QuotaSpec::default() })
         };
-        let mut setup = vec![kind("tokens", Shape::Rate), Command::SetPool(pool)];
+        let mut setup = vec![kind("tokens", Shape::Rate, 0), Command::SetPool(pool)];
         setup.extend((0..AGENTS / 100).map(|team| quota(format!("t{team}"), 1 << 20)));
         setup.extend((0..AGENTS).map(|agent| quota(format!("t{}/a{agent}", agent / 100), 1 << 10)));
         let (engine, plugins) = engine(setup);
         let asks =
             (0..256u64).map(|n| (n * 39) % AGENTS).map(|n| ask(format!("t{}/a{n}", n / 100), "tokens", 0));
-        let batch = Batch { inputs: inputs(asks.collect()), ..Batch::default() };
+        let batch = Batch { inputs: inputs(asks), ..Batch::default() };
         Rates { engine, plugins, batch, at: 2 }
     }
 
@@ -156,7 +132,7 @@ impl Rates {
                 What::Granted { claim, fence, .. } => Some(Command::Release { claim, fence }),
                 _ => None,
             });
-            let releases = inputs(granted.collect());
+            let releases = inputs(granted);
             self.engine.step(Time(self.at), releases, &mut self.plugins);
         }
     }

@@ -3,26 +3,17 @@
 //!
 //! Every case is also folded into a second engine, which must come to the same digest, and the books
 //! must be balanced after each step.
+#[path = "../plain/mod.rs"]
+mod plain;
 mod rest;
 mod words;
 
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::*;
+use plain::First;
 use rest::{Asks, remember};
 use std::{fs, path::Path};
 use words::{command, principal};
-
-/// The smallest allocator: a second implementation of the interface, not a mock.
-#[derive(Default)]
-struct FirstFit;
-impl Allocator for FirstFit {
-    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
-        for &claim in queue {
-            (0..view.nodes.len() as Row).find(|&node| plan.place(claim, node));
-        }
-        Ok(())
-    }
-}
 
 /// Takes the whole offered capacity of every pool in row 0 for every claim: never lawful.
 struct Liar;
@@ -71,7 +62,7 @@ impl Qos for ByClass {
 fn plugins() -> Plugins {
     Plugins {
         qos: Seat::linked("class", || Box::new(ByClass) as Box<dyn Qos>),
-        allocator: Seat::linked("first-fit", || Box::new(FirstFit) as Box<dyn Allocator>),
+        allocator: Seat::linked("first-fit", || Box::new(First) as Box<dyn Allocator>),
     }
 }
 
@@ -187,7 +178,7 @@ fn swap(plugins: &mut Plugins, name: &str) {
         "liar" => drop(plugins.allocator.swap(decider, Box::new(Liar))),
         "broken" => drop(plugins.allocator.swap(decider, Box::new(Broken))),
         "idle" => drop(plugins.allocator.swap(decider, Box::new(Idle))),
-        "first" => drop(plugins.allocator.swap(decider, Box::new(FirstFit))),
+        "first" => drop(plugins.allocator.swap(decider, Box::new(First))),
         "broken-qos" => drop(plugins.qos.swap(decider, Box::new(Broken))),
         _ => panic!("no allocator {name}"),
     }
