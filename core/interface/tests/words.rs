@@ -1,6 +1,7 @@
 //! The words that go to scripts and the numbers that go across the border: each comes back as what it was.
 use bursar_interface::{
-    Class, Fault, FaultKind, Home, NodeState, Phase, Reason, Refusal, Role, Severity, Shape, Time,
+    Backfill, ClaimId, Class, Driver, Fault, FaultKind, Fence, Home, Lease, NodeState, Phase, Proof, Reason,
+    Refusal, Role, Severity, Shape, Step, Supply, Time,
 };
 use std::collections::BTreeSet;
 
@@ -74,4 +75,38 @@ fn roles_homes_and_severities_are_told_apart() {
 fn time_ends_and_does_not_turn_over() {
     assert_eq!(Time(5).after(7), Time(12));
     assert_eq!(Time(5).after(u64::MAX), Time::NEVER);
+}
+
+#[test]
+fn the_ladder_has_a_word_for_each_step_and_what_may_pass_a_head_a_number() {
+    let words: BTreeSet<&str> = Step::ALL.iter().map(|step| step.name()).collect();
+    assert_eq!(words.len(), Step::ALL.len());
+    assert_eq!((Step::ALL[0].name(), Step::ALL[Step::ALL.len() - 1].name()), ("stop", "kill"));
+    for passes in [Backfill::Nothing, Backfill::Harmless, Backfill::Anything] {
+        assert_eq!(Backfill::of(passes.number()), Some(passes));
+    }
+    assert_eq!((Backfill::of(0), Backfill::of(4)), (None, None));
+}
+
+/// A driver that has to do with nothing but leases.
+struct Bare;
+impl Driver for Bare {
+    fn discover(&mut self) -> Result<Vec<Supply>, Fault> {
+        Ok(Vec::new())
+    }
+    fn enforce(&mut self, _: &Lease) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn release(&mut self, _: &Lease) -> Result<Proof, Fault> {
+        Ok(Proof::default())
+    }
+}
+
+#[test]
+fn a_driver_that_says_no_more_has_nothing_to_give_back_to_show_or_to_tell() {
+    let mut driver = Bare;
+    let lease = Lease { claim: ClaimId(1), fence: Fence(1), lines: Vec::new(), owner: None };
+    assert_eq!(driver.reclaim("cache", 7), Ok(0));
+    assert!(driver.holdings().is_ok_and(|holdings| holdings.is_empty()));
+    assert!(driver.environment(&lease).is_ok_and(|variables| variables.is_empty()));
 }
