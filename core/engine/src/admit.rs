@@ -159,9 +159,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Models that nothing carries are refused.
+    /// Refused if there is none of the models: any of them will do.
     fn check_models(&self, models: &[String]) -> Result<(), Refusal> {
-        match models.is_empty() || self.books.labels(models).is_ok() {
+        match models.is_empty() || self.books.known_labels(models) != 0 {
             true => Ok(()),
             false => never(&format!("no pool carries the model {}", models.join(" or ")), ""),
         }

@@ -85,6 +85,15 @@ impl Cells<'_> {
         text.parse()
             .map_err(|_| Malformed(format!("line {}: {column} is {text:?}, not a whole number", self.line)))
     }
+
+    /// In bytes.
+    fn mebibytes(&self, column: &str) -> Result<u64, Malformed> {
+        let number = self.number(column)?;
+        let bytes = number.checked_mul(1 << 20);
+        bytes.ok_or_else(|| {
+            Malformed(format!("line {}: {column} is {number}, more than there can be", self.line))
+        })
+    }
 }
 
 /// Reads a node list.
@@ -96,7 +105,7 @@ pub fn nodes(text: &str) -> Result<Vec<Node>, Malformed> {
         Ok(Node {
             name: cells.text("sn").to_owned(),
             cpu_milli: cells.number("cpu_milli")?,
-            memory: cells.number("memory_mib")? << 20,
+            memory: cells.mebibytes("memory_mib")?,
             gpus: cells.number("gpu")?,
             model: cells.text("model").to_owned(),
         })
@@ -113,7 +122,7 @@ pub fn pods(text: &str) -> Result<Vec<Pod>, Malformed> {
         Ok(Pod {
             name: cells.text("name").to_owned(),
             cpu_milli: cells.number("cpu_milli")?,
-            memory: cells.number("memory_mib")? << 20,
+            memory: cells.mebibytes("memory_mib")?,
             gpus: cells.number("num_gpu")?,
             gpu_milli: cells.number("gpu_milli")?,
             models: models.map(str::to_owned).collect(),
