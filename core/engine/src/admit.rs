@@ -1,5 +1,5 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
-use crate::{Engine, apply::join, engine::Tape, nest::scope_of, soft::check_soft};
+use crate::{Engine, apply::join, engine::Tape, feasible, nest::scope_of, soft::check_soft};
 use bursar_interface::{
     Amount, Ask, ClaimId, Class, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId,
     What,
@@ -226,6 +226,19 @@ impl Engine {
                 return (
                     format!("{asked} {} of {} is more than any node has", spec.unit, spec.name),
                     format!("at most {largest} {}", spec.unit),
+                );
+            }
+            // What lies on nodes was looked at; of a pool that was named, or lies on none, there is so much.
+            let pooled = line.want != NONE || largest == 0;
+            if let Some(most) = feasible::most(&self.books, line).filter(|&most| pooled && line.amount > most)
+            {
+                let which = if line.want == NONE { "any pool" } else { self.books.pool_name(line.want) };
+                return (
+                    format!(
+                        "{} {} of {} is more than {which} ever has at once",
+                        line.amount, spec.unit, spec.name
+                    ),
+                    format!("at most {most} {}", spec.unit),
                 );
             }
         }

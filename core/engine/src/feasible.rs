@@ -89,17 +89,32 @@ fn on(books: &Books, lines: &[Wanted], node: Row, guaranteed: bool) -> bool {
     lines.iter().all(|line| {
         let here = pools(&view, line, node).find(|&pool| {
             let taken: Amount = used.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
-            let (p, labels) = (pool as usize, view.pools.labels[pool as usize]);
-            // Of a rate no more than so much is ever there at once.
-            let rate = view.resources.shape[line.resource as usize] == Counted::Rate as u32;
-            let most = if rate { view.pools.offered[p] } else { books.most(pool, guaranteed) };
-            most >= taken + line.amount && (line.models == 0 || labels & line.models != 0)
+            let labels = view.pools.labels[pool as usize];
+            at_once(books, line.resource, pool, guaranteed) >= taken + line.amount
+                && (line.models == 0 || labels & line.models != 0)
         });
         here.is_some_and(|pool| {
             used.push((pool, line.amount));
             true
         })
     })
+}
+
+/// What a pool ever has at once: of a rate no more than its bucket holds.
+fn at_once(books: &Books, resource: Row, pool: Row, guaranteed: bool) -> Amount {
+    let view = books.view();
+    match view.resources.shape[resource as usize] == Counted::Rate as u32 {
+        true => view.pools.offered[pool as usize],
+        false => books.most(pool, guaranteed),
+    }
+}
+
+/// The most that one could ask for of the pool that a line names, or of any of its kind that lies on no node; `None`
+/// where there is none.
+pub(crate) fn most(books: &Books, line: &Wanted) -> Option<Amount> {
+    let view = books.view();
+    let node = if line.want == NONE { NONE } else { view.pools.node[line.want as usize] };
+    pools(&view, line, node).map(|pool| at_once(books, line.resource, pool, false)).max()
 }
 
 fn pools<'a>(view: &'a View<'a>, line: &Wanted, node: Row) -> impl Iterator<Item = Row> + 'a {
