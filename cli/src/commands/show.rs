@@ -111,10 +111,15 @@ fn taken(claim: &wire::Claim) -> Option<String> {
     Some(until.map_or_else(|| word.to_owned(), |until| format!("{word} until {until}")))
 }
 
-/// A line as people say it: `memory=64M`, `port:20003`.
+/// A line as people say it: `memory=64M`, `port:20003`, `lock:tree`, `lock:tree:shared`.
 pub fn line_text(line: &wire::Line) -> String {
     let amount = wire::show(&line.resource, line.amount);
     match &line.pool {
+        // Whoever has it alone has all that it could be shared by.
+        Some(pool) if line.resource == "lock" => {
+            format!("lock:{pool}{}", if line.amount == 1 { ":shared" } else { "" })
+        }
+        None if line.resource == "lock" => "lock".into(),
         Some(pool) if *pool != line.resource && line.amount == 1 => format!("{}:{pool}", line.resource),
         Some(pool) if *pool != line.resource => format!("{}:{pool}={amount}", line.resource),
         _ => format!("{}={amount}", line.resource),

@@ -10,7 +10,18 @@ fn every_list_has_a_table_and_a_document() {
     assert_eq!(
         daemon
             .tell(&[
-                "claim", "--cpu", "0.5", "--memory", "64M", "--lock", "tree", "--scope", "team", "--label",
+                "claim",
+                "--cpu",
+                "0.5",
+                "--memory",
+                "64M",
+                "--lock",
+                "tree",
+                "--lock",
+                "index:shared",
+                "--scope",
+                "team",
+                "--label",
                 "fast"
             ])
             .code,
@@ -20,7 +31,7 @@ fn every_list_has_a_table_and_a_document() {
         daemon.tell(&["claim", "--cpu", "0.75", "--scope", "team", "--detach", "--wait", "1h", "-o", "json"]);
     assert_eq!(over.json()["claim"]["phase"], "pending");
     for (what, header, row) in [
-        ("claims", "PHASE", "cpu=0.5 memory=64M"),
+        ("claims", "PHASE", "cpu=0.5 memory=64M lock:tree lock:index:shared "),
         ("pools", "CAPACITY", "memory"),
         ("nodes", "LABELS", "fast"),
         ("scopes", "WEIGHT", "team"),
