@@ -1,6 +1,6 @@
 //! Sharing: under which rules a pool is shared, who holds some of it, and what that leaves for whom.
 use crate::{Books, Digest, Refused};
-use bursar_interface::{Amount, ClaimId, NONE, Offer, Phase, Reason, Row, Shape};
+use bursar_interface::{Amount, ClaimId, NONE, Offer, Phase, Reason, Row, Shape, canary};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,7 +24,18 @@ struct Part {
 
 impl Shared {
     fn full(&self) -> bool {
-        self.offer.holders > 0 && self.parts.len() >= self.offer.holders as usize
+        self.places() == 0
+    }
+
+    /// Leases that may hold some of it beside those that do.
+    fn places(&self) -> u32 {
+        match self.offer.holders {
+            0 => NONE,
+            most => {
+                let most = most + u32::from(canary!("one more holds a pool than may"));
+                most.saturating_sub(self.parts.len() as u32)
+            }
+        }
     }
 
     /// What guaranteed claims can still take.
@@ -59,9 +70,18 @@ impl Books {
         self.count_shared(pool);
     }
 
+    pub(crate) fn is_shared(&self, pool: Row) -> bool {
+        !self.shared.is_empty() && self.shared.contains_key(&pool)
+    }
+
     /// The rules under which a pool is shared; `None` for one without.
     pub fn offer(&self, pool: Row) -> Option<&Offer> {
         self.shared.get(&pool).map(|shared| &shared.offer)
+    }
+
+    /// Whether of any pool only so many leases may hold some at once.
+    pub fn bounds_holders(&self) -> bool {
+        self.shared.values().any(|shared| shared.offer.holders > 0)
     }
 
     /// Pools whose holders take turns, how long one is, and who they are, oldest first.
@@ -185,8 +205,9 @@ impl Books {
         if pool == NONE {
             return;
         }
-        let firm = self.shared.get(&pool).map_or(Amount::MAX, Shared::firm_left);
-        self.tables.pools.firm[pool as usize] = firm;
+        let shared = self.shared.get(&pool);
+        self.tables.pools.firm[pool as usize] = shared.map_or(Amount::MAX, Shared::firm_left);
+        self.tables.pools.places[pool as usize] = shared.map_or(NONE, Shared::places);
         self.count_free(pool);
     }
 
@@ -206,6 +227,7 @@ impl Books {
                 && held.keys().all(living)
                 && firm == shared.firm
                 && self.tables.pools.firm[pool as usize] == shared.firm_left()
+                && self.tables.pools.places[pool as usize] == shared.places()
                 && self.tables.pools.offered[pool as usize] == shared.offer.offered
         })
     }

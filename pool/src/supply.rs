@@ -110,6 +110,7 @@ impl Books {
         pools.next_kind[p] = NONE;
         pools.pressure[p] = NONE;
         pools.firm[p] = Amount::MAX;
+        pools.places[p] = NONE;
         self.pool_rows.insert(PoolId(self.counters[1]), row);
         self.names.pool_rows.insert((resource, node, name.into()), row);
         put(&mut self.names.pools, row, name.into());
@@ -227,17 +228,21 @@ impl Books {
     /// for longer.
     pub fn withhold(&mut self, pool: Row, amount: Amount) {
         self.set_free(pool, self.tables.pools.free(pool).saturating_sub(amount));
-        let firm = &mut self.tables.pools.firm[pool as usize];
+        let (firm, places) =
+            (&mut self.tables.pools.firm[pool as usize], &mut self.tables.pools.places[pool as usize]);
         if *firm != Amount::MAX {
             *firm = firm.saturating_sub(amount);
+        }
+        if *places != NONE {
+            *places = places.saturating_sub(1);
         }
     }
 
     /// Gives back what was withheld of a pool.
     pub fn restore(&mut self, pool: Row) {
-        match self.tables.pools.firm[pool as usize] {
-            Amount::MAX => self.count_free(pool),
-            _ => self.count_shared(pool),
+        match self.is_shared(pool) {
+            true => self.count_shared(pool),
+            false => self.count_free(pool),
         }
     }
 

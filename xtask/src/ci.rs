@@ -11,7 +11,7 @@ const SYSTEM: [&str; 5] = ["bursar", "bursar-enforce", "bursar-journal", "bursar
 /// Debian packages, and programs of their names, that some tests drive others with.
 const TOOLS: [&str; 2] = ["strace", "faketime"];
 /// Worlds that each change is tried in.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 5000;
 /// The slow lane's load, in minutes.
 const SOAK_MINUTES: f64 = 10.0;
 /// The slow lane's simulated worlds, in minutes.

@@ -92,8 +92,7 @@ impl<'a> Plan<'a> {
     /// Takes `amount` for one line from one pool, or says that it is not there. Whoever uses this
     /// instead of [`Plan::place`] takes all lines of a claim or none.
     pub fn take(&mut self, claim: Row, line: Row, pool: Row, node: Row, amount: Amount) -> bool {
-        let class = self.class(claim);
-        let there = |plan: &Self| plan.free(pool) >= amount && plan.certain(pool, amount, class);
+        let there = |plan: &Self| plan.free(pool) >= amount && plan.lawful(claim, pool, amount);
         self.len < self.takes.len() && there(self) && {
             self.write(Take { claim, line, pool, node, amount });
             true
@@ -105,14 +104,28 @@ impl<'a> Plan<'a> {
         self.view.claims.class.get(claim as usize).copied().unwrap_or(1)
     }
 
-    /// Whether the rules of sharing let a claim of a class take so much beside what the round has promised.
+    /// Whether the rules of sharing let a claim take so much beside what the round has promised.
     #[inline]
-    fn certain(&self, pool: Row, amount: Amount, class: u32) -> bool {
-        let firm = self.view.pools.firm[pool as usize];
-        if firm == Amount::MAX {
-            return true;
-        }
+    fn lawful(&self, claim: Row, pool: Row, amount: Amount) -> bool {
+        let pools = &self.view.pools;
+        let ruled = pools.firm[pool as usize] != Amount::MAX || pools.places[pool as usize] != NONE;
         // Pools with such rules are few, and so are the takes of a round.
+        !ruled || self.certain(pool, amount, self.class(claim)) && self.has_place(pool, claim)
+    }
+
+    /// Whether a claim may be one more that holds some of a pool. Lines of a claim stand together.
+    fn has_place(&self, pool: Row, claim: Row) -> bool {
+        let places = self.view.pools.places[pool as usize];
+        let (mut others, mut last) = (0, claim);
+        for take in self.takes().iter().filter(|take| take.pool == pool && take.claim != claim) {
+            others += u32::from(take.claim != last);
+            last = take.claim;
+        }
+        places == NONE || others < places
+    }
+
+    /// Whether that much can be certain to a claim of a class.
+    fn certain(&self, pool: Row, amount: Amount, class: u32) -> bool {
         let sure = |take: &&Take| take.pool == pool && class == 0 && self.class(take.claim) == 0;
         let promised: Amount = self.takes().iter().filter(sure).map(|take| take.amount).sum();
         self.view.pools.certain(pool, amount.saturating_add(promised), class)
@@ -209,9 +222,9 @@ impl<'a> Plan<'a> {
         let l = line as usize;
         let (want, resource, amount, models) =
             (lines.want[l], lines.resource[l], lines.amount[l], lines.models[l]);
-        let class = self.view.claims.class[lines.claim[l] as usize];
+        let claim = lines.claim[l];
         let carries = |pool: Row| {
-            (models == 0 || pools.labels[pool as usize] & models != 0) && self.certain(pool, amount, class)
+            (models == 0 || pools.labels[pool as usize] & models != 0) && self.lawful(claim, pool, amount)
         };
         if want != NONE {
             let here = [NONE, node].contains(&pools.node[want as usize]);

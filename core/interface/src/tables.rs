@@ -95,6 +95,8 @@ table! {
         /// What guaranteed claims can still take, if that is less than what is free; `u64::MAX` where there is no
         /// such rule.
         firm: u64,
+        /// Leases that may come to hold some of it beside those that do; [`NONE`] for as many as fit.
+        places: u32,
     }
 }
 

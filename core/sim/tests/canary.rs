@@ -55,6 +55,7 @@ const CANARIES: &[(&str, Law)] = &[
     ("the last batch is lost", Law::Durable),
     ("the last moments of a wait are nobody's", Law::Blame),
     ("who came later is charged for who came before", Law::Blame),
+    ("one more holds a pool than may", Law::Overcommit),
     ("holders are charged for what nobody is named for", Law::Blame),
     ("who closes a circle waits", Law::Circle),
     ("two of a circle are refused", Law::Circle),

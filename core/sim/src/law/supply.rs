@@ -1,13 +1,15 @@
 //! What exists and what is bounded: never more in use than there is, and nothing lent that is kept.
 use super::{Broken, Law, broken};
 use bursar_engine::Engine;
-use bursar_interface::{Row, Time, View};
-use std::collections::BTreeMap;
+use bursar_interface::{NONE, Row, Time, View};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was in use after the last step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Before {
     used: BTreeMap<u32, u64>,
+    /// How many hold some of each pool.
+    holders: BTreeMap<u32, usize>,
     charged: BTreeMap<u32, u64>,
     /// Millicores that are free beyond what scopes keep for themselves.
     slack: i128,
@@ -17,6 +19,7 @@ impl Before {
     /// Checks what there is now; `settled` says that supplies and bounds are what they were.
     pub(super) fn look(&mut self, engine: &Engine, settled: bool) -> Result<(), Broken> {
         let over = self.overcommit(engine)?;
+        self.crowds(engine)?;
         self.limits(engine, settled)?;
         let slack = slack(engine);
         // What comes back to a pool that shrank is not free, and is kept all the same.
@@ -49,6 +52,29 @@ impl Before {
         Ok(over)
     }
 
+    /// Never more come to hold some of a pool than its rules let hold it at once; there may be more after the rules
+    /// became narrower.
+    fn crowds(&mut self, engine: &Engine) -> Result<(), Broken> {
+        let view = engine.view();
+        let mut holders: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        let held = |l: &usize| view.lines.claim[*l] != NONE && view.lines.pool[*l] != NONE;
+        for l in (0..view.lines.len()).filter(held) {
+            holders.entry(view.lines.pool[l]).or_default().insert(view.lines.claim[l]);
+        }
+        let mut now = BTreeMap::new();
+        for (pool, claims) in holders {
+            let (id, count) = (view.pools.id[pool as usize], claims.len());
+            let before = self.holders.get(&id).copied().unwrap_or(0);
+            let most = engine.books().offer(pool).map_or(0, |offer| offer.holders as usize);
+            if most > 0 && count > most.max(before) {
+                return broken(Law::Overcommit, format!("pool {id} has {count} holders and may have {most}"));
+            }
+            now.insert(id, count);
+        }
+        self.holders = now;
+        Ok(())
+    }
+
     /// What a scope holds never grows beyond its limit; it may be above after that was lowered.
     fn limits(&mut self, engine: &Engine, settled: bool) -> Result<(), Broken> {
         let quotas = engine.view().quotas;
@@ -68,7 +94,8 @@ impl Before {
     }
 }
 
-/// Free millicores less what the scopes below the root keep of their guarantees and do not lend.
+/// Free millicores less what the scopes below the root keep of their guarantees and do not lend. What is left of a pool
+/// that has as many holders as it may have counts as free: nobody has it lent.
 fn slack(engine: &Engine) -> i128 {
     let (view, books) = (engine.view(), engine.books());
     let Some(cpu) = books.resource("cpu") else { return 0 };
@@ -83,12 +110,22 @@ fn slack(engine: &Engine) -> i128 {
         }
     };
     let kept: u64 = (0..view.quotas.len()).map(kept).sum();
-    i128::from(view.resources.free[cpu as usize]) - i128::from(kept)
+    let barred = |&p: &usize| {
+        view.pools.resource[p] == cpu
+            && view.pools.free[p] == 0
+            && books.offer(p as Row).is_some_and(|offer| offer.holders > 0)
+    };
+    let left = |p: usize| {
+        let used = view.pools.reserved[p] + view.pools.held[p] + view.pools.quarantined[p];
+        view.pools.offered[p].saturating_sub(used)
+    };
+    let barred: u64 = (0..view.pools.len()).filter(barred).map(left).sum();
+    i128::from(view.resources.free[cpu as usize]) + i128::from(barred) - i128::from(kept)
 }
 
 /// When each line that is held comes back, by its holder's estimate or else by its lease: (when, pool, amount).
 pub(super) fn ends(view: &View<'_>) -> Vec<(Time, Row, u64)> {
-    use bursar_interface::{NONE, Phase};
+    use bursar_interface::Phase;
     let held = (0..view.lines.len()).filter(|&l| view.lines.claim[l] != NONE && view.lines.pool[l] != NONE);
     let end = |l: usize| {
         let c = view.lines.claim[l] as usize;
