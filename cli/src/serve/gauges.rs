@@ -17,7 +17,7 @@ use std::{
 /// Looking may take one part in so many of a core: when there are many leases, it is done less often.
 const COST: u32 = 120;
 /// Leases that are looked at all over in one round; of the others only what moves fast is read.
-const ALL_OVER_MAX: usize = 125;
+const ALL_OVER_MAX: usize = 64;
 /// One in so many of the files that this process may open may stay open for looking.
 const FILES_PART: u64 = 8;
 

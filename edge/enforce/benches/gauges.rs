@@ -12,7 +12,7 @@ use std::{
 const LEASES: u64 = 1000;
 const ROUNDS: u32 = 20;
 /// One lease in so many is looked at all over in a round of the daemon's, where there are a thousand.
-const TURNS: usize = 9;
+const TURNS: usize = 16;
 
 fn main() {
     // `cargo test --benches` only wants to know that it starts.

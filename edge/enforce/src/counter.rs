@@ -5,6 +5,9 @@ use std::{fs::File, os::unix::fs::FileExt, path::PathBuf};
 /// Bytes of such a file that are read at most.
 pub(crate) const COUNTER_BYTES_MAX: usize = 8192;
 
+/// Bytes of a number and the end of its line.
+const NUMBER_BYTES_MAX: usize = 32;
+
 /// A file that is read again and again.
 #[derive(Debug)]
 pub(crate) struct Counter {
@@ -20,7 +23,7 @@ impl Counter {
     }
 
     /// What it says now; `None` where it is not there, or cannot be read.
-    pub(crate) fn text<'a>(&mut self, buffer: &'a mut [u8; COUNTER_BYTES_MAX]) -> Option<&'a str> {
+    pub(crate) fn text<'a>(&mut self, buffer: &'a mut [u8]) -> Option<&'a str> {
         if self.file.is_none() {
             self.file = Some(File::open(&self.path).ok()?);
         }
@@ -32,9 +35,9 @@ impl Counter {
         std::str::from_utf8(&buffer[..read?]).ok()
     }
 
-    /// The number in it.
-    pub(crate) fn number(&mut self, buffer: &mut [u8; COUNTER_BYTES_MAX]) -> Option<u64> {
-        self.text(buffer)?.trim_ascii().parse().ok()
+    /// The number that is all of it.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        self.text(&mut [0; NUMBER_BYTES_MAX])?.trim_ascii().parse().ok()
     }
 
     /// The number behind a word in it, as in `usage_usec 12`.
@@ -56,10 +59,10 @@ mod tests {
         let mut buffer = [0; COUNTER_BYTES_MAX];
         for stays in [false, true] {
             let mut counter = Counter::new(path.clone(), stays);
-            assert_eq!(counter.number(&mut buffer), None, "it is not there yet");
+            assert_eq!(counter.number(), None, "it is not there yet");
             for (text, number) in [("7\n", Some(7)), ("12\n", Some(12)), ("max\n", None)] {
                 fs::write(&path, text).expect("written");
-                assert_eq!(counter.number(&mut buffer), number);
+                assert_eq!(counter.number(), number);
             }
             fs::write(&path, "user_usec 3\nusage_usec 9\n").expect("written");
             assert_eq!(counter.keyed("usage_usec", &mut buffer), Some(9));

@@ -67,20 +67,22 @@ impl Dial {
             }
             return self.last;
         }
-        let buffer = &mut [0; COUNTER_BYTES_MAX];
         if let Some((counter, clock)) = &mut self.counters.cpu {
             self.last.cpu_ns = match clock {
-                Clock::Nanoseconds => counter.number(buffer),
-                Clock::Keyed => counter.keyed("usage_usec", buffer).map(|us| us.saturating_mul(1000)),
+                Clock::Nanoseconds => counter.number(),
+                Clock::Keyed => {
+                    let buffer = &mut [0; COUNTER_BYTES_MAX];
+                    counter.keyed("usage_usec", buffer).map(|us| us.saturating_mul(1000))
+                }
             };
         }
         if let Some((memory, stat, key)) = &mut self.counters.memory {
-            let now = memory.number(buffer);
+            let now = memory.number();
             self.last.memory = now;
             self.last.memory_peak = self.last.memory_peak.max(now);
             let moved = now.zip(self.known).is_none_or(|(now, known)| now.abs_diff(known) >= MOVED);
             if moved {
-                self.last.anonymous = stat.keyed(key, buffer);
+                self.last.anonymous = stat.keyed(key, &mut [0; COUNTER_BYTES_MAX]);
                 self.known = now;
             }
         }

@@ -110,8 +110,8 @@ impl Limited {
 
     /// Its memory, if it has a limit of its own below what the machine has.
     fn look(&mut self, most: u64, buffer: &mut [u8; COUNTER_BYTES_MAX]) -> Option<Memory> {
-        let total = self.limit.number(buffer).filter(|limit| *limit < most)?;
-        let usage = self.usage.number(buffer)?;
+        let total = self.limit.number().filter(|limit| *limit < most)?;
+        let usage = self.usage.number()?;
         let droppable: u64 = self.files.iter().filter_map(|key| self.stat.keyed(key, buffer)).sum();
         let available = total.saturating_sub(usage.saturating_sub(droppable));
         Some(Memory { total, available })
