@@ -126,3 +126,19 @@ pub(crate) fn watch(tenancy: &Tenancy, over: impl Fn() -> bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_memory_that_runs_short_does_is_said_once_each_way() {
+        let said = |now: &str, before: &str| said_of_memory(now, Some(64 << 20), before).unwrap_or_default();
+        assert!(said("asked", "none").ends_with("to use less, 64M at most"), "{}", said("asked", "none"));
+        assert!(
+            said("held", "asked").contains("held still") && said("slowed", "none").contains("slowed down")
+        );
+        assert!(said("none", "held").contains("goes on") && said("none", "slowed").contains("goes on"));
+        assert_eq!(said("none", "asked"), "", "nothing happened to it");
+    }
+}
