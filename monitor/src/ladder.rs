@@ -49,7 +49,7 @@ pub struct Holder {
     /// What else is kept in memory for it, in bytes: files.
     pub files: u64,
     /// Somebody waits for a thing that it holds: a lock, a port, a device. It is not held still.
-    pub awaited: bool,
+    pub waited_for: bool,
 }
 
 /// All of it at one moment.
@@ -216,7 +216,7 @@ impl Ladder {
     /// Undoes what is not needed any more: one who was held still at a time, the best first; and at once whoever keeps
     /// others waiting for what it holds.
     fn go_down(&mut self, level: Level, now: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
-        for holder in strain.holders.iter().filter(|holder| holder.awaited) {
+        for holder in strain.holders.iter().filter(|holder| holder.waited_for) {
             if let Some((step, _)) = self.still.remove(&holder.claim) {
                 deeds.push(Deed::Undo { step, claim: Some(holder.claim) });
             }
@@ -369,7 +369,7 @@ impl Ladder {
             let before = self.used.get(&holder.claim).copied().unwrap_or(0);
             holder.used > before && !self.leaving.contains_key(&holder.claim)
         };
-        let may = |holder: &&Holder| !holder.awaited && self.worth(holder, holder.used, strain);
+        let may = |holder: &&Holder| !holder.waited_for && self.worth(holder, holder.used, strain);
         let mut growing: Vec<&Holder> =
             worst_first(strain.holders).into_iter().filter(may).filter(grows).collect();
         let best = strain.holders.iter().filter(|holder| holder.class != Class::Guaranteed);

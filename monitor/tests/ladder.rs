@@ -94,7 +94,7 @@ impl Machine {
             soft: None,
             used: agent.used,
             files: agent.files,
-            awaited: agent.awaited,
+            waited_for: agent.awaited,
         };
         let holders: Vec<Holder> = self.agents.iter().map(holder).collect();
         let strain =

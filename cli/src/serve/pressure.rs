@@ -317,6 +317,6 @@ fn holder(lease: &LeaseSeen, gauge: &Gauge, awaited: bool) -> Holder {
         soft: lease.soft,
         used,
         files: gauge.memory.unwrap_or(0).saturating_sub(used),
-        awaited,
+        waited_for: awaited,
     }
 }
