@@ -28,7 +28,7 @@ fn main() {
     }
     let (plain, leased) = (Times::of(plain), Times::of(leased));
     println!("start to first byte, fork and exec            {plain}");
-    println!("start to first byte, bursar run --cpu 0.1     {leased}");
+    println!("start to first byte, bursar run --cpu 1       {leased}");
     println!("bursar run / fork and exec                    {:.2} at p50", leased.p50 / plain.p50);
     for (name, line) in [
         ("a cell with one process", json!([{ "resource": "pids", "amount": "4" }])),
@@ -113,7 +113,7 @@ impl Daemon {
 
     fn run(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.args(["run", "--cpu", "0.1", "--wait", "10s", "--"]).args(words);
+        command.args(["run", "--cpu", "1", "--wait", "10s", "--"]).args(words);
         command.env("BURSAR_SOCKET", &self.socket);
         command
     }

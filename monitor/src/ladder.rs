@@ -48,6 +48,8 @@ pub struct Holder {
     pub used: u64,
     /// What else is kept in memory for it, in bytes: files.
     pub files: u64,
+    /// Somebody waits for a thing that it holds: a lock, a port, a device. It is not held still.
+    pub waited_for: bool,
 }
 
 /// All of it at one moment.
@@ -211,8 +213,14 @@ impl Ladder {
         }
     }
 
-    /// Undoes what is not needed any more: one who was held still at a time, the best first.
+    /// Undoes what is not needed any more: one who was held still at a time, the best first; and at once whoever keeps
+    /// others waiting for what it holds.
     fn go_down(&mut self, level: Level, now: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) {
+        for holder in strain.holders.iter().filter(|holder| holder.waited_for) {
+            if let Some((step, _)) = self.still.remove(&holder.claim) {
+                deeds.push(Deed::Undo { step, claim: Some(holder.claim) });
+            }
+        }
         let moves =
             |holder: &Holder| holder.class != Class::Guaranteed && !self.still.contains_key(&holder.claim);
         // Where all who could make room stand still nothing would ever move.
@@ -239,7 +247,8 @@ impl Ladder {
                 deeds.push(Deed::Undo { step: Step::Stop, claim: None });
             }
             (self.mild, self.harsh) = (None, None);
-            self.asked.clear();
+            let asked = std::mem::take(&mut self.asked).into_keys();
+            deeds.extend(asked.map(|claim| Deed::Undo { step: Step::Ask, claim: Some(claim) }));
             self.noted.clear();
         }
     }
@@ -348,7 +357,8 @@ impl Ladder {
         deeds.push(Deed::Take { step, claim: Some(holder.claim), bytes: holder.used });
     }
 
-    /// Holds those still that grow, all but the one that stands best; says how many.
+    /// Holds those still that grow, all but the one that stands best and those who keep others waiting by it; says how
+    /// many.
     fn hold_still(&mut self, at_once: bool, strain: &Strain<'_>, deeds: &mut Vec<Deed>) -> usize {
         let slow = !self.means.missing.contains_key(&Step::Slow);
         let step = if slow { Step::Slow } else { Step::Freeze };
@@ -359,7 +369,7 @@ impl Ladder {
             let before = self.used.get(&holder.claim).copied().unwrap_or(0);
             holder.used > before && !self.leaving.contains_key(&holder.claim)
         };
-        let may = |holder: &&Holder| self.worth(holder, holder.used, strain);
+        let may = |holder: &&Holder| !holder.waited_for && self.worth(holder, holder.used, strain);
         let mut growing: Vec<&Holder> =
             worst_first(strain.holders).into_iter().filter(may).filter(grows).collect();
         let best = strain.holders.iter().filter(|holder| holder.class != Class::Guaranteed);

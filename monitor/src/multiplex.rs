@@ -35,6 +35,17 @@ pub struct Multiplex {
 }
 
 impl Multiplex {
+    /// What was learned by another, as [`Multiplex::sums`] gave it: a daemon goes on where the one before it ended.
+    pub fn from_sums([ended, mean, mean_squares, peak]: [u64; 4]) -> Multiplex {
+        Multiplex { ended, mean, mean_squares, peak: peak.min(1000) }
+    }
+
+    /// All that was learned: leases that ended; their means and the squares of their samples, added up, and the highest
+    /// peak, in thousandths of what they asked for.
+    pub fn sums(&self) -> [u64; 4] {
+        [self.ended, self.mean, self.mean_squares, self.peak]
+    }
+
     /// A lease is gone that used this.
     pub fn learn(&mut self, share: Share) {
         let Some(mean) = share.mean.filter(|_| share.asked > 0) else { return };

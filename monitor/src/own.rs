@@ -66,7 +66,10 @@ impl Own {
             let (thresholds, collects) = (self.thresholds, self.collects[one.class as usize]);
             let Some(near) = self.near.get_mut(&one.claim) else { continue };
             if level == Level::Calm {
-                (near.asked, near.collected) = (false, None);
+                near.collected = None;
+                if std::mem::take(&mut near.asked) {
+                    deeds.push(Deed::Undo { step: Step::Ask, claim: Some(one.claim) });
+                }
                 continue;
             }
             let deed = |step, bytes| Deed::Take { step, claim: Some(one.claim), bytes };
@@ -107,6 +110,8 @@ mod tests {
     fn steps(deeds: Vec<Deed>) -> Vec<(Step, u64)> {
         let step = |deed| match deed {
             Deed::Take { step, bytes, .. } => (step, bytes),
+            // Nothing is asked any more.
+            Deed::Undo { step, .. } => (step, 0),
             other => panic!("{other:?}"),
         };
         deeds.into_iter().map(step).collect()
@@ -122,7 +127,8 @@ mod tests {
         assert_eq!(look(4, 910), [(Step::Collect, 910)]);
         assert_eq!(look(5, 920), []);
         assert_eq!(look(14, 920), [(Step::Collect, 920)]);
-        (15..25).for_each(|second| assert_eq!(look(second, 500), []));
+        let after: Vec<(Step, u64)> = (15..25).flat_map(|second| look(second, 500)).collect();
+        assert_eq!(after, [(Step::Ask, 0)], "what it was asked is over, and that is said once");
         assert_eq!(look(25, 850), [(Step::Ask, 750)], "it is a new matter");
     }
 

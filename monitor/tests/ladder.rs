@@ -17,6 +17,8 @@ struct Agent {
     files: u64,
     /// It uses no more than it is asked to.
     hears: bool,
+    /// Somebody waits for what it holds.
+    awaited: bool,
     /// How long it goes on once it has what it wants, in seconds.
     lasts: u64,
     frozen: bool,
@@ -49,8 +51,9 @@ impl Machine {
     fn add(&mut self, class: Class, grows: u64, wants: u64) -> &mut Agent {
         self.added += 1;
         let claim = ClaimId(self.added);
-        let (used, files, hears, lasts) = (wants / 10, 0, false, 20);
-        let agent = Agent { class, used, grows, wants, files, hears, lasts, frozen: false, ends: None };
+        let (used, files, hears, awaited, lasts) = (wants / 10, 0, false, false, 20);
+        let agent =
+            Agent { class, used, grows, wants, files, hears, awaited, lasts, frozen: false, ends: None };
         self.agents.entry(claim).or_insert(agent)
     }
 
@@ -91,6 +94,7 @@ impl Machine {
             soft: None,
             used: agent.used,
             files: agent.files,
+            waited_for: agent.awaited,
         };
         let holders: Vec<Holder> = self.agents.iter().map(holder).collect();
         let strain =
@@ -222,6 +226,26 @@ fn who_hears_when_asked_is_neither_frozen_nor_ended() {
     };
     assert!(machine.done.iter().map(|(_, deed)| freed(deed)).sum::<u64>() > 0, "what it freed is told");
     assert_eq!(machine.finished.len(), 4);
+}
+
+#[test]
+fn whoever_holds_what_others_wait_for_is_not_held_still_and_goes_on_at_once() {
+    let mut machine = Machine::new(&[(Step::Slow, "only v2")], 6);
+    for _ in 0..5 {
+        machine.add(Class::Burstable, 40, 6000);
+    }
+    let (worst, next) = (ClaimId(5), ClaimId(4));
+    machine.agents.get_mut(&worst).expect("it is there").awaited = true;
+    while machine.taken(Step::Freeze) == 0 {
+        machine.second();
+    }
+    let still = |machine: &Machine, claim| machine.agents.get(&claim).expect("it is there").frozen;
+    assert!(!still(&machine, worst) && still(&machine, next), "all but the one that is waited for");
+    machine.agents.get_mut(&next).expect("it is there").awaited = true;
+    machine.second();
+    assert!(!still(&machine, next), "somebody came who waits for what it holds");
+    let undone = (machine.second, Deed::Undo { step: Step::Freeze, claim: Some(next) });
+    assert!(machine.done.contains(&undone), "{:?}", machine.done);
 }
 
 #[test]

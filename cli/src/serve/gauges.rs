@@ -1,7 +1,7 @@
 //! The gauges' thread: looks at every lease that has processes, again and again, and says what it uses, whether
 //! its memory leaks, and whether it still does anything.
-use super::{clock::Clock, follower::Follower, liveness::Watchman, strained::Strained};
-use bursar_enforce::{Cell, Hierarchy};
+use super::{clock::Clock, follower::Follower, learned::Learned, liveness::Watchman, strained::Strained};
+use bursar_enforce::{Dial, Hierarchy};
 use bursar_interface::{ClaimId, Gauge, Phase, Process, Row, Time, Usage};
 use bursar_monitor::{Followed, Multiplex};
 use bursar_wire as wire;
@@ -16,6 +16,10 @@ use std::{
 
 /// Looking may take one part in so many of a core: when there are many leases, it is done less often.
 const COST: u32 = 120;
+/// Leases that are looked at all over in one round; of the others only what moves fast is read.
+const ALL_OVER_MAX: usize = 64;
+/// One in so many of the files that this process may open may stay open for looking.
+const FILES_PART: u64 = 8;
 
 /// What is seen of the leases that have processes.
 #[derive(Debug, Default)]
@@ -24,16 +28,36 @@ pub struct Gauges {
     /// Rounds so far, and the processor time that they took, in nanoseconds.
     rounds: AtomicU64,
     cost_ns: AtomicU64,
-    /// What leases that are gone used of what they asked for, since the daemon started.
+    /// What leases that are gone used of what they asked for.
     multiplex: Mutex<Multiplex>,
     /// What was done because memory ran short.
     pub strained: Strained,
 }
 
-/// A lease to look at: where it lies, and its attached processes.
-type Seen = (Vec<ClaimId>, Vec<Process>);
+/// A lease that is looked at.
+struct Watched {
+    dial: Dial,
+    /// How many attached processes are known of it.
+    bodies: usize,
+    /// The round in which it was there last.
+    round: u64,
+}
+
+/// All leases that have processes, as they are looked at.
+#[derive(Default)]
+struct Rounds {
+    watched: BTreeMap<ClaimId, Watched>,
+    round: u64,
+    /// Of how many leases files stay open.
+    kept_open: u64,
+}
 
 impl Gauges {
+    /// Of nobody yet, with what was learned before.
+    pub fn knowing(multiplex: Multiplex) -> Gauges {
+        Gauges { multiplex: Mutex::new(multiplex), ..Gauges::default() }
+    }
+
     /// Looks until the daemon ends, every so often.
     pub fn run(
         &self,
@@ -41,35 +65,32 @@ impl Gauges {
         follower: &Follower,
         clock: &Clock,
         every: Duration,
-        watchman: &mut Watchman,
+        (watchman, learned): (&mut Watchman, &mut Learned),
         ending: &AtomicBool,
     ) {
-        let mut cells: BTreeMap<ClaimId, Cell> = BTreeMap::new();
+        let mut rounds = Rounds::default();
         while !ending.load(Ordering::Acquire) {
             let before = thread_time();
-            self.round(hierarchy, follower, clock, &mut cells);
+            rounds.find(hierarchy, follower);
+            self.round(clock, &mut rounds);
             watchman.look(self, clock.now());
+            learned.keep(self.learned(Multiplex::sums), false);
             let cost = thread_time().saturating_sub(before);
             self.rounds.fetch_add(1, Ordering::Relaxed);
             self.cost_ns.fetch_add(cost.as_nanos() as u64, Ordering::Relaxed);
             std::thread::park_timeout(every.max(cost * COST));
         }
+        learned.keep(self.learned(Multiplex::sums), true);
     }
 
-    fn round(
-        &self,
-        hierarchy: &Arc<Hierarchy>,
-        follower: &Follower,
-        clock: &Clock,
-        cells: &mut BTreeMap<ClaimId, Cell>,
-    ) {
-        let seen = seen(follower);
-        cells.retain(|claim, _| seen.contains_key(claim));
-        self.live().retain(|claim, _| seen.contains_key(claim));
-        for (claim, (path, bodies)) in seen {
-            let cell = cells.entry(claim).or_insert_with(|| hierarchy.cell_at(&path));
-            bodies.iter().for_each(|body| cell.remember(body));
-            let gauge = cell.gauge();
+    fn round(&self, clock: &Clock, rounds: &mut Rounds) {
+        let turns = (rounds.watched.len() / ALL_OVER_MAX) as u64 + 1;
+        let turn = rounds.round % turns;
+        self.live().retain(|claim, _| rounds.watched.contains_key(claim));
+        for (place, (&claim, watched)) in rounds.watched.iter_mut().enumerate() {
+            // One that was never looked at has its turn at once.
+            let is_new = !self.live().contains_key(&claim);
+            let gauge = watched.dial.look(is_new || place as u64 % turns == turn);
             self.live().entry(claim).or_default().look(clock.now(), gauge);
         }
     }
@@ -134,21 +155,59 @@ impl Gauges {
     }
 }
 
-/// The leases that have processes and are not yet being taken back.
-fn seen(follower: &Follower) -> BTreeMap<ClaimId, Seen> {
-    follower.read(|engine| {
-        let (view, books) = (engine.view(), engine.books());
-        let rows = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
-        let held = rows.filter(|&row| books.phase(row) == Phase::Held);
-        held.filter_map(|row| {
-            let claim = ClaimId(view.claims.id[row as usize]);
-            let bodies = engine.bodies(claim);
-            let mut path: Vec<ClaimId> = books.around(claim).collect();
-            path.reverse();
-            (!bodies.is_empty()).then(|| (claim, (path, bodies.to_vec())))
-        })
-        .collect()
-    })
+impl Rounds {
+    /// Finds the leases that have processes and are not yet being taken back.
+    fn find(&mut self, hierarchy: &Arc<Hierarchy>, follower: &Follower) {
+        self.round += 1;
+        let (round, known) = (self.round, &mut self.watched);
+        let news: Vec<(ClaimId, Vec<ClaimId>, Vec<Process>)> = follower.read(|engine| {
+            let (view, books) = (engine.view(), engine.books());
+            let rows = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
+            let held = rows.filter(|&row| books.phase(row) == Phase::Held);
+            held.filter_map(|row| {
+                let claim = ClaimId(view.claims.id[row as usize]);
+                let bodies = engine.bodies(claim);
+                if bodies.is_empty() {
+                    return None;
+                }
+                if let Some(watched) = known.get_mut(&claim) {
+                    watched.round = round;
+                    if watched.bodies == bodies.len() {
+                        return None;
+                    }
+                }
+                let mut path: Vec<ClaimId> = books.around(claim).collect();
+                path.reverse();
+                Some((claim, path, bodies.to_vec()))
+            })
+            .collect()
+        });
+        self.forget();
+        for (claim, path, bodies) in news {
+            let watched = self.watched.entry(claim).or_insert_with(|| {
+                let stays = (self.kept_open + 1) * Dial::FILES as u64 <= files_kept();
+                self.kept_open += u64::from(stays);
+                Watched { dial: Dial::new(hierarchy.cell_at(&path), stays), bodies: 0, round }
+            });
+            watched.dial.remember(&bodies);
+            watched.bodies = bodies.len();
+        }
+    }
+
+    /// Lets go of those that are gone.
+    fn forget(&mut self) {
+        let (round, kept_open) = (self.round, &mut self.kept_open);
+        self.watched.retain(|_, watched| {
+            let goes = watched.round != round;
+            *kept_open -= u64::from(goes && watched.dial.stays());
+            !goes
+        });
+    }
+}
+
+/// Files that may stay open for looking: the others are connections first of all.
+fn files_kept() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX) / FILES_PART
 }
 
 /// Processor time of this thread so far.

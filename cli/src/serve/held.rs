@@ -173,10 +173,13 @@ fn limits_of(engine: &Engine, row: Row, which: fn(&Resizing) -> &Vec<LineSize>) 
     let claim = ClaimId(books.tables().claims.id[row as usize]);
     let soft = books.resource("memory").and_then(|kind| engine.soft_limit(claim, kind));
     let memory_soft = soft.filter(|soft| memory_bytes.is_some_and(|hard| *soft < hard));
+    // What was promised for certain is the last that the kernel is to take.
+    let guaranteed = Class::of(books.tables().claims.class[row as usize]) == Class::Guaranteed;
     Limits {
         cpu_milli: amount("cpu"),
         memory_bytes,
         memory_soft,
+        memory_low: memory_bytes.filter(|_| guaranteed),
         pids: amount("pids"),
         io_bytes: amount("io"),
     }

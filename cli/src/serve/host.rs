@@ -17,7 +17,7 @@ use super::{
     settings::Settings,
     told,
 };
-use bursar_api::{Done, House, Peer, Place};
+use bursar_api::{Done, House, Known, Peer, Place};
 use bursar_enforce::{Hierarchy, identify};
 use bursar_engine::Engine;
 use bursar_interface::{
@@ -217,10 +217,14 @@ impl House for Host {
         }
     }
 
-    async fn taken_otherwise(&self, claim: ClaimId, known: &str) {
+    async fn taken_otherwise(&self, claim: ClaimId, known: &Known) {
         let otherwise = |engine: &Engine| {
             let goes_on = |row| engine.books().phase(row) < Phase::Draining;
-            !engine.books().claim(claim).is_some_and(goes_on) || present::taking(engine, claim) != known
+            let taking = || known.taking.as_ref().is_some_and(|word| present::taking(engine, claim) != word);
+            let feels = |word| wire::pressed(&self.gauges.strained.of(claim, &self.clock)).0 != word;
+            !engine.books().claim(claim).is_some_and(goes_on)
+                || taking()
+                || known.pressed.as_ref().is_some_and(feels)
         };
         self.follower.wait_for(claim, None, otherwise).await;
     }

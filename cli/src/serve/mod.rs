@@ -31,6 +31,7 @@ mod holdings;
 mod host;
 mod join;
 mod layers;
+mod learned;
 mod listed;
 mod liveness;
 mod mail;
@@ -221,7 +222,8 @@ pub fn run(options: Options) -> Result<()> {
     let grace = Duration::from_millis(settings.enforce.grace_ms);
     let notice = preemption::signal(&settings.preemption)?;
     turns::let_go(&hierarchy);
-    let (gauges, holdings) = (Arc::new(Gauges::default()), Arc::new(Holdings::default()));
+    let (mut learned, multiplex) = learned::Learned::open(&state);
+    let (gauges, holdings) = (Arc::new(Gauges::knowing(multiplex)), Arc::new(Holdings::default()));
     let parts = enforcer::Parts {
         hierarchy: hierarchy.clone(),
         follower: follower.clone(),
@@ -255,7 +257,7 @@ pub fn run(options: Options) -> Result<()> {
     let mut watchman = Watchman::new(&settings.liveness, mailbox.clone(), board.clone(), follower.clone())?;
     let looker = thread("gauges", move || {
         let (gauges, hierarchy, follower, clock, ending) = &looking;
-        gauges.run(hierarchy, follower, clock, looks_every, &mut watchman, ending);
+        gauges.run(hierarchy, follower, clock, looks_every, (&mut watchman, &mut learned), ending);
     })?;
     let reconciler = Reconciler {
         holdings: holdings.clone(),

@@ -24,7 +24,7 @@ use bursar_monitor::{
     worth_telling,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -183,7 +183,9 @@ impl Pressure {
         let lives = census.leases.iter().filter(|lease| lease.phase == Phase::Held);
         let lives: Vec<(&LeaseSeen, &Gauge)> =
             lives.filter_map(|lease| Some((lease, &seen.get(&lease.claim)?.0))).collect();
-        let holders: Vec<Holder> = lives.iter().map(|(lease, gauge)| holder(lease, gauge)).collect();
+        let awaited = self.awaited(&lives);
+        let holders: Vec<Holder> =
+            lives.iter().map(|(lease, gauge)| holder(lease, gauge, awaited.contains(&lease.claim))).collect();
         let (used, there) = self.strain;
         let mut deeds = self.ladder.look(&Strain { at: now, used, there, holders: &holders });
         if !self.acts {
@@ -202,6 +204,25 @@ impl Pressure {
             .collect();
         deeds.extend(self.own.look(now, &own));
         deeds
+    }
+
+    /// The leases that hold what others wait for: a lock, a port, a device, a lock on a file. Only looked for while it
+    /// is short.
+    fn awaited(&self, lives: &[(&LeaseSeen, &Gauge)]) -> BTreeSet<ClaimId> {
+        if self.ladder.level() < Level::Short {
+            return BTreeSet::new();
+        }
+        let files = super::between_leases(&self.parts.hierarchy).into_iter().map(|(_, holder)| holder);
+        let mut awaited: BTreeSet<ClaimId> = files.collect();
+        self.parts.follower.read(|engine| {
+            let claims = lives.iter().map(|(lease, _)| lease.claim);
+            awaited.extend(claims.filter(|&claim| engine.is_awaited(claim)));
+            // Who lives within a lease is held still with it.
+            let around: Vec<ClaimId> =
+                awaited.iter().flat_map(|&claim| engine.books().around(claim).last()).collect();
+            awaited.extend(around);
+        });
+        awaited
     }
 
     /// Says how much may be promised, if that has changed by enough to be worth it.
@@ -286,7 +307,7 @@ fn share(lease: &LeaseSeen, seen: &BTreeMap<ClaimId, (Gauge, Share)>) -> Share {
     }
 }
 
-fn holder(lease: &LeaseSeen, gauge: &Gauge) -> Holder {
+fn holder(lease: &LeaseSeen, gauge: &Gauge, awaited: bool) -> Holder {
     let used = kept(gauge);
     Holder {
         claim: lease.claim,
@@ -296,5 +317,6 @@ fn holder(lease: &LeaseSeen, gauge: &Gauge) -> Holder {
         soft: lease.soft,
         used,
         files: gauge.memory.unwrap_or(0).saturating_sub(used),
+        waited_for: awaited,
     }
 }

@@ -24,6 +24,10 @@ use std::{
 /// Under which name the findings stand.
 const SELF: &str = "reconciler";
 
+/// Looks after the last lease was seen, and then one in so many: where nobody holds anything little can be left over.
+const LOOKS_AFTER: u64 = 8;
+const RESTS: u64 = 8;
+
 /// Letters of what is said of a finding at most.
 const ADVICE_MAX: usize = 400;
 
@@ -63,14 +67,25 @@ impl Reconciler {
     /// Looks until the daemon ends.
     pub fn run(&self, ending: &AtomicBool) {
         let mut before = BTreeSet::new();
+        let mut since = 0u64;
         while !ending.load(Ordering::Acquire) {
             std::thread::park_timeout(self.every);
-            if !ending.load(Ordering::Acquire) {
+            since = if self.is_at_rest() { since + 1 } else { 0 };
+            let rests = since > LOOKS_AFTER && !since.is_multiple_of(RESTS);
+            if !rests && !ending.load(Ordering::Acquire) {
                 before = self.cells(&before);
                 self.edges.send(Note::Look);
                 self.tell();
             }
         }
+    }
+
+    /// Whether nobody holds or waits for anything, and nothing is left over.
+    fn is_at_rest(&self) -> bool {
+        let kept = self.holdings.kept();
+        let left = !kept.cells.is_empty() || kept.left.values().any(|claims| !claims.is_empty());
+        drop(kept);
+        !left && self.follower.read(|engine| engine.view().claims.id.iter().all(|&id| id == 0))
     }
 
     /// The cells that no claim has; those that none had at the last look either are to be taken away.

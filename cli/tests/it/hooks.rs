@@ -30,7 +30,7 @@ fn hook_at(socket: &Path, args: &[&str], input: &Value) -> (i32, Value) {
     (output.status.code().unwrap_or(-1), said)
 }
 
-fn hook(daemon: &Daemon, args: &[&str], input: Value) -> (i32, Value) {
+pub(crate) fn hook(daemon: &Daemon, args: &[&str], input: Value) -> (i32, Value) {
     hook_at(&daemon.socket(), args, &input)
 }
 
@@ -53,6 +53,11 @@ fn a_task_from_its_beginning_to_its_end() {
     assert!(denied["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
     let named = json!({ "task_id": "t/1", "scope": "team" });
     let renewed = hook(&daemon, &["progress"], named.clone()).1;
+    // An agent that asks from time to time hears whether it is to use less.
+    assert_eq!(
+        (&renewed["taking"], &renewed["pressed"], &renewed["use_at_most_bytes"]),
+        (&json!("none"), &json!("none"), &Value::Null)
+    );
     let until = |said: &Value| {
         said["lease_until"].as_str().expect("a time").parse::<jiff::Timestamp>().expect("RFC 3339")
     };

@@ -6,10 +6,17 @@ use std::process::{Child, Stdio};
 
 const QUICK: &str = "[memory]\nanalytics_interval = \"100ms\"\n";
 
+#[track_caller]
 fn number(value: &Value) -> u64 {
     match value {
-        Value::String(text) => text.parse().unwrap_or_else(|_| panic!("{text} is a number")),
-        other => other.as_u64().unwrap_or_else(|| panic!("{other} is a number")),
+        Value::String(text) => match text.parse() {
+            Ok(number) => number,
+            Err(_) => panic!("{text} is a number"),
+        },
+        other => match other.as_u64() {
+            Some(number) => number,
+            None => panic!("{other} is a number"),
+        },
     }
 }
 

@@ -14,6 +14,7 @@ mod admit;
 mod alternatives;
 mod apply;
 mod asked;
+mod awaited;
 mod barred;
 mod blame;
 mod circle;

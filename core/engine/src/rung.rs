@@ -4,7 +4,8 @@
 //!
 //! *Shrink*: the lines from which something is missing hold less, down to a share of what they held. *Suspend*:
 //! its processes are frozen, and what a frozen process does not use (the policy names those kinds, in practice
-//! processor time) is given back; memory, devices and ports are not. *Revoke*: the lease ends. The ladder is that
+//! processor time) is given back; memory, devices and ports are not, so nobody is suspended for whose lock, port or
+//! device somebody waits (`awaited`). *Revoke*: the lease ends. The ladder is that
 //! of ALGORITHMS.md 5.6, with Slurm's GraceTime and SUSPEND as its models.
 use crate::{Engine, engine::Tape, preempt::Notice};
 use bursar_interface::{
@@ -125,6 +126,8 @@ impl Engine {
             && self.books.child_count(claim) == 0
             && !self.resizing.contains_key(&claim)
             && (rung == Rung::Shrunk || bodied)
+            // Whoever is frozen gives back no thing that somebody waits for.
+            && (rung == Rung::Shrunk || !self.is_awaited(claim))
     }
 
     /// What a lease gives up on a rung of what is missing, and that it is missing no more.

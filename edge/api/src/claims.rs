@@ -102,7 +102,8 @@ async fn joined<H: House>(
 }
 
 /// One claim; with `?wait=30s` not before it is decided or the time is over; with `&taking=none` not before
-/// something else is being taken back of its lease than nothing, or the lease has ended.
+/// something else is being taken back of its lease than nothing, with `&pressed=none` not before it feels something of
+/// memory that runs short, or the lease has ended.
 pub(crate) async fn look<H: House>(
     State(hall): State<Arc<Hall<H>>>,
     Extension(caller): Extension<Caller>,
@@ -112,8 +113,8 @@ pub(crate) async fn look<H: House>(
     let id = query::claim(&id)?;
     // Whoever may not see the claim is not to learn of it by waiting.
     seen(&hall, &caller.principal, id)?;
-    let (wait, taking) = query::watch(&uri)?;
-    match (wait, taking) {
+    let (wait, known) = query::watch(&uri)?;
+    match (wait, known) {
         (None, _) => {}
         (Some(wait), None) => tokio::select! {
             biased;

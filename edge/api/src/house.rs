@@ -21,6 +21,15 @@ pub struct Done {
     pub claim: Option<ClaimId>,
 }
 
+/// What is known of a lease to whoever waits for it to be another thing; `None` for what it does not ask about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What is being taken of it, one of [`bursar_wire::TAKING`].
+    pub taking: Option<String>,
+    /// What it feels of memory that runs short, one of [`bursar_wire::PRESSED`].
+    pub pressed: Option<String>,
+}
+
 /// The house behind the door. Reads come from a published copy of the tables and are cheap; each
 /// takes the principal that asks and shows only what that one may see.
 pub trait House: Send + Sync + 'static {
@@ -74,9 +83,9 @@ pub trait House: Send + Sync + 'static {
     /// `InUse` when the last change could not be made true; `LeaseExpired` when the lease ended meanwhile.
     fn resized(&self, claim: ClaimId) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Resolves when another thing than `known`, one of [`bursar_wire::TAKING`], is being taken from a lease, or it
-    /// ends.
-    fn taken_otherwise(&self, claim: ClaimId, known: &str) -> impl Future<Output = ()> + Send;
+    /// Resolves when something else is being taken from a lease than is known, or memory that runs short has it feel
+    /// something else, or it ends.
+    fn taken_otherwise(&self, claim: ClaimId, known: &Known) -> impl Future<Output = ()> + Send;
 
     /// Resolves when a claim is gone and what it held is free, or it is not known.
     fn closed(&self, claim: ClaimId) -> impl Future<Output = ()> + Send;

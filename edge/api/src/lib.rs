@@ -41,7 +41,7 @@ pub use audit::BODY_BYTES_MAX as AUDITED_BYTES_MAX;
 pub use bearer::{Bearer, Verb, digest};
 pub use error::Error;
 pub use guard::Guard;
-pub use house::{Done, House, Peer, Place};
+pub use house::{Done, House, Known, Peer, Place};
 pub use limits::Limits;
 pub use openapi::openapi;
 pub use socket::bind_unix;

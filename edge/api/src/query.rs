@@ -1,5 +1,5 @@
 //! What stands in a request's path, query and headers.
-use crate::denial::Denial;
+use crate::{denial::Denial, house::Known};
 use axum::extract::Query;
 use bursar_interface::{ClaimId, bound::KEY_BYTES_MAX};
 use bursar_wire as wire;
@@ -19,12 +19,13 @@ struct Patience {
     wait: Option<String>,
 }
 
-/// `?wait=30s&taking=none`.
+/// `?wait=30s&taking=none&pressed=none`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Watch {
     wait: Option<String>,
     taking: Option<String>,
+    pressed: Option<String>,
 }
 
 /// `?since=SEQ&limit=N`.
@@ -89,14 +90,20 @@ pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, Denial> {
 }
 
 /// The same for whoever looks at a claim; and what of it is being taken back as far as the caller knows, if it
-/// waits for that to be another thing.
-pub(crate) fn watch(uri: &Uri) -> Result<(Option<Duration>, Option<String>), Denial> {
-    let Watch { wait, taking } = of(uri)?;
-    if let Some(word) = taking.as_ref().filter(|word| !wire::TAKING.contains(&word.as_str())) {
-        let words = wire::TAKING.join(", ");
-        return Err(Denial::bad(format!("taking: there is no {word:?}")).hint(format!("one of {words}")));
-    }
-    Ok((patience(wait)?, taking))
+/// waits for that to be another thing, or for what the lease feels of memory that runs short to be another.
+pub(crate) fn watch(uri: &Uri) -> Result<(Option<Duration>, Option<Known>), Denial> {
+    let Watch { wait, taking, pressed } = of(uri)?;
+    let known = |key: &str, word: Option<&String>, words: &[&str]| match word {
+        Some(word) if !words.contains(&word.as_str()) => {
+            let hint = format!("one of {}", words.join(", "));
+            Err(Denial::bad(format!("{key}: there is no {word:?}")).hint(hint))
+        }
+        _ => Ok(()),
+    };
+    known("taking", taking.as_ref(), &wire::TAKING)?;
+    known("pressed", pressed.as_ref(), &wire::PRESSED)?;
+    let known = (taking.is_some() || pressed.is_some()).then_some(Known { taking, pressed });
+    Ok((patience(wait)?, known))
 }
 
 fn patience(wait: Option<String>) -> Result<Option<Duration>, Denial> {

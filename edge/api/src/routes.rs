@@ -44,6 +44,9 @@ fn asks<H: House>() -> Vec<Route<H>> {
         about("getClaim", "One claim; with `wait` not before it is decided or the time is over.").waits();
     let taking = "With `wait`: not before something else than this is being taken back of the lease.";
     let look = look.query("taking", taking, serde_json::json!({ "type": "string", "enum": wire::TAKING }));
+    let pressed =
+        "With `wait`: not before the lease feels something else of memory that runs short than this.";
+    let look = look.query("pressed", pressed, serde_json::json!({ "type": "string", "enum": wire::PRESSED }));
     let explain =
         says("explain", "Why a claim waits, who holds what it waits for, and what would be granted now.");
     let batch = says(

@@ -14,6 +14,8 @@ const CPU_PERIOD_US: u64 = 100_000;
 /// The smallest share of a period that the kernel takes, in microseconds.
 const CPU_QUOTA_US_MIN: u64 = 1_000;
 
+/// What a group is spared on v2, as long as there is anything else to take.
+pub(crate) const LOW: &str = "memory.low";
 /// A soft limit on v1.
 const SOFT_V1: &str = "memory.soft_limit_in_bytes";
 
@@ -29,6 +31,8 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Bytes from which on its processes are slowed down (v2), or the kernel takes from it first (v1).
     pub memory_soft: Option<u64>,
+    /// Bytes that the kernel takes from it last of all, where it can be told so (v2).
+    pub memory_low: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
     /// Bytes a second that it may read, and write, of each disk.
@@ -128,6 +132,15 @@ impl Cell {
             } else if let Some(group) = v1("memory").filter(|group| group.has(SOFT_V1)) {
                 group.write(SOFT_V1, soft)?;
             }
+        }
+        if let Some(low) = limits.memory_low
+            && let Some(group) = v2("memory").filter(|group| group.has(LOW))
+        {
+            // What a group is spared is shared out below it by what each asks for.
+            [Some(group), self.leaf.as_ref()]
+                .into_iter()
+                .flatten()
+                .try_for_each(|group| group.write(LOW, low))?;
         }
         if let Some(pids) = limits.pids
             && let Some(group) = v2("pids").or_else(|| v1("pids"))

@@ -39,7 +39,7 @@ impl Cell {
             pids: v2("pids")
                 .or_else(|| v1("pids"))
                 .and_then(|group| group.number("pids.current"))
-                .or_else(|| Some(self.members().len() as u64)),
+                .or_else(|| Some(self.inhabitants().len() as u64)),
             memory_pressure_milli: self
                 .v2
                 .as_ref()
@@ -48,11 +48,17 @@ impl Cell {
         }
     }
 
+    /// Its processes as they are counted: every process joins the first group that there is, and one group is enough.
+    fn inhabitants(&self) -> Vec<u32> {
+        let home = self.v2.as_ref().or_else(|| self.v1.first().map(|(_, group)| group));
+        home.filter(|_| self.grouped).map_or_else(|| self.members(), Group::members)
+    }
+
     /// As far as its living processes tell; memory that two of them share counts twice.
     fn memory_of_processes(&self) -> Gauge {
         let page = rustix::param::page_size() as u64;
         let (mut memory, mut anonymous) = (0, 0);
-        for pid in self.members() {
+        for pid in self.inhabitants() {
             let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/statm")) else { continue };
             let mut pages = text.split(' ').skip(1).map(|number| number.parse::<u64>().unwrap_or(0));
             let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));

@@ -1,11 +1,14 @@
 //! The few things that are done to one control group.
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 /// Members that are read of one group at most.
 const MEMBERS_MAX: usize = 100_000;
+/// Links of a folder in which there are no others, as the kernel counts them for control groups: its own, and its name.
+const LINKS_WITHOUT_FOLDERS: u64 = 2;
 
 /// One control group, as a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +98,8 @@ impl Group {
     fn walk(&self, visit: &mut impl FnMut(&Path) -> bool) {
         let mut ahead = vec![self.0.clone()];
         while let Some(group) = ahead.pop() {
-            if !group.is_dir() || !visit(&group) {
+            let Some(folder) = fs::metadata(&group).ok().filter(fs::Metadata::is_dir) else { continue };
+            if !visit(&group) || folder.nlink() == LINKS_WITHOUT_FOLDERS {
                 continue;
             }
             let below = fs::read_dir(&group).into_iter().flatten().flatten();

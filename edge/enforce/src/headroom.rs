@@ -1,7 +1,14 @@
 //! How much memory this machine could still give without harm: of the machine as a whole, and of the groups around this
 //! process that limit it. Files that can be dropped count as free; neither load nor free pages alone say anything.
-use crate::{groups::Group, mounts::mounts};
-use procfs::Current;
+use crate::{
+    counter::{COUNTER_BYTES_MAX, Counter},
+    groups::Group,
+    mounts::mounts,
+};
+use std::path::Path;
+
+/// Where the machine's memory is told.
+const MACHINE: &str = "/proc/meminfo";
 
 /// The memory of a machine, or of a group that limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,41 +26,51 @@ impl Memory {
     }
 }
 
-/// Where memory is looked at.
-#[derive(Clone, Debug, Default)]
+/// Where memory is looked at, again and again: its files stay open.
+#[derive(Debug)]
 pub struct Headroom {
-    /// This process's own groups and those around them: v1's, and v2's.
-    v1: Vec<Group>,
-    v2: Vec<Group>,
+    machine: Counter,
+    /// This process's own groups and those around them that can be limited.
+    around: Vec<Limited>,
 }
 
 impl Headroom {
     /// Finds out where this process stands.
     pub fn detect() -> Headroom {
         let mounts = mounts().unwrap_or_default();
-        let around = |own: &std::path::PathBuf| own.ancestors().map(|path| Group(path.into())).collect();
-        Headroom {
-            v1: mounts.v1.get("memory").map(around).unwrap_or_default(),
-            v2: mounts.v2.as_ref().map(around).unwrap_or_default(),
-        }
+        let of = |own: Option<&std::path::PathBuf>, files: &'static Files| {
+            let around = own.into_iter().flat_map(|own| own.ancestors());
+            around.filter_map(|path| Limited::of(path, files)).collect::<Vec<_>>()
+        };
+        let v1 = of(mounts.v1.get("memory"), &V1);
+        let around = v1.into_iter().chain(of(mounts.v2.as_ref(), &V2)).collect();
+        Headroom { machine: Counter::new(MACHINE.into(), true), around }
     }
 
     /// Whichever is nearest to its end: the machine, or a group around this process. `None` where nothing of that
     /// can be read.
-    pub fn look(&self) -> Option<Memory> {
-        let info = procfs::Meminfo::current().ok();
-        let machine = info.and_then(|info| {
-            Some(Memory { total: info.mem_total, available: info.mem_available?.min(info.mem_total) })
-        });
+    pub fn look(&mut self) -> Option<Memory> {
+        let buffer = &mut [0; COUNTER_BYTES_MAX];
+        let machine = self.machine.text(buffer).and_then(machine);
         let most = machine.map_or(u64::MAX, |machine| machine.total);
-        let v1 = self.v1.iter().filter_map(|group| limited(group, &V1, most));
-        let v2 = self.v2.iter().filter_map(|group| limited(group, &V2, most));
+        let around = self.around.iter_mut().filter_map(|group| group.look(most, buffer));
         let part = |memory: &Memory| u128::from(memory.available) * 1000 / u128::from(memory.total.max(1));
-        machine.into_iter().chain(v1).chain(v2).min_by_key(part)
+        machine.into_iter().chain(around).min_by_key(part)
     }
 }
 
+/// What a machine has, and could give.
+fn machine(text: &str) -> Option<Memory> {
+    let kibibytes = |key: &str| {
+        let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+    };
+    let total = kibibytes("MemTotal:")?;
+    Some(Memory { total, available: kibibytes("MemAvailable:")?.min(total) })
+}
+
 /// The files of a hierarchy that say it.
+#[derive(Debug)]
 struct Files {
     limit: &'static str,
     usage: &'static str,
@@ -61,22 +78,44 @@ struct Files {
     files: [&'static str; 2],
 }
 
-const V1: Files = Files {
+static V1: Files = Files {
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
     files: ["total_inactive_file", "total_active_file"],
 };
 
-const V2: Files =
+static V2: Files =
     Files { limit: "memory.max", usage: "memory.current", files: ["inactive_file", "active_file"] };
 
-/// The memory of a group, if it has a limit of its own below what the machine has.
-fn limited(group: &Group, files: &Files, most: u64) -> Option<Memory> {
-    let total = group.number(files.limit).filter(|limit| *limit < most)?;
-    let usage = group.number(files.usage)?;
-    let droppable: u64 = files.files.iter().filter_map(|key| group.keyed("memory.stat", key)).sum();
-    let available = total.saturating_sub(usage.saturating_sub(droppable));
-    Some(Memory { total, available })
+/// A group that may limit memory.
+#[derive(Debug)]
+struct Limited {
+    limit: Counter,
+    usage: Counter,
+    stat: Counter,
+    files: [&'static str; 2],
+}
+
+impl Limited {
+    /// The group of this path, if memory can be limited there.
+    fn of(path: &Path, files: &'static Files) -> Option<Limited> {
+        let counter = |file: &str| Counter::new(path.join(file), true);
+        Group(path.into()).has(files.limit).then(|| Limited {
+            limit: counter(files.limit),
+            usage: counter(files.usage),
+            stat: counter("memory.stat"),
+            files: files.files,
+        })
+    }
+
+    /// Its memory, if it has a limit of its own below what the machine has.
+    fn look(&mut self, most: u64, buffer: &mut [u8; COUNTER_BYTES_MAX]) -> Option<Memory> {
+        let total = self.limit.number().filter(|limit| *limit < most)?;
+        let usage = self.usage.number()?;
+        let droppable: u64 = self.files.iter().filter_map(|key| self.stat.keyed(key, buffer)).sum();
+        let available = total.saturating_sub(usage.saturating_sub(droppable));
+        Some(Memory { total, available })
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +144,8 @@ mod tests {
         // What v1 says where there is no limit.
         fill(&outer, "9223372036854771712", 1 << 20, 0);
         fill(&inner, "1048576", 1 << 20, 1 << 19);
-        let headroom = Headroom { v1: vec![Group(inner.clone()), Group(outer)], v2: Vec::new() };
+        let around = [&inner, &outer].map(|path| Limited::of(path, &V1).expect("it can be limited"));
+        let mut headroom = Headroom { around: around.into(), ..Headroom::detect() };
         let look = headroom.look().expect("read");
         assert_eq!(look, Memory { total: 1 << 20, available: 1 << 19 });
         assert_eq!(look.used(), 1 << 19);

@@ -1,6 +1,7 @@
 //! What this host can enforce, and where the leases' cells are.
 use crate::{
     Cell,
+    cell::LOW,
     groups::Group,
     marks::marked_by,
     mounts::{Mounts, mounts},
@@ -289,5 +290,15 @@ fn delegate(own: &Path, ours: &Group, notes: &mut Vec<String>) -> Vec<String> {
             Err(error) => notes.push(format!("v2 {controller}: {error}")),
         }
     }
+    if handed.iter().any(|name| name == "memory") && ours.has(LOW) {
+        // So that cells can be spared; how much all of them are is for the groups above to say.
+        if let Err(error) = ours.write(LOW, "max") {
+            notes.push(format!("v2 {LOW}: {error}"));
+        }
+    }
     handed
 }
+
+#[cfg(test)]
+#[path = "unified.rs"]
+mod unified;

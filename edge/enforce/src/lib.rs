@@ -7,6 +7,8 @@
 #![deny(unsafe_code)]
 
 mod cell;
+mod counter;
+mod dial;
 mod freeze;
 mod gate;
 mod gauge;
@@ -29,6 +31,7 @@ mod throttle;
 mod warmth;
 
 pub use cell::{Cell, Limits};
+pub use dial::Dial;
 pub use gate::{Gate, Opened};
 pub use headroom::{Headroom, Memory};
 pub use hierarchy::{Ability, Hierarchy, Strength};

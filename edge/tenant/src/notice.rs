@@ -1,7 +1,7 @@
-//! What is taken from the lease of a command that runs: heard of at once, on a connection of its own that waits
-//! for it, and said on stderr. Where the daemon has no seat left for that, the next renewal says it.
+//! What is taken from the lease of a command that runs, and what it feels of memory that runs short: heard of at once,
+//! on a connection of its own that waits for it, and said on stderr. Where the daemon has no seat left for that, the next renewal says it.
 use crate::tenancy::{RETRY, Tenancy};
-use bursar_wire::{Claim, Client, Failure, TAKING, show};
+use bursar_wire::{Claim, Client, Failure, PRESSED, TAKING, show};
 use std::{
     sync::{Mutex, PoisonError},
     thread,
@@ -15,13 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// How long to wait for a seat.
 const FULL: Duration = Duration::from_secs(5);
 
+/// What was said last: of what is taken, and of memory that runs short.
+#[derive(Clone, Debug)]
+struct Last {
+    taking: String,
+    pressed: &'static str,
+}
+
 /// What was said last.
 #[derive(Debug)]
-pub(crate) struct Notice(Mutex<String>);
+pub(crate) struct Notice(Mutex<Last>);
 
 impl Default for Notice {
     fn default() -> Notice {
-        Notice(Mutex::new(TAKING[0].into()))
+        Notice(Mutex::new(Last { taking: TAKING[0].into(), pressed: PRESSED[0] }))
     }
 }
 
@@ -30,14 +37,21 @@ impl Notice {
     pub(crate) fn say(&self, claim: &Claim) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // How it ended is said when everything is back.
-        if *last == claim.taking() || !["reserved", "held"].contains(&claim.phase.as_str()) {
+        if !["reserved", "held"].contains(&claim.phase.as_str()) {
             return;
         }
-        eprintln!("bursar: {}", said(claim, &last));
-        claim.taking().clone_into(&mut last);
+        if last.taking != claim.taking() {
+            eprintln!("bursar: {}", said(claim, &last.taking));
+            claim.taking().clone_into(&mut last.taking);
+        }
+        let (pressed, to) = claim.pressed();
+        let before = std::mem::replace(&mut last.pressed, pressed);
+        if let Some(said) = said_of_memory(pressed, to, before).filter(|_| before != pressed) {
+            eprintln!("bursar: {said}");
+        }
     }
 
-    fn last(&self) -> String {
+    fn last(&self) -> Last {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -65,6 +79,21 @@ fn said(claim: &Claim, last: &str) -> String {
     }
 }
 
+/// What a lease feels of memory that runs short, in words; `None` where there is nothing to say.
+fn said_of_memory(pressed: &str, to: Option<u64>, before: &str) -> Option<String> {
+    let stood = [PRESSED[2], PRESSED[3]].contains(&before);
+    match pressed {
+        "held" => Some("memory runs short: the command is held still until there is room".into()),
+        "slowed" => Some("memory runs short: the command is slowed down until there is room".into()),
+        "asked" => {
+            let to = to.map_or_else(String::new, |bytes| format!(", {} at most", show("memory", bytes)));
+            Some(format!("memory runs short: the command is asked to use less{to}"))
+        }
+        _ if stood => Some("the command goes on: there is room for it".into()),
+        _ => None,
+    }
+}
+
 /// What a lease holds less of than it did, as `cpu=1 of 2`.
 fn less(claim: &Claim) -> String {
     let before = claim.lessened.iter().flat_map(|lessened| &lessened.before);
@@ -81,7 +110,8 @@ fn less(claim: &Claim) -> String {
 pub(crate) fn watch(tenancy: &Tenancy, over: impl Fn() -> bool) {
     let mut client = Client::new(&tenancy.socket).patience(PATIENCE);
     while !over() {
-        let path = format!("/v1/claims/{}?wait={WAIT}&taking={}", tenancy.id, tenancy.notice.last());
+        let Last { taking, pressed } = tenancy.notice.last();
+        let path = format!("/v1/claims/{}?wait={WAIT}&taking={taking}&pressed={pressed}", tenancy.id);
         match client.get::<bursar_wire::ClaimAnswer>(&path).map(|answer| answer.claim) {
             Ok(claim) if ["draining", "closed"].contains(&claim.phase.as_str()) => return,
             Ok(claim) if over() || claim.phase.is_empty() => return,
@@ -94,5 +124,21 @@ pub(crate) fn watch(tenancy: &Tenancy, over: impl Fn() -> bool) {
                 thread::sleep(RETRY);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_memory_that_runs_short_does_is_said_once_each_way() {
+        let said = |now: &str, before: &str| said_of_memory(now, Some(64 << 20), before).unwrap_or_default();
+        assert!(said("asked", "none").ends_with("to use less, 64M at most"), "{}", said("asked", "none"));
+        assert!(
+            said("held", "asked").contains("held still") && said("slowed", "none").contains("slowed down")
+        );
+        assert!(said("none", "held").contains("goes on") && said("none", "slowed").contains("goes on"));
+        assert_eq!(said("none", "asked"), "", "nothing happened to it");
     }
 }

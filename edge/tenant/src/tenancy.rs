@@ -5,7 +5,7 @@ use crate::{
     notice::{Notice, watch},
 };
 use bursar_interface::Fence;
-use bursar_wire::{AttachBody, Claim, ClaimAnswer, Client, Failure, FenceBody, RenewBody};
+use bursar_wire::{AttachBody, Claim, ClaimAnswer, Client, Failure, FenceBody, PRESSED, RenewBody};
 use rustix::{
     io::{Errno, read, retry_on_intr},
     time::{
@@ -119,7 +119,9 @@ impl Tenancy {
     pub(crate) fn is_suspended(&self) -> bool {
         let mut client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
         let looked = client.get::<ClaimAnswer>(&format!("/v1/claims/{}", self.id));
-        looked.is_ok_and(|answer| answer.claim.taking() == "suspended")
+        looked.is_ok_and(|answer| {
+            answer.claim.taking() == "suspended" || answer.claim.pressed().0 == PRESSED[3]
+        })
     }
 
     /// Keeps the lease of a command that was stopped, as by Ctrl-Z, while this process stops as well:

@@ -75,7 +75,7 @@ pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
 pub use socket::{Place, socket};
-pub use squeeze::{SqueezeRow, StrainRow};
+pub use squeeze::{PRESSED, SqueezeRow, StrainRow, pressed};
 pub use transport::{Reach, Stream};
 pub use typed::plain;
 pub use usage::{SpentRow, UnknownRow, UsageRow};

@@ -95,6 +95,12 @@ impl Claim {
         let word = frozen.map(|lessened| lessened.state.as_str()).or_else(told).or_else(less);
         word.unwrap_or(TAKING[0])
     }
+
+    /// What the lease feels of memory that runs short, one of [`crate::PRESSED`]; and how much it is to use at most, in
+    /// bytes, where it is asked to use less.
+    pub fn pressed(&self) -> (&'static str, Option<u64>) {
+        crate::squeeze::pressed(&self.pressure)
+    }
 }
 
 /// That a lease is to end for another.

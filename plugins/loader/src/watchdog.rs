@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -20,18 +20,30 @@ pub(crate) struct Watchdog {
     entered: AtomicU64,
     /// sha256 of the library whose call is running.
     who: Mutex<String>,
+    /// Where the library of a call that hangs is written down.
+    suspects: PathBuf,
+    /// Done with the first call: where no library is inline there is nothing to watch, and nobody wakes up for it.
+    begun: Once,
 }
 
 impl Watchdog {
-    /// Starts watching; the library of a call that hangs is written to `suspects`.
+    /// Watches from the first call on; the library of one that hangs is written to `suspects`.
     pub(crate) fn start(suspects: PathBuf) -> Arc<Watchdog> {
-        let watchdog =
-            Arc::new(Watchdog { start: Instant::now(), entered: AtomicU64::new(0), who: Mutex::default() });
-        let watched = Arc::downgrade(&watchdog);
+        Arc::new(Watchdog {
+            start: Instant::now(),
+            entered: AtomicU64::new(0),
+            who: Mutex::default(),
+            suspects,
+            begun: Once::new(),
+        })
+    }
+
+    fn begin(self: &Arc<Watchdog>) {
+        let watched = Arc::downgrade(self);
         let watch = move || {
             while let Some(watchdog) = watched.upgrade() {
                 if watchdog.hangs() {
-                    watchdog.end(&suspects);
+                    watchdog.end();
                 }
                 drop(watchdog);
                 std::thread::sleep(INLINE_MAX / 4);
@@ -41,11 +53,11 @@ impl Watchdog {
         if let Err(error) = std::thread::Builder::new().name("watchdog".into()).spawn(watch) {
             tracing::warn!(%error, "inline plugins are not watched");
         }
-        watchdog
     }
 
     /// Runs a call under watch, and says how long it took.
-    pub(crate) fn watch<R>(&self, sha256: &str, call: impl FnOnce() -> R) -> (R, Duration) {
+    pub(crate) fn watch<R>(self: &Arc<Watchdog>, sha256: &str, call: impl FnOnce() -> R) -> (R, Duration) {
+        self.begun.call_once(|| self.begin());
         {
             let mut who = self.who.lock().unwrap_or_else(PoisonError::into_inner);
             if *who != sha256 {
@@ -65,15 +77,15 @@ impl Watchdog {
         entered != 0 && self.start.elapsed().saturating_sub(Duration::from_nanos(entered)) > INLINE_MAX
     }
 
-    fn end(&self, suspects: &std::path::Path) {
+    fn end(&self) {
         let who = self.who.lock().unwrap_or_else(PoisonError::into_inner).clone();
         tracing::error!(
             library = who,
             "an inline plugin hangs: the daemon ends and comes back with it in a child"
         );
-        let known = std::fs::read_to_string(suspects).unwrap_or_default();
+        let known = std::fs::read_to_string(&self.suspects).unwrap_or_default();
         // If it cannot be written down, the restarted daemon finds out again.
-        let _ = std::fs::write(suspects, format!("{known}{who}\n"));
+        let _ = std::fs::write(&self.suspects, format!("{known}{who}\n"));
         std::process::abort();
     }
 }

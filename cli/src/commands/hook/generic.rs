@@ -190,6 +190,7 @@ fn end(turn: &mut Turn<'_>, task: &Task) -> Result<Said, Trouble> {
 }
 
 fn told(claim: &Claim) -> Value {
+    let (pressed, use_at_most) = claim.pressed();
     json!({
         "decision": "allow",
         "managed": true,
@@ -200,5 +201,9 @@ fn told(claim: &Claim) -> Value {
         "node": claim.node,
         "lease_until": claim.lease_until,
         "lines": claim.lines,
+        // What its holder is to know: whether something is taken back, and whether it is to use less memory.
+        "taking": claim.taking(),
+        "pressed": pressed,
+        "use_at_most_bytes": use_at_most.map(|bytes| bytes.to_string()),
     })
 }

@@ -14,8 +14,8 @@ use crate::{
 };
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{
-    Ask, Batch, Class, Command, Decider, Ending, Home, Input, LineAsk, PreemptionPolicy, QuotaSpec, Rung,
-    Time, What, bound::TTL_NS_MAX,
+    Ask, Batch, Class, Command, Decider, Ending, Home, Input, LineAsk, PreemptionPolicy, QuotaSpec,
+    ResourceSpec, Rung, Shape, Time, What, bound::TTL_NS_MAX,
 };
 use edge::Edge;
 use rights::Rights;
@@ -30,6 +30,9 @@ const SCOPES: [&str; 6] = ["a", "a/x", "a/y", "b", "b/z", "c"];
 const STEPS_MAX: usize = 4000;
 /// Steps in a row in which nothing happened, after which nothing will.
 const QUIET: usize = 12;
+/// Locks of an installation that has any, and what a lock's pool has.
+const LOCKS: [&str; 2] = ["left", "right"];
+const WHOLE: u64 = 1 << 20;
 
 /// How it settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +81,20 @@ impl Settled {
     }
 }
 
+/// The kind of which each has a name and one holder.
+fn locks() -> Command {
+    Command::SetResource(ResourceSpec {
+        name: "lock".into(),
+        shape: Shape::Unit,
+        unit: "shares".into(),
+        min: 1,
+        step: 1,
+        piece: 0,
+        springs: WHOLE,
+        driven: false,
+    })
+}
+
 struct Room {
     engine: Engine,
     copy: Engine,
@@ -87,6 +104,8 @@ struct Room {
     /// The laws that are looked at; none for all of them.
     laws: Vec<Law>,
     settled: Settled,
+    /// Whence asks have locks, in an installation that has any.
+    locks: Option<Random>,
 }
 
 /// As [`settle`], with `best-fit` and `class` of these strategies.
@@ -139,6 +158,8 @@ pub fn settle_under(seed: u64, laws: &[Law], plugins: &mut Plugins) -> Result<Se
         edge: Edge::new(&mut random),
         laws: laws.to_vec(),
         settled: Settled::default(),
+        // Apart from all else that is random, which stays as it was.
+        locks: Some(Random::new(seed.wrapping_mul(31))).filter(|_| seed.is_multiple_of(4)),
     };
     room.furnish(&mut random, plugins)?;
     let mut again: Vec<Ask> = Vec::new();
@@ -170,6 +191,7 @@ pub fn settle_under(seed: u64, laws: &[Law], plugins: &mut Plugins) -> Result<Se
 impl Room {
     fn furnish(&mut self, random: &mut Random, plugins: &mut Plugins) -> Result<(), Broken> {
         let mut first = kinds();
+        first.extend(self.locks.is_some().then(locks));
         for name in ["n1", "n2"].into_iter().take(1 + random.below(2) as usize) {
             first.extend(node(name, 4 + random.below(12), 1 << 30, 0, ""));
         }
@@ -192,7 +214,7 @@ impl Room {
         self.step(first.into_iter().map(told).collect(), &mut again, plugins)?;
         for _ in 0..2 + random.below(12) {
             self.at += random.below(3) * SECOND;
-            let ask = Command::Ask(Self::ask(random));
+            let ask = Command::Ask(self.ask(random));
             let inputs = self.edge.reports().into_iter().chain([ask]).map(told).collect();
             self.step(inputs, &mut again, plugins)?;
         }
@@ -202,8 +224,8 @@ impl Room {
         for _ in 0..1 + random.below(6) {
             let asks: Vec<Input> = again.drain(..).map(Command::Ask).map(told).collect();
             let reports = self.edge.reports().into_iter().map(told);
-            let asks =
-                asks.into_iter().chain(reports).chain([told(Command::Ask(Self::ask(random)))]).collect();
+            let ask = told(Command::Ask(self.ask(random)));
+            let asks = asks.into_iter().chain(reports).chain([ask]).collect();
             self.at += random.below(3) * SECOND;
             self.step(asks, &mut again, plugins)?;
         }
@@ -225,10 +247,16 @@ impl Room {
         }
     }
 
-    fn ask(random: &mut Random) -> Ask {
+    fn ask(&mut self, random: &mut Random) -> Ask {
         let line =
             |resource: &str, amount| LineAsk { resource: resource.into(), amount, ..LineAsk::default() };
-        let lines = vec![line("cpu", 1 + random.below(6)), line("memory", 1 + random.below(100))];
+        let mut lines = vec![line("cpu", 1 + random.below(6)), line("memory", 1 + random.below(100))];
+        let lock = self.locks.as_mut().and_then(|locks| locks.chance(1, 3).then(|| *locks.pick(&LOCKS)));
+        lines.extend(lock.map(|name| LineAsk {
+            pool: Some(name.into()),
+            whole: true,
+            ..line("lock", WHOLE)
+        }));
         Ask {
             scope: (*random.pick(&SCOPES)).into(),
             class: *random.pick(&[Class::Guaranteed, Class::Burstable, Class::BestEffort]),

@@ -115,6 +115,7 @@ impl Rights {
                 if let Some(work) = self.work.get_mut(claim) {
                     work.freezing = *rung == Rung::Suspended;
                 }
+                let lawful = lawful.and_then(|()| self.keeps_nobody_waiting(*claim, *rung));
                 lawful.and_then(|()| match (rung, self.told.contains(claim)) {
                     (Rung::Told, _) | (_, false) => {
                         broken(Law::Right, format!("{claim} takes a rung, and nobody told it why"))
@@ -265,6 +266,19 @@ impl Rights {
             }
         }
         Ok(())
+    }
+
+    /// Whether nobody waits for a lock of a lease that is to be frozen.
+    fn keeps_nobody_waiting(&self, claim: ClaimId, rung: Rung) -> Result<(), Broken> {
+        let lock = |work: &Work| work.ask.lines.get(2).and_then(|line| line.pool.clone());
+        let held = self.work.get(&claim).and_then(lock);
+        let mut waiting = self.work.iter().filter(|(_, work)| work.granted_at.is_none());
+        match waiting.find(|(_, work)| held.is_some() && lock(work) == held) {
+            Some((waits, _)) if rung == Rung::Suspended => {
+                broken(Law::Right, format!("{claim} is frozen while {waits} waits for its lock"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether one who just got something left alone what is kept for those who stand no worse.
