@@ -5,6 +5,7 @@
 mod args;
 mod commands;
 mod serve;
+mod spoken;
 
 use args::Cli;
 use clap::Parser;
