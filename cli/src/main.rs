@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 mod args;
 mod commands;
+mod near;
 mod serve;
 mod spoken;
 

@@ -170,7 +170,9 @@ fn one_that_fails_too_often_is_told_of_once_found_by_doctor_and_tried_again() {
 
 #[test]
 fn doctor_tells_how_children_are_locked_in_and_of_names_that_nobody_has() {
-    let config = "[plugins.config.bset-fit]\nx = 1\n[plugins.pin]\n\"qos class\" = \"0.1.0\"\n".into();
+    let config = "[plugins.config.bset-fit]\nx = 1\n[plugins.pin]\n\"qos class\" = \"0.1.0\"\n\
+                  \"qoss class\" = \"0.1.0\"\n"
+        .into();
     let daemon = Daemon::with(Setup { config, ..Setup::default() });
     let found = daemon.ask(&["doctor"]);
     let mut rows = found["findings"].as_array().expect("findings").iter();
@@ -183,7 +185,9 @@ fn doctor_tells_how_children_are_locked_in_and_of_names_that_nobody_has() {
         text("detail").contains("no plugin \"bset-fit\"") && text("advice").contains("\"best-fit\""),
         "{row}"
     );
-    assert!(!found.to_string().contains("plugins.pin"), "that one there is: {found}");
+    let told = found.to_string();
+    assert!(told.contains("plugins.pin.qoss class") && told.contains("did you mean \\\"qos\\\"?"), "{found}");
+    assert!(!told.contains("plugins.pin.qos class"), "that one there is: {found}");
 }
 
 /// How long each of a client's pairs of ask and release took, until it is told to stop.
