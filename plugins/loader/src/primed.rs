@@ -98,6 +98,13 @@ mod tests {
         books.open_claim(ClaimId(id), "team", None, &Ask { lines: vec![line], ..Ask::default() });
     }
 
+    /// A machine has so much.
+    fn offer(books: &mut Books, number: usize, capacity: u64) {
+        let (resource, name, node) = ("cpu".into(), "cpu".into(), Some(format!("n{number}")));
+        books.begin_change();
+        books.set_pool(&PoolSpec { resource, node, name, capacity, ..PoolSpec::default() });
+    }
+
     /// Many machines, and a number of claims.
     fn fleet() -> Books {
         let mut books = Books::new();
@@ -111,16 +118,9 @@ mod tests {
             springs: 0,
             driven: false,
         });
-        for node in (0..NODES).map(|number| format!("n{number}")) {
-            books.set_node(&NodeSpec { name: node.clone(), ..NodeSpec::default() });
-            let (resource, name) = ("cpu".into(), "cpu".into());
-            books.set_pool(&PoolSpec {
-                resource,
-                node: Some(node),
-                name,
-                capacity: 9,
-                ..PoolSpec::default()
-            });
+        for number in 0..NODES {
+            books.set_node(&NodeSpec { name: format!("n{number}"), ..NodeSpec::default() });
+            offer(&mut books, number, 9);
         }
         (1..=60).for_each(|id| ask(&mut books, id));
         books
@@ -143,8 +143,11 @@ mod tests {
             let (deciding, copy, id) = &mut *self.0.lock().expect("one thread");
             see(&copy.view());
             *id += 1;
-            ask(deciding, *id);
-            ask(copy, *id);
+            for books in [deciding, copy] {
+                ask(books, *id);
+                // Far from each other, so that each is in a chunk of its own.
+                offer(books, *id as usize * 64 % NODES, *id);
+            }
         }
 
         fn caught_up(&self) -> Option<u64> {
