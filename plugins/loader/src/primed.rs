@@ -144,9 +144,9 @@ mod tests {
             see(&copy.view());
             *id += 1;
             for books in [deciding, copy] {
-                ask(books, *id);
                 // Far from each other, so that each is in a chunk of its own.
                 offer(books, *id as usize * 64 % NODES, *id);
+                ask(books, *id);
             }
         }
 
