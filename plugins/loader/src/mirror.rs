@@ -149,6 +149,14 @@ impl Mirror {
         }
     }
 
+    /// Has the kernel find memory for all that was arranged, so that a write to it is only a write.
+    pub(crate) fn populate(&mut self) {
+        let ends = self.layout.columns.iter().map(|place| place.offset as usize);
+        let end = ends.max().unwrap_or(0).next_multiple_of(PAGE).min(BYTES);
+        // SAFETY: pages of our own mapping, which nobody looks at before they were written to.
+        unsafe { (0..end).step_by(PAGE).for_each(|at| self.base.add(at).write(0)) };
+    }
+
     /// Copies what changed of one table since an epoch; all of it if there is none.
     fn copy(&mut self, columns: &[(usize, Column<'_>)], first: usize, since: Option<u64>) {
         let Some((&(_, Column::Word(touched)), cells)) = columns.split_first() else { return };

@@ -24,6 +24,8 @@ impl Mirror {
                 self.arrange(&columns, &rows(&columns)).map(|()| view.epoch)
             });
             let Some(begun) = begun.transpose()? else { break };
+            // The first write to a page costs more than what is written, and whoever folds would wait for it.
+            self.populate();
             let all: usize = View::SHAPE.iter().sum();
             for column in 0..all {
                 seen(scene, |view| self.take_column(view, column));
