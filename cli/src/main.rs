@@ -4,7 +4,9 @@
 #![allow(unreachable_pub)]
 mod args;
 mod commands;
+mod near;
 mod serve;
+mod spoken;
 
 use args::Cli;
 use clap::Parser;

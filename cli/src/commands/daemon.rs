@@ -7,6 +7,7 @@ use super::{
 use crate::{
     args::Serve,
     serve::{self, Layers, Options},
+    spoken::Spoken,
 };
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
@@ -55,5 +56,6 @@ pub fn log() {
         .with_writer(std::io::stderr)
         // What cannot be logged would be said on standard error, and a full disk there would end the thread.
         .log_internal_errors(false)
+        .event_format(Spoken(tracing_subscriber::fmt::format()))
         .init();
 }

@@ -6,6 +6,7 @@ use super::{
     join,
     mail::{Chosen, Inbox, Letter, Reply},
     promise,
+    retired::Retired,
 };
 use bursar_engine::{Blame, Engine, Plugins};
 use bursar_interface::{
@@ -33,6 +34,8 @@ pub struct Desk {
     pub journal: Journal,
     /// Propose.
     pub plugins: Plugins,
+    /// Where those go that do no more.
+    pub retired: Retired<Chosen>,
     /// Engine time.
     pub clock: Clock,
     /// What comes in.
@@ -99,6 +102,12 @@ impl Desk {
         let most = if self.full_since.is_some() { FULL_RETRY } else { IDLE };
         let latest = self.clock.now().after(most.as_nanos() as u64);
         self.engine.wake_at().map_or(latest, |at| at.min(latest))
+    }
+
+    /// How far the books are: whatever changes from here on is newer than this epoch, and whoever has folded all
+    /// before this sequence number has all that came before.
+    pub fn mark(&self) -> (u64, u64) {
+        (self.engine.view().epoch, self.engine.next_seq())
     }
 
     /// Whether there is something for [`Desk::tidy`] to do.
@@ -222,8 +231,7 @@ impl Desk {
             Chosen::Allocator(plugin) => Chosen::Allocator(self.plugins.allocator.swap(to, plugin)),
             Chosen::Qos(plugin) => Chosen::Qos(self.plugins.qos.swap(to, plugin)),
         };
-        // It may take its time to go, and everybody would wait for it. Without a thread for it, they do.
-        let _ = std::thread::Builder::new().name("plugin-end".into()).spawn(move || drop(old));
+        self.retired.take(old);
     }
 
     /// The disk is full: the step did not happen. The state is the last committed one again.

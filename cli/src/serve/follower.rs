@@ -62,6 +62,8 @@ struct Seen {
     faults: BTreeMap<Role, u64>,
     /// How often a strategy left waiting what fits, and the last time.
     idled: BTreeMap<Role, (u64, Fault)>,
+    /// The newest claim of each class that was granted, and when.
+    newest: BTreeMap<u32, (ClaimId, Time)>,
     lasting: Lasting,
     blame: Blame,
     flows: Flows,
@@ -207,6 +209,11 @@ impl Follower {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).idled.get(&role).cloned()
     }
 
+    /// The newest claim of a class that was granted since the daemon started, and when that was.
+    pub fn newest(&self, class: u32) -> Option<(ClaimId, Time)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).newest.get(&class).copied()
+    }
+
     /// Looks at what waits are charged to.
     pub fn blame<R>(&self, look: impl FnOnce(&Blame) -> R) -> R {
         look(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).blame)
@@ -319,7 +326,14 @@ impl Seen {
                         self.lasting.observe(&closed.scope, batch.at, batch.at.0.saturating_sub(granted.0));
                     }
                 }
-                What::Granted { claim, .. } => remember(&mut self.granted, *claim, batch.at),
+                What::Granted { claim, .. } => {
+                    remember(&mut self.granted, *claim, batch.at);
+                    let newest = engine.class_of(*claim).map(|class| self.newest.entry(class).or_default());
+                    newest
+                        .into_iter()
+                        .filter(|newest| newest.0 < *claim)
+                        .for_each(|newest| *newest = (*claim, batch.at));
+                }
                 What::ResizeFailed { claim, message } => {
                     remember(&mut self.resize_failed, *claim, message.clone())
                 }

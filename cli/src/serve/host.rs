@@ -10,6 +10,7 @@ use super::{
     gauges::{Gauges, gauge_finding},
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
+    misnamed::misnamed,
     outlook,
     present::{self, Present},
     remedies::remedy_findings,
@@ -406,6 +407,7 @@ impl House for Host {
         findings.push(gauge_finding(&self.gauges));
         findings.extend(remedy_findings(&self.hierarchy, &self.gauges, &self.settings.memory));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
+        findings.extend(misnamed(&self.settings.plugins, &self.loader()));
         findings.extend(self.findings(by).into_iter().map(|found| {
             let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);
             wire::Finding { advice: Some(found.advice), ..row(&found.kind, "weak", detail) }

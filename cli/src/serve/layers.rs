@@ -1,7 +1,7 @@
 //! Where settings come from: a flag wins over the environment, that over the config file, and that over the default.
 use super::Settings;
-use crate::args::Serve;
-use anyhow::{Context, Result, bail};
+use crate::{args::Serve, near::meant};
+use anyhow::{Context, Result, anyhow, bail};
 use etcetera::BaseStrategy;
 use serde_json::Value;
 use std::{
@@ -109,15 +109,15 @@ impl Layers {
             let value = table.ok().and_then(|table| serde_json::to_value(table).ok()).unwrap_or_default();
             in_file.extend(leaves(&value).into_iter().map(|(key, _)| key));
             // Alone first, so that what is wrong with it is not laid to the environment.
-            builder.clone().build().and_then(Settings::of).with_context(named)?;
+            settled(builder.clone()).with_context(named)?;
         }
         for (name, text) in vars {
             let key = key_of(&name);
             builder = builder.set_override(&key, value_of(&text)).with_context(|| name.clone())?;
-            builder.clone().build().and_then(Settings::of).with_context(|| format!("the variable {name}"))?;
+            settled(builder.clone()).with_context(|| format!("the variable {name}"))?;
             variables.insert(key, name);
         }
-        let settings = builder.build().and_then(Settings::of).context("the config")?;
+        let settings = settled(builder).context("the config")?;
         Ok(Layers { settings, file, in_file, variables, flags: BTreeMap::new() })
     }
 
@@ -198,6 +198,11 @@ fn collect(at: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     }
 }
 
+/// The settings, or what is wrong with them and what was meant.
+fn settled(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Settings> {
+    builder.build().and_then(Settings::of).map_err(|error| anyhow!(meant(&error.to_string())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +241,7 @@ mod tests {
     fn what_is_wrong_is_laid_to_what_said_it() {
         for (file, vars, told) in [
             ("[journal]\nretain-days = 5\n", &[][..], "config file"),
+            ("[plugins]\nidel-ms = 5\n", &[][..], "did you mean \"idle-ms\"?"),
             (
                 "[journal]\n",
                 &[("BURSAR__JOURNAL__RETAIN_DAYS", "5")][..],

@@ -24,6 +24,7 @@ mod eta;
 mod explained;
 mod figures;
 mod flow;
+mod followed;
 mod follower;
 mod gauges;
 mod held;
@@ -37,8 +38,10 @@ mod liveness;
 mod mail;
 mod measure;
 mod memory;
+mod misnamed;
 mod onlooker;
 mod outlook;
+mod passed;
 mod places;
 mod preemption;
 mod present;
@@ -48,6 +51,7 @@ mod reconciler;
 mod reload;
 mod remedies;
 mod resize;
+mod retired;
 mod roster;
 mod rungs;
 mod seats;
@@ -83,6 +87,7 @@ use desk::Desk;
 use door::{Tcp, door};
 use edges::Edges;
 use enforcer::{Enforcer, Note};
+use followed::Followed;
 use follower::{Committed, Follower};
 use gauges::Gauges;
 use holdings::Holdings;
@@ -90,6 +95,7 @@ use host::Host;
 use liveness::Watchman;
 use mail::{Inbox, Mailbox};
 use reconciler::Reconciler;
+use retired::Retired;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -191,6 +197,7 @@ pub fn run(options: Options) -> Result<()> {
         engine,
         journal,
         plugins: strategies,
+        retired: Retired::start().context("the thread plugin-end")?,
         clock: clock.clone(),
         inbox: Arc::new(Inbox::default()),
         out,
@@ -215,6 +222,10 @@ pub fn run(options: Options) -> Result<()> {
     let keeping = mailbox.clone();
     let desk = thread("desk", move || keeping.keep())?;
 
+    for finding in misnamed::misnamed(&settings.plugins, &loader) {
+        tracing::warn!(what = finding.what, "{}", finding.detail);
+    }
+    loader.warm_up_on(Arc::new(Followed { follower: follower.clone(), mailbox: mailbox.clone() }));
     let workers = Workers::start(
         drivers.into_iter().map(|(name, seated)| (name, seated.plugin)).collect(),
         edges.clone(),

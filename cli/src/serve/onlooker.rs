@@ -1,7 +1,12 @@
 //! The onlooker: looks whether somebody waits for what seems to be there while the allocator grants nothing. Then it
 //! is written down why each of them waits, and the engine gets a second opinion; where that places what the allocator
-//! left, the allocator has a strike and stands among the findings.
-use super::{analysis::Found, host::Host};
+//! left, the allocator has a strike and stands among the findings. The same goes for one that grants and grants, but
+//! never to somebody for whom there is room all the time.
+use super::{
+    analysis::Found,
+    host::Host,
+    passed::{PAUSE_NS_MAX, Passed},
+};
 use bursar_interface::{ClaimId, Command, Decider, Fault, Home, Left, Measure, Reason, Role, Severity, Time};
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -12,9 +17,6 @@ use std::{
 const SELF: &str = "onlooker";
 /// Between two looks, at least and at most.
 const EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// The longest pause between two suspicions of the same that come to nothing, in nanoseconds (5 minutes); it doubles.
-const PAUSE_NS_MAX: u64 = 300 * 1_000_000_000;
-
 /// Who looks on, and what it saw last.
 pub struct Onlooker {
     host: Arc<Host>,
@@ -32,8 +34,11 @@ pub struct Onlooker {
     /// When it is suspected of the same again at the earliest, and the pause after that.
     again: Time,
     pause_ns: u64,
-    /// Whether a finding stands.
+    /// Whom it places others past.
+    passed: Passed,
+    /// Whether a finding stands, and until when that others are granted something does not end it.
     found: bool,
+    stands_until: Time,
 }
 
 impl Onlooker {
@@ -51,7 +56,9 @@ impl Onlooker {
             longest_ns: 0,
             again: Time(0),
             pause_ns: idle_ns,
+            passed: Passed::new(idle_ns),
             found: false,
+            stands_until: Time(0),
         }
     }
 
@@ -72,6 +79,7 @@ impl Onlooker {
         if self.decider != decider {
             self.decider = decider;
             self.forget(now);
+            self.passed.forget();
             return self.over(now);
         }
         let Some(decider) = decider else { return };
@@ -85,12 +93,21 @@ impl Onlooker {
         let asked = decider.home != Home::Linked && !self.is_quarantined(&decider);
         if moved {
             self.forget(now);
-            if asked {
+            if asked && now >= self.stands_until {
                 // Of one that is not asked, others' grants say nothing.
                 self.over(now);
             }
         } else if asked && now.0.saturating_sub(self.since.0) >= self.idle_ns {
-            self.suspect(now, role);
+            return self.suspect(now, role);
+        }
+        match asked {
+            true => {
+                let passed = self.passed.look(&self.host.follower, now);
+                if !passed.is_empty() {
+                    self.tell(role, passed, true);
+                }
+            }
+            false => self.passed.forget(),
         }
     }
 
@@ -115,12 +132,17 @@ impl Onlooker {
         }
         self.again = now.after(self.pause_ns);
         self.pause_ns = self.pause_ns.saturating_mul(2).min(PAUSE_NS_MAX);
+        self.tell(role, left, false);
+    }
+
+    /// Writes down who is left, and has a second opinion asked for.
+    fn tell(&mut self, role: Role, left: Vec<Left>, passed: bool) {
         self.longest_ns = left.iter().map(|left| left.waited_ns).max().unwrap_or(0);
         for Left { claim, reason, waited_ns } in &left {
             let (reason, waited) = (reason.map_or("unknown", Reason::name), Duration::from_nanos(*waited_ns));
-            tracing::info!(%claim, reason, ?waited, "it waits though there seems to be room");
+            tracing::info!(%claim, reason, ?waited, passed, "it waits though there seems to be room");
         }
-        self.host.mailbox.tell(Command::Suspect { role, left });
+        self.host.mailbox.tell(Command::Suspect { role, left, passed });
     }
 
     /// It left waiting what fitted.
@@ -136,12 +158,14 @@ impl Onlooker {
             subject: format!("allocator {}", decider.plugin),
             severity: Severity::Warning,
             evidence: vec![number("times", times), number("longest_wait_ms", self.longest_ns / 1_000_000)],
-            advice: "it placed nothing where the default did: `bursar get events` tells which claims, and \
+            advice: "it left what the default then placed: `bursar get events` tells which claims, and \
                      `bursar strategy rollback allocator` lets whoever decided before decide again"
                 .into(),
             scope: None,
         };
         self.found = true;
+        // One that places others goes on doing that.
+        self.stands_until = now.after(self.passed.bound_ns().saturating_mul(2));
         self.note(now, vec![found]);
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{Allocator, Analyzer, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
 use bursar_loader::{Loader, Seated};
-use bursar_sdk::{Config, Make};
+use bursar_sdk::Config;
 use std::collections::BTreeMap;
 
 /// The allocator that always decides when the chosen one cannot.
@@ -97,18 +97,14 @@ pub fn linked(engine: &Engine) -> Option<Plugins> {
 
 /// A linked-in allocator by name.
 pub fn linked_allocator(id: &str) -> Option<Box<dyn Allocator>> {
-    bursar_sdk::linked().filter(|entry| entry.id == id).find_map(|entry| match entry.make {
-        Make::Allocator(make) => make(&Config::default()).ok(),
-        _ => None,
-    })
+    let mut entries = bursar_sdk::linked().filter(|entry| entry.id == id);
+    entries.find_map(|entry| entry.allocator(&Config::default())?.ok())
 }
 
 /// A linked-in qos by name.
 pub fn linked_qos(id: &str) -> Option<Box<dyn Qos>> {
-    bursar_sdk::linked().filter(|entry| entry.id == id).find_map(|entry| match entry.make {
-        Make::Qos(make) => make(&Config::default()).ok(),
-        _ => None,
-    })
+    let mut entries = bursar_sdk::linked().filter(|entry| entry.id == id);
+    entries.find_map(|entry| entry.qos(&Config::default())?.ok())
 }
 
 /// Every kind that a plugin defines. One that cannot be asked is left out, and that is said.

@@ -7,7 +7,7 @@ use bursar_interface::{
     Command, Decider, Fault, FaultKind, Home, NONE, Offer, Row, Sharing, bound::SETTINGS_MAX,
 };
 use bursar_loader::{Loader, Seated};
-use bursar_sdk::{Config, Make};
+use bursar_sdk::Config;
 use std::collections::BTreeMap;
 
 /// The strategy that decides where the chosen one cannot.
@@ -86,11 +86,8 @@ fn asked(sharing: &mut dyn Sharing, engine: &Engine, pools: &[Row]) -> Result<Ve
 }
 
 fn fallback(engine: &Engine, pools: &[Row]) -> Result<Vec<Offer>> {
-    let linked =
-        bursar_sdk::linked().filter(|entry| entry.id == DEFAULT).find_map(|entry| match entry.make {
-            Make::Sharing(make) => make(&Config::default()).ok(),
-            _ => None,
-        });
+    let mut linked = bursar_sdk::linked().filter(|entry| entry.id == DEFAULT);
+    let linked = linked.find_map(|entry| entry.sharing(&Config::default())?.ok());
     let mut linked = linked.ok_or_else(|| anyhow!("{DEFAULT} is missing from this build"))?;
     asked(&mut *linked, engine, pools).map_err(|fault| anyhow!("{DEFAULT}: {fault}"))
 }

@@ -38,7 +38,9 @@ pub fn rows(batch: &Batch, wall_ms: i64, after: Place) -> impl Iterator<Item = E
                 ("shared", shared(resource, pool, offer.as_ref(), by))
             }
             (What::Found, Some(Command::Find(noted))) => ("found", found(noted)),
-            (What::Suspected, Some(Command::Suspect { role, left })) => ("suspected", suspected(*role, left)),
+            (What::Suspected, Some(Command::Suspect { role, left, passed })) => {
+                ("suspected", suspected(*role, left, *passed))
+            }
             (What::Squeezed(_), Some(Command::Squeezed(squeeze))) => ("squeezed", squeezed(squeeze)),
             (
                 What::Preempting { until, .. } | What::Rung { until, .. } | What::Suspended { until, .. },
@@ -79,7 +81,7 @@ fn shared(resource: &str, pool: &str, offer: Option<&Offer>, by: &Decider) -> Va
 }
 
 /// Who waits though there seems to be room, and why each does.
-fn suspected(role: Role, left: &[Left]) -> Value {
+fn suspected(role: Role, left: &[Left], passed: bool) -> Value {
     let row = |left: &Left| {
         json!({
             "claim": left.claim.0.to_string(),
@@ -87,7 +89,7 @@ fn suspected(role: Role, left: &[Left]) -> Value {
             "waited_ms": left.waited_ns / 1_000_000,
         })
     };
-    json!({ "role": role.name(), "waiting": left.iter().map(row).collect::<Vec<_>>() })
+    json!({ "role": role.name(), "passed": passed, "waiting": left.iter().map(row).collect::<Vec<_>>() })
 }
 
 /// What appeared, changed, or is over; that has no severity.

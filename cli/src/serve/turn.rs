@@ -135,6 +135,14 @@ impl Mailbox {
         self.0.own_turn();
     }
 
+    /// How far the desk is, as [`Desk::mark`]; `None` when the daemon is ending. Waits for the turn that is being taken.
+    pub fn mark(&self) -> Option<(u64, u64)> {
+        let mark = self.0.seat().desk.as_ref().map(Desk::mark);
+        // Who found the desk taken meanwhile has left a letter.
+        self.0.inbox.ring();
+        mark
+    }
+
     /// Has the desk's thread look up, as when it is to end.
     pub fn wake(&self) {
         self.0.inbox.ring();

@@ -6,7 +6,11 @@ use crate::{
 };
 use bursar_conformance::{badly_behaved, first_party};
 use serde_json::Value;
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tempfile::TempDir;
 
 /// Events of a kind.
@@ -64,6 +68,60 @@ fn one_that_idles_is_found_out_and_has_its_strikes() {
     });
 }
 
+/// Small claims, one after the other, until somebody says that it is enough.
+fn others(daemon: &Daemon, enough: &AtomicBool) {
+    let mut client = daemon.client();
+    while !enough.load(Ordering::Acquire) {
+        let ask = br#"{"lines":[{"resource":"cpu","amount":"1"}],"ttl":"1s"}"#;
+        let answer = client.request("POST", "/v1/claims", Some(ask), &[]).expect("an answer");
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Does something while small claims are placed.
+fn beside_others<T>(daemon: &Daemon, act: impl FnOnce() -> T) -> T {
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let going = scope.spawn(|| others(daemon, &enough));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+        enough.store(true, Ordering::Release);
+        going.join().expect("a client");
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+#[test]
+fn one_that_places_others_past_somebody_is_found_out_though_it_never_idles() {
+    let config = "[node.capacity]\ncpu = \"64\"\n[plugins]\ndeadline-ms = 500\nidle-ms = 250\nstrikes = 99\n";
+    let daemon =
+        Daemon::with(Setup { plugins: vec![badly_behaved()], config: config.into(), ..Setup::default() });
+    assert_eq!(daemon.tell(&["strategy", "use", "allocator", "chaos-shun"]).code, 0);
+    // Where the others came too slowly, as on a busy machine, it is found to idle first.
+    let found = (0..9).any(|_| {
+        let told = beside_others(&daemon, || daemon.tell(&["claim", "--cpu", "2", "--wait", "60s"]));
+        assert_eq!(told.code, 0, "{told:?}\n{}", daemon.log());
+        let faults = events(&daemon, "plugin_fault");
+        let fault = &faults.last().expect("the default placed it, as it was left")["detail"];
+        assert_eq!(
+            (&fault["fault"], &fault["plugin"]),
+            (&"idle".into(), &"chaos-shun".into()),
+            "one that shuns it"
+        );
+        fault["message"]
+            .as_str()
+            .is_some_and(|why| why.contains("placed others and left these, and best-fit"))
+    });
+    assert!(found, "{}", daemon.log());
+    let suspected = events(&daemon, "suspected");
+    let last = &suspected.last().expect("it was written down before")["detail"];
+    assert_eq!(last["passed"], true, "{last}");
+    let claim = last["waiting"][0]["claim"].as_str().expect("a claim");
+    assert_eq!(granted_by(&daemon, claim), "best-fit linked");
+    let row = until(|| findings(&daemon), |row| row["kind"] == "idle-strategy", "a finding");
+    assert_eq!(row["subject"], "allocator chaos-shun");
+}
+
 #[test]
 fn one_that_rightly_waits_is_let_be() {
     let strangers = TempDir::new().expect("a folder");
@@ -89,6 +147,8 @@ fn one_that_rightly_waits_is_let_be() {
                 assert_ne!(told.code, 0, "{told:?}");
             });
         }
+        // That others fit and go past them is no reason either.
+        beside_others(&daemon, || std::thread::sleep(Duration::from_millis(900)));
     });
     assert_eq!((events(&daemon, "suspected").len(), events(&daemon, "plugin_fault").len()), (0, 0));
     assert!(findings(&daemon).iter().all(|row| row["kind"] != "idle-strategy"));

@@ -169,12 +169,25 @@ fn one_that_fails_too_often_is_told_of_once_found_by_doctor_and_tried_again() {
 }
 
 #[test]
-fn doctor_tells_how_children_are_locked_in() {
-    let daemon = Daemon::plain();
+fn doctor_tells_how_children_are_locked_in_and_of_names_that_nobody_has() {
+    let config = "[plugins.config.bset-fit]\nx = 1\n[plugins.pin]\n\"qos class\" = \"0.1.0\"\n\
+                  \"qoss class\" = \"0.1.0\"\n"
+        .into();
+    let daemon = Daemon::with(Setup { config, ..Setup::default() });
     let found = daemon.ask(&["doctor"]);
     let mut rows = found["findings"].as_array().expect("findings").iter();
     let row = rows.find(|row| row["what"] == "plugin children").cloned().unwrap_or(Value::Null);
     assert!(["ok", "weak"].map(Value::from).contains(&row["state"]), "{found}");
+    let mut rows = found["findings"].as_array().expect("findings").iter();
+    let row = rows.find(|row| row["what"] == "plugins.config.bset-fit").expect("it is for nobody");
+    let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    assert!(
+        text("detail").contains("no plugin \"bset-fit\"") && text("advice").contains("\"best-fit\""),
+        "{row}"
+    );
+    let told = found.to_string();
+    assert!(told.contains("plugins.pin.qoss class") && told.contains("did you mean \\\"qos\\\"?"), "{found}");
+    assert!(!told.contains("plugins.pin.qos class"), "that one there is: {found}");
 }
 
 /// How long each of a client's pairs of ask and release took, until it is told to stop.
@@ -194,6 +207,12 @@ fn pairs(daemon: &Daemon, stop: &AtomicBool) -> Vec<Duration> {
         assert_eq!(released.expect("an answer").status, 200);
     }
     took
+}
+
+/// Whether anything was granted by what is linked in.
+fn stood_in(events: &str) -> bool {
+    let mut granted = events.lines().filter(|line| line.contains(r#""kind":"granted""#));
+    granted.any(|line| line.contains(r#""by":{"home":"linked""#))
 }
 
 /// Stops the clients when it goes.
@@ -256,5 +275,30 @@ fn a_thousand_swaps_under_load_lose_no_lease() {
     let swapped = events.lines().filter(|line| line.contains(r#""kind":"swapped""#)).count();
     assert!(swapped >= SWAPS, "{swapped}");
     assert!(!events.contains("plugin_fault"), "nobody failed");
-    assert!(!events.contains(r#""by":{"home":"linked""#), "nobody had to stand in");
+    assert!(!stood_in(&events), "nobody had to stand in");
+}
+
+#[test]
+fn swaps_to_children_under_load_cost_nobody_a_decision() {
+    let folder = TempDir::new().expect("a folder");
+    install(folder.path(), "libold.so", "0.1.0");
+    install(folder.path(), "libnew.so", "0.2.0");
+    let daemon = Daemon::with(relaxed(&[folder.path()]));
+    let (stop, swaps) = (AtomicBool::new(false), 12);
+    let pairs = std::thread::scope(|scope| {
+        let client = scope.spawn(|| pairs(&daemon, &stop));
+        let _stopping = Stopping(&stop);
+        for number in 0..swaps {
+            let to = format!("best-fit@0.{}.0", 1 + number % 2);
+            assert_eq!(daemon.tell(&["strategy", "use", "allocator", &to]).code, 0);
+        }
+        stop.store(true, Ordering::Relaxed);
+        client.join().expect("a client")
+    });
+    assert_eq!(decides(&daemon), "best-fit child");
+    let events = daemon.tell(&["get", "events", "-o", "jsonl"]).out;
+    let swapped = events.lines().filter(|line| line.contains(r#""kind":"swapped""#)).count();
+    assert!(swapped >= swaps && pairs.len() > swaps, "{swapped} swaps, {} pairs", pairs.len());
+    assert!(!events.contains("plugin_fault"), "nobody failed: {}", daemon.log());
+    assert!(!stood_in(&events), "nobody had to stand in");
 }

@@ -110,6 +110,9 @@ pub struct Engine {
     /// Whether the allocator gets a second opinion in this step.
     #[serde(skip)]
     pub(crate) suspicion: Suspicion,
+    /// Who alone is tried then; everybody where there is none.
+    #[serde(skip)]
+    pub(crate) passed: Vec<ClaimId>,
 }
 
 impl Engine {
@@ -185,7 +188,7 @@ impl Engine {
         self.expire(&mut tape);
         self.end_notices(&mut tape);
         self.round(&mut tape, plugins);
-        self.suspicion = Suspicion::None;
+        self.believe();
         self.extend_all(&mut tape, plugins);
         self.lose_patience(&mut tape);
         self.break_circles(&mut tape);

@@ -27,16 +27,31 @@ pub(crate) enum Suspicion {
 
 impl Engine {
     /// Takes a suspicion in: it holds for the rest of the step.
-    pub(crate) fn suspect(&mut self, cause: Option<u32>, tape: &mut Tape<'_>, role: Role) {
+    pub(crate) fn suspect(
+        &mut self,
+        cause: Option<u32>,
+        tape: &mut Tape<'_>,
+        role: Role,
+        left: &[Left],
+        passed: bool,
+    ) {
         self.emit(tape, cause, What::Suspected);
         if role == Role::Allocator {
             self.queue.wake_all();
             self.suspicion = Suspicion::Doubted;
+            self.passed.clear();
+            self.passed.extend(left.iter().filter(|_| passed).map(|left| left.claim));
         }
     }
 
-    /// Has the stand-in place what a suspected allocator left of the offers, if that was all of them; `before` says
-    /// how many events there were when it was asked.
+    /// Nobody is doubted any more.
+    pub(crate) fn believe(&mut self) {
+        self.suspicion = Suspicion::None;
+        self.passed.clear();
+    }
+
+    /// Has the stand-in place what a suspected allocator left of the offers: if that was all of them, or those that
+    /// others were placed past. `before` says how many events there were when it was asked.
     pub(crate) fn second_opinion(
         &mut self,
         tape: &mut Tape<'_>,
@@ -48,13 +63,16 @@ impl Engine {
         if self.suspicion == Suspicion::None {
             return;
         }
-        if granted(&tape.events[before..]).next().is_some() {
+        let passed = !self.passed.is_empty();
+        if !passed && granted(&tape.events[before..]).next().is_some() {
             // Who places something is not idle, whatever else it leaves.
             self.suspicion = Suspicion::None;
             return;
         }
+        let left: Vec<Offer> =
+            offers.iter().filter(|offer| !passed || self.passed.contains(&offer.claim)).copied().collect();
         let since = tape.events.len();
-        let tried = self.decide(tape, offers, bench, &seat.fallback_decider, |view, queue, plan| {
+        let tried = self.decide(tape, &left, bench, &seat.fallback_decider, |view, queue, plan| {
             seat.fallback.place(view, queue, plan)
         });
         if let Err(fault) = tried {
@@ -66,29 +84,45 @@ impl Engine {
             return;
         }
         self.suspicion = Suspicion::Proved;
-        let fault = Fault::of(FaultKind::Idle, told(&placed, &seat.fallback_decider.plugin));
+        let fault = Fault::of(FaultKind::Idle, told(&placed, &seat.fallback_decider.plugin, passed));
         self.tell_fault(tape, Role::Allocator, fault.by(&seat.decider.plugin));
     }
 
-    /// Claims that have waited for longer than `patience_ns` by `now` though some node has room for all that they ask,
-    /// so far as the tables tell: what is kept for others is not looked at. Who came first first, at most [`LEFT_MAX`].
-    /// Reads every live claim: nothing for the hot path.
-    pub fn left_waiting(&self, now: Time, patience_ns: u64) -> Vec<Left> {
+    /// Claims that have waited for longer than `patience_ns` by `now`, who came first first. Reads every live claim:
+    /// nothing for the hot path.
+    pub fn waiting_longest(&self, now: Time, patience_ns: u64) -> Vec<ClaimId> {
         let claims = &self.books.tables().claims;
-        let waited = |row: usize| now.0.saturating_sub(claims.asked_at[row]);
         let waits = |row: &usize| claims.id[*row] != 0 && Phase::of(claims.phase[*row]) == Phase::Pending;
-        let rows = (0..claims.len()).filter(waits).filter(|&row| waited(row) > patience_ns);
-        let mut rows: Vec<(ClaimId, Row)> = rows.map(|row| (ClaimId(claims.id[row]), row as Row)).collect();
-        rows.sort_unstable();
+        let rows = (0..claims.len()).filter(waits);
+        let rows = rows.filter(|&row| now.0.saturating_sub(claims.asked_at[row]) > patience_ns);
+        let mut waiting: Vec<ClaimId> = rows.map(|row| ClaimId(claims.id[row])).collect();
+        waiting.sort_unstable();
+        waiting
+    }
+
+    /// A claim, if it waits though some node has room for all that it asks, so far as the tables tell: what is kept for
+    /// others is not looked at.
+    pub fn left(&self, claim: ClaimId, now: Time) -> Option<Left> {
+        let row = self.books.claim(claim).filter(|&row| self.books.phase(row) == Phase::Pending)?;
         let (mut overlay, mut takes) = (Overlay::default(), [Take::default(); LINES_MAX]);
-        let fits = |&(claim, row): &(ClaimId, Row)| {
-            !self.gangs.has(claim) && self.seems_to_fit(row, &mut overlay, &mut takes)
-        };
-        let left = |(claim, row): (ClaimId, Row)| {
-            let reason = Reason::of(claims.reason[row as usize]);
-            Left { claim, reason, waited_ns: waited(row as usize) }
-        };
-        rows.into_iter().filter(fits).take(LEFT_MAX).map(left).collect()
+        if self.gangs.has(claim) || !self.seems_to_fit(row, &mut overlay, &mut takes) {
+            return None;
+        }
+        let claims = &self.books.tables().claims;
+        let waited_ns = now.0.saturating_sub(claims.asked_at[row as usize]);
+        Some(Left { claim, reason: Reason::of(claims.reason[row as usize]), waited_ns })
+    }
+
+    /// The first of those who have waited for longer than `patience_ns` by `now` that are [`Engine::left`]: at most
+    /// [`LEFT_MAX`].
+    pub fn left_waiting(&self, now: Time, patience_ns: u64) -> Vec<Left> {
+        let waiting = self.waiting_longest(now, patience_ns).into_iter();
+        waiting.filter_map(|claim| self.left(claim, now)).take(LEFT_MAX).collect()
+    }
+
+    /// The number of a live claim's class.
+    pub fn class_of(&self, claim: ClaimId) -> Option<u32> {
+        Some(self.books.tables().claims.class[self.books.claim(claim)? as usize])
     }
 
     /// Leases that were granted since the daemon's start, as far as they were folded here.
@@ -116,9 +150,10 @@ fn granted(events: &[Event]) -> impl Iterator<Item = ClaimId> {
     })
 }
 
-/// What an idle one left.
-fn told(placed: &[ClaimId], by: &str) -> String {
+/// What an idle one left, or one that placed others past it.
+fn told(placed: &[ClaimId], by: &str, passed: bool) -> String {
     let names: Vec<String> = placed.iter().take(LEFT_MAX).map(ToString::to_string).collect();
     let more = if placed.len() > LEFT_MAX { " and others" } else { "" };
-    format!("it placed nothing, and {by} then placed {}{more}", names.join(", "))
+    let what = if passed { "it placed others and left these" } else { "it placed nothing" };
+    format!("{what}, and {by} then placed {}{more}", names.join(", "))
 }

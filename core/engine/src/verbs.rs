@@ -185,7 +185,7 @@ impl Engine {
             Command::Faulted { role, fault } => {
                 self.emit(tape, cause, What::PluginFault { role: *role, fault: fault.clone() });
             }
-            Command::Suspect { role, .. } => self.suspect(cause, tape, *role),
+            Command::Suspect { role, left, passed } => self.suspect(cause, tape, *role, left, *passed),
             Command::Squeezed(squeeze) => self.told_squeeze(cause, tape, squeeze)?,
             Command::Evict { claim, grace_ns } => self.evict(cause, tape, *claim, *grace_ns)?,
             Command::Spare { claim } => self.make_no_room(cause, tape, *claim)?,

@@ -293,6 +293,9 @@ pub enum Command {
         role: Role,
         /// Some of those who wait though there seems to be room, and why they do.
         left: Vec<Left>,
+        /// Whether it is that others were placed past these: then only they are tried by its stand-in, whatever else
+        /// it places.
+        passed: bool,
     },
     /// What was done because memory runs short, and what that came to.
     Squeezed(Squeeze),

@@ -43,6 +43,13 @@ allocators! {
         let _ = (view, queue, plan);
         Ok(())
     };
+    /// Does well, but places nothing of more than a core.
+    Shuns, "chaos-shun", |own, view, queue, plan| {
+        let amount = |claim: Row| view.lines.amount[view.claims.first_line[claim as usize] as usize];
+        let small: Vec<Row> = queue.iter().copied().filter(|&claim| amount(claim) <= 1000).collect();
+        first_from(0, view, &small, plan);
+        Ok(())
+    };
     /// Does well: what the others are compared with.
     Good, "chaos-good", |own, view, queue, plan| {
         first_from(0, view, queue, plan);

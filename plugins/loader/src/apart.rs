@@ -1,9 +1,6 @@
 //! A resource, driver or metric in this process, on a thread of its own: one that does not answer is given up,
 //! and whoever asked goes on. It is not asked again before it has come back.
-use crate::{
-    Health,
-    child::{late, spent_by},
-};
+use crate::{Health, child::late, spent::spent_by};
 use abi_stable::std_types::RResult::{RErr, ROk};
 use bursar_abi::CallBox;
 use bursar_interface::{Fault, FaultKind};

@@ -10,6 +10,7 @@ use crate::{
     log,
     mirror::Mirror,
     nursery,
+    spent::spent_by_process,
 };
 use bursar_abi::{RDiscipline, RTake};
 use bursar_interface::{Allocator, Discipline, Fault, FaultKind, Plan, Qos, Rank, Row, View};
@@ -56,7 +57,7 @@ pub(crate) struct Recipe {
 }
 
 /// A running child.
-struct Link {
+pub(crate) struct Link {
     process: std::process::Child,
     socket: UnixStream,
     turn: u64,
@@ -64,7 +65,7 @@ struct Link {
 
 impl Link {
     /// Starts a child and has it make its plugin.
-    fn start(recipe: &Recipe, mirror: Option<OwnedFd>) -> Result<Link, String> {
+    pub(crate) fn start(recipe: &Recipe, mirror: Option<OwnedFd>) -> Result<Link, String> {
         let mut link = Link::spawn(recipe, mirror).map_err(|error| error.to_string())?;
         recipe.footprint.moved_to(link.process.id());
         let until = Instant::now() + START_MAX;
@@ -80,6 +81,7 @@ impl Link {
 
     fn spawn(recipe: &Recipe, mirror: Option<OwnedFd>) -> io::Result<Link> {
         let (socket, theirs) = UnixStream::pair()?;
+        socket.set_write_timeout(Some(START_MAX))?;
         let (program, args) = &recipe.host;
         let mut command = Command::new(program);
         let grant = serde_json::to_string(&recipe.grant)?;
@@ -100,26 +102,23 @@ impl Link {
         Ok(Link { process, socket, turn: 0 })
     }
 
-    fn send(&mut self, question: &Question) -> io::Result<()> {
+    pub(crate) fn send(&mut self, question: &Question) -> io::Result<()> {
         self.turn += 1;
-        self.socket.set_write_timeout(Some(START_MAX))?;
         send(&self.socket, self.turn, question)
     }
 
     /// The answer to the question of this turn; before the plugin is made there may be one that was not asked for,
     /// which says why it cannot be. Whoever answers something else has an answer too many, and cannot be believed.
-    fn receive(&mut self, until: Instant) -> io::Result<Reply> {
+    pub(crate) fn receive(&mut self, until: Instant) -> io::Result<Reply> {
         match receive(&self.socket, Some(until))? {
             (turn, reply) if turn == self.turn || turn == 0 && self.turn <= 1 => Ok(reply),
             (turn, _) => Err(io::Error::other(format!("it answers question {turn}, this is {}", self.turn))),
         }
     }
 
-    /// CPU time of all threads of the child, as far as it can be read.
+    /// CPU time of the child, as far as it can be told.
     fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
-        let tasks = tasks.into_iter().flatten().flatten();
-        tasks.filter_map(|task| Some(spent_by(task.file_name().to_str()?.parse().ok()?))).sum()
+        spent_by_process(self.process.id())
     }
 
     /// How it ended.
@@ -132,12 +131,6 @@ impl Link {
             .wait()
             .map_or_else(|error| error.to_string(), |status| format!("the child ended: {status}"))
     }
-}
-
-/// CPU time of one thread, of this process or another; none where that cannot be read.
-pub(crate) fn spent_by(thread: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{thread}/schedstat")).unwrap_or_default();
-    Duration::from_nanos(stat.split(' ').next().and_then(|spent| spent.parse().ok()).unwrap_or(0))
 }
 
 /// What one that is late has done.
@@ -196,7 +189,7 @@ fn relay(plugin: &str, footprint: &Footprint, stderr: impl io::Read) {
 }
 
 /// A child that is up, on its way, or to be started again.
-enum State {
+pub(crate) enum State {
     Up(Link),
     Starting(Receiver<Result<Link, String>>),
     Down(Instant),
@@ -204,12 +197,12 @@ enum State {
 
 /// A supervised child.
 pub(crate) struct Child {
-    recipe: Recipe,
+    pub(crate) recipe: Recipe,
     pub(crate) health: Arc<Health>,
     deadline: Duration,
-    state: State,
+    pub(crate) state: State,
     pause: Duration,
-    mirror: Option<Mirror>,
+    pub(crate) mirror: Option<Mirror>,
 }
 
 impl Child {
@@ -230,7 +223,7 @@ impl Child {
         Ok(child)
     }
 
-    fn file(&self) -> io::Result<Option<OwnedFd>> {
+    pub(crate) fn file(&self) -> io::Result<Option<OwnedFd>> {
         self.mirror.as_ref().map(|mirror| mirror.file().try_clone_to_owned()).transpose()
     }
 
@@ -299,10 +292,16 @@ impl Child {
             State::Down(until) if Instant::now() < *until => {}
             State::Down(_) => {
                 let (recipe, file) = (self.recipe.clone(), self.file());
+                // Nobody writes into the mirror before it is up.
+                let shown = self.mirror.as_ref().and_then(Mirror::layout).cloned();
                 let (tell, told) = sync_channel(1);
                 let start = move || {
-                    let link =
-                        file.map_err(|error| error.to_string()).and_then(|file| Link::start(&recipe, file));
+                    let link = file.map_err(|error| error.to_string());
+                    let mut link = link.and_then(|file| Link::start(&recipe, file));
+                    if let (Ok(link), Some(layout)) = (&mut link, shown) {
+                        // What is wrong with it shows when it is asked.
+                        let _ = link.look_at(&layout);
+                    }
                     // If nobody waits any more, the child ends with the link.
                     let _ = tell.send(link);
                 };

@@ -28,12 +28,14 @@ pub(crate) enum Question {
     Report(Layout, Vec<u8>),
     /// Say how the line is to move.
     Discipline,
+    /// Look at all of the mirrored view once, so that the first question about it is no dearer than later ones.
+    Touch(Layout),
 }
 
 /// What the child answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    /// The plugin is made.
+    /// The plugin is made; or all was looked at.
     Ready,
     /// Claim, line, pool, node and amount of each take.
     Takes(Vec<(u32, u32, u32, u32, u64)>),

@@ -205,6 +205,10 @@ impl Plugin {
                 let answer = plugin.call(operation.as_str().into(), argument.as_slice().into()).into_result();
                 answer.map(RVec::into_vec).map(Reply::Bytes)
             }
+            (_, Some(glass), Question::Touch(layout)) => {
+                glass.touch(&layout);
+                Ok(Reply::Ready)
+            }
             _ => Err(RFault {
                 kind: FaultKind::Nonsense as u32,
                 message: "not a question for this role".into(),

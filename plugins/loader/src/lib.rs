@@ -24,15 +24,19 @@ mod log;
 mod mirror;
 mod nursery;
 mod open;
+mod primed;
 mod reject;
 mod roles;
 mod sandbox;
+mod scene;
 mod seated;
 mod shelf;
+mod spent;
 mod stage;
 #[rustfmt::skip]
 mod syscalls;
 mod trust;
+mod warm;
 mod watchdog;
 mod way;
 
@@ -46,5 +50,6 @@ pub use listing::{Listing, State};
 pub use loader::{Loader, Seated, Settings};
 pub use reject::Reject;
 pub use sandbox::ability;
+pub use scene::Scene;
 pub use trust::{KEYS_MAX, TRUST_FILE, Trust, load_trusted, sha256};
 pub use watchdog::INLINE_MAX;

@@ -1,6 +1,6 @@
 //! Finds plugins by role and name, wherever they are, and puts them where they belong.
 use crate::{
-    Footprint, Grant, Health, Reject,
+    Footprint, Grant, Health, Reject, Scene,
     apart::InlineCall,
     called::Called,
     child::{Child, Recipe, probe, schema},
@@ -88,6 +88,8 @@ pub struct Loader {
     /// By checksum, role and name: the ones that were asked for at least once.
     pub(crate) health: BTreeMap<(String, Role, String), Arc<Health>>,
     pub(crate) failed: BTreeMap<(String, Role, String), String>,
+    /// What strategies are warmed up on before they decide.
+    pub(crate) scene: Option<Arc<dyn Scene>>,
     /// Where the one that was asked for last runs and of which library it is, by role and name.
     pub(crate) seated: BTreeMap<(Role, String), (Home, Option<String>)>,
 }
@@ -98,6 +100,7 @@ impl Loader {
     /// # Errors
     /// [`Reject`] when the stage cannot be used. What is wrong with single files is in the listings.
     pub fn new(settings: Settings) -> Result<Loader, Reject> {
+        bursar_sdk::listen();
         let stage = Stage::open(&settings.stage)?;
         let watchdog = Watchdog::start(stage.suspects_path());
         let mut loader = Loader {
@@ -111,10 +114,16 @@ impl Loader {
             footprints: BTreeMap::new(),
             health: BTreeMap::new(),
             failed: BTreeMap::new(),
+            scene: None,
             seated: BTreeMap::new(),
         };
         loader.scan();
         Ok(loader)
+    }
+
+    /// From here on strategies in children are warmed up on this before they decide.
+    pub fn warm_up_on(&mut self, scene: Arc<dyn Scene>) {
+        self.scene = Some(scene);
     }
 
     /// Looks through the folders again. What is in use stays in use.

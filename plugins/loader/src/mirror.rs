@@ -11,6 +11,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 use std::{
     io,
+    ops::Range,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::null_mut,
 };
@@ -19,6 +20,9 @@ use std::{
 const BYTES: usize = 1 << 30;
 /// Columns begin at multiples of this: a cache line.
 const ALIGN: usize = 64;
+
+/// What the kernel maps at a time, at least.
+const PAGE: usize = 4096;
 
 /// Where the columns are in the mirror, and what else a view is made of.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -43,6 +47,8 @@ pub(crate) struct Mirror {
     layout: Layout,
     /// Rows that each table has room for.
     room: Vec<usize>,
+    /// Cells that were copied so far.
+    copied: u64,
 }
 
 // SAFETY: the mapping belongs to this value alone and has no thread of its own.
@@ -56,7 +62,7 @@ impl Mirror {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a fresh mapping of our own file, unmapped when this is dropped.
         let base = unsafe { mmap(null_mut(), BYTES, protection, MapFlags::SHARED, &file, 0) }?.cast();
-        let mirror = Mirror { file, base, layout: Layout::default(), room: Vec::new() };
+        let mirror = Mirror { file, base, layout: Layout::default(), room: Vec::new(), copied: 0 };
         // From here on nobody else can map it for writing; kernels before 5.1 lack that seal.
         let size = SealFlags::SHRINK | SealFlags::GROW;
         fcntl_add_seals(&mirror.file, size | SealFlags::FUTURE_WRITE)
@@ -69,31 +75,61 @@ impl Mirror {
         self.file.as_fd()
     }
 
+    /// Where everything is in it; nothing while there is nothing to see.
+    pub(crate) fn layout(&self) -> Option<&Layout> {
+        (self.layout.epoch > 0).then_some(&self.layout)
+    }
+
+    /// Cells that were copied into it so far: what the work is counted in.
+    #[cfg(test)]
+    pub(crate) fn copied(&self) -> u64 {
+        self.copied
+    }
+
     /// Makes the mirror show `view`. No child may be looking.
     pub(crate) fn show(&mut self, view: &View<'_>) -> io::Result<&Layout> {
         let columns = columns(view);
         let rows = rows(&columns);
-        let fits =
-            self.room.len() == rows.len() && rows.iter().zip(&self.room).all(|(rows, room)| rows <= room);
+        let fits = self.has_room(&rows);
         // Epochs only rise in one life of the books: a lower one means that they were taken back.
         let since = if fits && view.epoch >= self.layout.epoch { Some(self.layout.epoch) } else { None };
         if !fits {
             self.arrange(&columns, &rows)?;
         }
-        for (place, (_, column)) in self.layout.columns.iter_mut().zip(&columns) {
-            place.cells = length(column) as u32;
-        }
+        self.measure(&columns);
         let mut first = 0;
         for &count in View::SHAPE {
             self.copy(&columns[first..first + count], first, since);
             first += count;
         }
-        (self.layout.at, self.layout.epoch) = (view.at.0, view.epoch);
+        self.date(view.at.0, view.epoch);
         Ok(&self.layout)
     }
 
+    /// What it shows is of this moment.
+    pub(crate) fn date(&mut self, at: u64, epoch: u64) {
+        (self.layout.at, self.layout.epoch) = (at, epoch);
+    }
+
+    /// What it shows is older than anything: the next view is copied as a whole.
+    pub(crate) fn forget(&mut self) {
+        self.date(0, 0);
+    }
+
+    /// Whether each table has room for so many rows where it is.
+    pub(crate) fn has_room(&self, rows: &[usize]) -> bool {
+        self.room.len() == rows.len() && rows.iter().zip(&self.room).all(|(rows, room)| rows <= room)
+    }
+
+    /// Takes over how many cells each column has.
+    pub(crate) fn measure(&mut self, columns: &[(usize, Column<'_>)]) {
+        for (place, (_, column)) in self.layout.columns.iter_mut().zip(columns) {
+            place.cells = length(column) as u32;
+        }
+    }
+
     /// Gives every column a place with room to grow.
-    fn arrange(&mut self, columns: &[(usize, Column<'_>)], rows: &[usize]) -> io::Result<()> {
+    pub(crate) fn arrange(&mut self, columns: &[(usize, Column<'_>)], rows: &[usize]) -> io::Result<()> {
         self.room = rows.iter().map(|rows| (rows * 2).next_power_of_two().max(CHUNK)).collect();
         self.layout.columns.clear();
         let mut end = 0_usize;
@@ -113,6 +149,14 @@ impl Mirror {
         }
     }
 
+    /// Has the kernel find memory for all that was arranged, so that a write to it is only a write.
+    pub(crate) fn populate(&mut self) {
+        let ends = self.layout.columns.iter().map(|place| place.offset as usize);
+        let end = ends.max().unwrap_or(0).next_multiple_of(PAGE).min(BYTES);
+        // SAFETY: pages of our own mapping, which nobody looks at before they were written to.
+        unsafe { (0..end).step_by(PAGE).for_each(|at| self.base.add(at).write(0)) };
+    }
+
     /// Copies what changed of one table since an epoch; all of it if there is none.
     fn copy(&mut self, columns: &[(usize, Column<'_>)], first: usize, since: Option<u64>) {
         let Some((&(_, Column::Word(touched)), cells)) = columns.split_first() else { return };
@@ -121,19 +165,25 @@ impl Mirror {
         let all = since.is_none().then_some(0..rows);
         let changed = changed(touched, rows, since.unwrap_or(u64::MAX));
         for range in all.into_iter().chain(changed) {
-            for (i, (_, column)) in cells.iter().enumerate() {
-                let part = match column {
-                    Column::Word(cells) => Column::Word(&cells[range.clone()]),
-                    Column::Half(cells) => Column::Half(&cells[range.clone()]),
-                };
-                self.write(first + 1 + i, range.start, part);
-            }
+            self.copy_rows(cells, first + 1, range);
+        }
+    }
+
+    /// Copies these rows of columns, of which the first is the `first` of all.
+    pub(crate) fn copy_rows(&mut self, columns: &[(usize, Column<'_>)], first: usize, rows: Range<usize>) {
+        for (i, (_, column)) in columns.iter().enumerate() {
+            let part = match column {
+                Column::Word(cells) => Column::Word(&cells[rows.clone()]),
+                Column::Half(cells) => Column::Half(&cells[rows.clone()]),
+            };
+            self.write(first + i, rows.start, part);
         }
     }
 
     /// Writes cells of one column, beginning at `row`.
-    fn write(&mut self, column: usize, row: usize, cells: Column<'_>) {
+    pub(crate) fn write(&mut self, column: usize, row: usize, cells: Column<'_>) {
         let Place { offset, .. } = self.layout.columns[column];
+        self.copied += length(&cells) as u64;
         // SAFETY: `arrange` gave the column room for all rows of its table inside the mapping, and no
         // child reads while the host is here.
         unsafe {
@@ -157,14 +207,14 @@ impl Drop for Mirror {
     }
 }
 
-fn columns<'a>(view: &View<'a>) -> Vec<(usize, Column<'a>)> {
+pub(crate) fn columns<'a>(view: &View<'a>) -> Vec<(usize, Column<'a>)> {
     let mut columns = Vec::with_capacity(View::SHAPE.iter().sum());
     view.columns(&mut |table, column| columns.push((table, column)));
     columns
 }
 
 /// Rows of each table: the cells of its second column, the first being the change stamps.
-fn rows(columns: &[(usize, Column<'_>)]) -> Vec<usize> {
+pub(crate) fn rows(columns: &[(usize, Column<'_>)]) -> Vec<usize> {
     let firsts = View::SHAPE.iter().scan(0, |first, count| {
         let second = *first + 1;
         *first += count;
@@ -173,7 +223,7 @@ fn rows(columns: &[(usize, Column<'_>)]) -> Vec<usize> {
     firsts.map(|second| length(&columns[second].1)).collect()
 }
 
-fn length(column: &Column<'_>) -> usize {
+pub(crate) fn length(column: &Column<'_>) -> usize {
     match column {
         Column::Word(cells) => cells.len(),
         Column::Half(cells) => cells.len(),
@@ -189,6 +239,17 @@ impl Glass {
         // SAFETY: a fresh mapping that lives as long as the process.
         let base = unsafe { mmap(null_mut(), BYTES, ProtFlags::READ, MapFlags::SHARED, file, 0) }?;
         Ok(Glass(base.cast()))
+    }
+
+    /// Looks at each page of the columns once: the first look at a page costs more than all later ones.
+    pub(crate) fn touch(&self, layout: &Layout) {
+        for &place in &layout.columns {
+            let column = self.column(place);
+            let words = column.words.iter().step_by(PAGE / 8).fold(0, |seen, &cell| seen ^ cell);
+            let halves = column.halves.iter().step_by(PAGE / 4).fold(0, |seen, &cell| seen ^ cell);
+            // What is not used would not be read.
+            std::hint::black_box((words, halves));
+        }
     }
 
     /// Runs `look` on the view that the mirror shows.

@@ -5,11 +5,12 @@ use crate::{
     child::{ChildAllocator, ChildQos},
     choice::Pick,
     discipline::disciplined,
+    frame::Question,
     inline::{InlineAllocator, InlineQos},
     loader::Seen,
 };
 use bursar_interface::{Allocator, Analyzer, Driver, Home, Metric, Qos, ResourceSpec, Role, Sharing};
-use bursar_sdk::{Config, Entry, Make};
+use bursar_sdk::{Config, Entry};
 
 /// Why an older library has not got a plugin that its manifest tells of.
 const TOO_OLD: &str = "the library is from before there was this role; build it again";
@@ -22,7 +23,13 @@ impl Loader {
     pub fn allocator(&mut self, id: &str, config: &str) -> Result<Seated<dyn Allocator>, Reject> {
         let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Allocator>, Reject> {
             Ok(match pick.home {
-                Home::Child => Box::new(ChildAllocator(loader.child(pick, config, Seen::Strategy)?)),
+                Home::Child => {
+                    let mut child = loader.child(pick, config, Seen::Strategy)?;
+                    if let Some(scene) = &loader.scene {
+                        child.warm(&**scene, |layout| Question::Place(layout, Vec::new(), 0))?;
+                    }
+                    Box::new(ChildAllocator(child))
+                }
                 _ => {
                     let plugin = loader.root(pick)?.allocator()(pick.id.as_str().into(), config.into());
                     let plugin = plugin.into_result().map_err(|fault| pick.unmade(&fault.message))?;
@@ -30,11 +37,7 @@ impl Loader {
                 }
             })
         };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Allocator(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Allocator, id, config, seat, link)
+        self.seat(Role::Allocator, id, config, seat, Entry::allocator)
     }
 
     /// A qos by name; see [`Loader::allocator`].
@@ -47,6 +50,9 @@ impl Loader {
                 Home::Child => {
                     let mut child = loader.child(pick, config, Seen::Strategy)?;
                     let discipline = child.discipline().map_err(|why| pick.unmade(&why))?;
+                    if let Some(scene) = &loader.scene {
+                        child.warm(&**scene, |layout| Question::Rank(layout, Vec::new()))?;
+                    }
                     Box::new(ChildQos(child, discipline))
                 }
                 _ => {
@@ -59,11 +65,7 @@ impl Loader {
                 }
             })
         };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Qos(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Qos, id, config, seat, link)
+        self.seat(Role::Qos, id, config, seat, Entry::qos)
     }
 
     /// A sharing by name; see [`Loader::allocator`].
@@ -82,11 +84,7 @@ impl Loader {
                 }
             })
         };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Sharing(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Sharing, id, config, seat, link)
+        self.seat(Role::Sharing, id, config, seat, Entry::sharing)
     }
 
     /// An analyzer by name; see [`Loader::allocator`].
@@ -105,11 +103,7 @@ impl Loader {
                 }
             })
         };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Analyzer(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Analyzer, id, config, seat, link)
+        self.seat(Role::Analyzer, id, config, seat, Entry::analyzer)
     }
 
     /// A driver by name; see [`Loader::allocator`].
@@ -120,11 +114,7 @@ impl Loader {
         let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Driver>, Reject> {
             Ok(Box::new(loader.called(pick, config)?))
         };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Driver(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Driver, id, config, seat, link)
+        self.seat(Role::Driver, id, config, seat, Entry::driver)
     }
 
     /// A metric by name; see [`Loader::allocator`].
@@ -135,11 +125,7 @@ impl Loader {
         let seat = |loader: &mut Self, pick: &Pick| -> Result<Box<dyn Metric>, Reject> {
             Ok(Box::new(loader.called(pick, config)?))
         };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Metric(make) => Some(make(config)),
-            _ => None,
-        };
-        self.seat(Role::Metric, id, config, seat, link)
+        self.seat(Role::Metric, id, config, seat, Entry::metric)
     }
 
     /// What a kind of thing is; see [`Loader::allocator`]. It is asked once and let go.
@@ -151,10 +137,7 @@ impl Loader {
             let spec = loader.called(pick, config)?.spec();
             spec.map(Box::new).map_err(|fault| pick.unmade(&fault.message))
         };
-        let link = |entry: &Entry, config: &Config| match entry.make {
-            Make::Resource(make) => Some(make(config).map(|plugin| Box::new(plugin.spec()))),
-            _ => None,
-        };
+        let link = |entry: &Entry, config: &Config| entry.spec(config).map(|spec| spec.map(Box::new));
         self.seat(Role::Resource, id, config, seat, link)
     }
 }

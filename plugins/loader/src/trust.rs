@@ -101,6 +101,7 @@ impl Keys {
     pub(crate) fn revoke(&mut self, key: &str) -> Result<(), Reject> {
         if self.keys.remove(key.trim()).is_none() {
             let known = self.keys.keys().cloned().collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "none".into() } else { known };
             let why = format!("it is not trusted; trusted are: {known}");
             return Err(Reject::Key { key: key.into(), why });
         }

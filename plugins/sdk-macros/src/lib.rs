@@ -82,7 +82,11 @@ fn expand(
         // A config is by name, and may be for the plugin of this name in another role.
         (None, None) => quote!({ let _ = config; <#ty as ::core::default::Default>::default() }),
     };
-    let schema = config.map(|config| quote!(.with_schema(private::schema_of::<#config>)));
+    let schema = match (&new, config) {
+        (_, Some(config)) => quote!(.with_schema(private::schema_of::<#config>)),
+        (Some(_), None) => quote!(.with_config()),
+        (None, None) => quote!(),
+    };
     Ok(quote! {
         #item
         #[allow(unsafe_code)]

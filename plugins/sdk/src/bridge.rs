@@ -3,7 +3,8 @@ use bursar_abi::HostArc;
 use std::{
     cell::{Cell, RefCell},
     fmt::{Debug, Write},
-    sync::OnceLock,
+    panic::PanicHookInfo,
+    sync::{Once, OnceLock},
 };
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -40,6 +41,11 @@ pub(crate) fn who(or: &str) -> &str {
     }
 }
 
+/// The plugin whose call this thread carries out, if it does.
+pub(crate) fn speaker() -> Option<&'static str> {
+    Some(WHO.with(Cell::get)).filter(|who| !who.is_empty())
+}
+
 /// Text and location of this thread's last panic.
 pub(crate) fn last_panic() -> Option<String> {
     LAST_PANIC.with(|cell| cell.borrow_mut().take())
@@ -54,16 +60,38 @@ pub(crate) fn install(host: HostArc) {
     // A plugin that set a dispatcher of its own keeps it.
     let _ = tracing::subscriber::set_global_default(ToHost);
     std::panic::set_hook(Box::new(|info| {
-        let payload = info.payload();
-        let said = payload.downcast_ref::<&str>().copied().map(str::to_owned);
-        let said = said.or_else(|| payload.downcast_ref::<String>().cloned());
-        let place = info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
-        let text = format!("{}{place}", said.as_deref().unwrap_or("a panic that says nothing"));
+        let text = remembered(info);
         if let Some(host) = HOST.get() {
             host.log(1, who("plugin::panic").into(), text.as_str().into());
         }
-        LAST_PANIC.with(|cell| *cell.borrow_mut() = Some(text));
     }));
+}
+
+/// Has panics of plugins that are linked into this program logged under their names, instead of how it is told of its
+/// own. Only ever called in the host.
+pub(crate) fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| match WHO.with(Cell::get) {
+            "" => before(info),
+            plugin => {
+                let text = remembered(info);
+                tracing::error!(target: "plugin", plugin, "{text}");
+            }
+        }));
+    });
+}
+
+/// Text and location of a panic, remembered for the guard.
+fn remembered(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let said = payload.downcast_ref::<&str>().copied().map(str::to_owned);
+    let said = said.or_else(|| payload.downcast_ref::<String>().cloned());
+    let place = info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
+    let text = format!("{}{place}", said.as_deref().unwrap_or("a panic that says nothing"));
+    LAST_PANIC.with(|cell| *cell.borrow_mut() = Some(text.clone()));
+    text
 }
 
 fn number(level: &Level) -> u8 {

@@ -22,6 +22,11 @@ impl Config {
         serde_json::from_str(text).map(Config).map_err(|error| Fault::new(format!("config: {error}")))
     }
 
+    /// Some key that is set; `None` where nothing is.
+    pub(crate) fn first_key(&self) -> Option<&str> {
+        self.0.as_object()?.keys().next().map(String::as_str)
+    }
+
     /// The config as the plugin's own type; its default where there is none. Write the type with
     /// `#[config]`, so that a misspelt key is an error that names it and the one that was meant.
     ///

@@ -50,6 +50,8 @@ pub struct Entry {
     pub make: Make,
     /// The JSON schema of its config; `None` for one that does not say.
     pub schema: Option<fn() -> String>,
+    /// Whether it looks at its config.
+    pub configured: bool,
 }
 
 impl Entry {
@@ -61,12 +63,17 @@ impl Entry {
         manifest: &'static [u8],
         make: Make,
     ) -> Entry {
-        Entry { id, library, version, manifest, make, schema: None }
+        Entry { id, library, version, manifest, make, schema: None, configured: false }
     }
 
     /// The same with a config of a type of its own.
     pub const fn with_schema(self, schema: fn() -> String) -> Entry {
-        Entry { schema: Some(schema), ..self }
+        Entry { schema: Some(schema), configured: true, ..self }
+    }
+
+    /// The same with a config that it reads by itself.
+    pub const fn with_config(self) -> Entry {
+        Entry { configured: true, ..self }
     }
 }
 

@@ -10,12 +10,17 @@ use std::{
 
 /// Runs plugin code; what it returns or how it failed. What it logs meanwhile is logged as `who`.
 pub(crate) fn guard<T>(who: &'static str, run: impl FnOnce() -> Result<T, Fault>) -> RResult<T, RFault> {
-    let _speaking = crate::bridge::speak_as(who);
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(value)) => ROk(value),
-        Ok(Err(fault)) => RErr(RFault { kind: fault.kind as u32, message: fault.message.into() }),
-        Err(payload) => RErr(RFault { kind: FaultKind::Panicked as u32, message: text(payload).into() }),
+    match guarded(who, run) {
+        Ok(value) => ROk(value),
+        Err(fault) => RErr(RFault { kind: fault.kind as u32, message: fault.message.into() }),
     }
+}
+
+/// The same on this side of the border.
+pub(crate) fn guarded<T>(who: &'static str, run: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    let _speaking = crate::bridge::speak_as(who);
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|payload| Err(Fault::of(FaultKind::Panicked, text(payload))))
 }
 
 fn text(payload: Box<dyn Any + Send>) -> String {

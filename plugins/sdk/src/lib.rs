@@ -26,6 +26,7 @@ mod config;
 mod counts;
 mod entry;
 mod guard;
+mod here;
 mod root;
 mod shim;
 mod shim_beside;
@@ -48,6 +49,16 @@ pub mod prelude {
 /// Has the plugins that are linked into this program count; in a library the host does so by itself.
 pub fn count() {
     counts::install();
+}
+
+/// Has panics of the plugins that are linked into this program logged under their names.
+pub fn listen() {
+    bridge::listen();
+}
+
+/// Which linked-in plugin's call this thread carries out, for the log; `None` for the program's own doing.
+pub fn speaker() -> Option<&'static str> {
+    bridge::speaker()
 }
 
 #[doc(hidden)]

@@ -47,6 +47,16 @@ impl Allocator for Idle {
     }
 }
 
+/// Places each claim on the first node that takes it, but nothing of more than two.
+struct Shuns;
+impl Allocator for Shuns {
+    fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
+        let amount = |claim: Row| view.lines.amount[view.claims.first_line[claim as usize] as usize];
+        let small: Vec<Row> = queue.iter().copied().filter(|&claim| amount(claim) <= 2).collect();
+        FirstFit.place(view, &small, plan)
+    }
+}
+
 #[derive(Default)]
 struct ByClass;
 impl Qos for ByClass {
@@ -179,6 +189,7 @@ fn swap(plugins: &mut Plugins, name: &str) {
         "broken" => drop(plugins.allocator.swap(decider, Box::new(Broken))),
         "idle" => drop(plugins.allocator.swap(decider, Box::new(Idle))),
         "first" => drop(plugins.allocator.swap(decider, Box::new(First))),
+        "shuns" => drop(plugins.allocator.swap(decider, Box::new(Shuns))),
         "broken-qos" => drop(plugins.qos.swap(decider, Box::new(Broken))),
         _ => panic!("no allocator {name}"),
     }

@@ -64,7 +64,9 @@ pub(crate) fn command(verb: &str, mut words: Words<'_>, engine: &Engine) -> Comm
             Command::Swap { role: Role::Allocator, to: Decider { plugin: word().into(), home: Home::Child } }
         }
         "suspect" => {
-            Command::Suspect { role: Role::Allocator, left: engine.left_waiting(engine.books().at(), 0) }
+            // Also who came just now.
+            let (role, left) = (Role::Allocator, engine.left_waiting(engine.books().at().after(1), 0));
+            Command::Suspect { role, left, passed: words.next() == Some("passed") }
         }
         other => lease_verb(other, words, engine),
     }

@@ -184,6 +184,14 @@ fn a_config_that_is_wrong_is_refused_by_its_key() {
         assert!(reject.contains("frist"), "{home:?}: {reject}");
         let reject = loader.driver("port", "no json").err().expect("no json").to_string();
         assert!(reject.contains("config"), "{home:?}: {reject}");
+        // The kind of this name has no config; its driver has.
+        loader.resource("port", r#"{"first":1}"#).expect("it is for another role");
+    }
+    for home in [Home::Inline, Home::Child] {
+        let (mut loader, _scratch) = crate::badly_behaved(home);
+        let reject =
+            loader.allocator("chaos-good", r#"{"wieght":1}"#).err().expect("it takes none").to_string();
+        assert!(reject.contains(r#"unknown key "wieght"; chaos-good takes no config"#), "{home:?}: {reject}");
     }
 }
 
@@ -203,7 +211,7 @@ fn listings_tell_the_home_of_each() {
     assert_eq!(loader.seat_of(Role::Allocator, "best-fit"), Some(Home::Inline));
     assert_eq!(loader.seat_of(Role::Allocator, "worst-fit"), None);
     let unknown = loader.allocator("quickest-fit", "").err().expect("unknown").to_string();
-    assert!(unknown.contains("best-fit, first-fit, worst-fit"), "{unknown}");
+    assert!(unknown.contains("best-fit, first-fit, talks-here, worst-fit"), "{unknown}");
 }
 
 #[test]

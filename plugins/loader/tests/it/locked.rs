@@ -5,6 +5,7 @@ use crate::{
 };
 use bursar_interface::{FaultKind, Home, Time};
 use bursar_loader::{Grant, Loader, ability};
+use std::fs;
 
 /// Whether the kernel has all that this needs; says what is skipped where it has not.
 fn able() -> bool {
@@ -72,4 +73,23 @@ fn one_that_takes_all_memory_is_stopped_long_before_that() {
     let fault = place(&mut *plugin, &books, &queue).expect_err("a fault");
     // Late or dead, depending on how fast the machine gives memory.
     assert!([FaultKind::Died, FaultKind::Overrun].contains(&fault.kind), "{fault}");
+}
+
+#[test]
+fn nothing_of_the_hosts_is_left_in_a_child() {
+    // Somebody else's file, which whoever this process starts inherits.
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    rustix::io::fcntl_setfd(secret.as_file(), rustix::io::FdFlags::empty()).expect("inherited");
+    let (mut loader, _scratch) = badly_behaved(Home::Child);
+    let seated = loader.allocator("chaos-good", "").expect("there");
+    let child = seated.footprint.usage().expect("it runs").pid;
+    let environment = fs::read(format!("/proc/{child}/environ")).expect("this user's own");
+    let mut variables = environment.split(|&byte| byte == 0).filter(|text| !text.is_empty());
+    assert!(variables.all(|text| text.starts_with(b"LLVM_PROFILE_FILE=")), "{environment:?}");
+    let open = fs::read_dir(format!("/proc/{child}/fd")).expect("this user's own");
+    let open: Vec<_> = open.map(|entry| fs::read_link(entry.expect("an entry").path())).collect();
+    let known = ["socket:", "pipe:", "/memfd:bursar-mirror", "/dev/null"];
+    for descriptor in open.iter().map(|link| link.as_ref().expect("a link").to_string_lossy()) {
+        assert!(known.iter().any(|known| descriptor.starts_with(known)), "{descriptor}: {open:?}");
+    }
 }

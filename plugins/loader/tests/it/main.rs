@@ -2,12 +2,14 @@
 mod chaos;
 mod homes;
 mod life;
+mod linked;
 mod locked;
 mod matrix;
 mod place;
 mod refused;
 mod roles;
 mod trusted;
+mod warm;
 mod zoo;
 
 use bursar_builtin as _;

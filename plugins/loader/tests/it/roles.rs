@@ -1,7 +1,7 @@
-//! Seven roles from one library: each has a config of a type of its own, is heard under its name, and panics with words
-//! and a place.
+//! Seven roles from one library, and seven that are linked in: each has a config of a type of its own, is heard under its
+//! name, and panics with words and a place.
 use crate::{
-    badly_behaved,
+    at_home, badly_behaved, linked,
     place::{books, place},
 };
 use bursar_interface::{Home, Offer, Rank, Role, Sight, Time};
@@ -42,8 +42,7 @@ impl Heard {
 }
 
 /// Makes the plugin of a role and has it do something once; in words what went wrong.
-fn once(loader: &mut Loader, role: Role, config: &str) -> Result<(), String> {
-    let id = "chaos-talk";
+fn once(loader: &mut Loader, id: &str, role: Role, config: &str) -> Result<(), String> {
     let (books, queue) = books();
     let view = books.view();
     let unmade = |reject: bursar_loader::Reject| reject.to_string();
@@ -84,9 +83,9 @@ fn once(loader: &mut Loader, role: Role, config: &str) -> Result<(), String> {
 }
 
 /// Waits until what it has counted of itself stands under its name; a child tells that when it goes, if not before.
-fn counts(loader: &Loader, home: Home) {
+fn counts(loader: &Loader, id: &str, home: Home) {
     let since = Instant::now();
-    let its = |counted: &Counted| counted.plugin == "chaos-talk" && counted.name == "talk_words";
+    let its = |counted: &Counted| counted.plugin == id && counted.name == "talk_words";
     while !loader.counted().iter().any(|counted| its(counted) && counted.home == home && counted.value >= 1.0)
     {
         assert!(since.elapsed() < Duration::from_secs(30), "{home:?}: {:?}", loader.counted());
@@ -95,28 +94,32 @@ fn counts(loader: &Loader, home: Home) {
 }
 
 #[test]
-fn every_role_is_configured_heard_and_guarded_in_both_homes() {
+fn every_role_is_configured_heard_and_guarded_in_each_home() {
     let heard = Heard::default();
     let log = heard.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
     tracing::subscriber::set_global_default(subscriber).expect("the only one");
-    for home in [Home::Inline, Home::Child] {
-        let (mut loader, _scratch) = badly_behaved(home);
+    bursar_sdk::count();
+    for home in [Home::Linked, Home::Inline, Home::Child] {
+        let ((mut loader, _scratch), id, place) = match home {
+            Home::Linked => (at_home(home), linked::ID, "linked.rs:"),
+            _ => (badly_behaved(home), "chaos-talk", "talk.rs:"),
+        };
         for role in Role::ALL {
             let word = format!("{}-{home:?}", role.name());
-            let told = once(&mut loader, role, &format!(r#"{{"word":"{word}"}}"#));
-            assert_eq!((told, loader.seat_of(role, "chaos-talk")), (Ok(()), Some(home)), "{word}");
-            heard.hears("chaos-talk", &word);
-            counts(&loader, home);
-            let slip = once(&mut loader, role, r#"{"wrod":"x"}"#).expect_err("a slip");
+            let told = once(&mut loader, id, role, &format!(r#"{{"word":"{word}"}}"#));
+            assert_eq!((told, loader.seat_of(role, id)), (Ok(()), Some(home)), "{word}");
+            // How the host's log names whoever is linked in is the host's own test.
+            let named = if home == Home::Linked { &word } else { id };
+            heard.hears(named, &word);
+            counts(&loader, id, home);
+            let slip = once(&mut loader, id, role, r#"{"wrod":"x"}"#).expect_err("a slip");
             assert!(slip.contains(r#"unknown key "wrod"; did you mean "word"?"#), "{word}: {slip}");
             let last = format!("{word}-last");
-            let panic = once(&mut loader, role, &format!(r#"{{"word":"{last}","panic":true}}"#))
+            let panic = once(&mut loader, id, role, &format!(r#"{{"word":"{last}","panic":true}}"#))
                 .expect_err("a panic");
-            assert!(
-                panic.contains(&format!("{last} is the last word")) && panic.contains("talk.rs:"),
-                "{panic}"
-            );
+            assert!(panic.contains(&format!("{last} is the last word")) && panic.contains(place), "{panic}");
+            heard.hears(id, &format!("{last} is the last word"));
         }
     }
 }
