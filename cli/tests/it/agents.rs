@@ -255,6 +255,11 @@ impl ByHand {
         writeln!(self.into, "{message}").expect("sent");
     }
 
+    /// Sends a line, whatever is in it.
+    pub(crate) fn say(&mut self, line: &[u8]) {
+        self.into.write_all(line).and_then(|()| self.into.write_all(b"\n")).expect("sent");
+    }
+
     /// The number of the last request.
     pub(crate) fn last(&self) -> u64 {
         self.sent
