@@ -42,7 +42,11 @@ pub(crate) async fn asked<H: House>(
     caller: &Caller,
     body: wire::AskBody,
 ) -> Result<wire::Claim, Denial> {
-    let (detach, pid) = (body.detach, body.pid);
+    let (detach, stays, pid) = (body.detach, body.stays, body.pid);
+    if stays && !detach {
+        return Err(Denial::bad("stays: only the claim of one who detaches does".into())
+            .hint("set detach as well, or leave stays out"));
+    }
     if detach && pid.is_some() {
         return Err(Denial::bad("pid: whoever detaches attaches a process when the claim is granted".into()));
     }
@@ -50,6 +54,9 @@ pub(crate) async fn asked<H: House>(
     let ask: Ask = body.try_into()?;
     if detach {
         let waiter = hall.waiters.ask(caller.principal.clone(), ask, None).await?;
+        if stays {
+            waiter.stays();
+        }
         return detached(hall, &caller.principal, waiter).await;
     }
     let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone(), process.clone()).await?;

@@ -163,8 +163,8 @@ async fn hold<D: Daemon>(
             Err(Denial::called_off())
         }
         Waited::TimeOver => {
-            // Has been answered, for the daemon: so the claim stays in line when the asker leaves.
-            let claim = send(call, &AskBody { detach: true, ..body.clone() }).await?;
+            // So the claim stays in line when the asker leaves, though that may be heard of only after this.
+            let claim = send(call, &AskBody { detach: true, stays: true, ..body.clone() }).await?;
             match claim.phase.as_str() {
                 wire::PENDING => {
                     let explained = call.get(&format!("/v1/claims/{}/explain", claim.id)).await;

@@ -76,6 +76,9 @@ pub struct AskBody {
     /// is `held` then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
+    /// With `detach`: the claim stays in line whoever of its askers leaves, also one who is heard of only later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
 }
 
 /// A set of lines that would do as well.
