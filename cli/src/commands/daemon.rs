@@ -46,7 +46,8 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
 
 /// Logs to standard error, as much as `BURSAR_LOG` says.
 pub fn log() {
-    let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,rmcp=warn"));
+    // What rmcp calls an error is an agent that left in the middle of its call, and that is seen to elsewhere.
+    let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,rmcp=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(

@@ -94,6 +94,7 @@ pub fn hook(context: &Context, hook: &Hook) -> ExitCode {
     let said = match read() {
         Ok(input) if hook.event == HookEvent::ClaudeCode => claude::answer(&mut turn, &input),
         Ok(input) => generic::answer(&mut turn, &input).unwrap_or_else(|trouble| turn.troubled(&trouble)),
+        Err(trouble) if hook.event == HookEvent::ClaudeCode => claude::unread(&turn, &trouble),
         Err(trouble) => turn.troubled(&trouble),
     };
     show::document(&said.document, Output::Jsonl);
@@ -102,13 +103,19 @@ pub fn hook(context: &Context, hook: &Hook) -> ExitCode {
 
 /// The object on standard input; an empty one where nothing comes.
 fn read() -> Result<Value, Trouble> {
-    let mut text = String::new();
-    let read = std::io::stdin().take(INPUT_BYTES_MAX).read_to_string(&mut text);
+    let mut text = Vec::new();
+    let read = std::io::stdin().take(INPUT_BYTES_MAX + 1).read_to_end(&mut text);
     read.map_err(|error| Trouble::input(format!("standard input: {error}"), "send one JSON object"))?;
-    if text.trim().is_empty() {
+    if text.len() as u64 > INPUT_BYTES_MAX {
+        // Whoever writes it is not to find a closed pipe in the middle.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let message = format!("standard input is longer than {INPUT_BYTES_MAX} bytes");
+        return Err(Trouble::input(message, "send one object, without what no hook needs"));
+    }
+    if text.trim_ascii().is_empty() {
         return Ok(json!({}));
     }
-    match serde_json::from_str(&text) {
+    match serde_json::from_slice(&text) {
         Ok(Value::Object(object)) => Ok(Value::Object(object)),
         Ok(_) => {
             Err(Trouble::input("standard input holds no JSON object", "send one, as {\"task_id\":\"t1\"}"))

@@ -255,6 +255,11 @@ impl ByHand {
         writeln!(self.into, "{message}").expect("sent");
     }
 
+    /// Sends a line, whatever is in it.
+    pub(crate) fn say(&mut self, line: &[u8]) {
+        self.into.write_all(line).and_then(|()| self.into.write_all(b"\n")).expect("sent");
+    }
+
     /// The number of the last request.
     pub(crate) fn last(&self) -> u64 {
         self.sent
@@ -382,8 +387,26 @@ fn an_agent_that_dies_in_line_leaves_it() {
     hand.send("tools/call", json!({ "name": "resource_allocate", "arguments": { "cpu": 1, "wait": "10m" } }));
     daemon.await_phase("2", "pending");
     std::thread::sleep(Duration::from_millis(300));
+    // One that stays does so though an asker is heard of, and leaves, only after that was said.
+    let ask = |more: Value| {
+        let mut body =
+            json!({ "lines": [{ "resource": "cpu", "amount": "1000" }], "wait": "10m", "key": "k" });
+        body.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
+        body.to_string()
+    };
+    let stays = ask(json!({ "detach": true, "stays": true }));
+    assert_eq!(daemon.http("POST", "/v1/claims", &stays).1["claim"]["id"], "3");
+    let late = bursar_wire::Client::new(&daemon.socket()).patience(Duration::from_millis(200)).request(
+        "POST",
+        "/v1/claims",
+        Some(ask(json!({})).as_bytes()),
+        &[],
+    );
+    assert!(late.is_err(), "it waits, and hangs up");
     drop(hand);
     assert_eq!(daemon.await_phase("2", "closed")["ending"], "cancelled");
+    assert_eq!(daemon.claim("3")["phase"], "pending");
+    assert_eq!(daemon.http("POST", "/v1/claims", &ask(json!({ "stays": true }))).0, 400, "without detach");
 }
 
 #[test]

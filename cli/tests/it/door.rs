@@ -3,7 +3,7 @@ use crate::{
     daemon::{Daemon, Setup},
     siege::{SIEGE, watched},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
@@ -102,6 +102,38 @@ fn odd_requests_are_told_what_is_odd() {
     let headers = converse(&daemon, format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes());
     assert!(headers.starts_with("HTTP/1.1 431") || headers.starts_with("HTTP/1.1 400"), "{headers}");
     assert!(daemon.client().alive());
+}
+
+#[test]
+fn every_refusal_is_a_problem_that_says_what_would_be_right() {
+    let daemon = Daemon::plain();
+    let headers: String = (0..100).map(|n| format!("X-{n}: y\r\n")).collect();
+    let (length, long) = ("Content-Length: 2\r\n\r\n{}", "x".repeat(20 << 10));
+    for (status, request) in [
+        (400, "POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{".into()),
+        (400, "\0\r\n\r\n".into()),
+        (400, format!("GET /v1/claims HTTP/1.1\r\nX A: y\r\n{length}")),
+        (404, "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".into()),
+        (404, "GET /v1/claims/7 HTTP/1.1\r\nHost: x\r\n\r\n".into()),
+        (405, format!("PATCH /v1/claims HTTP/1.1\r\nHost: x\r\n{length}")),
+        (413, "POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n".into()),
+        (415, format!("POST /v1/claims HTTP/1.1\r\nHost: x\r\n{length}")),
+        (415, format!("PUT /v1/pools/usd/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n{length}")),
+        (431, format!("GET /v1/claims HTTP/1.1\r\nHost: x\r\n{headers}\r\n")),
+        (431, format!("GET /v1/claims HTTP/1.1\r\nHost: x\r\nX-A: {long}\r\n\r\n")),
+    ] {
+        let request = request.replacen("Host: x", "Host: x\r\nConnection: close", 1);
+        let answer = converse(&daemon, request.as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:.200}: {answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.to_lowercase().contains("content-type: application/problem+json"), "{answer}");
+        assert_eq!(head.to_lowercase().contains("allow: "), status == 405, "{answer}");
+        let told: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        assert_eq!(told["status"], status, "{answer}");
+        for (place, member) in [("message", &told["error"]["message"]), ("hint", &told["error"]["hint"])] {
+            assert!(member.as_str().is_some_and(|text| text.len() > 5), "{place}: {answer}");
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,11 @@ const SESSION: &str = "0b9c5a52-5d5f-4b6e-9a39-7c3a0f6d2c11";
 
 /// What a hook says to an object, and its exit code.
 fn hook_at(socket: &Path, args: &[&str], input: &Value) -> (i32, Value) {
+    told(socket, args, input.to_string().as_bytes())
+}
+
+/// What a hook says to whatever comes in, and its exit code.
+fn told(socket: &Path, args: &[&str], input: &[u8]) -> (i32, Value) {
     let mut command = Command::new(program());
     command.arg("hook").args(args).env("BURSAR_SOCKET", socket).env_remove("CLAUDE_ENV_FILE");
     let mut child = command
@@ -23,7 +28,7 @@ fn hook_at(socket: &Path, args: &[&str], input: &Value) -> (i32, Value) {
         .stderr(Stdio::null())
         .spawn()
         .expect("the program");
-    child.stdin.take().expect("a pipe").write_all(input.to_string().as_bytes()).expect("sent");
+    child.stdin.take().expect("a pipe").write_all(input).expect("sent");
     let output = child.wait_with_output().expect("an end");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
@@ -129,6 +134,29 @@ fn a_daemon_out_of_reach_fails_open_or_closed_at_once() {
     let start = json!({ "hook_event_name": "SessionStart", "session_id": SESSION, "source": "startup" });
     assert_eq!(hook_at(nowhere, &["claude-code"], &start), (0, json!({})));
     assert!(since.elapsed() < Duration::from_secs(5), "at once: {:?}", since.elapsed());
+}
+
+#[test]
+fn an_agent_is_not_held_up_by_what_a_hook_cannot_read() {
+    let nowhere = Path::new("/nonexistent/bursar.sock");
+    let long = json!({ "hook_event_name": "PreToolUse", "tool_name": "Write",
+        "tool_input": { "content": "x".repeat(5 << 20) } });
+    for input in
+        [b"{\"hook_event_name\": \"PreToo".as_slice(), b"[1]", b"\xff\xfe", long.to_string().as_bytes()]
+    {
+        assert_eq!(told(nowhere, &["claude-code"], input), (0, json!({})));
+        // The exit code at which Claude Code does not do what it was about to do.
+        assert_eq!(told(nowhere, &["claude-code", "--fail", "closed"], input), (2, json!({})));
+    }
+    let (code, said) = told(nowhere, &["pre-task"], long.to_string().as_bytes());
+    assert!(code == 2 && said["message"].as_str().is_some_and(|told| told.contains("longer than")), "{said}");
+    for odd in [
+        json!({}),
+        json!({ "hook_event_name": 7, "session_id": [] }),
+        json!({ "hook_event_name": "Tomorrow" }),
+    ] {
+        assert_eq!(hook_at(nowhere, &["claude-code", "--fail", "closed"], &odd), (0, json!({})), "{odd}");
+    }
 }
 
 /// A stand-in for an agent: a process that runs hooks and commands as its children, told to on its standard

@@ -80,6 +80,10 @@ fn s_08_s_09_tokens_that_are_nearly_right_are_wrong_and_none_is_ever_told() {
         assert!(right || answer.contains("www-authenticate: Bearer"), "{answer}");
     }
     let host = format!("Host: {}\r\n", house.address);
+    for scheme in ["bearer", "BEARER"] {
+        let headers = format!("{host}Authorization: {scheme} good\r\n");
+        assert_eq!(ask(&house, "GET", "/v1/claims", &headers, "").0, 200, "{scheme}");
+    }
     for headers in [
         "Authorization: good\r\n",
         "Authorization: Basic good\r\n",

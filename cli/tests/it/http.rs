@@ -55,6 +55,9 @@ fn the_same_key_is_the_same_claim() {
         daemon.keyed("POST", "/v1/claims", &cpu(100), &[("Idempotency-Key", "once")]).1["claim"]["id"].clone()
     };
     assert_eq!(ask(), ask());
+    // Whatever else is said the second time: what is told is the claim that there is.
+    let other = daemon.keyed("POST", "/v1/claims", &cpu(300), &[("Idempotency-Key", "once")]).1;
+    assert_eq!((&other["claim"]["id"], &other["claim"]["lines"][0]["amount"]), (&ask(), &json!("100")));
     assert_eq!(daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len), Some(1));
 }
 

@@ -57,6 +57,7 @@ mod terminal;
 mod time;
 mod tls;
 mod top;
+mod typed;
 mod usage;
 mod weak;
 mod within;

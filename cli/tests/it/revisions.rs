@@ -1,5 +1,8 @@
 //! The protocol as it goes over the wire: every revision, and who is let in.
-use crate::daemon::{Daemon, Setup};
+use crate::{
+    agents::ByHand,
+    daemon::{Daemon, Setup},
+};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -62,6 +65,89 @@ fn every_revision_is_spoken_by_one_handler_and_none_needs_a_session() {
     assert!(head.starts_with("HTTP/1.1 403"), "{head}");
     let oversize = json!({ "x": "y".repeat(400_000) });
     assert!(ask("", &oversize).0.starts_with("HTTP/1.1 413"));
+}
+
+/// What no client of the protocol sends, with the status and the code that each is answered with.
+fn rogue() -> Vec<(&'static str, &'static str, Vec<u16>)> {
+    const CALL: &str =
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"resource_monitor"}}"#;
+    vec![
+        ("no JSON", "{\"jsonrpc\":", vec![400, 415]),
+        ("no object", "7", vec![400, 415, 422]),
+        ("a batch", "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", vec![400, 415, 422]),
+        ("no version", r#"{"id":1,"method":"ping"}"#, vec![400, 415, 422]),
+        ("an answer that nobody waits for", r#"{"jsonrpc":"2.0","id":9,"result":{}}"#, vec![202, 400]),
+        ("an unknown notification", r#"{"jsonrpc":"2.0","method":"notifications/surprise"}"#, vec![202]),
+        ("an unknown revision", CALL, vec![400]),
+    ]
+}
+
+#[test]
+fn s_37_to_s_41_what_is_no_call_is_refused_and_ends_nothing() {
+    let daemon = Daemon::plain();
+    let ask = |headers: &str, body: &str| {
+        let mut stream = UnixStream::connect(daemon.socket()).expect("connected");
+        write!(
+            stream,
+            "POST /mcp HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
+        (status.expect("a status"), answer)
+    };
+    for (what, body, statuses) in rogue() {
+        let headers = if what == "an unknown revision" { "MCP-Protocol-Version: 1999-01-01\r\n" } else { "" };
+        let (status, answer) = ask(headers, body);
+        assert!(statuses.contains(&status), "{what}: {answer}");
+    }
+    let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"tools/surprise"}"#;
+    assert!(ask("", unknown).1.contains("-32601"), "{}", ask("", unknown).1);
+    // Over standard input and output: none of it ends the server or is in the way of the next call.
+    let mut hand = ByHand::start(&daemon, &[]);
+    for (_, body, _) in rogue().iter().filter(|(what, ..)| *what != "an unknown revision") {
+        hand.say(body.as_bytes());
+    }
+    hand.say(b"\xff\xfe\x00");
+    for n in 0..10_000 {
+        hand.notify("notifications/progress", json!({ "progressToken": n, "progress": 1 }));
+    }
+    hand.send("tools/call", json!({ "name": "resource_monitor", "arguments": { "resource": "cpu" } }));
+    let number = hand.last();
+    let answered = (0..20).map(|_| hand.read()).find(|answer| answer["id"] == number);
+    assert_eq!(answered.expect("an answer")["result"]["structuredContent"]["status"], "OK");
+}
+
+#[test]
+fn many_who_listen_for_what_never_comes_hold_up_nobody() {
+    let daemon = Daemon::plain();
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": {
+        "notifications": { "toolsListChanged": true },
+        "_meta": { "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": { "name": "x", "version": "1" },
+            "io.modelcontextprotocol/clientCapabilities": {} } } })
+    .to_string();
+    let listening: Vec<UnixStream> = (0..200)
+        .map(|_| {
+            let mut stream = UnixStream::connect(daemon.socket()).expect("connected");
+            write!(
+                stream,
+                "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                 Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
+                 Mcp-Method: subscriptions/listen\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .expect("sent");
+            stream
+        })
+        .collect();
+    assert_eq!(daemon.http("GET", "/healthz", "").0, 200);
+    let mut hand = ByHand::start(&daemon, &[]);
+    assert_eq!(hand.call("resource_monitor", json!({ "resource": "cpu" }))["status"], "OK");
+    drop(listening);
 }
 
 #[test]

@@ -27,34 +27,57 @@ pub(crate) async fn ask<H: House>(
     request: Request,
 ) -> Result<Response, Denial> {
     let key = query::key(request.headers())?;
-    let body: wire::AskBody = json::body(request, hall.limits.body).await?;
-    let (detach, pid) = (body.detach, body.pid);
+    let mut body: wire::AskBody = json::body(request, hall.limits.body).await?;
+    body.key = key.or(body.key);
+    let detach = body.detach;
+    let claim = asked(&hall, &caller, body).await?;
+    let waits = detach && claim.phase == wire::PENDING;
+    let status = if waits { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+    Ok(fresh(status, wire::ClaimAnswer { claim }))
+}
+
+/// The claim that somebody asked for, once it is decided, or as it is where the asker detaches.
+pub(crate) async fn asked<H: House>(
+    hall: &Arc<Hall<H>>,
+    caller: &Caller,
+    body: wire::AskBody,
+) -> Result<wire::Claim, Denial> {
+    let (detach, stays, pid) = (body.detach, body.stays, body.pid);
+    if stays && !detach {
+        return Err(Denial::bad("stays: only the claim of one who detaches does".into())
+            .hint("set detach as well, or leave stays out"));
+    }
     if detach && pid.is_some() {
         return Err(Denial::bad("pid: whoever detaches attaches a process when the claim is granted".into()));
     }
     let process = pid.map(|pid| own_process(&*hall.house, &caller.peer, pid)).transpose()?;
-    let mut ask: Ask = body.try_into()?;
-    ask.key = key.or(ask.key);
+    let ask: Ask = body.try_into()?;
     if detach {
         let waiter = hall.waiters.ask(caller.principal.clone(), ask, None).await?;
-        return detached(&hall, &caller.principal, waiter).await;
+        if stays {
+            waiter.stays();
+        }
+        return detached(hall, &caller.principal, waiter).await;
     }
     let waiter = hall.waiters.ask(caller.principal.clone(), ask.clone(), process.clone()).await?;
-    let decided = decided(&hall, &caller, waiter, process).await;
+    let decided = decided(hall, caller, waiter, process).await;
     decided.map_err(|denial| match denial.wants() {
         true => denial.offering(hall.house.counter_offer(&caller.principal, &ask)),
         false => denial,
     })
 }
 
-async fn detached<H: House>(hall: &Hall<H>, by: &Principal, waiter: Waiter<H>) -> Result<Response, Denial> {
+async fn detached<H: House>(
+    hall: &Hall<H>,
+    by: &Principal,
+    waiter: Waiter<H>,
+) -> Result<wire::Claim, Denial> {
     let claim = seen(hall, by, waiter.claim)?;
     if claim.ending.as_deref() == Some(wire::DEADLOCK) {
         hall.house.decided(by, waiter.claim).await?;
     }
     waiter.answered();
-    let status = if claim.phase == wire::PENDING { StatusCode::ACCEPTED } else { StatusCode::CREATED };
-    Ok(fresh(status, wire::ClaimAnswer { claim }))
+    Ok(claim)
 }
 
 async fn decided<H: House>(
@@ -62,7 +85,7 @@ async fn decided<H: House>(
     caller: &Caller,
     waiter: Waiter<H>,
     process: Option<Process>,
-) -> Result<Response, Denial> {
+) -> Result<wire::Claim, Denial> {
     tokio::select! {
         // What is decided already is told even at closing time.
         biased;
@@ -73,7 +96,7 @@ async fn decided<H: House>(
             }
             let claim = told.and_then(|()| seen(hall, &caller.principal, claim));
             waiter.answered();
-            claim.map(|claim| fresh(StatusCode::CREATED, wire::ClaimAnswer { claim }))
+            claim
         }
         () = hall.closing() => {
             waiter.sent_away().await;

@@ -139,6 +139,11 @@ impl Denial {
         }
     }
 
+    /// What would be granted in its stead.
+    pub(crate) fn into_offers(self) -> Vec<wire::Change> {
+        self.offers
+    }
+
     /// The JSON of it.
     pub(crate) fn json(&self) -> String {
         let told = Told {

@@ -50,8 +50,7 @@ impl Guard {
             let message = format!("requests from {origin:?} are not taken");
             return Err(Denial::of(StatusCode::FORBIDDEN, message));
         }
-        let shown =
-            only(headers, AUTHORIZATION)?.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let shown = only(headers, AUTHORIZATION)?.and_then(borne).unwrap_or_default();
         if !self.token.is_empty() && same(shown.as_bytes(), self.token.as_bytes()) {
             return Ok(Admitted { other: None, token: "own".into() });
         }
@@ -78,6 +77,12 @@ impl Guard {
     fn ours(&self, host: &str) -> bool {
         self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))
     }
+}
+
+/// The token of `Bearer TOKEN`. How the scheme is written does not matter (RFC 9110, 11.1).
+fn borne(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 /// The value of a header that may stand there once.

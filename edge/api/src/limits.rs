@@ -14,6 +14,9 @@ pub const DEPTH_MAX: usize = 32;
 pub const ITEMS_MAX: usize = 64;
 /// Bytes in one string of a request's JSON.
 pub const STRING_BYTES_MAX: usize = 4 * 1024;
+/// Claims of which it is known at once that they stay in line whoever of their askers leaves; of more the oldest is
+/// forgotten, and is cancelled if its last asker leaves unheard.
+pub const STAYING_MAX: usize = 4096;
 /// Open files assumed where the system sets no limit.
 const FILES_DEFAULT: u64 = 1024;
 /// Connections at once at most, however many files may be open.

@@ -1,10 +1,10 @@
 //! The clock of one connection: what it waits for, and until when; and the stream that keeps it.
-use crate::Limits;
+use crate::{Limits, unread};
 use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -59,6 +59,11 @@ impl Pulse {
         Answering(self.clone())
     }
 
+    /// Whether the peer owes us the rest of a request.
+    fn owed_a_head(&self) -> bool {
+        matches!(self.beat().stage, Stage::Head(_))
+    }
+
     fn bytes_came(&self) {
         let mut beat = self.beat();
         if let Stage::Idle(_) = beat.stage {
@@ -89,11 +94,13 @@ impl Drop for Answering {
 pub(crate) struct Metered<S> {
     stream: S,
     pulse: Pulse,
+    /// What is still to be said in the stead of what was handed in, for good.
+    instead: Vec<u8>,
 }
 
 impl<S> Metered<S> {
     pub(crate) fn new(stream: S, pulse: Pulse) -> Metered<S> {
-        Metered { stream, pulse }
+        Metered { stream, pulse, instead: Vec::new() }
     }
 }
 
@@ -109,19 +116,48 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.pulse.wrote(polled.is_ready());
+impl<S: AsyncWrite + Unpin> Metered<S> {
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.pulse.wrote(polled.is_ready());
         polled
     }
 
+    fn write_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.instead.is_empty() {
+            let instead = std::mem::take(&mut self.instead);
+            let written = self.write(cx, &instead);
+            self.instead = instead;
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => drop(self.instead.drain(..written)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.write_instead(cx))?;
+        // Nothing of ours is said while a request is still being read: so this is hyper's own.
+        if let Some(instead) = this.pulse.owed_a_head().then(|| unread::told(bytes)).flatten() {
+            this.instead = instead;
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        this.write(cx, bytes)
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.write_instead(cx))?;
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.write_instead(cx))?;
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }

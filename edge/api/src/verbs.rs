@@ -12,7 +12,7 @@ use axum::{
     extract::{Path, Request, State},
     response::Response,
 };
-use bursar_interface::{ClaimId, Command, Process, Reason, Refusal};
+use bursar_interface::{ClaimId, Command, Fence, Process, Reason, Refusal};
 use bursar_wire as wire;
 use hyper::StatusCode;
 use std::{fs::read_to_string, sync::Arc};
@@ -58,6 +58,17 @@ pub(crate) async fn release<H: House>(
     let body: wire::FenceBody = json::body(request, hall.limits.body).await?;
     submit(&hall, &caller, Command::Release { claim, fence: body.fence }).await?;
     gone(&hall, &caller, claim, wait).await
+}
+
+/// The claim of a lease that its holder gave back.
+pub(crate) async fn released<H: House>(
+    hall: &Hall<H>,
+    caller: &Caller,
+    claim: ClaimId,
+    fence: Fence,
+) -> Result<wire::Claim, Denial> {
+    submit(hall, caller, Command::Release { claim, fence }).await?;
+    seen(hall, &caller.principal, claim)
 }
 
 /// Ends a claim, whoever holds it; `?wait` as for a release. There is nothing to say in the body.

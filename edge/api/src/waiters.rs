@@ -1,8 +1,8 @@
 //! Remembers who waits for a claim: one whose last asker has left is cancelled.
-use crate::{Done, House};
+use crate::{Done, House, limits::STAYING_MAX};
 use bursar_interface::{Ask, ClaimId, Command, Principal, Process, Reason, Refusal};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,6 +16,9 @@ pub(crate) struct Waiters<H> {
     house: Arc<H>,
     rejoin: Duration,
     waiting: Mutex<BTreeMap<ClaimId, Waiting>>,
+    /// Claims that stay whoever leaves, the newest last. On a busy machine an asker is heard of after it has hung up,
+    /// and so after what was said since on another connection.
+    staying: Mutex<VecDeque<ClaimId>>,
 }
 
 #[derive(Default)]
@@ -48,7 +51,7 @@ pub(crate) struct Answered<H: House> {
 
 impl<H: House> Waiters<H> {
     pub(crate) fn new(house: Arc<H>, rejoin: Duration) -> Arc<Waiters<H>> {
-        Arc::new(Waiters { house, rejoin, waiting: Mutex::default() })
+        Arc::new(Waiters { house, rejoin, waiting: Mutex::default(), staying: Mutex::default() })
     }
 
     /// Asks, and puts the asker on the line. The asking goes on though this future is dropped: a claim
@@ -120,10 +123,17 @@ impl<H: House> Waiters<H> {
         let left = self.waiting().get(&claim).is_some_and(|line| line.here == 0 && line.came == came);
         if left {
             self.waiting().remove(&claim);
+            if self.staying().contains(&claim) {
+                return;
+            }
             tracing::debug!(%claim, "the asker has left: the claim is cancelled");
             // Refused only if the claim has ended by itself.
             let _ = self.house.submit(by, Command::Cancel { claim }).await;
         }
+    }
+
+    fn staying(&self) -> MutexGuard<'_, VecDeque<ClaimId>> {
+        self.staying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<ClaimId, Waiting>> {
@@ -135,6 +145,17 @@ impl<H: House> Waiter<H> {
     /// The asker has its answer: the claim stays.
     pub(crate) fn answered(mut self) {
         self.answered = true;
+    }
+
+    /// The claim stays whoever leaves.
+    pub(crate) fn stays(&self) {
+        let mut staying = self.waiters.staying();
+        if !staying.contains(&self.claim) {
+            if staying.len() == STAYING_MAX {
+                staying.pop_front();
+            }
+            staying.push_back(self.claim);
+        }
     }
 
     /// The asker is sent away: without a key to come back with, the claim is cancelled first.

@@ -3,6 +3,7 @@
 use crate::{
     House,
     denial::Denial,
+    direct::{Answered, Direct},
     hall::{Caller, Hall},
     json,
 };
@@ -13,6 +14,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
+use bursar_interface::{ClaimId, Fence};
+use bursar_wire as wire;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, StatusCode,
@@ -29,12 +32,59 @@ use tower_service::Service;
 const INSIDE_BYTES_MAX: usize = 256 << 20;
 
 /// The way back in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inside {
     router: Router,
+    direct: Arc<dyn Direct>,
+}
+
+impl std::fmt::Debug for Inside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inside").finish_non_exhaustive()
+    }
+}
+
+/// Why something was refused, and what would be granted in its stead.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// As the contract tells it.
+    pub error: wire::ErrorBody,
+    /// Changes that would be granted, each as a whole.
+    pub offers: Vec<wire::Change>,
+}
+
+fn caller(from: &Parts) -> io::Result<Caller> {
+    let caller = from.extensions.get::<Caller>().cloned();
+    caller.ok_or_else(|| io::Error::other("nobody sent this request"))
+}
+
+async fn told(answered: Answered) -> Result<wire::Claim, Refused> {
+    answered.await.map_err(|denial| Refused { error: denial.problem().error, offers: denial.into_offers() })
 }
 
 impl Inside {
+    /// `POST /v1/claims` as whoever sent the request that `from` is the head of. Dropped, it is as if that one had
+    /// left.
+    ///
+    /// # Errors
+    /// When nobody sent `from` through this door.
+    pub async fn ask(&self, from: &Parts, body: wire::AskBody) -> io::Result<Result<wire::Claim, Refused>> {
+        Ok(told(self.direct.ask(caller(from)?, body)).await)
+    }
+
+    /// `POST /v1/claims/{id}/release`, in the same way.
+    ///
+    /// # Errors
+    /// When nobody sent `from` through this door.
+    pub async fn release(
+        &self,
+        from: &Parts,
+        claim: u64,
+        fence: u64,
+    ) -> io::Result<Result<wire::Claim, Refused>> {
+        Ok(told(self.direct.release(caller(from)?, ClaimId(claim), Fence(fence))).await)
+    }
+
     /// Sends a request of the contract as whoever sent the one that `from` is the head of. Dropped, it is as if
     /// that one had left. Returns status and document.
     ///
@@ -47,8 +97,7 @@ impl Inside {
         path: &str,
         body: Vec<u8>,
     ) -> io::Result<(u16, Vec<u8>)> {
-        let caller = from.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| io::Error::other("nobody sent this request"))?;
+        let caller = caller(from)?;
         let mut request = Request::new(Body::from(body));
         *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(io::Error::other)?;
         *request.uri_mut() = path.parse().map_err(io::Error::other)?;
@@ -108,9 +157,9 @@ impl Wing {
 }
 
 /// The router with the wing built on, if there is one.
-pub(crate) fn with_wing<H: House>(router: Router, hall: &Hall<H>, wing: Option<Wing>) -> Router {
+pub(crate) fn with_wing<H: House>(router: Router, hall: &Arc<Hall<H>>, wing: Option<Wing>) -> Router {
     let Some(Wing(build)) = wing else { return router };
-    let mount = build(Inside { router: router.clone() });
+    let mount = build(Inside { router: router.clone(), direct: Arc::new(hall.clone()) });
     mount(router, Patience { body: hall.limits.body, no_origin: hall.guard.is_none() })
 }
 

@@ -1,6 +1,6 @@
 //! `resource_allocate`: asks for a claim, waits a while where that is wanted, and says what came of it.
 use crate::{
-    Daemon,
+    Act, Daemon,
     answer::Answer,
     arguments::Arguments,
     call::{Call, Waited},
@@ -9,7 +9,7 @@ use crate::{
     terms,
 };
 use bursar_interface::{Class, Reason};
-use bursar_wire::{self as wire, Alternative, AskBody, Claim, ClaimAnswer, LineBody};
+use bursar_wire::{self as wire, Alternative, AskBody, Claim, LineBody};
 use serde_json::Value;
 use std::{pin::pin, time::Duration};
 
@@ -18,8 +18,6 @@ pub(crate) const KNOWN: [&str; 14] = [
     "cpu", "memory", "gpu", "needs", "locks", "or", "scope", "class", "priority", "wait", "ttl", "expect",
     "key", "holding",
 ];
-/// Where asks go.
-const CLAIMS: &str = "/v1/claims";
 /// Members of an element of `needs`.
 const NEED: [&str; 3] = ["resource", "amount", "pool"];
 
@@ -155,19 +153,18 @@ async fn hold<D: Daemon>(
     claim: Claim,
     wait: Duration,
 ) -> Result<Outcome, Denial> {
-    let asked = document(body);
-    let mut held = pin!(call.lengthy::<ClaimAnswer>("POST", CLAIMS, Some(&asked)));
+    let mut held = pin!(call.lengthy_act(Act::Ask(Box::new(body.clone()))));
     // Somewhat longer than the claim waits, so that its own end is what is heard.
     match call.wait(claim.id, held.as_mut(), wait.saturating_add(Duration::from_millis(500))).await {
-        Waited::Done(answer) => decided(answer?.claim),
+        Waited::Done(claim) => decided(claim?),
         Waited::CalledOff => {
             // It may have been granted or have ended at this very moment: either way it is over.
             let _ = call.cancel(claim.id).await;
             Err(Denial::called_off())
         }
         Waited::TimeOver => {
-            // Has been answered, for the daemon: so the claim stays in line when the asker leaves.
-            let claim = send(call, &AskBody { detach: true, ..body.clone() }).await?;
+            // So the claim stays in line when the asker leaves, though that may be heard of only after this.
+            let claim = send(call, &AskBody { detach: true, stays: true, ..body.clone() }).await?;
             match claim.phase.as_str() {
                 wire::PENDING => {
                     let explained = call.get(&format!("/v1/claims/{}/explain", claim.id)).await;
@@ -180,11 +177,7 @@ async fn hold<D: Daemon>(
 }
 
 async fn send<D: Daemon>(call: &Call<'_, D>, body: &AskBody) -> Result<Claim, Denial> {
-    call.request::<ClaimAnswer>("POST", CLAIMS, Some(&document(body))).await.map(|answer| answer.claim)
-}
-
-fn document(body: &AskBody) -> Value {
-    serde_json::to_value(body).expect("plain data always becomes JSON")
+    call.act(Act::Ask(Box::new(body.clone()))).await
 }
 
 /// What a claim that does not wait came to.

@@ -1,7 +1,9 @@
 //! An answer as a model reads it: one small document, as data and as text, that never passes its bound.
 use crate::{denial::Denial, limits::ANSWER_BYTES_MAX};
 use rmcp::model::{CallToolResult, ContentBlock};
+use serde::Serializer;
 use serde_json::{Map, Value};
+use std::io::{self, Write};
 
 /// What a tool says.
 #[derive(Clone, Debug, Default)]
@@ -58,14 +60,24 @@ impl Answer {
 
     /// The document as text.
     fn text(&self) -> String {
-        let members = self.told.iter().map(|(key, value)| format!("{:?}:{value}", key));
-        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        let mut text = Vec::with_capacity(ANSWER_BYTES_MAX);
+        self.write_to(&mut text);
+        // It is JSON, and that is UTF-8.
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Writes the document, in the order in which it is read.
+    fn write_to(&self, to: &mut impl Write) {
+        let mut to = serde_json::Serializer::new(to);
+        // Neither what is written nor where it goes can fail.
+        let _ = to.collect_map(self.told.iter().map(|(key, value)| (key, value)));
     }
 
     /// Bytes of the document as data, and of the same as text: that is how often it stands in a result.
     fn bytes(&self) -> usize {
-        let data = self.text();
-        data.len() + Value::String(data).to_string().len()
+        let mut length = Length::default();
+        self.write_to(&mut length);
+        2 * length.bytes + length.escaped + 2
     }
 
     /// As the protocol carries it.
@@ -79,6 +91,26 @@ impl Answer {
         };
         result.structured_content = Some(told.into());
         result
+    }
+}
+
+/// How long a document is, without it.
+#[derive(Default)]
+struct Length {
+    bytes: usize,
+    /// Of these, what takes one more where the document stands as text in another.
+    escaped: usize,
+}
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes += bytes.len();
+        self.escaped += bytes.iter().filter(|byte| b"\"\\".contains(byte)).count();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -101,6 +133,14 @@ impl From<Denial> for Answer {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn its_length_is_known_without_writing_it() {
+        let odd = json!({ "a": ["\"q\"\\", "\n\u{1}é", 1.5, null], "b": {} });
+        let answer = Answer::of("OK").with("odd", odd).with("more", 7);
+        let text = answer.text();
+        assert_eq!(answer.bytes(), text.len() + Value::String(text).to_string().len());
+    }
 
     #[test]
     fn a_list_is_cut_to_what_fits_and_says_how_much_is_missing() {

@@ -1,6 +1,6 @@
 //! One tool call: who calls, what it may ask of the daemon, and how it waits.
 use crate::{
-    Daemon, Parts,
+    Act, Daemon, Parts,
     denial::Denial,
     limits::{ANSWER_MAX, PLACE_TIME, PROGRESS_EVERY},
     pace::Pace,
@@ -69,6 +69,20 @@ impl<D: Daemon> Call<'_, D> {
             Ok(error) => Err(Denial { offers: terms::offers(&problem), ..Denial::from(&error) }),
             Err(_) => Err(Denial::away()),
         }
+    }
+
+    /// Carries out an act that is not long in coming.
+    pub(crate) async fn act(&self, act: Act) -> Result<wire::Claim, Denial> {
+        timeout(ANSWER_MAX, self.lengthy_act(act)).await.unwrap_or_else(|_| Err(Denial::away()))
+    }
+
+    /// The same where the answer may take as long as it likes.
+    pub(crate) async fn lengthy_act(&self, act: Act) -> Result<wire::Claim, Denial> {
+        let acted = self.daemon.act(self.from(), act).await.map_err(|_| Denial::away())?;
+        acted.map_err(|refused| Denial {
+            offers: terms::changes(&refused.offers),
+            ..Denial::from(&refused.error)
+        })
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Denial> {

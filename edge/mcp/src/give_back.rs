@@ -1,6 +1,6 @@
 //! `resource_release` and `resource_settle`: what a holder gives back, what it says that it used, and
 //! how much longer it needs the rest.
-use crate::{Daemon, answer::Answer, arguments::Arguments, call::Call, denial::Denial, terms};
+use crate::{Act, Daemon, answer::Answer, arguments::Arguments, call::Call, denial::Denial, terms};
 use bursar_wire::{self as wire, Claim, ClaimAnswer};
 use serde_json::{Value, json};
 
@@ -15,11 +15,7 @@ const USED: [&str; 3] = ["resource", "amount", "pool"];
 pub(crate) async fn release<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments) -> Result<Answer, Denial> {
     let id = Arguments::needed("claim", arguments.claim()?)?;
     let claim = match arguments.fence()? {
-        Some(fence) => {
-            let body = json!({ "fence": fence.to_string() });
-            let path = format!("/v1/claims/{id}/release");
-            call.request::<ClaimAnswer>("POST", &path, Some(&body)).await?.claim
-        }
+        Some(fence) => call.act(Act::Release { claim: id, fence }).await?,
         None => {
             let claim = call.get::<ClaimAnswer>(&format!("/v1/claims/{id}")).await?.claim;
             if claim.phase != wire::PENDING {

@@ -27,7 +27,7 @@ mod serve;
 mod server;
 mod terms;
 
-pub use daemon::{Away, Daemon, Parts, Reply};
+pub use daemon::{Act, Acted, Away, Daemon, Parts, Refused, Reply};
 pub use remote::Remote;
 pub use serve::{Http, http, stdio};
 pub use server::Server;

@@ -75,7 +75,12 @@ pub(crate) fn position(explained: &Value) -> String {
 
 /// The smallest changes, each of which would be granted now as a whole, where somebody has found them.
 pub(crate) fn offers(explained: &Value) -> Vec<Value> {
-    let changes = serde_json::from_value::<Vec<wire::Change>>(explained["would_admit"].clone());
+    let found = serde_json::from_value::<Vec<wire::Change>>(explained["would_admit"].clone());
+    changes(&found.unwrap_or_default())
+}
+
+/// The same, each as it is told.
+pub(crate) fn changes(found: &[wire::Change]) -> Vec<Value> {
     let line = |line: &wire::ChangedLine| {
         let mut told = amount(&line.resource, line.amount);
         if let Some(own) = &line.pool {
@@ -91,7 +96,7 @@ pub(crate) fn offers(explained: &Value) -> Vec<Value> {
         }
         told
     };
-    changes.unwrap_or_default().iter().map(offer).collect()
+    found.iter().map(offer).collect()
 }
 
 #[cfg(test)]

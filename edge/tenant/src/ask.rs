@@ -79,6 +79,7 @@ pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> Result<AskBody, Failed> {
         within_fence: ask.within_fence,
         holding: ask.holding.clone(),
         pid: None,
+        stays: false,
     })
 }
 

@@ -54,8 +54,8 @@ pub struct AskBody {
     /// Others of the scope that it is granted together with, or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gang: Option<Box<GangBody>>,
-    /// Makes it safe to ask again: the same key is the same claim. An `Idempotency-Key` header says the same,
-    /// and comes first.
+    /// Makes it safe to ask again: the same key is the same claim, whatever else is said with it the second time.
+    /// An `Idempotency-Key` header says the same, and comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.
@@ -76,6 +76,9 @@ pub struct AskBody {
     /// is `held` then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
+    /// With `detach`: the claim stays in line whoever of its askers leaves, also one who is heard of only later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
 }
 
 /// A set of lines that would do as well.

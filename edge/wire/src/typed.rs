@@ -1,8 +1,8 @@
 //! The contract as methods: one for each thing that can be asked of a daemon.
 use crate::{
     ApplyBody, AskBody, AttachBody, AuditLog, ChangesAnswer, Claim, ClaimAnswer, Client, Doctor, Events,
-    Explain, Failure, FenceBody, List, Node, NodeAnswer, NodeBody, PluginOrder, Plugins, RenewBody,
-    ResizeBody, SettleBody, Strategies, StrategyBody,
+    Explain, Failure, FenceBody, List, Node, NodeAnswer, NodeBody, PluginOrder, Plugins, PoolBody, QuotaBody,
+    RenewBody, ResizeBody, ScopeBody, SettleBody, Strategies, StrategyBody,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,6 +18,23 @@ pub fn plain(text: &str) -> String {
 /// A duration as it stands in a query; the daemon says what is wrong with it.
 fn waiting(wait: Option<&str>) -> String {
     wait.map(|wait| format!("?wait={}", plain(wait))).unwrap_or_default()
+}
+
+/// A path of names as it stands in a longer one.
+fn levels(path: &str) -> String {
+    path.split('/').map(plain).collect::<Vec<_>>().join("/")
+}
+
+fn pool(resource: &str, name: &str) -> String {
+    format!("/v1/pools/{}/{}", plain(resource), levels(name))
+}
+
+fn quota(resource: &str, scope: &str) -> String {
+    let resource = plain(resource);
+    match scope {
+        "" => format!("/v1/quotas/{resource}"),
+        scope => format!("/v1/quotas/{resource}/{}", levels(scope)),
+    }
 }
 
 /// Nothing is to be said.
@@ -139,6 +156,56 @@ impl Client {
         self.send("POST", "/v1/apply", body, None)
     }
 
+    /// Sets a supply; what is not said stays as it is.
+    ///
+    /// # Errors
+    /// See [`Client::list`].
+    pub fn set_pool(
+        &mut self,
+        resource: &str,
+        name: &str,
+        body: &PoolBody,
+    ) -> Result<ChangesAnswer, Failure> {
+        self.send("PUT", &pool(resource, name), body, None)
+    }
+
+    /// Takes a floating supply away, once nobody has any of it.
+    ///
+    /// # Errors
+    /// See [`Client::list`].
+    pub fn remove_pool(&mut self, resource: &str, name: &str) -> Result<ChangesAnswer, Failure> {
+        self.send("DELETE", &pool(resource, name), &Nothing {}, None)
+    }
+
+    /// Sets a scope's weight.
+    ///
+    /// # Errors
+    /// See [`Client::list`].
+    pub fn set_scope(&mut self, path: &str, body: &ScopeBody) -> Result<ChangesAnswer, Failure> {
+        self.send("PUT", &format!("/v1/scopes/{}", levels(path)), body, None)
+    }
+
+    /// Sets a bound of a scope, of the root where that is empty; what is not said stays as it is.
+    ///
+    /// # Errors
+    /// See [`Client::list`].
+    pub fn set_quota(
+        &mut self,
+        resource: &str,
+        scope: &str,
+        body: &QuotaBody,
+    ) -> Result<ChangesAnswer, Failure> {
+        self.send("PUT", &quota(resource, scope), body, None)
+    }
+
+    /// Takes a bound of a scope away, of the root where that is empty.
+    ///
+    /// # Errors
+    /// See [`Client::list`].
+    pub fn remove_quota(&mut self, resource: &str, scope: &str) -> Result<ChangesAnswer, Failure> {
+        self.send("DELETE", &quota(resource, scope), &Nothing {}, None)
+    }
+
     /// Opens a node or closes it; with `wait`, as `30s`, answered when nobody is on it any more.
     ///
     /// # Errors
@@ -183,6 +250,22 @@ impl Client {
     /// See [`Client::list`].
     pub fn doctor(&mut self) -> Result<Doctor, Failure> {
         self.get("/v1/doctor")
+    }
+
+    /// What the whole contract is, as OpenAPI.
+    ///
+    /// # Errors
+    /// See [`Client::list`].
+    pub fn openapi(&mut self) -> Result<serde_json::Value, Failure> {
+        self.get("/v1/openapi.json")
+    }
+
+    /// Whether claims are taken; a daemon that lives and takes none says why.
+    ///
+    /// # Errors
+    /// See [`Client::list`].
+    pub fn ready(&mut self) -> Result<(), Failure> {
+        self.get::<serde_json::Value>("/readyz").map(drop)
     }
 
     /// At most `limit` events above a sequence.

@@ -19,6 +19,8 @@ use std::io::Write;
 const SESSION_TTL: &str = "720h";
 /// How long the lease of a subagent lasts whose end nobody tells.
 const SUBAGENT_TTL: &str = "6h";
+/// The exit code at which the agent does not do what it was about to do.
+const BLOCKS: u8 = 2;
 /// What the model is told at the start.
 const WELCOME: &str = "This machine is shared. Heavy commands (builds, tests) run inside leases of Bursar and \
     may wait for their turn. If one is killed for passing its own limit, make it smaller or ask the user for a \
@@ -49,6 +51,13 @@ pub fn answer(turn: &mut Turn<'_>, input: &Value) -> Said {
             Said::fine(json!({}))
         }
     }
+}
+
+/// What is said where it cannot be told what is happening: nothing, for the agent is not to be held up by what a
+/// hook cannot read; where hooks fail closed, that it does not go on.
+pub fn unread(turn: &Turn<'_>, trouble: &Trouble) -> Said {
+    eprintln!("bursar: {}", trouble.error());
+    Said { document: json!({}), code: if turn.open() { 0 } else { BLOCKS } }
 }
 
 /// The session's lease, with the agent in it. Whoever lives in a lease already is accounted for there.
