@@ -53,7 +53,7 @@ impl Allocator for Shuns {
     fn place(&mut self, view: &View<'_>, queue: &[Row], plan: &mut Plan<'_>) -> Result<(), Fault> {
         let amount = |claim: Row| view.lines.amount[view.claims.first_line[claim as usize] as usize];
         let small: Vec<Row> = queue.iter().copied().filter(|&claim| amount(claim) <= 2).collect();
-        FirstFit.place(view, &small, plan)
+        First.place(view, &small, plan)
     }
 }
 
