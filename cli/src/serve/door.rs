@@ -6,8 +6,11 @@ use super::{
 };
 use anyhow::{Context, Result, bail};
 use bursar_api::{Guard, Limits, Peer, Tls};
-use std::{future::Future, net::TcpListener, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{convert::Infallible, future::Future, net::TcpListener, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 /// Threads of the front door. A second one would be woken for every other request, only to find that the
 /// first has done it: that costs more than it brings, since the desk is one and works beside it when
@@ -23,7 +26,7 @@ pub(super) fn door(
     listener: std::os::unix::net::UnixListener,
     tcp: Option<Tcp>,
     idle: Option<Duration>,
-    desk: &JoinHandle<Result<(), bursar_journal::Error>>,
+    desk: oneshot::Receiver<Infallible>,
 ) -> Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime =
@@ -66,30 +69,24 @@ pub(super) fn door(
 }
 
 /// Resolves when the daemon is to end.
-async fn until_end(
-    host: &Host,
-    idle: Option<Duration>,
-    desk: &JoinHandle<Result<(), bursar_journal::Error>>,
-) -> Result<()> {
+async fn until_end(host: &Host, idle: Option<Duration>, desk: oneshot::Receiver<Infallible>) -> Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // Heard and not acted on: a write beyond the limit on the size of files fails then, and does not end us.
     let _beyond = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
-    loop {
-        let look = idle.map_or(Duration::from_secs(1), |idle| {
-            (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))
-        });
-        tokio::select! {
-            _ = term.recv() => tracing::info!("told to end"),
-            _ = int.recv() => tracing::info!("told to end"),
-            () = tokio::time::sleep(look) => {
-                let over = idle.is_some_and(|idle| u128::from(host.idle_ns()) > idle.as_nanos());
-                if !over && !desk.is_finished() {
-                    continue;
-                }
-                tracing::info!(idle = over, "nothing to do any more");
-            }
-        }
-        return Ok(());
+    tokio::select! {
+        _ = term.recv() => tracing::info!("told to end"),
+        _ = int.recv() => tracing::info!("told to end"),
+        _ = desk => tracing::info!("nobody decides any more"),
+        () = idleness(host, idle) => tracing::info!("nothing to do any more"),
+    }
+    Ok(())
+}
+
+/// Resolves when there was nothing to do for so long; never where that is no reason to end.
+async fn idleness(host: &Host, idle: Option<Duration>) {
+    let Some(idle) = idle else { return std::future::pending().await };
+    while u128::from(host.idle_ns()) <= idle.as_nanos() {
+        tokio::time::sleep((idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))).await;
     }
 }
 

@@ -98,6 +98,7 @@ use reconciler::Reconciler;
 use retired::Retired;
 use std::{
     collections::BTreeSet,
+    convert::Infallible,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -220,7 +221,12 @@ pub fn run(options: Options) -> Result<()> {
     let folder = thread("follower", move || fold(&folding, &committed))?;
     let mailbox = Mailbox::new(desk, edges.clone(), ending.clone());
     let keeping = mailbox.clone();
-    let desk = thread("desk", move || keeping.keep())?;
+    // It is dropped when the desk's thread is over, however that ends.
+    let (over, ended) = tokio::sync::oneshot::channel();
+    let desk = thread("desk", move || {
+        let _over: tokio::sync::oneshot::Sender<Infallible> = over;
+        keeping.keep()
+    })?;
 
     for finding in misnamed::misnamed(&settings.plugins, &loader) {
         tracing::warn!(what = finding.what, "{}", finding.detail);
@@ -336,7 +342,7 @@ pub fn run(options: Options) -> Result<()> {
     let idle_after = Duration::from_millis(host.settings.plugins.idle_ms);
     let onlooker = onlooker::Onlooker::new(host.clone(), idle_after);
     let onlooker = thread("onlooker", move || onlooker.run())?;
-    let served = door(&host, listener, tcp, idle, &desk);
+    let served = door(&host, listener, tcp, idle, ended);
     drop(host);
     ending.store(true, Ordering::Release);
     mailbox.wake();
