@@ -3,7 +3,10 @@ mod oracle;
 
 use bursar_engine::{Plugins, Seat};
 use bursar_interface::{Allocator, Backfill, Discipline, Fault, Qos, Rank, Row, View};
-use bursar_sim::{Random, batch, rlscheduler, trace::swf::Job};
+use bursar_sim::{
+    Random, batch, rlscheduler,
+    trace::swf::{Job, Log},
+};
 use oracle::{conservative, easy, most_in_use, protocol, published};
 
 fn plugins<Q: Qos + Default + 'static>() -> Plugins {
@@ -92,6 +95,44 @@ fn jobs_that_no_machine_could_run_are_named() {
         let why = rlscheduler::run(&jobs, 16, false, &mut order.qos, &mut machine).expect_err(told);
         assert!(why.contains(told), "{why}");
         assert!(batch::run(&jobs, 16, &mut machine).expect_err(told).contains(told));
+    }
+}
+
+/// An order that can say nothing.
+struct Mute;
+impl Qos for Mute {
+    fn rank(&mut self, _: &View<'_>, _: &[Row], _: &mut [Rank]) -> Result<(), Fault> {
+        Err(Fault::new("no word"))
+    }
+}
+
+#[test]
+fn who_says_nothing_is_stood_in_for_and_counted() {
+    let jobs = crowd(3, 40, true);
+    let (mut order, mut machine) =
+        (plugins::<bursar_qos::batch::Fcfs>(), plugins::<bursar_qos::batch::Fcfs>());
+    let said = rlscheduler::run(&jobs, 16, false, &mut order.qos, &mut machine).expect("all of it fits");
+    let (mut mute, mut machine) =
+        (plugins::<bursar_qos::batch::Fcfs>(), plugins::<bursar_qos::batch::Fcfs>());
+    mute.qos.active = Box::new(Mute);
+    let run = rlscheduler::run(&jobs, 16, false, &mut mute.qos, &mut machine).expect("all of it fits");
+    assert_eq!(run.faults, 40, "once for each job");
+    assert_eq!(
+        rlscheduler::Run { faults: said.faults, ..run },
+        said,
+        "the order is the one of who stands in"
+    );
+}
+
+#[test]
+fn a_log_that_is_too_short_for_the_sequences_is_named() {
+    let log = |count| Log { processors: Some(16), jobs: crowd(1, count, true) };
+    let why = rlscheduler::sequences(&log(9873)).expect_err("a job is missing");
+    assert_eq!(why, "the log has 9873 jobs, and the protocol takes 9874");
+    let whole = log(9874);
+    let sequences = rlscheduler::sequences(&whole).expect("as many as it takes");
+    for (start, jobs) in rlscheduler::STARTS.into_iter().zip(sequences) {
+        assert_eq!((jobs.len(), jobs[0].id), (rlscheduler::JOBS, start as u64 + 1));
     }
 }
 

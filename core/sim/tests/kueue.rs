@@ -23,3 +23,14 @@ fn the_baseline_ends_soon_and_uses_what_there_is() {
     assert!(run.makespan_ns <= 80_000_000_000, "{run:?}");
     assert!(run.held * 100 >= all * 80, "{run:?}");
 }
+
+#[test]
+fn the_schedules_are_as_they_were_published() {
+    let (baseline, large) = (Schedule::baseline(), Schedule::large());
+    assert_eq!((baseline.jobs(), baseline.cpus(), large.jobs(), large.cpus()), (15_000, 600, 50_000, 20_000));
+    // Nobody can be done before the work is.
+    assert_eq!(baseline.work_ms() / baseline.cpus(), 66_000);
+    let mut plugins = plugins();
+    let hall = Hall::new(&baseline, &mut plugins);
+    assert_eq!((hall.run().finished, hall.run().faults), (0, 0));
+}
