@@ -79,11 +79,6 @@ impl Books {
         self.shared.get(&pool).map(|shared| &shared.offer)
     }
 
-    /// Whether of any pool only so many leases may hold some at once.
-    pub fn bounds_holders(&self) -> bool {
-        self.shared.values().any(|shared| shared.offer.holders > 0)
-    }
-
     /// Pools whose holders take turns, how long one is, and who they are, oldest first.
     pub fn turns(&self) -> impl Iterator<Item = (Row, u64, Vec<ClaimId>)> + '_ {
         let by_turns = self.shared.iter().filter(|(_, shared)| shared.offer.quantum_ns > 0);

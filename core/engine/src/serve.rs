@@ -287,8 +287,7 @@ impl Engine {
             }
             self.stand_in_line(picked.place, offer.row);
             let (lack, due) = self.lack(offer.row);
-            // A ledger has turned away somebody before it, for whom the plan had set something aside; or where it was
-            // to go, others went.
+            // A ledger has turned away somebody before it, for whom the plan had set something aside.
             let misled = lack == Lack::Nothing && (turned_away || self.was_crossed(offers, offer));
             turned_away |= matches!(lack, Lack::Ledger(..));
             all = false;
@@ -309,13 +308,11 @@ impl Engine {
         all
     }
 
-    /// Whether somebody of the same plan was granted from whom a claim keeps apart, or who has the last place in a
-    /// pool that so many may hold at once: it was perhaps to go there.
+    /// Whether somebody of the same plan was granted from whom a claim keeps apart: it was perhaps to go there.
     fn was_crossed(&self, offers: &[Offer], offer: &Offer) -> bool {
         let apart = |offer: &Offer| self.books.tables().claims.apart[offer.row as usize];
-        let keeps_apart = |other: &Offer| apart(offer) != NONE && apart(other) == apart(offer);
-        let bounded = self.books.bounds_holders();
-        offers.iter().any(|other| !self.still_waits(other) && (bounded || keeps_apart(other)))
+        let crossed = |other: &Offer| !self.still_waits(other) && apart(other) == apart(offer);
+        apart(offer) != NONE && offers.iter().any(crossed)
     }
 
     /// Parks the groups that were tried, by what they lack.
