@@ -4,6 +4,7 @@ use bursar_monitor::Multiplex;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -40,7 +41,11 @@ impl Learned {
                 tracing::warn!(%error, path = %path.display(), "how much leases use is learned anew");
                 Sums::default()
             }),
-            Err(_) => Sums::default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Sums::default(),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "how much leases use is learned anew");
+                Sums::default()
+            }
         };
         let written = [sums.ended, sums.mean, sums.mean_squares, sums.peak];
         (Learned { path, written, at: None }, Multiplex::from_sums(written))

@@ -1,9 +1,12 @@
 //! Where strategies go that decide no more. They may take their time to end, a child to hang up, a mirror to be
 //! unmapped: that happens on a thread that nobody waits for.
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+/// How many may be on their way out at once: who lets one more go sees to its end.
+const LEAVING_MAX: usize = 64;
 
 /// The way out.
-pub struct Retired<T>(Sender<T>);
+pub struct Retired<T>(SyncSender<T>);
 
 impl<T: Send + 'static> Retired<T> {
     /// Starts the thread on which they end.
@@ -11,15 +14,15 @@ impl<T: Send + 'static> Retired<T> {
     /// # Errors
     /// When there is none to be had.
     pub fn start() -> std::io::Result<Retired<T>> {
-        let (send, receive) = channel();
+        let (send, receive) = sync_channel(LEAVING_MAX);
         std::thread::Builder::new().name("plugin-end".into()).spawn(move || receive.iter().for_each(drop))?;
         Ok(Retired(send))
     }
 
-    /// Lets one go, at once.
+    /// Lets one go, at once unless many are on their way already.
     pub fn take(&self, old: T) {
-        // If the thread is gone, it ends here.
-        let _ = self.0.send(old);
+        // If there is no room, or the thread is gone, it ends here.
+        let _ = self.0.try_send(old);
     }
 }
 
@@ -27,7 +30,7 @@ impl<T: Send + 'static> Retired<T> {
 mod tests {
     use super::*;
     use std::{
-        sync::mpsc::{Receiver, Sender},
+        sync::mpsc::{Receiver, Sender, channel},
         thread::ThreadId,
     };
 
