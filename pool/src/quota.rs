@@ -185,6 +185,9 @@ impl Books {
     /// What a scope has free of its guarantee and does not lend.
     pub(crate) fn kept_back(&self, quota: Row) -> Amount {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
+        if quotas.guaranteed[q] == 0 {
+            return 0;
+        }
         match self.shape(quotas.resource[q]) {
             Shape::Capacity | Shape::Unit if !canary!("what is not lent is lent") => {
                 quotas.guaranteed[q].saturating_sub(quotas.lend_limit[q]).saturating_sub(quotas.charged[q])
@@ -217,12 +220,12 @@ impl Books {
 
     /// As [`Books::quota_short`], for one set of a claim's lines.
     pub fn quota_short_in(&self, claim: Row, mut lines: Range<Row>) -> Option<(Row, Amount)> {
-        if self.tables.quotas.is_empty() {
-            return None;
-        }
         let (scope, all) = (self.tables.claims.scope[claim as usize], lines.clone());
         lines.find_map(|line| {
             let resource = self.tables.lines.resource[line as usize];
+            if !self.bounds_any(resource) {
+                return None;
+            }
             self.ledger_short(scope, resource, self.asked_in(all.clone(), resource))
         })
     }

@@ -30,45 +30,74 @@ impl Engine {
     /// Why the waiting claim in `row` could not be granted as things stand: of several sets of lines the
     /// first, with the time at which one of them will be there.
     pub(crate) fn why(&self, row: Row) -> Why {
+        let (reason, retry_at) = self.why_briefly(row);
+        let Why { short, .. } = self.why_in(row, self.books.set_rows(row, 0));
+        Why { reason, short, retry_at }
+    }
+
+    /// As [`Engine::why`], for one set of a claim's lines.
+    pub(crate) fn why_in(&self, row: Row, lines: Range<Row>) -> Why {
+        let mut short = Vec::new();
+        let (reason, retry_at) = self.find_short(row, lines, |resource, by| {
+            short.push(Short { resource, by, holders: Vec::new() });
+        });
+        Why { reason, short, retry_at }
+    }
+
+    /// As [`Engine::why`], without the kinds: what a claim is told as it waits, for which nothing is allocated.
+    pub(crate) fn why_briefly(&self, row: Row) -> (Reason, Option<Time>) {
+        let brief = |set| self.find_short(row, self.books.set_rows(row, set), |_, _| ());
+        let (reason, mut retry_at) = brief(0);
+        for (_, other) in (1..self.books.sets(row)).map(brief) {
+            retry_at = other.into_iter().chain(retry_at).min();
+        }
         let claim = ClaimId(self.books.tables().claims.id[row as usize]);
-        let why = self.why_not(row);
         match self.preemption.promises.contains_key(&claim) {
-            true => Why { reason: Reason::PreemptionPending, ..why },
-            false => why,
+            true => (Reason::PreemptionPending, retry_at),
+            false => (reason, retry_at),
         }
     }
 
-    fn why_not(&self, row: Row) -> Why {
-        let why = self.why_in(row, self.books.tables().claims.line_rows(row));
-        let others = (1..self.books.sets(row)).map(|set| self.why_in(row, self.books.set_rows(row, set)));
-        let retry_at = others.filter_map(|why| why.retry_at).chain(why.retry_at).min();
-        Why { retry_at, ..why }
-    }
-
-    pub(crate) fn why_in(&self, row: Row, lines: Range<Row>) -> Why {
+    /// Why one set of lines is not granted, and when it can be; `short` hears each kind that binds, once.
+    fn find_short(
+        &self,
+        row: Row,
+        lines: Range<Row>,
+        mut short: impl FnMut(Row, Amount),
+    ) -> (Reason, Option<Time>) {
         if let Some((&Inner { resource, .. }, by)) = self.books.slice_short(row) {
-            let reason = self.spent(resource).unwrap_or(Reason::InsufficientCapacity);
-            return Why { reason, short: vec![Short { resource, by, holders: Vec::new() }], retry_at: None };
+            short(resource, by);
+            return (self.spent(resource).unwrap_or(Reason::InsufficientCapacity), None);
         }
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let resource = self.books.tables().quotas.resource[quota as usize];
-            return Why {
-                reason: self.spent(resource).unwrap_or(Reason::InsufficientQuota),
-                short: vec![Short { resource, by, holders: Vec::new() }],
-                retry_at: self.books.quota_ready(row, quota, self.books.asked_in(lines, resource), by),
-            };
+            short(resource, by);
+            let reason = self.spent(resource).unwrap_or(Reason::InsufficientQuota);
+            return (reason, self.books.quota_ready(row, quota, self.books.asked_in(lines, resource), by));
         }
         let claim = ClaimId(self.books.tables().claims.id[row as usize]);
         let ganged = self.gangs.has(claim);
         if ganged && self.waits_for_others(claim) {
-            return Why { reason: Reason::WaitingForGang, short: Vec::new(), retry_at: None };
+            return (Reason::WaitingForGang, None);
         }
         if let Some(why) = ganged.then(|| self.gang_short(claim, row)).flatten() {
-            return why;
+            why.short.iter().for_each(|kind| short(kind.resource, kind.by));
+            return (why.reason, why.retry_at);
         }
-        let mut short: Vec<Short> = Vec::new();
+        match self.find_missing(lines, short) {
+            Some(missing) => missing,
+            None => (self.why_though_there(claim, row, ganged), None),
+        }
+    }
+
+    /// Which kinds have less free than is asked, and when all of that is back; `None` if it is all there.
+    fn find_missing(
+        &self,
+        lines: Range<Row>,
+        mut short: impl FnMut(Row, Amount),
+    ) -> Option<(Reason, Option<Time>)> {
         let (mut reason, mut retry_at) = (None, Some(self.books.at()));
-        let tables = self.books.tables();
+        let (tables, mut told) = (self.books.tables(), 0u64);
         for line in lines.clone().map(|line| line as usize) {
             let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
             let asked = self.books.asked_in(lines.clone(), resource);
@@ -76,34 +105,35 @@ impl Engine {
                 NONE => tables.resources.free[resource as usize],
                 pool => tables.pools.free(pool),
             };
-            if asked > free && short.iter().all(|other| other.resource != resource) {
+            if asked > free && told & 1 << resource == 0 {
+                told |= 1 << resource;
                 let held = if want == NONE { Reason::InsufficientCapacity } else { Reason::HeldByOther };
                 // What others hold weighs more than what comes back by itself.
                 reason = Some(self.spent(resource).unwrap_or(held)).max(reason);
                 let ready = self.books.ready(resource, want, asked - free);
                 retry_at = retry_at.zip(ready).map(|(known, ready)| known.max(ready));
-                short.push(Short { resource, by: asked - free, holders: Vec::new() });
+                short(resource, asked - free);
             }
         }
-        match reason {
-            Some(reason) => Why { reason, short, retry_at },
-            None if self.shut_out(row) => Why { reason: Reason::Cordoned, short, retry_at: None },
-            // Enough is there, and kept for who came before.
-            None if self
-                .kept_for
-                .as_ref()
-                .is_some_and(|head| head.claim.0 != tables.claims.id[row as usize])
-                || !self.preemption.promises.is_empty() =>
-            {
-                Why { reason: Reason::InsufficientCapacity, short, retry_at: None }
-            }
-            // There is room in the ledgers above it, and it is kept.
-            None if self.keeps_room_from(ClaimId(tables.claims.id[row as usize])) => {
-                Why { reason: Reason::InsufficientQuota, short, retry_at: None }
-            }
-            None if ganged => Why { reason: Reason::WaitingForGang, short, retry_at: None },
-            None => Why { reason: Reason::Fragmented, short, retry_at: None },
+        reason.map(|reason| (reason, retry_at))
+    }
+
+    /// Why a claim waits of which there is enough of every kind.
+    fn why_though_there(&self, claim: ClaimId, row: Row, ganged: bool) -> Reason {
+        if self.shut_out(row) {
+            return Reason::Cordoned;
         }
+        // Enough is there, and kept for who came before.
+        if self.kept_for.as_ref().is_some_and(|head| head.claim != claim)
+            || !self.preemption.promises.is_empty()
+        {
+            return Reason::InsufficientCapacity;
+        }
+        // There is room in the ledgers above it, and it is kept.
+        if self.keeps_room_from(claim) {
+            return Reason::InsufficientQuota;
+        }
+        if ganged { Reason::WaitingForGang } else { Reason::Fragmented }
     }
 
     /// The word for a kind that is spent and not held.

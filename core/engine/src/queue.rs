@@ -61,6 +61,8 @@ pub(crate) struct Queue {
     due: BTreeSet<(Time, u32)>,
     /// Of how many groups each scope is, or one of those above them.
     counts: Vec<u32>,
+    /// How many groups are of the root itself.
+    of_root: u32,
     /// Scopes that may stand elsewhere since [`Queue::settle`].
     moved: Vec<Row>,
     is_moved: Vec<bool>,
@@ -153,6 +155,10 @@ impl Queue {
                 self.lines.set_stand(at, Stand { parent, share: 0, own: 0 });
                 self.moves(at);
             }
+        }
+        if scope != NONE && self.lines.parent(scope) == NONE {
+            self.of_root += 1;
+            self.moves(scope);
         }
         let number = self.spare_groups.pop().unwrap_or(self.groups.len() as u32);
         if number as usize == self.groups.len() {
@@ -319,9 +325,13 @@ impl Queue {
         }
     }
 
-    /// A scope may stand elsewhere: whether some claim of it, or of one below it, waits here.
+    /// A scope may stand elsewhere: whether some claim of it, or of one below it, waits here. The root has no
+    /// siblings: where it stands counts against its children alone, for claims of its own.
     pub(crate) fn moves(&mut self, scope: Row) -> bool {
         let waits = self.counts.get(scope as usize).is_some_and(|&count| count > 0);
+        if self.of_root == 0 && waits && self.lines.parent(scope) == NONE {
+            return false;
+        }
         if waits && !std::mem::replace(&mut self.is_moved[scope as usize], true) {
             self.moved.push(scope);
         }
@@ -454,6 +464,7 @@ impl Queue {
         let group = &self.groups[number as usize];
         self.numbers.remove(&group.shape);
         let mut at = group.scope;
+        self.of_root -= u32::from(self.lines.parent(at) == NONE);
         while at != NONE {
             self.counts[at as usize] -= 1;
             at = self.lines.parent(at);

@@ -375,12 +375,12 @@ impl Engine {
     }
 
     pub(crate) fn tell_why(&mut self, tape: &mut Tape<'_>, offer: &Offer) {
-        let why = self.why(offer.row);
-        let retry_at = why.retry_at.unwrap_or_default();
+        let (reason, retry_at) = self.why_briefly(offer.row);
+        let retry_at = retry_at.unwrap_or_default();
         let claims = &self.books.tables().claims;
         let told = (Reason::of(claims.reason[offer.row as usize]), Time(claims.retry_at[offer.row as usize]));
-        if told != (Some(why.reason), retry_at) {
-            self.emit(tape, None, What::Waiting { claim: offer.claim, reason: why.reason, retry_at });
+        if told != (Some(reason), retry_at) {
+            self.emit(tape, None, What::Waiting { claim: offer.claim, reason, retry_at });
         }
     }
 
