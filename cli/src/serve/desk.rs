@@ -139,16 +139,14 @@ impl Desk {
     /// Writes the state beside the journal, so that a restart has less to replay. One that cannot be
     /// written costs only time then.
     fn checkpoint(&mut self) {
-        let written = postcard::to_stdvec(&self.engine).map(|mut state| {
-            state.extend(self.blame());
-            state
-        });
-        let written = written.map_err(|error| error.to_string()).and_then(|blob| {
-            let (seq, at) = (self.engine.next_seq(), self.engine.books().at());
-            self.journal.checkpoint(seq, at, blob).map_err(|error| error.to_string())
+        let (seq, at, blame) = (self.engine.next_seq(), self.engine.books().at(), self.blame());
+        let engine = &self.engine;
+        let written = self.journal.checkpoint(seq, at, |out| {
+            postcard::to_io(engine, &mut *out).map_err(std::io::Error::other)?;
+            out.write_all(&blame)
         });
         if let Err(error) = written {
-            tracing::warn!(error, "no checkpoint could be written");
+            tracing::warn!(%error, "no checkpoint could be written");
         }
     }
 

@@ -44,8 +44,8 @@ fn write(dir: &std::path::Path, batches: u64, checkpoint: u64, asks: bool) -> Re
         }
         if turn % checkpoint == checkpoint - 1 {
             // One that cannot be written costs time at the next start, and nothing else.
-            let begun =
-                journal.checkpoint(journal.next_seq(), batch.at, format!("state {}", journal.next_seq()));
+            let next = journal.next_seq();
+            let begun = journal.checkpoint(next, batch.at, |out| write!(out, "state {next}"));
             // A short run waits for it, so that every run makes the same calls.
             while batches < u64::MAX && begun.is_ok() && journal.checkpointed().is_none() {
                 std::thread::sleep(std::time::Duration::from_millis(1));

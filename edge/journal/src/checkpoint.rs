@@ -3,14 +3,16 @@
 //! They are files of their own, not rows: SQLite has one write lock for the whole database, so some
 //! megabytes of state written there would hold up the batches behind them.
 use crate::{
-    CHECKPOINT_BYTES_MAX, Error, form,
+    Error,
+    draft::Draft,
+    form,
     place::{self, Place},
 };
 use bursar_interface::Time;
 use std::{
     fs::File,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -22,6 +24,8 @@ const _: () = assert!(form::WRITTEN < 10, "one digit");
 /// The present form.
 const DIGIT: u8 = b'0' + form::WRITTEN as u8;
 const HEADER_BYTES: usize = 32;
+/// So much of the header is summed; the rest is the sum.
+const SUMMED: usize = 28;
 pub(crate) const PREFIX: &str = "checkpoint-";
 
 /// A whole state.
@@ -42,15 +46,24 @@ pub(crate) struct Sealed {
     pub(crate) link: u32,
 }
 
+/// A checkpoint on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) next_seq: u64,
+    pub(crate) at: Time,
+    pub(crate) link: u32,
+    pub(crate) state: Draft,
+}
+
 /// Writes a checkpoint durably and takes those away that are no longer needed. Returns the sequence
 /// from which rows are needed to recover from any checkpoint that is left.
-pub(crate) fn store(place: &Place, sealed: &Sealed) -> Result<u64, Error> {
+pub(crate) fn store(place: &Place, begun: Begun) -> Result<u64, Error> {
     let fresh = place.dir.join("checkpoint.new");
-    write(&fresh, sealed).map_err(|e| {
+    let path = place.dir.join(format!("{PREFIX}{:020}", begun.next_seq));
+    write(&fresh, begun).map_err(|e| {
         let _ = place::remove_file(&fresh);
         Error::io(&fresh, e)
     })?;
-    let path = place.dir.join(format!("{PREFIX}{:020}", sealed.checkpoint.next_seq));
     std::fs::rename(&fresh, &path).map_err(|e| Error::io(&path, e))?;
     place.sync()?;
     let all = list(place)?;
@@ -85,32 +98,28 @@ pub(crate) fn load(next: u64, path: &Path) -> Result<Sealed, Error> {
     Ok(sealed)
 }
 
-/// Refuses a state that is too large to be kept.
-pub(crate) fn fit(place: &Place, bytes: usize) -> Result<(), Error> {
-    match bytes > CHECKPOINT_BYTES_MAX {
-        true => Err(Error::TooLarge { path: place.dir.clone(), bytes, most: CHECKPOINT_BYTES_MAX }),
-        false => Ok(()),
-    }
-}
-
-fn write(path: &Path, sealed: &Sealed) -> std::io::Result<()> {
+fn write(path: &Path, begun: Begun) -> std::io::Result<()> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(&header(sealed, DIGIT))?;
-    file.write_all(&sealed.checkpoint.blob)?;
+    let mut header = header(begun.next_seq, begun.at, begun.link, DIGIT);
+    file.write_all(&header)?;
+    let mut crc = crc32c::crc32c(&header[..SUMMED]);
+    begun.state.read(|piece| {
+        crc = crc32c::crc32c_append(crc, piece);
+        file.write_all(piece)
+    })?;
+    header[SUMMED..].copy_from_slice(&crc.to_le_bytes());
+    file.write_all_at(&header, 0)?;
     file.sync_all()
 }
 
-/// Magic, form, next sequence, time, link, and a checksum over these and the state.
-fn header(sealed: &Sealed, digit: u8) -> [u8; HEADER_BYTES] {
-    let Sealed { checkpoint: Checkpoint { next_seq, at, blob }, link } = sealed;
+/// Magic, form, next sequence, time and link; then comes a checksum over these and the state.
+fn header(next_seq: u64, at: Time, link: u32, digit: u8) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..7].copy_from_slice(&MAGIC);
     header[7] = digit;
     header[8..16].copy_from_slice(&next_seq.to_le_bytes());
     header[16..24].copy_from_slice(&at.0.to_le_bytes());
-    header[24..28].copy_from_slice(&link.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&header[..28]), blob);
-    header[28..].copy_from_slice(&crc.to_le_bytes());
+    header[24..SUMMED].copy_from_slice(&link.to_le_bytes());
     header
 }
 
@@ -118,8 +127,11 @@ fn header(sealed: &Sealed, digit: u8) -> [u8; HEADER_BYTES] {
 fn decode(next: u64, bytes: &[u8]) -> Option<(Sealed, u8)> {
     let (found, blob) = bytes.split_at_checked(HEADER_BYTES)?;
     let word = |at: usize| Some(u64::from_le_bytes(found[at..at + 8].try_into().ok()?));
-    let link = u32::from_le_bytes(found[24..28].try_into().ok()?);
-    let checkpoint = Checkpoint { next_seq: word(8)?, at: Time(word(16)?), blob: blob.into() };
-    let sealed = Sealed { checkpoint, link };
-    (sealed.checkpoint.next_seq == next && header(&sealed, found[7]) == found).then_some((sealed, found[7]))
+    let (next_seq, at) = (word(8)?, Time(word(16)?));
+    let link = u32::from_le_bytes(found[24..SUMMED].try_into().ok()?);
+    let mut meant = header(next_seq, at, link, found[7]);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&meant[..SUMMED]), blob);
+    meant[SUMMED..].copy_from_slice(&crc.to_le_bytes());
+    let checkpoint = Checkpoint { next_seq, at, blob: blob.into() };
+    (next_seq == next && meant == found).then_some((Sealed { checkpoint, link }, found[7]))
 }

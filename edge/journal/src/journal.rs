@@ -1,7 +1,8 @@
 //! The journal's writer: one batch is one row, one transaction and one sync.
 use crate::{
-    BATCH_BYTES_MAX, Checkpoint, Error, Recovered, ballast,
-    checkpoint::{self, Sealed},
+    BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX, Checkpoint, Error, Recovered, ballast,
+    checkpoint::{self, Begun},
+    draft::{Draft, Drafted},
     form,
     lock::Lock,
     place::Place,
@@ -13,7 +14,7 @@ use crate::{
 };
 use bursar_interface::{Batch, Time};
 use rusqlite::Connection;
-use std::{ops::ControlFlow, path::Path, thread::JoinHandle};
+use std::{io, ops::ControlFlow, path::Path, thread::JoinHandle};
 
 /// How a journal is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,8 +233,8 @@ impl Journal {
         })
     }
 
-    /// Begins to write the state up to `next_seq` (engine time `at`) down, beside the appends and
-    /// without holding them up; see [`Journal::checkpointed`] for the outcome. Once it is durable,
+    /// Begins to write the state up to `next_seq` (engine time `at`) down, as `state` tells it, beside the
+    /// appends and without holding them up for longer than that takes; see [`Journal::checkpointed`] for the outcome. Once it is durable,
     /// later appends take rows away that are needed by neither the last two checkpoints nor
     /// [`Options`], a few at a time.
     ///
@@ -241,23 +242,33 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::OutOfOrder`] if `next_seq` is not the end of a batch that is there;
-    /// [`Error::TooLarge`].
-    pub fn checkpoint(&mut self, next_seq: u64, at: Time, blob: impl Into<Vec<u8>>) -> Result<bool, Error> {
+    /// [`Error::TooLarge`]; [`Error::Io`] if there is no memory for it, or `state` fails.
+    pub fn checkpoint(
+        &mut self,
+        next_seq: u64,
+        at: Time,
+        state: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+    ) -> Result<bool, Error> {
         if !self.poll(false) {
             return Ok(false);
         }
-        let blob = blob.into();
-        checkpoint::fit(&self.place, blob.len())?;
+        let link = self.link_at(next_seq)?;
+        let state = match Draft::of(state).map_err(|e| Error::io(&self.place.dir, e))? {
+            Drafted::Whole(draft) => draft,
+            Drafted::TooLarge(bytes) => {
+                let path = self.place.dir.clone();
+                return Err(Error::TooLarge { path, bytes, most: CHECKPOINT_BYTES_MAX });
+            }
+        };
         if self.patience == Patience::Log {
             // A checkpoint of more than is on the disk could outlive it.
             let synced = std::fs::File::open(&self.place.wal).and_then(|log| log.sync_data());
             synced.map_err(|e| Error::io(&self.place.wal, e))?;
         }
-        let link = self.link_at(next_seq)?;
-        let sealed = Sealed { checkpoint: Checkpoint { next_seq, at, blob }, link };
+        let begun = Begun { next_seq, at, link, state };
         let (place, options) = (self.place.clone(), self.options.clone());
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
-            let needed = checkpoint::store(&place, &sealed)?;
+            let needed = checkpoint::store(&place, begun)?;
             prune::cutoff(&place, needed, &options)
         });
         let thread = thread.map_err(|e| Error::io(&self.place.dir, e))?;

@@ -37,6 +37,7 @@
 mod backup;
 mod ballast;
 mod checkpoint;
+mod draft;
 mod error;
 mod follower;
 mod form;

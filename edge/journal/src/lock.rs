@@ -8,7 +8,7 @@ use std::{
 
 /// The lock, held as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct Lock(File);
 
 impl Lock {
     /// Takes the lock at `path` and leaves this process's id in it; never waits.
@@ -27,5 +27,12 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => Err(Error::io(path, source)),
         }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do where a child is just being started: it has the file too, until it executes.
+        let _ = self.0.unlock();
     }
 }

@@ -1,5 +1,5 @@
 //! `kill -9` at any moment: what was answered is there.
-use crate::{batch, fill, open, options, replayed, syscalls::writer};
+use crate::{batch, fill, open, options, replayed, state, syscalls::writer};
 use bursar_interface::Time;
 use bursar_journal::{Error, Follower, Journal, Options, verify};
 use std::{
@@ -70,7 +70,7 @@ fn what_does_not_follow_is_refused() {
     ));
     assert!(matches!(journal.append(&batch(3, 0), 0, "boot"), Err(Error::OutOfOrder { .. })));
     assert!(matches!(journal.answered(4), Err(Error::OutOfOrder { .. })));
-    assert!(matches!(journal.checkpoint(9, Time(9), "x"), Err(Error::OutOfOrder { .. })));
+    assert!(matches!(journal.checkpoint(9, Time(9), state("x")), Err(Error::OutOfOrder { .. })));
     journal.append(&batch(5, 1), 0, "boot").expect("batches in which nothing was done may be left out");
     assert_eq!(journal.next_seq(), 6);
 }
@@ -82,7 +82,7 @@ fn checkpoints_shorten_recovery_and_let_old_rows_go() {
     let (mut journal, _) = Journal::open(dir.path(), few.clone()).expect("a journal");
     for to in [40, 80, 120] {
         fill(&mut journal, to);
-        assert!(journal.checkpoint(to, Time(to), format!("state {to}")).expect("begun"));
+        assert!(journal.checkpoint(to, Time(to), state(format!("state {to}"))).expect("begun"));
         while journal.checkpointed().is_none() {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -112,7 +112,7 @@ fn old_rows_go_by_age_too() {
     for to in 1..=20 {
         journal.append(&batch(to - 1, 1), to as i64 * day, "boot").expect("appended");
         if to % 5 == 0 {
-            assert!(journal.checkpoint(to, Time(to), "state").expect("begun"));
+            assert!(journal.checkpoint(to, Time(to), state("state")).expect("begun"));
             while journal.checkpointed().is_none() {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -130,7 +130,7 @@ fn a_copy_made_while_it_is_written_is_whole_and_its_fences_are_ahead() {
     let (live, copy) = (dir.path().join("live"), dir.path().join("copy"));
     let (mut journal, recovered) = open(&live);
     fill(&mut journal, 40);
-    journal.checkpoint(40, Time(40), "state 40").expect("begun");
+    journal.checkpoint(40, Time(40), state("state 40")).expect("begun");
     while journal.checkpointed().is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }

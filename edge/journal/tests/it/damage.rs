@@ -1,5 +1,5 @@
 //! Flipped bits, cut logs, lost files: recovered exactly, or refused with what to do.
-use crate::{copy, fill, open, options, replayed};
+use crate::{copy, fill, open, options, replayed, state};
 use bursar_interface::Time;
 use bursar_journal::{Error, Follower, Journal, Options, verify};
 use std::{
@@ -14,7 +14,7 @@ fn killed() -> (TempDir, PathBuf) {
     let (live, dead) = (dir.path().join("live"), dir.path().join("dead"));
     let (mut journal, _) = open(&live);
     fill(&mut journal, 60);
-    assert!(journal.checkpoint(30, Time(30), "state 30").expect("begun"));
+    assert!(journal.checkpoint(30, Time(30), state("state 30")).expect("begun"));
     while journal.checkpointed().is_none() {
         std::thread::yield_now();
     }

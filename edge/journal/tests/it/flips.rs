@@ -4,7 +4,7 @@
 //! With pages of 512 bytes a few rows already make inner nodes and overflow chains, so every bit of those is
 //! tried always. With SQLite's own 4096 bytes it is a spread-out sample, and every bit when `BURSAR_EVERY_BIT` is
 //! set: the more bits, the same kinds of place.
-use crate::{batch, copy, open, options};
+use crate::{batch, copy, open, options, state};
 use bursar_interface::{Batch, Command, Input, Principal, Time};
 use bursar_journal::{Error, Follower, Journal};
 use rusqlite::Connection;
@@ -81,7 +81,7 @@ impl Small {
             journal.answered(batch.next_seq()).expect("answered");
             history.push(batch);
             if journal.next_seq() == CHECKPOINT {
-                assert!(journal.checkpoint(CHECKPOINT, Time(CHECKPOINT), "state").expect("begun"));
+                assert!(journal.checkpoint(CHECKPOINT, Time(CHECKPOINT), state("state")).expect("begun"));
                 while journal.checkpointed().is_none() {
                     std::thread::yield_now();
                 }

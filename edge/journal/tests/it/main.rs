@@ -10,7 +10,7 @@ mod syscalls;
 
 use bursar_interface::{Batch, Command, Input, Principal, Time};
 use bursar_journal::{Journal, Options};
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 /// No ballast, so that small file systems are enough.
 fn options() -> Options {
@@ -19,6 +19,11 @@ fn options() -> Options {
 
 fn open(dir: &Path) -> (Journal, bursar_journal::Recovered) {
     Journal::open(dir, options()).expect("a journal")
+}
+
+/// A state that is told as a text.
+fn state(text: impl AsRef<str>) -> impl FnOnce(&mut dyn io::Write) -> io::Result<()> {
+    move |out| out.write_all(text.as_ref().as_bytes())
 }
 
 /// A batch of `inputs` ticks.

@@ -1,5 +1,5 @@
 //! Journals of an older schema or form: migrated whole, or left alone with what to do.
-use crate::{batch, fill, open, options, replayed, syscalls};
+use crate::{batch, fill, open, options, replayed, state, syscalls};
 use bursar_interface::Time;
 use bursar_journal::{Error, Follower, Journal, Options, verify};
 use rusqlite::{Connection, OpenFlags};
@@ -28,7 +28,7 @@ fn old(dir: &Path, first: u64) {
     let (mut journal, _) = open(dir);
     fill(&mut journal, ROWS);
     for next in [first, ROWS].into_iter().filter(|_| first > 0) {
-        assert!(journal.checkpoint(next, Time(next), format!("state {next}")).expect("begun"));
+        assert!(journal.checkpoint(next, Time(next), state(format!("state {next}"))).expect("begun"));
         while journal.checkpointed().is_none() {
             std::thread::yield_now();
         }
@@ -98,7 +98,7 @@ fn a_row_that_is_lost_from_the_beginning_is_missed() {
     let (mut journal, _) = Journal::open(dir.path(), few).expect("a journal");
     for to in [5, 10, 15] {
         fill(&mut journal, to);
-        assert!(journal.checkpoint(to, Time(to), "state").expect("begun"));
+        assert!(journal.checkpoint(to, Time(to), state("state")).expect("begun"));
         while journal.checkpointed().is_none() {
             std::thread::yield_now();
         }
@@ -146,7 +146,7 @@ fn rows_that_are_lost_before_a_checkpoint_are_missed_though_the_state_is_whole()
     let dir = tempdir().expect("a folder");
     let (mut journal, _) = open(dir.path());
     fill(&mut journal, 9);
-    assert!(journal.checkpoint(9, Time(9), "state").expect("begun"));
+    assert!(journal.checkpoint(9, Time(9), state("state")).expect("begun"));
     journal.close().expect("closed");
     let conn = Connection::open(dir.path().join("journal.sqlite")).expect("a database");
     conn.execute("DELETE FROM batch WHERE seq > 5", []).expect("lost");
@@ -171,7 +171,7 @@ fn a_database_that_is_gone_is_missed_though_the_state_is_whole() {
     let dir = tempdir().expect("a folder");
     let (mut journal, _) = open(dir.path());
     fill(&mut journal, 9);
-    assert!(journal.checkpoint(9, Time(9), "state").expect("begun"));
+    assert!(journal.checkpoint(9, Time(9), state("state")).expect("begun"));
     journal.close().expect("closed");
     fs::remove_file(dir.path().join("journal.sqlite")).expect("lost");
     let opened = Journal::open(dir.path(), options()).map(drop).expect_err("missed");
@@ -235,7 +235,7 @@ fn a_checkpoint_of_another_form_is_put_aside_and_its_rows_are_replayed() {
     let dir = tempdir().expect("a folder");
     let (mut journal, _) = open(dir.path());
     fill(&mut journal, 5);
-    assert!(journal.checkpoint(5, Time(5), "state").expect("begun"));
+    assert!(journal.checkpoint(5, Time(5), state("state")).expect("begun"));
     while journal.checkpointed().is_none() {
         std::thread::yield_now();
     }
@@ -268,7 +268,7 @@ fn a_state_that_the_host_cannot_read_is_put_aside() {
     let (mut journal, _) = open(dir.path());
     for to in [4, 8] {
         fill(&mut journal, to);
-        assert!(journal.checkpoint(to, Time(to), format!("state {to}")).expect("begun"));
+        assert!(journal.checkpoint(to, Time(to), state(format!("state {to}"))).expect("begun"));
         while journal.checkpointed().is_none() {
             std::thread::yield_now();
         }

@@ -1,6 +1,7 @@
 //! State directories that must not be used: each refused by name, with what would be right.
 use crate::{fill, open, options};
 use bursar_journal::{Error, Follower, Journal, verify};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tempfile::tempdir;
 
@@ -75,4 +76,22 @@ fn a_reader_reads_while_the_writer_writes() {
     let rest = follower.since(3, 100).expect("rows");
     assert_eq!(rest.iter().map(|entry| entry.batch.first_seq).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8]);
     assert!(follower.since(9, 0).expect("none").is_empty());
+}
+
+#[test]
+fn who_closes_it_lets_go_of_it_though_a_child_has_the_file() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let dir = scratch.path().join("state");
+    let journal = open(&dir).0;
+    // As a child between its fork and its exec has it.
+    let held = fs::read_dir("/proc/self/fd").expect("descriptors").flatten().find_map(|entry| {
+        let fd: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let at = fs::read_link(entry.path()).ok()?;
+        (at == dir.join("lock")).then_some(fd)
+    });
+    let own = pidfd_open(getpid(), PidfdFlags::empty()).expect("ourselves");
+    let twin = pidfd_getfd(own, held.expect("the lock is held"), PidfdGetfdFlags::empty()).expect("a twin");
+    journal.close().expect("closed");
+    open(&dir);
+    drop(twin);
 }
