@@ -1,7 +1,14 @@
 //! Goal 16: a lease asked for and given back through the tools that agents see, beside two calls of a bare tool
 //! on the same SDK; and a hook's whole process beside an empty one. Interleaved rounds in one run; ratios of
 //! medians. Each is shown with a journal on the disk, which is synced twice for a lease, and with one in memory.
+#[path = "daemon/figure.rs"]
+mod figure;
+#[path = "daemon/own.rs"]
+mod own;
+
 use bursar_wire::Client;
+use figure::{Figure, goal};
+use own::{Daemon, program};
 use rmcp::{
     ErrorData, RoleClient, RoleServer, ServerHandler, ServiceExt,
     model::{
@@ -18,7 +25,7 @@ use serde_json::{Value, json};
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -64,7 +71,7 @@ fn main() {
     }
     let disk = TempDir::new().expect("a folder");
     places(disk.path()).into_iter().for_each(|(name, folder)| {
-        let daemon = Daemon::start(&folder);
+        let daemon = Daemon::start(&folder, "");
         runtime.block_on(tools(name, &daemon));
         tools_by_http(name, &daemon, disk.path());
         hooks(name, &daemon);
@@ -121,7 +128,7 @@ async fn tools(place: &str, daemon: &Daemon) {
     let (bare, lease) = (Figure::of(bares), Figure::of(leases));
     println!("{place}: two calls of a bare tool   {bare} µs");
     println!("{place}: a lease by the tools       {lease} µs");
-    println!("goal 16, {place}: {:.2}× a bare tool (goal ≤ 1.5×)", lease.median / bare.median);
+    goal(16, &format!("{place}, of a bare tool"), lease.median / bare.median, "×", false, 1.5);
 }
 
 /// The tool that does nothing, by HTTP over a unix socket, as the daemon serves its own.
@@ -177,7 +184,7 @@ fn tools_by_http(place: &str, daemon: &Daemon, scratch: &Path) {
     let (bare, lease) = (Figure::of(bares), Figure::of(leases));
     println!("{place}, by HTTP: two calls of a bare tool   {bare} µs");
     println!("{place}, by HTTP: a lease by the tools       {lease} µs");
-    println!("goal 16, {place}, by HTTP: {:.2}× a bare tool (goal ≤ 1.5×)", lease.median / bare.median);
+    goal(16, &format!("{place}, by HTTP, of a bare tool"), lease.median / bare.median, "×", false, 1.5);
 }
 
 fn hooks(place: &str, daemon: &Daemon) {
@@ -193,11 +200,13 @@ fn hooks(place: &str, daemon: &Daemon) {
         })));
         before.push(median((0..PROCESSES).map(|n| {
             let task = json!({ "task_id": format!("{round}-{n}"), "cpu": "0.01" }).to_string();
-            let took = once(daemon.hook("pre-task"), &task);
-            once(daemon.hook("post-task"), &task);
+            let took = once(daemon.command(&["hook", "pre-task"]), &task);
+            once(daemon.command(&["hook", "post-task"]), &task);
             took
         })));
-        rewritten.push(median((0..PROCESSES).map(|_| once(daemon.hook("claude-code"), &heavy.to_string()))));
+        rewritten.push(median(
+            (0..PROCESSES).map(|_| once(daemon.command(&["hook", "claude-code"]), &heavy.to_string())),
+        ));
     }
     let [empty, own, before, rewritten] = [empty, own, before, rewritten].map(Figure::of);
     println!("{place}: /bin/true                  {empty} µs");
@@ -217,64 +226,5 @@ fn once(mut command: Command, input: &str) -> f64 {
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    Figure::of(figures.collect()).median
-}
-
-/// A median and its range.
-struct Figure {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Figure {
-    fn of(mut figures: Vec<f64>) -> Figure {
-        figures.sort_by(f64::total_cmp);
-        Figure { median: figures[figures.len() / 2], least: figures[0], most: figures[figures.len() - 1] }
-    }
-}
-
-impl std::fmt::Display for Figure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:>7.0} [{:.0} .. {:.0}]", self.median, self.least, self.most)
-    }
-}
-
-fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_bursar")
-}
-
-struct Daemon {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Daemon {
-    fn start(folder: &Path) -> Daemon {
-        std::fs::create_dir_all(folder).expect("a folder");
-        let socket = folder.join("bursar.sock");
-        let mut command = Command::new(program());
-        command.arg("serve").arg("--state").arg(folder.join("state")).arg("--socket").arg(&socket);
-        let child = command.env("BURSAR_LOG", "warn").stdin(Stdio::null()).spawn().expect("the daemon");
-        let mut client = Client::new(&socket);
-        while !client.alive() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Daemon { child, socket }
-    }
-
-    fn hook(&self, event: &str) -> Command {
-        let mut command = Command::new(program());
-        command.args(["hook", event]).env("BURSAR_SOCKET", &self.socket);
-        command
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // In good order, so that its groups go too.
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
+    Figure::of(figures).median
 }

@@ -1,14 +1,17 @@
 //! What the proxy for model providers adds to a call, beside the same call made directly, in the same run: one
 //! caller on a connection of its own, answers in one document and as a stream. Each with a journal on the disk,
 //! which is synced once before the call goes out, and with one in memory.
-use bursar_wire::Client;
+#[path = "daemon/own.rs"]
+mod own;
+
+use own::Daemon;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    path::Path,
+    process::{Child, Stdio},
+    time::Instant,
 };
 use tempfile::TempDir;
 
@@ -151,16 +154,16 @@ impl Line {
     }
 }
 
-/// A daemon and a gate beside it.
+/// A gate, and the daemon beside it.
 struct Pair {
-    children: Vec<Child>,
+    child: Child,
     gate: SocketAddr,
+    _daemon: Daemon,
 }
 
 impl Pair {
     fn start(folder: &Path, provider: SocketAddr) -> Pair {
-        let (config, socket) = (folder.join("bursar.toml"), folder.join("sock"));
-        let text = format!(
+        let config = format!(
             "[[pool]]\nresource = \"usd\"\nname = \"acct\"\ncapacity = \"100000/d\"\n\
              [[pool]]\nresource = \"requests\"\nname = \"m\"\ncapacity = \"100M/m\"\n\
              [[pool]]\nresource = \"tokens\"\nname = \"m\"\ncapacity = \"1000M/s\"\n\
@@ -169,37 +172,21 @@ impl Pair {
              [[gate.model]]\nprovider = \"anthropic\"\nmodel = \"m\"\nmax-output = 100\nrequests = \"m\"\n\
              tokens = \"m\"\nusd = \"acct\"\nprice = {{ input = \"3\", output = \"15\" }}\n"
         );
-        std::fs::write(&config, text).expect("written");
-        let command = |args: &[&str]| {
-            let mut command = Command::new(program());
-            command.args(args).arg("--config").arg(&config).arg("--socket").arg(&socket);
-            command.env("BURSAR_LOG", "warn").stdin(Stdio::null());
-            command
-        };
-        let mut serve = command(&["serve"]);
-        let daemon = serve.arg("--state").arg(folder.join("state")).spawn().expect("the daemon");
-        let mut client = Client::new(&socket);
-        while !client.alive() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let mut gate = command(&["gate", "--no-autostart"]).stdout(Stdio::piped()).spawn().expect("the gate");
+        let daemon = Daemon::start(folder, &config);
+        let mut command = daemon.command(&["gate", "--no-autostart"]);
+        command.arg("--config").arg(folder.join("bursar.toml")).arg("--socket").arg(&daemon.socket);
+        command.env("BURSAR_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the gate");
         let mut line = String::new();
-        BufReader::new(gate.stdout.as_mut().expect("its output")).read_line(&mut line).expect("its address");
-        let address = line.trim().parse().expect("an address");
-        Pair { children: vec![gate, daemon], gate: address }
+        BufReader::new(child.stdout.as_mut().expect("its output")).read_line(&mut line).expect("its address");
+        Pair { child, gate: line.trim().parse().expect("an address"), _daemon: daemon }
     }
 }
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        for child in &mut self.children {
-            let pid = rustix::process::Pid::from_child(child);
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            let _ = child.wait();
-        }
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
     }
-}
-
-fn program() -> PathBuf {
-    env!("CARGO_BIN_EXE_bursar").into()
 }

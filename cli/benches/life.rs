@@ -1,11 +1,15 @@
 //! How long a lease's life takes beside that of a plain process, in one run, taken in turns: from the request to the
 //! command's first instruction, against fork and exec from the same program; and from the end of its last process,
 //! or from the release, until everything is proved back.
+#[path = "daemon/own.rs"]
+mod own;
+
 use bursar_wire::Client;
+use own::Daemon;
 use serde_json::{Value, json};
 use std::{
     io::Read,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -17,14 +21,15 @@ const COMMANDS: usize = 300;
 const LEASES: usize = 300;
 /// What a command does first: it says that it is there.
 const HELLO: [&str; 2] = ["/bin/echo", "x"];
+const RUN: [&str; 8] = ["run", "--cpu", "1", "--wait", "10s", "--", HELLO[0], HELLO[1]];
 
 fn main() {
     let scratch = TempDir::new().expect("a folder");
-    let daemon = Daemon::start(scratch.path());
+    let daemon = Daemon::start(scratch.path(), "[enforce]\ngrace-ms = 0\n");
     let (mut plain, mut leased) = (Vec::new(), Vec::new());
     for _ in 0..COMMANDS {
         plain.push(first_byte(Command::new(HELLO[0]).arg(HELLO[1])));
-        leased.push(first_byte(&mut daemon.run(&HELLO)));
+        leased.push(first_byte(&mut daemon.command(&RUN)));
     }
     let (plain, leased) = (Times::of(plain), Times::of(leased));
     println!("start to first byte, fork and exec            {plain}");
@@ -40,7 +45,7 @@ fn main() {
         let (mut bare, mut back) = (Vec::new(), Vec::new());
         for _ in 0..LEASES {
             bare.push(killed());
-            back.push(daemon.reclaim(&line));
+            back.push(reclaim(&daemon.socket, &line));
         }
         let (bare, back) = (Times::of(bare), Times::of(back));
         println!("reclaim of {name:34} {back}; a process killed and waited for: {bare}");
@@ -91,67 +96,25 @@ impl std::fmt::Display for Times {
     }
 }
 
-struct Daemon {
-    child: Child,
-    socket: PathBuf,
+fn post(socket: &Path, path: &str, body: &Value) -> Value {
+    let body = body.to_string();
+    let answer = Client::new(socket).request("POST", path, Some(body.as_bytes()), &[]).expect("an answer");
+    assert!(answer.status < 300, "{} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    serde_json::from_slice(&answer.body).expect("JSON")
 }
 
-impl Daemon {
-    fn start(folder: &Path) -> Daemon {
-        let (socket, config) = (folder.join("bursar.sock"), folder.join("bursar.toml"));
-        std::fs::write(&config, "[enforce]\ngrace-ms = 0\n").expect("written");
-        let mut command = Command::new(program());
-        command.arg("serve").arg("--config").arg(config);
-        command.arg("--state").arg(folder.join("state")).arg("--socket").arg(&socket);
-        let child = command.env("BURSAR_LOG", "error").stdin(Stdio::null()).spawn().expect("the daemon");
-        let mut client = Client::new(&socket);
-        while !client.alive() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Daemon { child, socket }
-    }
-
-    fn run(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(program());
-        command.args(["run", "--cpu", "1", "--wait", "10s", "--"]).args(words);
-        command.env("BURSAR_SOCKET", &self.socket);
-        command
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let answer =
-            Client::new(&self.socket).request("POST", path, Some(body.as_bytes()), &[]).expect("an answer");
-        assert!(answer.status < 300, "{} {}", answer.status, String::from_utf8_lossy(&answer.body));
-        serde_json::from_slice(&answer.body).expect("JSON")
-    }
-
-    /// From the release of a lease with a living process until all of it is proved back.
-    fn reclaim(&self, lines: &Value) -> Duration {
-        let claim = self.post("/v1/claims", &json!({ "lines": lines }))["claim"].clone();
-        let (id, fence) = (claim["id"].as_str().expect("an id"), &claim["fence"]);
-        let mut child = sleeper();
-        self.post(&format!("/v1/claims/{id}/attach"), &json!({ "fence": fence, "pid": child.id() }));
-        // Whoever started it waits for it, as everybody's parent does.
-        let reaper = std::thread::spawn(move || child.wait());
-        let since = Instant::now();
-        let ended = self.post(&format!("/v1/claims/{id}/release?wait=10s"), &json!({ "fence": fence }));
-        let took = since.elapsed();
-        assert_eq!(ended["claim"]["phase"], "closed", "{ended}");
-        reaper.join().expect("joined").expect("ended");
-        took
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // In good order, so that its groups go too.
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
-
-fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_bursar")
+/// From the release of a lease with a living process until all of it is proved back.
+fn reclaim(socket: &Path, lines: &Value) -> Duration {
+    let claim = post(socket, "/v1/claims", &json!({ "lines": lines }))["claim"].clone();
+    let (id, fence) = (claim["id"].as_str().expect("an id"), &claim["fence"]);
+    let mut child = sleeper();
+    post(socket, &format!("/v1/claims/{id}/attach"), &json!({ "fence": fence, "pid": child.id() }));
+    // Whoever started it waits for it, as everybody's parent does.
+    let reaper = std::thread::spawn(move || child.wait());
+    let since = Instant::now();
+    let ended = post(socket, &format!("/v1/claims/{id}/release?wait=10s"), &json!({ "fence": fence }));
+    let took = since.elapsed();
+    assert_eq!(ended["claim"]["phase"], "closed", "{ended}");
+    reaper.join().expect("joined").expect("ended");
+    took
 }

@@ -1,10 +1,15 @@
 //! Goal 17: short commands inside leases beside the same ones in a shell. Interleaved rounds in one run,
 //! from one starter and from four at once; ratios of medians. What a command costs by itself, and the
 //! program's own start, stand beside: they are the floor.
-use bursar_wire::Client;
+#[path = "daemon/figure.rs"]
+mod figure;
+#[path = "daemon/own.rs"]
+mod own;
+
+use figure::{Figure, goal};
+use own::{Daemon, program};
 use std::{
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -15,7 +20,8 @@ const COMMANDS: usize = 60;
 
 fn main() {
     let scratch = TempDir::new().expect("a folder");
-    let daemon = Daemon::start(scratch.path());
+    let daemon = Daemon::start(scratch.path(), "");
+    let run = || daemon.command(&["run", "--cpu", "0.5", "--wait", "10s", "--", "/bin/true"]);
     for starters in [1, 4] {
         let [mut bare, mut own, mut shell, mut cold, mut ours] = [const { Vec::new() }; 5];
         for _ in 0..ROUNDS {
@@ -32,8 +38,8 @@ fn main() {
             }));
             // The first one after a quiet while waits for the kernel.
             std::thread::sleep(QUIET);
-            cold.push(rate(1, 1, || daemon.run()));
-            ours.push(rate(starters, COMMANDS, || daemon.run()));
+            cold.push(rate(1, 1, run));
+            ours.push(rate(starters, COMMANDS, run));
         }
         let [bare, own, shell, cold, ours] = [bare, own, shell, cold, ours].map(Figure::of);
         println!("{starters} starters, /bin/true                 {bare} commands/s");
@@ -41,7 +47,7 @@ fn main() {
         println!("{starters} starters, sh -c '/bin/true; :'      {shell} commands/s");
         println!("{starters} starters, bursar run -- /bin/true   {ours} commands/s");
         println!("            the first after a quiet while   {:.1} ms", 1e3 / cold.median);
-        println!("goal 17: {:.0} % of the shell's rate (goal ≥ 75 %)", 100.0 * ours.median / shell.median);
+        goal(17, "of the shell's rate", 100.0 * ours.median / shell.median, "%", true, 75.0);
     }
 }
 
@@ -63,64 +69,4 @@ fn rate(starters: usize, commands: usize, make: impl Fn() -> Command + Sync) -> 
         }
     });
     (starters * commands) as f64 / start.elapsed().as_secs_f64()
-}
-
-/// A median and its range.
-struct Figure {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Figure {
-    fn of(mut rates: Vec<f64>) -> Figure {
-        rates.sort_by(f64::total_cmp);
-        Figure { median: rates[rates.len() / 2], least: rates[0], most: rates[rates.len() - 1] }
-    }
-}
-
-impl std::fmt::Display for Figure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:>8.0} [{:.0} .. {:.0}]", self.median, self.least, self.most)
-    }
-}
-
-fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_bursar")
-}
-
-struct Daemon {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Daemon {
-    fn start(folder: &Path) -> Daemon {
-        let socket = folder.join("bursar.sock");
-        let mut command = Command::new(program());
-        command.arg("serve").arg("--state").arg(folder.join("state")).arg("--socket").arg(&socket);
-        let child = command.env("BURSAR_LOG", "warn").stdin(Stdio::null()).spawn().expect("the daemon");
-        let mut client = Client::new(&socket);
-        while !client.alive() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Daemon { child, socket }
-    }
-
-    fn run(&self) -> Command {
-        let mut command = Command::new(program());
-        command
-            .args(["run", "--cpu", "0.5", "--wait", "10s", "--", "/bin/true"])
-            .env("BURSAR_SOCKET", &self.socket);
-        command
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // In good order, so that its groups go too.
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
 }

@@ -3,13 +3,15 @@
 mod etcd;
 mod figure;
 mod load;
+mod own;
 mod part;
 mod peers;
 
 use bursar_wire::Client;
 use figure::{Figure, goal};
 use load::{Round, asks, batch_client, echo_client, pair_client, round};
-use part::{Daemon, ECHO, Echo, crowd, echo, syncs};
+use own::Daemon;
+use part::{ECHO, Echo, crowd, echo, syncs};
 use serde_json::Value;
 use std::{
     path::Path,
@@ -55,8 +57,7 @@ fn main() {
 
 /// A folder of a daemon's own.
 fn daemon(folder: &Path) -> Daemon {
-    std::fs::create_dir_all(folder).expect("a folder");
-    Daemon::start(folder)
+    Daemon::start(folder, "[node.capacity]\ncpu = \"200000\"\nmemory = \"1T\"\n")
 }
 
 /// Rounds of the one and the other, in turn.

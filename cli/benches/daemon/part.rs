@@ -1,5 +1,4 @@
 //! The parts of a bench: an echo that does nothing, a daemon of its own, and what the disk takes.
-use bursar_wire::Client;
 use serde_json::Value;
 use std::{
     fs::File,
@@ -76,52 +75,4 @@ pub(crate) fn crowd(socket: &Path, many: usize) -> Vec<UnixStream> {
         }
     };
     (0..many).map(|_| knock()).collect()
-}
-
-/// A daemon.
-pub(crate) struct Daemon {
-    child: Child,
-    pub(crate) socket: PathBuf,
-}
-
-impl Daemon {
-    pub(crate) fn start(folder: &Path) -> Daemon {
-        let socket = folder.join("bursar.sock");
-        let config = folder.join("bursar.toml");
-        std::fs::write(&config, "[node.capacity]\ncpu = \"200000\"\nmemory = \"1T\"\n").expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
-        command.arg("serve").arg("--state").arg(folder.join("state")).arg("--socket").arg(&socket);
-        command.arg("--config").arg(&config);
-        let child = command.env("BURSAR_LOG", "error").stdin(Stdio::null()).spawn().expect("the daemon");
-        let mut client = Client::new(&socket);
-        while !client.alive() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Daemon { child, socket }
-    }
-
-    /// Resident memory in kB.
-    pub(crate) fn memory_kb(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
-    }
-
-    /// Time on a processor so far.
-    pub(crate) fn cpu(&self) -> Duration {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
-        let ns = threads.filter_map(|thread| {
-            let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            stat.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(ns.sum())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It is only a bench's.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

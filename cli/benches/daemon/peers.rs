@@ -4,7 +4,6 @@ use crate::{
     etcd::Etcd,
     figure::{Figure, goal},
     load::{pair_client, round},
-    part::Daemon,
 };
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -28,7 +27,7 @@ const POSTGRES: &str = "postgres";
 pub(crate) fn run(folder: &Path, etcd_clients: Option<PathBuf>) {
     let mine = folder.join("ours");
     std::fs::create_dir_all(&mine).expect("a folder");
-    let daemon = Daemon::start(&mine);
+    let daemon = crate::daemon(&mine);
     let redis = Redis::start(folder);
     let postgres = Postgres::start(folder);
     let etcd = Etcd::start(folder, etcd_clients);

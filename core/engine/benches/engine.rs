@@ -7,14 +7,13 @@ mod plain;
 
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::*;
-use plain::{inputs, kind, plugins};
+use plain::{ask_of_four, fleet, inputs, plugins};
 use std::{hint::black_box, sync::Mutex, time::Instant};
 
 const ROUNDS: usize = 7;
 const BATCH: usize = 256;
 const LIVE: usize = 100_000;
 const PAIRS: usize = 40 * BATCH;
-const KINDS: [&str; 4] = ["cpu", "memory", "pids", "disk"];
 
 fn main() {
     pace();
@@ -103,19 +102,7 @@ fn rate(run: impl FnOnce()) -> f64 {
 fn world(live: usize) -> (Engine, Plugins) {
     let mut engine = Engine::new();
     let mut plugins = plugins();
-    let mut setup = vec![Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() })];
-    setup.extend(KINDS.iter().map(|name| kind(name, Shape::Capacity, 0)));
-    setup.extend(KINDS.iter().map(|&name| {
-        Command::SetPool(PoolSpec {
-            resource: name.into(),
-            node: Some("n".into()),
-            name: name.into(),
-            capacity: 1 << 40,
-            ..PoolSpec::default()
-        })
-    }));
-    setup.push(Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 });
-    engine.step(Time(1), inputs(setup), &mut plugins);
+    engine.step(Time(1), inputs(fleet()), &mut plugins);
     for _ in 1..live {
         engine.step(Time(1), inputs([ask()]), &mut plugins);
     }
@@ -123,8 +110,7 @@ fn world(live: usize) -> (Engine, Plugins) {
 }
 
 fn ask() -> Command {
-    let line = |name: &&str| LineAsk { resource: (*name).into(), amount: 3, ..LineAsk::default() };
-    Command::Ask(Ask { ttl_ns: 3_600_000_000_000, lines: KINDS.iter().map(line).collect(), ..Ask::default() })
+    Command::Ask(ask_of_four())
 }
 
 /// Both batches are used again, as whoever drives the engine in process would.

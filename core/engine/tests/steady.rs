@@ -3,38 +3,18 @@ mod plain;
 
 use bursar_engine::Engine;
 use bursar_interface::{
-    Ask, Batch, ClaimId, Command, Fence, LineAsk, NodeSpec, PoolSpec, Shape, Time, What, bound::KEPT_MAX,
+    Ask, Batch, ClaimId, Command, Fence, LineAsk, PoolSpec, Shape, Time, What, bound::KEPT_MAX,
 };
-use plain::{inputs, kind, plugins};
+use plain::{ask_of_four, fleet, inputs, kind, plugins};
 
-const KINDS: [&str; 4] = ["cpu", "memory", "pids", "disk"];
 const BATCH: usize = 64;
-
-fn fleet() -> Vec<Command> {
-    let mut commands = vec![Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() })];
-    for name in KINDS {
-        let (resource, node) = (name.into(), Some("n".into()));
-        let pool = PoolSpec {
-            resource,
-            node,
-            name: name.into(),
-            capacity: 1 << 40,
-            labels: Vec::new(),
-            ..PoolSpec::default()
-        };
-        commands.extend([kind(name, Shape::Capacity, 0), Command::SetPool(pool)]);
-    }
-    commands
-}
 
 #[test]
 fn a_step_in_the_steady_state_allocates_nothing() {
     let mut plugins = plugins();
     let mut engine = Engine::new();
     engine.step(Time(1), inputs(fleet()), &mut plugins);
-    let line = |name: &&str| LineAsk { resource: (*name).into(), amount: 3, ..LineAsk::default() };
-    let lines: Vec<LineAsk> = KINDS.iter().map(line).collect();
-    let ask = Ask { ttl_ns: 1 << 40, scope: "team".into(), lines, ..Ask::default() };
+    let ask = Ask { scope: "team".into(), ..ask_of_four() };
     let mut asks =
         Batch { inputs: inputs(std::iter::repeat_n(Command::Ask(ask.clone()), BATCH)), ..Batch::default() };
     let mut releases =

@@ -42,3 +42,24 @@ pub(crate) fn kind(name: &str, shape: Shape, springs: Amount) -> Command {
     let (min, step, piece, driven) = (1, 1, 0, false);
     Command::SetResource(ResourceSpec { name, shape, unit, min, step, piece, springs, driven })
 }
+
+/// The kinds of [`fleet`].
+pub(crate) const KINDS: [&str; 4] = ["cpu", "memory", "pids", "disk"];
+
+/// One node with more of four kinds than anybody asks for.
+pub(crate) fn fleet() -> Vec<Command> {
+    let mut commands = vec![Command::SetNode(NodeSpec { name: "n".into(), ..NodeSpec::default() })];
+    for name in KINDS {
+        let (resource, node) = (name.into(), Some("n".into()));
+        let pool = PoolSpec { resource, node, name: name.into(), capacity: 1 << 40, ..PoolSpec::default() };
+        commands.extend([kind(name, Shape::Capacity, 0), Command::SetPool(pool)]);
+    }
+    commands.push(Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 0 });
+    commands
+}
+
+/// An ask for some of each, for an hour.
+pub(crate) fn ask_of_four() -> Ask {
+    let line = |name: &&str| LineAsk { resource: (*name).into(), amount: 3, ..LineAsk::default() };
+    Ask { ttl_ns: 3_600_000_000_000, lines: KINDS.iter().map(line).collect(), ..Ask::default() }
+}
