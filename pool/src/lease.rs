@@ -118,6 +118,16 @@ impl Books {
         self.settle_inner(claim, resource, used, left);
     }
 
+    /// Whether a granted claim has a line of a kind, from the pool of this name where one is named, its own or
+    /// out of a lease around it.
+    pub fn holds_some(&self, claim: Row, kind: Row, pool: Option<&str>) -> bool {
+        let named = |row: Row| pool.is_none_or(|name| row != NONE && self.pool_name(row) == name);
+        let lines = &self.tables.lines;
+        let mut own = self.tables.claims.line_rows(claim).map(|line| line as usize);
+        own.any(|line| lines.resource[line] == kind && named(lines.pool[line]))
+            || self.inner(claim).iter().any(|line| line.resource == kind && named(line.pool))
+    }
+
     /// The lease ended; its amounts stay held until they are proved back.
     pub fn drain(&mut self, claim: Row) {
         if self.phase(claim) == Phase::Reserved {

@@ -23,6 +23,7 @@ impl Books {
         }
         let before = self.kept_back(row);
         self.count_quota(row);
+        let assured = self.assured_rate(row);
         if self.tables.quotas.set[row as usize] == 0 {
             self.count_bound(resource, true);
         }
@@ -34,7 +35,7 @@ impl Books {
         quotas.lend_limit[q] = spec.lend_limit.unwrap_or(Amount::MAX);
         self.set_quota_refill(row, &spec.refill);
         self.tell_parent(row, before);
-        self.assure(row);
+        self.assure(row, assured);
         self.tables.quotas.touch(row, self.epoch);
         Some(row)
     }
@@ -55,7 +56,7 @@ impl Books {
         (quotas.spent[q], quotas.due[q], quotas.rest[q]) = (0, 0, 0);
         (quotas.period[q], quotas.burst[q]) = (0, 0);
         self.tell_parent(row, before);
-        self.assure(row);
+        self.assure(row, (0, 0));
         self.tables.quotas.touch(row, self.epoch);
         self.prune_scope(scope);
     }
@@ -182,21 +183,27 @@ impl Books {
         }
     }
 
-    /// What a scope has free of its guarantee and does not lend.
+    /// What a scope has free of its guarantee and does not lend, or what those below it have so, where that is more.
     pub(crate) fn kept_back(&self, quota: Row) -> Amount {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        self.kept_itself(quota, quotas.charged[q]).max(quotas.kept_back[q])
+    }
+
+    /// What a scope that holds so much has free of its own guarantee and does not lend.
+    fn kept_itself(&self, quota: Row, charged: Amount) -> Amount {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         if quotas.guaranteed[q] == 0 {
             return 0;
         }
         match self.shape(quotas.resource[q]) {
             Shape::Capacity | Shape::Unit if !canary!("what is not lent is lent") => {
-                quotas.guaranteed[q].saturating_sub(quotas.lend_limit[q]).saturating_sub(quotas.charged[q])
+                quotas.guaranteed[q].saturating_sub(quotas.lend_limit[q]).saturating_sub(charged)
             }
             _ => 0,
         }
     }
 
-    /// Keeps the parent's sum of what its children keep back.
+    /// Keeps the sums, of the parent and those above it, of what their children keep back.
     fn tell_parent(&mut self, quota: Row, before: Amount) {
         let now = self.kept_back(quota);
         if now == before {
@@ -207,9 +214,11 @@ impl Books {
         let parent = self.tables.scopes.parent[scope as usize];
         if parent != NONE {
             let row = self.ledger(parent, resource);
+            let above = self.kept_back(row);
             let kept = &mut self.tables.quotas.kept_back[row as usize];
             *kept = *kept - before + now;
             self.tables.quotas.touch(row, self.epoch);
+            self.tell_parent(row, above);
         }
     }
 
@@ -245,9 +254,9 @@ impl Books {
         resource: Row,
         asked: Amount,
     ) -> impl Iterator<Item = (Row, Amount)> {
-        let mut below = None;
+        let (mut below, mut kept) = (None, 0);
         self.quotas_of(scope, resource).filter_map(move |quota| {
-            let room = self.room(quota, below.replace(quota));
+            let room = self.room(quota, below.replace(quota), &mut kept);
             (asked > room.saturating_add(Amount::from(canary!("one above the limit is given"))))
                 .then(|| (quota, asked - room))
         })
@@ -286,30 +295,40 @@ impl Books {
         self.level(quota).saturating_add_signed(self.shifted.get(&quota).copied().unwrap_or(0))
     }
 
-    /// How much more the children of a ledger, but for `below`, keep back where their room is shifted: what
-    /// comes back to a scope that does not lend is no more for others.
+    /// How much more the children of a ledger, but for `below`, keep back where room is shifted in them or below
+    /// them: what comes back to a scope that does not lend is no more for others.
     fn kept_back_shift(&self, quota: Row, below: Option<Row>) -> i64 {
-        let (quotas, q) = (&self.tables.quotas, quota as usize);
-        let child = |&(&child, _): &(&Row, &i64)| {
+        let towards = self.shifted.keys().filter_map(|&shifted| self.child_towards(quota, shifted));
+        let mut children: Vec<Row> = towards.filter(|&child| Some(child) != below).collect();
+        children.sort_unstable();
+        children.dedup();
+        let more = |child: Row| {
             let c = child as usize;
-            Some(child) != below
-                && quotas.resource[c] == quotas.resource[q]
-                && self.tables.scopes.parent[quotas.scope[c] as usize] == quotas.scope[q]
+            let shift = self.shifted.get(&child).copied().unwrap_or(0);
+            let own = self.kept_itself(child, self.tables.quotas.charged[c].saturating_add_signed(shift));
+            let under = self.tables.quotas.kept_back[c];
+            let now = own.max(under.saturating_add_signed(self.kept_back_shift(child, None)));
+            now as i64 - self.kept_back(child) as i64
         };
-        let more = |(&child, &shift): (&Row, &i64)| {
-            let c = child as usize;
-            let own = quotas.guaranteed[c].saturating_sub(quotas.lend_limit[c]);
-            let now = own.saturating_sub(quotas.charged[c].saturating_add_signed(shift));
-            now as i64 - own.saturating_sub(quotas.charged[c]) as i64
-        };
-        self.shifted.iter().filter(child).map(more).sum()
+        children.into_iter().map(more).sum()
     }
 
-    /// What can still be granted at this level, to somebody in the child of ledger `below`.
-    fn room(&self, quota: Row, below: Option<Row>) -> Amount {
+    /// The child of a ledger that another one is, or lies below.
+    fn child_towards(&self, quota: Row, other: Row) -> Option<Row> {
+        let (quotas, scopes) = (&self.tables.quotas, &self.tables.scopes);
+        let (kind, scope) = (quotas.resource[quota as usize], quotas.scope[quota as usize]);
+        let same = quotas.resource[other as usize] == kind;
+        let mut up = self.chain(quotas.scope[other as usize]).filter(|_| same);
+        self.ledger_of(up.find(|&at| scopes.parent[at as usize] == scope)?, kind)
+    }
+
+    /// What can still be granted at this level, to somebody in the child of ledger `below`; `kept` is what those
+    /// beside it have kept for them at the levels below, and then at this one too.
+    fn room(&self, quota: Row, below: Option<Row>, kept: &mut Amount) -> Amount {
         let q = quota as usize;
         if self.assures(quota) {
-            return self.room_beside(quota, below);
+            *kept = kept.saturating_add(self.assured_to_others(quota, below, self.at));
+            return self.free_beside(quota).saturating_sub(*kept);
         }
         if self.tables.quotas.set[q] == 0 && self.tables.quotas.kept_back[q] == 0 && self.shifted.is_empty() {
             return Amount::MAX;
@@ -320,30 +339,30 @@ impl Books {
         };
         let free = self.cap(quota).saturating_sub(level);
         let others = self.tables.quotas.kept_back[q] - below.map_or(0, |below| self.kept_back(below));
-        let others = match self.shifted.is_empty() {
+        *kept += match self.shifted.is_empty() {
             true => others,
             false => others.saturating_add_signed(self.kept_back_shift(quota, below)),
         };
-        match others {
+        match *kept {
             0 => free,
-            _ if self.tables.quotas.scope[q] == ROOT => {
+            kept if self.tables.quotas.scope[q] == ROOT => {
                 let kind = self.tables.quotas.resource[q] as usize;
                 let shift = self.shifted.get(&quota).copied().unwrap_or(0);
                 let of_kind = self.tables.resources.free[kind].saturating_add_signed(-shift.min(0));
-                free.min(of_kind).saturating_sub(others)
+                free.min(of_kind).saturating_sub(kept)
             }
-            _ => free.saturating_sub(others),
+            kept => free.saturating_sub(kept),
         }
     }
 
-    /// As [`Books::room`], of a ledger of a rate of which some below it are assured.
-    fn room_beside(&self, quota: Row, below: Option<Row>) -> Amount {
+    /// What is free of a ledger, and at the root of its kind, of which some below it are assured.
+    fn free_beside(&self, quota: Row) -> Amount {
         let q = quota as usize;
-        let mut free = self.cap(quota).saturating_sub(self.level(quota));
-        if self.tables.quotas.scope[q] == ROOT {
-            free = free.min(self.tables.resources.free[self.tables.quotas.resource[q] as usize]);
+        let free = self.cap(quota).saturating_sub(self.level(quota));
+        match self.tables.quotas.scope[q] {
+            ROOT => free.min(self.tables.resources.free[self.tables.quotas.resource[q] as usize]),
+            _ => free,
         }
-        free.saturating_sub(self.assured_to_others(quota, below, self.at))
     }
 
     /// Whether something of a ledger is kept for some below it: then it depends on who asks what is there.

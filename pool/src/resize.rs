@@ -6,7 +6,14 @@ use bursar_interface::{Amount, LineSize, Row, Shape};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tight {
     /// Room in a ledger above it.
-    Ledger(Row, Amount),
+    Ledger {
+        /// Which.
+        ledger: Row,
+        /// By how much it is to grow.
+        asked: Amount,
+        /// What of that is missing.
+        by: Amount,
+    },
     /// What is free of a pool.
     Pool(Row, Amount),
 }
@@ -27,7 +34,7 @@ impl Books {
         let scope = self.tables.claims.scope[claim as usize];
         for (kind, more) in kinds {
             let tight = self.ledger_short(scope, kind, more);
-            short.extend(tight.map(|(ledger, by)| Tight::Ledger(ledger, by)));
+            short.extend(tight.map(|(ledger, by)| Tight::Ledger { ledger, asked: more, by }));
         }
         for (pool, more) in pools {
             let kept: Amount = kept.iter().filter(|(of, _)| *of == pool).map(|(_, kept)| kept).sum();

@@ -190,9 +190,13 @@ impl Books {
 
     /// A bound's meter as of now. The row itself is counted up only when something is spent.
     fn quota_meter(&self, quota: Row) -> Meter {
+        self.quota_meter_at(quota, self.at)
+    }
+
+    fn quota_meter_at(&self, quota: Row, at: Time) -> Meter {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         let meter = Meter { spent: quotas.spent[q], due: quotas.due[q], rest: quotas.rest[q] };
-        meter.at(self.quota_flow(quota), self.at.0)
+        meter.at(self.quota_flow(quota), at.0)
     }
 
     fn quota_flow(&self, quota: Row) -> Flow {
@@ -206,7 +210,12 @@ impl Books {
 
     /// What a scope and those below it hold of a bound, and what they spent and is not back yet, as of now.
     pub fn level(&self, quota: Row) -> Amount {
-        self.tables.quotas.charged[quota as usize].saturating_add(self.quota_meter(quota).spent)
+        self.level_at(quota, self.at)
+    }
+
+    /// As [`Books::level`], as it would be at a later moment if nothing more was spent.
+    pub(crate) fn level_at(&self, quota: Row, at: Time) -> Amount {
+        self.tables.quotas.charged[quota as usize].saturating_add(self.quota_meter_at(quota, at).spent)
     }
 
     /// When `missing` more of a kind will have come back by itself, in the pool that is wanted or in
@@ -221,11 +230,8 @@ impl Books {
     /// comes back by itself; `None` where it never will.
     pub fn quota_ready(&self, claim: Row, quota: Row, asked: Amount, missing: Amount) -> Option<Time> {
         if self.assures(quota) {
-            let resource = self.tables.quotas.resource[quota as usize];
-            let mut below = None;
             let scope = self.tables.claims.scope[claim as usize];
-            self.quotas_of(scope, resource).take_while(|&at| at != quota).for_each(|at| below = Some(at));
-            return self.borrow_ready(quota, below, asked).filter(|&ready| ready > self.at);
+            return self.borrow_ready(scope, quota, asked).filter(|&ready| ready > self.at);
         }
         self.meter_ready(quota, missing)
     }

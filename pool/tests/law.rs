@@ -276,7 +276,10 @@ fn what_grows_is_checked_against_pools_ledgers_and_what_is_kept() {
         books.set_quota(&spec);
     }
     assert!(books.growth_short(row, &to(3), &[]).is_empty());
-    assert!(matches!(books.growth_short(row, &to(4), &[])[..], [Tight::Ledger(_, 1)]), "of the scope above");
+    assert!(
+        matches!(books.growth_short(row, &to(4), &[])[..], [Tight::Ledger { by: 1, .. }]),
+        "of the scope above"
+    );
     for amount in [3, 1, 2] {
         books.resize(row, to(amount)[0]);
         assert!(books.balanced() && books.within_capacity());

@@ -264,9 +264,8 @@ impl Engine {
         for line in lines.iter().filter(|line| self.books.bounds_any(line.resource)) {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
-            let mut below = None;
             for quota in self.books.quotas_of(scope, line.resource) {
-                let beside = self.books.most_beside(quota, below.replace(quota));
+                let beside = self.books.most_beside(scope, quota);
                 let (limit, spec) = (self.books.cap(quota), self.books.spec(line.resource));
                 let scope_path = || self.books.scope_path(quotas.scope[quota as usize]);
                 let above = |what: String, most: Amount| {

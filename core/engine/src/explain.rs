@@ -72,8 +72,7 @@ impl Engine {
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let resource = self.books.tables().quotas.resource[quota as usize];
             short(resource, by);
-            let reason = self.spent(resource).unwrap_or(Reason::InsufficientQuota);
-            return (reason, self.books.quota_ready(row, quota, self.books.asked_in(lines, resource), by));
+            return self.last_back(row, &lines).unwrap_or((Reason::InsufficientQuota, None));
         }
         let claim = ClaimId(self.books.tables().claims.id[row as usize]);
         let ganged = self.gangs.has(claim);
@@ -84,38 +83,15 @@ impl Engine {
             why.short.iter().for_each(|kind| short(kind.resource, kind.by));
             return (why.reason, why.retry_at);
         }
-        match self.find_missing(lines, short) {
-            Some(missing) => missing,
-            None => (self.why_though_there(claim, row, ganged), None),
-        }
-    }
-
-    /// Which kinds have less free than is asked, and when all of that is back; `None` if it is all there.
-    fn find_missing(
-        &self,
-        lines: Range<Row>,
-        mut short: impl FnMut(Row, Amount),
-    ) -> Option<(Reason, Option<Time>)> {
-        let (mut reason, mut retry_at) = (None, Some(self.books.at()));
-        let (tables, mut told) = (self.books.tables(), 0u64);
-        for line in lines.clone().map(|line| line as usize) {
-            let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
-            let asked = self.books.asked_in(lines.clone(), resource);
-            let free = match want {
-                NONE => tables.resources.free[resource as usize],
-                pool => tables.pools.free(pool),
-            };
-            if asked > free && told & 1 << resource == 0 {
+        let mut told = 0u64;
+        for (resource, _, by) in self.pools_short(&lines) {
+            if told & 1 << resource == 0 {
                 told |= 1 << resource;
-                let held = if want == NONE { Reason::InsufficientCapacity } else { Reason::HeldByOther };
-                // What others hold weighs more than what comes back by itself.
-                reason = Some(self.spent(resource).unwrap_or(held)).max(reason);
-                let ready = self.books.ready(resource, want, asked - free);
-                retry_at = retry_at.zip(ready).map(|(known, ready)| known.max(ready));
-                short(resource, asked - free);
+                short(resource, by);
             }
         }
-        reason.map(|reason| (reason, retry_at))
+        let last = self.last_back(row, &lines);
+        last.unwrap_or_else(|| (self.why_though_there(claim, row, ganged), None))
     }
 
     /// Why a claim waits of which there is enough of every kind.
@@ -134,6 +110,45 @@ impl Engine {
             return Reason::InsufficientQuota;
         }
         if ganged { Reason::WaitingForGang } else { Reason::Fragmented }
+    }
+
+    /// What lines are short of in pools: the kind, the pool that was named or [`NONE`], and by how much.
+    fn pools_short<'a>(&'a self, lines: &Range<Row>) -> impl Iterator<Item = (Row, Row, Amount)> + use<'a> {
+        let (tables, all) = (self.books.tables(), lines.clone());
+        lines.clone().filter_map(move |line| {
+            let (resource, want) = (tables.lines.resource[line as usize], tables.lines.want[line as usize]);
+            let same = all.clone().map(|other| other as usize).filter(|&other| {
+                tables.lines.resource[other] == resource && [NONE, tables.lines.want[other]].contains(&want)
+            });
+            let asked: Amount = same.map(|other| tables.lines.amount[other]).sum();
+            let free = match want {
+                NONE => tables.resources.free[resource as usize],
+                pool => tables.pools.free(pool),
+            };
+            (asked > free).then(|| (resource, want, asked - free))
+        })
+    }
+
+    /// Of all that lines are short of, in ledgers and in pools, the word for what will be there last, and when;
+    /// `None` as time where that is in somebody's hands.
+    fn last_back(&self, row: Row, lines: &Range<Row>) -> Option<(Reason, Option<Time>)> {
+        let tables = self.books.tables();
+        let kind = |line: Row| tables.lines.resource[line as usize];
+        let scope = tables.claims.scope[row as usize];
+        let first = |&line: &Row| (lines.start..line).all(|before| kind(before) != kind(line));
+        let kinds = lines.clone().filter(first).map(kind).filter(|&kind| self.books.bounds_any(kind));
+        let ledgers = kinds.flat_map(|kind| {
+            let asked = self.books.asked_in(lines.clone(), kind);
+            let reason = self.spent(kind).unwrap_or(Reason::InsufficientQuota);
+            let ready = move |(quota, by)| (reason, self.books.quota_ready(row, quota, asked, by));
+            self.books.ledgers_short(scope, kind, asked).map(ready)
+        });
+        let pools = self.pools_short(lines).map(|(kind, want, by)| {
+            let held = if want == NONE { Reason::InsufficientCapacity } else { Reason::HeldByOther };
+            (self.spent(kind).unwrap_or(held), self.books.ready(kind, want, by))
+        });
+        let when = |ready: Option<Time>| ready.unwrap_or(Time(u64::MAX));
+        ledgers.chain(pools).reduce(|last, other| if when(other.1) > when(last.1) { other } else { last })
     }
 
     /// The word for a kind that is spent and not held.

@@ -273,17 +273,21 @@ impl Engine {
     fn too_tight(&self, row: Row, short: &[Tight], head: Option<&Reservation>) -> Refusal {
         let (tables, now) = (self.books.tables(), self.books.at());
         let ready = |tight: &Tight| match *tight {
-            Tight::Ledger(ledger, by) => self.books.quota_ready(row, ledger, by, by),
+            Tight::Ledger { ledger, asked, by } => self.books.quota_ready(row, ledger, asked, by),
             Tight::Pool(pool, by) => self.books.ready(tables.pools.resource[pool as usize], pool, by),
         };
         let all = short.iter().map(ready).collect::<Option<Vec<Time>>>();
         let last = all.and_then(|times| times.into_iter().max()).filter(|_| head.is_none());
         let retry_ns = last.map(|at| at.0.saturating_sub(now.0));
         let (kind, by, reason, of) = match short[0] {
-            Tight::Ledger(ledger, by) => {
+            Tight::Ledger { ledger, by, .. } => {
                 let path = self.books.scope_path(tables.quotas.scope[ledger as usize]);
                 let kind = tables.quotas.resource[ledger as usize];
-                (kind, by, Reason::InsufficientQuota, format!("the limit of scope {path:?}"))
+                let of = match self.books.keeps_back(ledger) {
+                    true => format!("what scope {path:?} has beside what is kept for others in it"),
+                    false => format!("the limit of scope {path:?}"),
+                };
+                (kind, by, Reason::InsufficientQuota, of)
             }
             Tight::Pool(pool, by) => {
                 let kind = tables.pools.resource[pool as usize];

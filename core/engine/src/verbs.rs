@@ -6,7 +6,7 @@ use crate::{
 };
 use bursar_interface::{
     ClaimId, Command, Ending, Fence, NodeSpec, Phase, PoolSpec, Principal, QuotaSpec, Reason, Refill,
-    Refusal, ResourceSpec, Row, Shape, What,
+    Refusal, ResourceSpec, Row, Shape, Used, What,
     bound::{
         AMOUNT_MAX, LABELS_MAX, NAME_BYTES_MAX, NODES_MAX, PERIOD_NS_MAX, POOLS_MAX, RESOURCES_MAX,
         TTL_NS_MAX,
@@ -29,24 +29,7 @@ impl Engine {
         let cause = Some(cause);
         match body {
             Command::Renew { claim, fence, ttl_ns } => self.renew(cause, tape, by, (*claim, *fence), *ttl_ns),
-            Command::Settle { claim, fence, used } => {
-                self.fenced(by, *claim, *fence)?;
-                if let Some(much) = used.iter().find(|used| used.amount > AMOUNT_MAX) {
-                    return bad(
-                        &format!("{} of {} cannot be counted", much.amount, much.resource),
-                        &format!("at most {AMOUNT_MAX}"),
-                    );
-                }
-                if let Some(unknown) = used.iter().find(|used| self.books.resource(&used.resource).is_none())
-                {
-                    return Err(Refusal::new(
-                        Reason::UnknownResource,
-                        format!("there is no resource {:?}", unknown.resource),
-                    ));
-                }
-                self.emit(tape, cause, What::Settled(*claim));
-                Ok(())
-            }
+            Command::Settle { claim, fence, used } => self.settle(cause, tape, by, (*claim, *fence), used),
             Command::Release { claim, fence } => {
                 self.leased(by, *claim, *fence)?;
                 self.end(tape, cause, *claim, Ending::Released);
@@ -95,6 +78,45 @@ impl Engine {
         let ttl = if ttl_ns == 0 { self.books.tables().claims.ttl[row as usize] } else { ttl_ns };
         let lease_until = self.no_longer_than_parent(row, self.books.at().after(ttl));
         self.emit(tape, cause, What::Renewed { claim: of.0, lease_until });
+        Ok(())
+    }
+
+    fn settle(
+        &mut self,
+        cause: Option<u32>,
+        tape: &mut Tape<'_>,
+        by: &Principal,
+        of: (ClaimId, Fence),
+        used: &[Used],
+    ) -> Result<(), Refusal> {
+        let row = self.fenced(by, of.0, of.1)?;
+        for (i, one) in used.iter().enumerate() {
+            let name = || match &one.pool {
+                Some(pool) => format!("{}:{pool}", one.resource),
+                None => one.resource.clone(),
+            };
+            if one.amount > AMOUNT_MAX {
+                let message = format!("{} of {} cannot be counted", one.amount, one.resource);
+                return bad(&message, &format!("at most {AMOUNT_MAX}"));
+            }
+            let Some(kind) = self.books.resource(&one.resource) else {
+                let message = format!("there is no resource {:?}", one.resource);
+                return Err(Refusal::new(Reason::UnknownResource, message));
+            };
+            let overlaps = |other: &Used| {
+                let pools = [&other.pool, &one.pool];
+                other.resource == one.resource && (pools.contains(&&None) || pools[0] == pools[1])
+            };
+            if used[..i].iter().any(overlaps) {
+                return bad(&format!("what was used of {} is told twice", name()), "tell the sum, once");
+            }
+            if !self.books.holds_some(row, kind, one.pool.as_deref()) {
+                // What it reserved would count as spent, and who told what was used would not know.
+                let message = format!("claim {} holds no {} of which some was used", of.0, name());
+                return bad(&message, "tell of the kinds and pools that `bursar get claims` shows");
+            }
+        }
+        self.emit(tape, cause, What::Settled(of.0));
         Ok(())
     }
 

@@ -179,8 +179,9 @@ fn end(turn: &mut Turn<'_>, task: &Task) -> Result<Said, Trouble> {
             turn.client.send::<ClaimAnswer>("POST", &path, &SettleBody { fence, used }, None).map(drop)
         }
     };
-    let released = settled.map_err(Trouble::from).and_then(|()| turn.release(id, fence));
-    match released {
+    // What is told wrongly keeps nothing from being given back.
+    let released = turn.release(id, fence);
+    match settled.map_err(Trouble::from).and(released) {
         Ok(claim) => Ok(Said::fine(told(&claim))),
         Err(Trouble::Daemon(Failure::Refused(error))) if error.reason == "LeaseExpired" => {
             Ok(Said::fine(json!({ "decision": "allow", "claim": id.to_string(), "phase": "closed" })))

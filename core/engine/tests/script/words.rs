@@ -145,15 +145,8 @@ fn lease_verb(verb: &str, mut words: Words<'_>, engine: &Engine) -> Command {
         "unresized" => Command::ResizeFailed { claim, message: message() },
         "stuck" => Command::ReclaimFailed { claim, message: message() },
         "settle" => {
-            let used =
-                rest.iter().filter_map(|word| word.split_once('=')).filter(|(name, _)| *name != "fence");
-            Command::Settle {
-                claim,
-                fence,
-                used: used
-                    .map(|(r, n)| Used { resource: r.into(), pool: None, amount: n.parse().unwrap() })
-                    .collect(),
-            }
+            let used = |Size { resource, pool, amount }| Used { resource, pool, amount };
+            Command::Settle { claim, fence, used: sizes(&rest).into_iter().map(used).collect() }
         }
         _ => panic!("no verb {verb}"),
     }

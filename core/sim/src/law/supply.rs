@@ -94,22 +94,12 @@ impl Before {
     }
 }
 
-/// Free millicores less what the scopes below the root keep of their guarantees and do not lend. What is left of a pool
-/// that has as many holders as it may have counts as free: nobody has it lent.
+/// Free millicores less what scopes keep of their guarantees and do not lend. What is left of a pool that has as many
+/// holders as it may have counts as free: nobody has it lent.
 fn slack(engine: &Engine) -> i128 {
     let (view, books) = (engine.view(), engine.books());
     let Some(cpu) = books.resource("cpu") else { return 0 };
-    let kept = |q: usize| {
-        let top = view.scopes.parent[view.quotas.scope[q] as usize] == 0;
-        let of_kind = view.quotas.id[q] != 0 && view.quotas.resource[q] == cpu && view.quotas.set[q] != 0;
-        match top && of_kind {
-            true => view.quotas.guaranteed[q]
-                .saturating_sub(view.quotas.lend_limit[q])
-                .saturating_sub(view.quotas.charged[q]),
-            false => 0,
-        }
-    };
-    let kept: u64 = (0..view.quotas.len()).map(kept).sum();
+    let kept = kept_below(&view, cpu, 0);
     let barred = |&p: &usize| {
         view.pools.resource[p] == cpu
             && view.pools.free[p] == 0
@@ -121,6 +111,24 @@ fn slack(engine: &Engine) -> i128 {
     };
     let barred: u64 = (0..view.pools.len()).filter(barred).map(left).sum();
     i128::from(view.resources.free[cpu as usize]) + i128::from(barred) - i128::from(kept)
+}
+
+/// What the scopes below one keep and do not lend: each its own, or what those below it keep where that is more.
+fn kept_below(view: &View<'_>, kind: Row, scope: Row) -> u64 {
+    let scopes = 0..view.scopes.parent.len();
+    let children = scopes.filter(|&s| view.scopes.id[s] != 0 && view.scopes.parent[s] == scope);
+    let of = |s: usize, q: usize| {
+        view.quotas.id[q] != 0 && view.quotas.scope[q] as usize == s && view.quotas.resource[q] == kind
+    };
+    let own = |s: usize| {
+        let bounds = (0..view.quotas.len()).filter(|&q| of(s, q) && view.quotas.set[q] != 0);
+        let kept = bounds.map(|q| {
+            let firm = view.quotas.guaranteed[q].saturating_sub(view.quotas.lend_limit[q]);
+            firm.saturating_sub(view.quotas.charged[q])
+        });
+        kept.sum::<u64>()
+    };
+    children.map(|s| own(s).max(kept_below(view, kind, s as Row))).sum()
 }
 
 /// When each line that is held comes back, by its holder's estimate or else by its lease: (when, pool, amount).
