@@ -32,6 +32,8 @@ pub(crate) struct Index {
     clock: u64,
     scratch: Shape,
     scored: u64,
+    /// When each node was scored last, by `clock`: once is enough for one claim, however often it changed.
+    fresh: Vec<u64>,
 }
 
 impl Index {
@@ -62,25 +64,22 @@ impl Index {
         mut score: impl FnMut(&mut Plan<'_>, Row) -> u32,
     ) -> Option<Row> {
         let at = self.find(view, claim);
-        let Index { known, taken, scored, .. } = self;
+        let Index { known, taken, scored, fresh, clock, .. } = self;
         let Known { tree, seen, read, .. } = &mut known[at];
+        fresh.resize(fresh.len().max(view.nodes.len()), 0);
         let mut rescore = |tree: &mut Tree, node: Row| {
-            *scored += 1;
-            tree.set(node, score(plan, node));
+            if std::mem::replace(&mut fresh[node as usize], *clock) != *clock {
+                *scored += 1;
+                tree.set(node, score(plan, node));
+            }
         };
         for rows in changed(view.nodes.touched, view.nodes.len(), *seen) {
             rows.for_each(|node| rescore(tree, node as Row));
         }
-        let mut last = NONE;
         for pool in changed(view.pools.touched, view.pools.len(), *seen).flatten() {
             let node = view.pools.node[pool];
-            if node != NONE
-                && node != last
-                && view.pools.id[pool] != 0
-                && !canary!("the index is never renewed")
-            {
+            if node != NONE && view.pools.id[pool] != 0 && !canary!("the index is never renewed") {
                 rescore(tree, node);
-                last = node;
             }
         }
         taken[*read..].iter().for_each(|&node| rescore(tree, node));

@@ -3,13 +3,14 @@ use crate::{plugins, step};
 use anyhow::{Result, anyhow};
 use std::path::PathBuf;
 
-/// Benches by package and name: PERFORMANCE goals 1 to 12 and 15 to 17, what the journal costs alone, and what
+/// Benches by package and name: PERFORMANCE goals 1 to 12 and 14 to 17, what the journal costs alone, and what
 /// checking a history and telling why somebody waits cost.
-const BENCHES: [(&str, &str); 10] = [
+const BENCHES: [(&str, &str); 11] = [
     ("bursar-engine", "engine"),
     ("bursar-engine", "line"),
     ("bursar-sim", "history"),
     ("bursar-sim", "explain"),
+    ("bursar-sim", "simulate"),
     ("bursar-journal", "append"),
     ("bursar", "plugin"),
     ("bursar", "daemon"),
