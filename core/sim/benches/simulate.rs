@@ -31,8 +31,9 @@ const SHARES: [(u64, u64, u64); 7] =
     [(13, 0, 0), (13, 1, 810), (10, 1, 470), (4, 1, 320), (48, 1, 1000), (8, 2, 1000), (4, 8, 1000)];
 
 fn main() {
-    log("seldom waits", 360);
-    log("mostly waits", 170);
+    log::<ByClass>("seldom waits, by the default policy", 360);
+    log::<Easy>("seldom waits, by EASY", 360);
+    log::<Easy>("mostly waits, by EASY", 170);
     placement();
 }
 
@@ -58,23 +59,24 @@ impl Qos for Easy {
 }
 
 /// A log in which a job comes every so many seconds at most, on a machine on which it so waits or does not.
-fn log(what: &str, apart_s: u64) {
+fn log<Q: Qos + Default + 'static>(what: &str, apart_s: u64) {
     let jobs = jobs(apart_s);
     let [mut events, mut ours, mut theirs] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         let (starts, took) = timed(|| easy::starts(&jobs, PROCESSORS));
         theirs.push(JOBS as f64 / took);
-        let mut plugins = plugins::<Easy>();
+        let mut plugins = plugins::<Q>();
         let (run, took) = timed(|| batch::run(&jobs, PROCESSORS, &mut plugins).expect("jobs that fit"));
+        let strict = plugins.qos.active.discipline().reserve_after_ns == 0;
         let same = run.starts_s.into_iter().eq(starts.into_iter().map(Some));
-        assert!(same, "both start each job at the same second");
+        assert!(same || !strict, "both start each job at the same second");
         ours.push(JOBS as f64 / took);
         events.push(run.events as f64 / took);
     }
     let [events, ours, theirs] = [events, ours, theirs].map(median);
     println!("{JOBS} jobs on {PROCESSORS} processors, who comes {what}");
     println!("  the engine                          {ours:>8.0} jobs/s");
-    println!("  a plain program of the same rules   {theirs:>8.0} jobs/s: {:.3} of it", ours / theirs);
+    println!("  a plain program of EASY's rules      {theirs:>8.0} jobs/s: {:.3} of it", ours / theirs);
     println!("goal 14: {:.2} M events/s simulated (goal ≥ 1)", events / 1e6);
 }
 
