@@ -1,5 +1,6 @@
 //! Clients that ask and release, alone or in batches, and what they saw.
-use bursar_wire::{Client, Operation, Outcome};
+use bursar_wire::{Client, Operation};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use std::{
     path::Path,
@@ -56,19 +57,35 @@ pub(crate) fn echo_client(socket: &Path) -> impl FnMut() + Send + use<> {
     }
 }
 
+/// What a client reads of an answer: what it needs to give back.
+#[derive(Deserialize)]
+struct Granted {
+    claim: Lease,
+}
+
+#[derive(Deserialize)]
+struct Lease {
+    id: String,
+    fence: String,
+}
+
+/// Answers to a batch, as far as they are read.
+#[derive(Deserialize)]
+struct Answers {
+    answers: Vec<Granted>,
+}
+
 /// Asks and releases in turn.
 pub(crate) fn pair_client(socket: &Path) -> impl FnMut() + Send + use<> {
     let mut client = Client::new(socket);
-    let mut held: Option<(String, String)> = None;
+    let mut held: Option<Lease> = None;
     move || match held.take() {
         None => {
-            let answer: Value = client.send("POST", "/v1/claims", &body(), None).expect("granted");
-            let text = |key: &str| answer["claim"][key].as_str().expect("a string").to_owned();
-            held = Some((text("id"), text("fence")));
+            held = Some(client.send::<Granted>("POST", "/v1/claims", &body(), None).expect("granted").claim)
         }
-        Some((id, fence)) => {
-            let body = json!({ "fence": fence });
-            client.send::<Value>("POST", &format!("/v1/claims/{id}/release"), &body, None).expect("released");
+        Some(Lease { id, fence }) => {
+            let (path, body) = (format!("/v1/claims/{id}/release"), json!({ "fence": fence }));
+            client.send::<IgnoredAny>("POST", &path, &body, None).expect("released");
         }
     }
 }
@@ -79,27 +96,23 @@ pub(crate) fn asks(count: usize) -> Vec<Operation> {
     vec![ask; count]
 }
 
-/// What gives back all that was granted.
-pub(crate) fn releases(granted: &[Outcome]) -> Vec<Operation> {
-    let release = |outcome: &Outcome| match outcome {
-        Outcome::Done(answer) => {
-            let fence = bursar_interface::Fence(answer.claim.fence.expect("granted"));
-            Operation::Release { id: answer.claim.id, fence }
-        }
-        Outcome::Refused(problem) => panic!("{}", problem.error),
-    };
-    granted.iter().map(release).collect()
+/// What gives such leases back.
+fn releases(granted: &[Granted]) -> Value {
+    let release =
+        |Granted { claim: Lease { id, fence } }: &Granted| json!({ "release": { "id": id, "fence": fence } });
+    json!({ "operations": granted.iter().map(release).collect::<Vec<Value>>() })
 }
 
 /// Asks and releases in turn, so many at a time.
 pub(crate) fn batch_client(socket: &Path, size: usize) -> impl FnMut() + Send + use<> {
-    let mut client = Client::new(socket);
-    let mut held: Vec<Operation> = Vec::new();
+    let (mut client, asks) = (Client::new(socket), json!({ "operations": asks(size) }));
+    let mut held: Vec<Granted> = Vec::new();
     move || {
         if held.is_empty() {
-            held = releases(&client.batch(&asks(size)).expect("granted"));
+            held = client.send::<Answers>("POST", "/v1/batch", &asks, None).expect("granted").answers;
         } else {
-            client.batch(&std::mem::take(&mut held)).expect("released");
+            let releases = releases(&std::mem::take(&mut held));
+            client.send::<IgnoredAny>("POST", "/v1/batch", &releases, None).expect("released");
         }
     }
 }
