@@ -1,6 +1,6 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
-use crate::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, Reason, Row, Shape, Time};
+use crate::{Engine, kept::Lacked};
+use bursar_interface::{Amount, ClaimId, NONE, PoolId, Reason, Row, Shape, Time};
 use bursar_pool::Inner;
 use std::ops::Range;
 
@@ -24,6 +24,16 @@ pub struct Why {
     pub short: Vec<Short>,
     /// When all of what is short will have come back by itself; `None` where that cannot be told.
     pub retry_at: Option<Time>,
+}
+
+/// What will be there last of what is short.
+struct Last {
+    kind: Row,
+    /// The pool that was named, or [`NONE`].
+    want: Row,
+    reason: Reason,
+    /// When; `None` where that is in somebody's hands.
+    ready: Option<Time>,
 }
 
 impl Engine {
@@ -52,8 +62,10 @@ impl Engine {
         }
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let resource = self.books.tables().quotas.resource[quota as usize];
-            let (reason, retry_at) = self.last_back(row, &lines).unwrap_or((Reason::InsufficientQuota, None));
-            return Why { reason, short: vec![Short { resource, by, holders: Vec::new() }], retry_at };
+            let short = vec![Short { resource, by, holders: Vec::new() }];
+            let last = self.last_back(row, &lines);
+            let reason = last.as_ref().map_or(Reason::InsufficientQuota, |last| last.reason);
+            return Why { reason, short, retry_at: last.and_then(|last| last.ready) };
         }
         let claim = ClaimId(self.books.tables().claims.id[row as usize]);
         let ganged = self.gangs.has(claim);
@@ -71,7 +83,7 @@ impl Engine {
         }
         let tables = self.books.tables();
         match self.last_back(row, &lines) {
-            Some((reason, retry_at)) => Why { reason, short, retry_at },
+            Some(last) => Why { reason: last.reason, short, retry_at: last.ready },
             None if self.shut_out(row) => Why { reason: Reason::Cordoned, short, retry_at: None },
             // Enough is there, and kept for who came before.
             None if self
@@ -108,9 +120,8 @@ impl Engine {
         })
     }
 
-    /// Of all that lines are short of, in ledgers and in pools, the word for what will be there last, and when;
-    /// `None` as time where that is in somebody's hands.
-    fn last_back(&self, row: Row, lines: &Range<Row>) -> Option<(Reason, Option<Time>)> {
+    /// Of all that lines are short of, in ledgers and in pools, what will be there last.
+    fn last_back(&self, row: Row, lines: &Range<Row>) -> Option<Last> {
         let tables = self.books.tables();
         let kind = |line: Row| tables.lines.resource[line as usize];
         let scope = tables.claims.scope[row as usize];
@@ -119,15 +130,32 @@ impl Engine {
         let ledgers = kinds.flat_map(|kind| {
             let asked = self.books.asked_in(lines.clone(), kind);
             let reason = self.spent(kind).unwrap_or(Reason::InsufficientQuota);
-            let ready = move |(quota, by)| (reason, self.books.quota_ready(row, quota, asked, by));
-            self.books.ledgers_short(scope, kind, asked).map(ready)
+            let last = move |(quota, by)| {
+                let ready = self.books.quota_ready(row, quota, asked, by);
+                Last { kind, want: NONE, reason, ready }
+            };
+            self.books.ledgers_short(scope, kind, asked).map(last)
         });
         let pools = self.pools_short(lines).map(|(kind, want, by)| {
             let held = if want == NONE { Reason::InsufficientCapacity } else { Reason::HeldByOther };
-            (self.spent(kind).unwrap_or(held), self.books.ready(kind, want, by))
+            let reason = self.spent(kind).unwrap_or(held);
+            Last { kind, want, reason, ready: self.books.ready(kind, want, by) }
         });
-        let when = |ready: Option<Time>| ready.unwrap_or(Time(u64::MAX));
-        ledgers.chain(pools).reduce(|last, other| if when(other.1) > when(last.1) { other } else { last })
+        let when = |last: &Last| last.ready.unwrap_or(Time(u64::MAX));
+        ledgers.chain(pools).reduce(|last, other| if when(&other) > when(&last) { other } else { last })
+    }
+
+    /// What a waiting claim is short of that will be there last: the kind, and the pool where it named one.
+    pub(crate) fn lacks(&self, row: Row) -> Option<Lacked> {
+        let pool = |want: Row| match want {
+            NONE => PoolId(0),
+            pool => PoolId(self.books.tables().pools.id[pool as usize]),
+        };
+        if let Some((inner, _)) = self.books.slice_short(row) {
+            return Some(Lacked { resource: inner.resource, pool: pool(inner.want) });
+        }
+        let last = self.last_back(row, &self.books.tables().claims.line_rows(row))?;
+        Some(Lacked { resource: last.kind, pool: pool(last.want) })
     }
 
     /// The word for a kind that is spent and not held.
