@@ -23,27 +23,34 @@ pub(crate) enum Level {
 /// All that was ever spent on one meter, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Stream {
-    end: u64,
+    /// Who settles up and down all day comes beyond what a word holds.
+    end: u128,
     /// Where gaps begin and how long they are, as far as the front has not stepped over them.
-    gaps: BTreeMap<u64, Amount>,
+    gaps: BTreeMap<u128, Amount>,
     /// All of them together.
     missing: Amount,
 }
 
 impl Stream {
     /// Up to where it has flowed back, while `spent` has not.
-    fn front(&mut self, spent: Amount) -> u64 {
+    fn front(&mut self, spent: Amount) -> u128 {
         loop {
-            let front = self.end.saturating_sub(spent).saturating_sub(self.missing);
+            let front = self.end.saturating_sub(spent.into()).saturating_sub(self.missing.into());
             let Some(gap) = self.gaps.first_entry().filter(|gap| *gap.key() <= front) else { return front };
             self.missing -= gap.remove();
         }
     }
 
+    /// What of a stretch has not flowed back while so much is spent of the meter.
+    fn left(&mut self, stretch: Stretch, spent: Amount) -> Amount {
+        let ahead = stretch.end.saturating_sub(self.front(spent));
+        Amount::try_from(ahead).unwrap_or(Amount::MAX).min(stretch.left)
+    }
+
     /// A stretch ends so much earlier than it did. Where there are too many gaps it counts as flowed back: then
     /// others can be given back less than they could, and never more.
     fn shorten(&mut self, stretch: &mut Stretch, by: Amount) {
-        stretch.end -= by;
+        stretch.end -= u128::from(by);
         stretch.left -= by;
         if by > 0 && self.gaps.len() < GAPS_MAX {
             *self.gaps.entry(stretch.end).or_default() += by;
@@ -55,7 +62,7 @@ impl Stream {
 /// What a line has spent on one meter: of a rate where its stretch ends, of a budget in which period (ns).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Stretch {
-    end: u64,
+    end: u128,
     left: Amount,
 }
 
@@ -96,10 +103,10 @@ impl Outstanding {
         let mut left = 0;
         if let Some(mut stretch) = known {
             // Its stretch goes on at the end of the stream, so that it is one.
-            left = stretch.end.saturating_sub(stream.front(meter.spent)).min(stretch.left);
+            left = stream.left(stretch, meter.spent);
             stream.shorten(&mut stretch, left);
         }
-        stream.end += left + more;
+        stream.end += u128::from(left) + u128::from(more);
         let end = stream.end;
         if line != NONE {
             self.stretches.insert(key(line, level), Stretch { end, left: left + more });
@@ -111,7 +118,7 @@ impl Outstanding {
     fn flow_back(&mut self, line: Row, level: Level, meter: Meter, less: Amount) -> Meter {
         let Some(mut stretch) = self.stretches.remove(&key(line, level)) else { return meter };
         let stream = self.stream(level);
-        stretch.left = stretch.end.saturating_sub(stream.front(meter.spent)).min(stretch.left);
+        stretch.left = stream.left(stretch, meter.spent);
         let back = less.min(stretch.left);
         stream.shorten(&mut stretch, back);
         self.stretches.insert(key(line, level), stretch);
@@ -128,11 +135,12 @@ impl Outstanding {
         now: Amount,
     ) -> Meter {
         let stretch = if line == NONE { None } else { self.stretches.get(&key(line, level)).copied() };
-        let left = stretch.filter(|stretch| stretch.end == meter.due).map_or(0, |stretch| stretch.left);
+        let due = u128::from(meter.due);
+        let left = stretch.filter(|stretch| stretch.end == due).map_or(0, |stretch| stretch.left);
         let back = before.saturating_sub(now).min(left);
         let more = now.saturating_sub(before);
         if line != NONE {
-            self.stretches.insert(key(line, level), Stretch { end: meter.due, left: left - back + more });
+            self.stretches.insert(key(line, level), Stretch { end: due, left: left - back + more });
         }
         meter.give_back(back).spend(more)
     }
@@ -179,9 +187,9 @@ impl Books {
         let all = &self.outstanding;
         digest.word(all.stretches.len() as u64);
         for stream in all.pools.iter().chain(&all.ledgers).filter(|stream| stream.end > 0) {
-            digest.word(stream.end);
+            digest.word(stream.end as u64);
             stream.gaps.iter().for_each(|(&at, &len)| {
-                digest.word(at);
+                digest.word(at as u64);
                 digest.word(len);
             });
         }
@@ -269,6 +277,23 @@ mod tests {
         let spent = rate.1.spent;
         let back: Amount = (0..lines).map(|line| rate.less(line, 9)).sum();
         assert!(back <= spent && back >= spent - 20, "{back} of {spent}");
+    }
+
+    #[test]
+    fn what_was_ever_spent_may_be_more_than_a_word_holds() {
+        let mut rate = Rate::default();
+        rate.more(1, 1);
+        rate.at(1);
+        rate.0.ledgers[3].end = u128::from(u64::MAX) - 20;
+        rate.more(1, 15);
+        rate.more(2, 15);
+        assert_eq!(rate.less(1, 5), 5);
+        rate.at(1 + 12);
+        assert_eq!(
+            (rate.less(1, 20), rate.less(2, 20)),
+            (0, 13),
+            "ten of the first's came back, two of the other's"
+        );
     }
 
     #[test]

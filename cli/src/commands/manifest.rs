@@ -1,20 +1,30 @@
 //! Reads what `bursar apply` is given: the tables of the config that can be set while the daemon runs. Every
 //! key is known or named with the one that is nearest.
 use super::outcome::Failed;
-use bursar_wire::{ApplyBody, PoolBody, QuotaBody, ScopeBody, per_time, quantity};
+use bursar_wire::{ApplyBody, PoolBody, QuotaBody, ScopeBody, bounds_per_time, per_time, quantity};
 use toml::{Table, Value};
 
 /// Tables that can be set while the daemon runs.
 const LIVE: [&str; 4] = ["pool", "scope", "quota", "node"];
 /// Tables of the config that are read at its start only, and what to do instead.
-const AT_START: [(&str, &str); 6] = [
-    ("strategy", "use `bursar strategy use`, or restart the daemon with it in its config"),
-    ("plugins", "restart the daemon with it in its config"),
-    ("enforce", "restart the daemon with it in its config"),
-    ("journal", "restart the daemon with it in its config"),
-    ("token", "restart the daemon with it in its config"),
-    ("gate", "restart `bursar gate` with it in its config"),
+const AT_START: [&str; 12] = [
+    "strategy",
+    "plugins",
+    "enforce",
+    "journal",
+    "token",
+    "gate",
+    "http",
+    "limits",
+    "preemption",
+    "memory",
+    "liveness",
+    "analysis",
 ];
+/// Keys of a scope that are read at the start only.
+const FAN_OUT: [&str; 4] = ["max-claims", "max-depth", "max-children", "asks-per-second"];
+/// What to do with what is read at the start only.
+const RESTART: &str = "restart the daemon with it in its config";
 /// Farther than this a key is another word.
 const NEAR: f64 = 0.7;
 
@@ -38,12 +48,23 @@ pub fn read(text: &str) -> Result<(ApplyBody, Vec<(String, u64)>), Failed> {
 }
 
 fn not_live(key: &str) -> Failed {
-    if let Some((_, instead)) = AT_START.iter().find(|(known, _)| *known == key) {
-        return Failed::usage(format!("[{key}] is read when the daemon starts, and cannot be applied"))
-            .hint(*instead);
+    if AT_START.contains(&key) {
+        return at_start(&format!("[{key}]"), instead(key));
     }
-    let all: Vec<&str> = LIVE.into_iter().chain(AT_START.into_iter().map(|(known, _)| known)).collect();
-    unknown("the file", key, &all)
+    unknown("the file", key, &[&LIVE[..], &AT_START].concat())
+}
+
+/// What to do with a table of the config that is read at the start only.
+fn instead(key: &str) -> &'static str {
+    match key {
+        "strategy" => "use `bursar strategy use`, or restart the daemon with it in its config",
+        "gate" => "restart `bursar gate` with it in its config",
+        _ => RESTART,
+    }
+}
+
+fn at_start(what: &str, instead: &str) -> Failed {
+    Failed::usage(format!("{what} is read when the daemon starts, and cannot be applied")).hint(instead)
 }
 
 /// A key that is not known, with the nearest one.
@@ -139,6 +160,9 @@ fn pool(item: &Item<'_>) -> Result<PoolBody, Failed> {
 }
 
 fn scope(item: &Item<'_>) -> Result<ScopeBody, Failed> {
+    if let Some(key) = FAN_OUT.iter().find(|key| item.table.contains_key(**key)) {
+        return Err(at_start(&format!("{}: {key}", item.place), RESTART));
+    }
     item.only(&["path", "weight"])?;
     let weight = item.table.get("weight").ok_or_else(|| item.wrong("weight", "it is missing".into()))?;
     let weight = weight.as_integer().and_then(|weight| u32::try_from(weight).ok()).ok_or_else(|| {
@@ -162,14 +186,14 @@ fn quota(item: &Item<'_>) -> Result<QuotaBody, Failed> {
     if item.goes(&["scope", "resource"])? {
         return Ok(QuotaBody { scope, resource, remove: true, ..QuotaBody::default() });
     }
-    let limit = item.text("limit")?.map(|text| per_time(&resource, text)).transpose();
-    let limit = limit.map_err(|why| item.wrong("limit", why))?;
+    let read = bounds_per_time(&resource, item.text("limit")?, item.text("guaranteed")?);
+    let read = read.map_err(|(key, why)| item.wrong(key, why))?;
     Ok(QuotaBody {
-        guaranteed: Some(item.amount(&resource, "guaranteed")?.unwrap_or(0)),
-        limit: Some(limit.map(|(limit, _)| limit)),
+        guaranteed: Some(read.guaranteed.unwrap_or(0)),
+        limit: Some(read.limit),
         borrow_limit: Some(item.amount(&resource, "borrow-limit")?),
         lend_limit: Some(item.amount(&resource, "lend-limit")?),
-        period_ms: Some(limit.map_or(0, |(_, period_ns)| period_ns / 1_000_000)),
+        period_ms: Some(read.period_ns.unwrap_or(0) / 1_000_000),
         burst: Some(item.amount(&resource, "burst")?.unwrap_or(0)),
         scope,
         resource,
@@ -182,10 +206,7 @@ fn node(value: &Value) -> Result<Vec<(String, u64)>, Failed> {
         |what: &str| Failed::usage(format!("{what} is no table")).hint(format!("write it as [{what}]"));
     let table = value.as_table().ok_or_else(|| wrong("node"))?;
     if let Some(key) = table.keys().find(|key| ["name", "labels"].contains(&key.as_str())) {
-        return Err(Failed::usage(format!(
-            "node.{key} is read when the daemon starts, and cannot be applied"
-        ))
-        .hint("restart the daemon with it in its config"));
+        return Err(at_start(&format!("node.{key}"), RESTART));
     }
     Item { place: "node".into(), table }.only(&["capacity"])?;
     let Some(capacity) = table.get("capacity") else { return Ok(Vec::new()) };
@@ -244,6 +265,40 @@ mod tests {
         ] {
             let told_is = read(text).expect_err(text).error.to_string();
             assert!(told_is.contains(told), "{text}: {told_is}");
+        }
+    }
+
+    #[test]
+    fn a_guarantee_comes_back_in_its_time_as_in_the_config() {
+        let quota = |text: &str| {
+            read(&format!("[[quota]]\nscope = \"t\"\nresource = \"tokens\"\n{text}"))
+                .map(|(body, _)| body.quotas[0].clone())
+        };
+        let alone = quota("guaranteed = \"30/m\"").expect("sound");
+        assert_eq!((alone.guaranteed, alone.limit, alone.period_ms), (Some(30), Some(None), Some(60_000)));
+        let both = quota("guaranteed = \"20\"\nlimit = \"60/h\"").expect("sound");
+        assert_eq!(
+            (both.guaranteed, both.limit, both.period_ms),
+            (Some(20), Some(Some(60)), Some(3_600_000))
+        );
+        let wrong =
+            quota("guaranteed = \"20/m\"\nlimit = \"60/h\"").expect_err("two times").error.to_string();
+        assert!(wrong.to_string().contains("different times"), "{wrong}");
+    }
+
+    #[test]
+    fn what_the_config_alone_can_say_is_told_so() {
+        for text in [
+            "[http]\n",
+            "[limits]\nmax-depth = 2\n",
+            "[preemption]\n",
+            "[memory]\n",
+            "[liveness]\n",
+            "[analysis]\n",
+            "[[scope]]\npath = \"a\"\nmax-claims = 3\n",
+        ] {
+            let wrong = read(text).expect_err(text).error.to_string();
+            assert!(wrong.contains("is read when the daemon starts"), "{text}: {wrong}");
         }
     }
 }

@@ -8,7 +8,8 @@ use super::{
 use crate::args::{Apply, Drain, Node, Output, Set, SetPool, SetQuota, SetWhat};
 use bursar_interface::NodeState;
 use bursar_wire::{
-    ApplyBody, NodeAnswer, NodeBody, Nodes, PoolBody, Pools, QuotaBody, ScopeBody, per_time, quantity,
+    ApplyBody, NodeAnswer, NodeBody, Nodes, PoolBody, Pools, QuotaBody, ScopeBody, bounds_per_time, per_time,
+    quantity,
 };
 use std::{
     io::{Read, stdin},
@@ -83,22 +84,17 @@ fn quota(set: &SetQuota) -> Result<QuotaBody, Failed> {
         Some("none") => Ok(Some(None)),
         _ => amount(option, text).map(|amount| amount.map(Some)),
     };
-    let (limit, period_ms) = match set.limit.as_deref() {
-        None => (None, None),
-        Some("none") => (Some(None), None),
-        Some(text) => {
-            let (limit, period_ns) = per_time(&set.kind, text).map_err(|why| wrong("limit", why))?;
-            (Some(Some(limit)), (period_ns > 0).then_some(period_ns / 1_000_000))
-        }
-    };
+    let limit = set.limit.as_deref().filter(|&text| text != "none");
+    let read = bounds_per_time(&set.kind, limit, set.guaranteed.as_deref());
+    let read = read.map_err(|(option, why)| wrong(option, why))?;
     let body = QuotaBody {
         scope: set.scope.clone(),
         resource: set.kind.clone(),
-        guaranteed: amount("guaranteed", &set.guaranteed)?,
-        limit,
+        guaranteed: read.guaranteed,
+        limit: set.limit.as_ref().map(|_| read.limit),
         borrow_limit: bound("borrow-limit", &set.borrow_limit)?,
         lend_limit: bound("lend-limit", &set.lend_limit)?,
-        period_ms,
+        period_ms: read.period_ns.map(|period_ns| period_ns / 1_000_000),
         burst: amount("burst", &set.burst)?,
         remove: set.remove,
     };

@@ -191,19 +191,35 @@ pub fn scopes(scopes: &[wire::Scope]) -> String {
 /// Bounds, one a row.
 pub fn quotas(quotas: &[wire::Quota]) -> String {
     table(
-        &["scope", "resource", "guaranteed", "limit", "charged"],
+        &["scope", "resource", "guaranteed", "limit", "borrow", "lend", "charged"],
         quotas.iter().map(|quota| {
             let amount = |amount| wire::show(&quota.resource, amount);
+            let timed = |bound| format!("{}{}", amount(bound), per(quota.period_ms));
             let path = if quota.scope.is_empty() { "/".into() } else { quota.scope.clone() };
             vec![
                 path,
                 quota.resource.clone(),
-                amount(quota.guaranteed),
-                or_dash(quota.limit.map(amount)),
+                timed(quota.guaranteed),
+                or_dash(quota.limit.map(timed)),
+                or_dash(quota.borrow_limit.map(timed)),
+                or_dash(quota.lend_limit.map(amount)),
                 amount(quota.charged),
             ]
         }),
     )
+}
+
+/// In which time an amount comes back, as people write it behind that; nothing where it never does.
+fn per(period_ms: Option<u64>) -> String {
+    match period_ms {
+        None => String::new(),
+        Some(1_000) => "/s".into(),
+        Some(60_000) => "/m".into(),
+        Some(3_600_000) => "/h".into(),
+        Some(86_400_000) => "/d".into(),
+        Some(604_800_000) => "/w".into(),
+        Some(other) => format!("/{other}ms"),
+    }
 }
 
 /// Plugins, one a row.

@@ -123,7 +123,7 @@ impl Host {
             (None, Some(closed)) if closed.ending == Ending::Deadlock => {
                 Err(circle::refusal(engine, by, closed))
             }
-            (None, Some(closed)) => Err(present::never_granted(closed)),
+            (None, Some(closed)) => Err(present::never_granted(engine, closed)),
             (None, None) => Err(Refusal::new(Reason::UnknownClaim, format!("there is no claim {claim}"))),
         })
     }

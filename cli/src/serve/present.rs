@@ -1,6 +1,6 @@
 //! The books as they are shown: rows become the contract's documents, and each asker sees its own.
 use super::{census::MEMORY, clock::Clock, follower::Follower, gauges::Gauges, holdings::Holdings};
-use bursar_engine::{Closed, Engine};
+use bursar_engine::{Closed, Engine, Lacked};
 use bursar_interface::{
     ClaimId, Claimed, Class, Ending, NONE, NodeState, Phase, Principal, Reason, Refusal, Row, Rung, Shape,
     Time,
@@ -424,23 +424,34 @@ pub fn taking(engine: &Engine, id: ClaimId) -> &'static str {
 }
 
 /// What a claim that never got anything is told.
-pub fn never_granted(closed: &Closed) -> Refusal {
+pub fn never_granted(engine: &Engine, closed: &Closed) -> Refusal {
     let (claim, waited_ms) = (closed.claim, closed.closed_at.0.saturating_sub(closed.asked_at.0) / 1_000_000);
     let why = closed.reason.unwrap_or(Reason::InsufficientCapacity);
     let retry_ns = closed.retry_at.0.checked_sub(closed.closed_at.0);
+    let lacked = closed.lacked.map(|lacked| for_want(engine, lacked)).unwrap_or_default();
     match closed.ending {
         Ending::WaitExpired if waited_ms == 0 => {
-            Refusal::new(why, format!("claim {claim} cannot be granted now: {why}"))
+            Refusal::new(why, format!("claim {claim} cannot be granted now: {why}{lacked}"))
                 .hint("wait for it with --wait 30s, or see `bursar get pools`")
                 .after(retry_ns)
         }
         Ending::WaitExpired => {
-            Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}"))
+            Refusal::new(Reason::WaitExpired, format!("claim {claim} waited {waited_ms} ms: {why}{lacked}"))
                 .hint("wait longer, ask for less, or see `bursar get claims` for who holds it")
                 .after(retry_ns)
         }
         other => {
             Refusal::new(Reason::LeaseExpired, format!("claim {claim} has ended ({})", ending_name(other)))
         }
+    }
+}
+
+/// What was short, as the asker called it.
+fn for_want(engine: &Engine, lacked: Lacked) -> String {
+    let books = engine.books();
+    let kind = &books.spec(lacked.resource).name;
+    match books.pool(lacked.pool) {
+        Some(pool) => format!(", for want of {kind}:{}", books.pool_name(pool)),
+        None => format!(", for want of {kind}"),
     }
 }

@@ -6,7 +6,7 @@ use bursar_interface::{
     Amount, Command, FanOut, FanOutSpec, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill,
     ResourceSpec, Row, ScopeSpec, Supply,
 };
-use bursar_wire::{per_time, quantity};
+use bursar_wire::{bounds_per_time, per_time, quantity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of this node.
@@ -108,27 +108,17 @@ fn floating(set: &super::settings::Pool) -> Result<PoolSpec, String> {
 
 /// A quota of the config.
 fn bound(set: &super::settings::Quota) -> Result<QuotaSpec, String> {
-    let per_time =
-        |text: &Option<String>| text.as_ref().map(|text| per_time(&set.resource, text)).transpose();
-    let (limit, guaranteed) = (per_time(&set.limit)?, per_time(&set.guaranteed)?);
-    let periods = [limit, guaranteed].map(|bound| bound.map(|(_, period_ns)| period_ns));
-    if let [Some(limit), Some(guaranteed)] = periods
-        && guaranteed > 0
-        && limit != guaranteed
-    {
-        return Err(
-            "the limit and the guarantee are counted in different times; use one, as 20k/m and 50k/m".into(),
-        );
-    }
+    let read = bounds_per_time(&set.resource, set.limit.as_deref(), set.guaranteed.as_deref());
+    let read = read.map_err(|(key, why)| format!("{key}: {why}"))?;
     Ok(QuotaSpec {
         scope: set.scope.clone(),
         resource: set.resource.clone(),
-        guaranteed: guaranteed.map_or(0, |(guaranteed, _)| guaranteed),
-        limit: limit.map(|(limit, _)| limit),
+        guaranteed: read.guaranteed.unwrap_or(0),
+        limit: read.limit,
         borrow_limit: amount(&set.resource, &set.borrow_limit)?,
         lend_limit: amount(&set.resource, &set.lend_limit)?,
         refill: Refill {
-            period_ns: periods.into_iter().flatten().max().unwrap_or(0),
+            period_ns: read.period_ns.unwrap_or(0),
             burst: amount(&set.resource, &set.burst)?.unwrap_or(0),
             ..Refill::default()
         },

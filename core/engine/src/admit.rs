@@ -113,7 +113,7 @@ impl Engine {
     }
 
     pub(crate) fn check_lines(&self, set: &[LineAsk], lines: &mut Vec<Wanted>) -> Result<(), Refusal> {
-        for line in set {
+        for (i, line) in set.iter().enumerate() {
             let Some(resource) = self.books.resource(&line.resource) else {
                 let known: Vec<&str> = self.books.specs().iter().map(|spec| spec.name.as_str()).collect();
                 return Err(Refusal::new(
@@ -148,6 +148,7 @@ impl Engine {
                 None => NONE,
                 Some(name) => self.check_pool(resource, name)?,
             };
+            self.check_named_once(&set[..=i], resource)?;
             self.check_models(&line.models)?;
             if !self.books.split(line, resource, want, lines) {
                 return bad(
@@ -157,6 +158,21 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Refused if the last of these lines asks with those before it for more of one name than a name can have.
+    fn check_named_once(&self, lines: &[LineAsk], resource: Row) -> Result<(), Refusal> {
+        let spec = self.books.spec(resource);
+        let Some((last, before)) = lines.split_last().filter(|_| spec.springs > 0) else { return Ok(()) };
+        let Some(name) = &last.pool else { return Ok(()) };
+        let same = before.iter().filter(|line| line.resource == last.resource && line.pool == last.pool);
+        let amount = |line: &LineAsk| if line.whole { spec.springs } else { line.amount };
+        let others: Amount = same.map(amount).sum();
+        if others == 0 || others.saturating_add(amount(last)) <= spec.springs {
+            return Ok(());
+        }
+        let message = format!("{}:{name} is asked for more than once, and not shared each time", spec.name);
+        never(&message, "ask for it once")
     }
 
     /// Refused if there is none of the models: any of them will do.

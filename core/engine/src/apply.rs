@@ -361,6 +361,7 @@ impl Engine {
             lines: Vec::new(),
             alternative: self.books.chosen(row),
             circle: Vec::new(),
+            lacked: if ending == Ending::WaitExpired { self.lacks(row) } else { None },
         };
         self.kept.close(closed, lines);
     }

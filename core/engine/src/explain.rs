@@ -1,6 +1,6 @@
 //! Why a claim waits: the binding constraint per kind, and who holds it.
-use crate::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, Reason, Row, Shape, Time};
+use crate::{Engine, kept::Lacked};
+use bursar_interface::{Amount, ClaimId, NONE, PoolId, Reason, Row, Shape, Time};
 use bursar_pool::Inner;
 use std::ops::Range;
 
@@ -24,6 +24,16 @@ pub struct Why {
     pub short: Vec<Short>,
     /// When all of what is short will have come back by itself; `None` where that cannot be told.
     pub retry_at: Option<Time>,
+}
+
+/// What will be there last of what is short.
+struct Last {
+    kind: Row,
+    /// The pool that was named, or [`NONE`].
+    want: Row,
+    reason: Reason,
+    /// When; `None` where that is in somebody's hands.
+    ready: Option<Time>,
 }
 
 impl Engine {
@@ -72,7 +82,8 @@ impl Engine {
         if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
             let resource = self.books.tables().quotas.resource[quota as usize];
             short(resource, by);
-            return self.last_back(row, &lines).unwrap_or((Reason::InsufficientQuota, None));
+            let last = self.last_back(row, &lines);
+            return last.map_or((Reason::InsufficientQuota, None), |last| (last.reason, last.ready));
         }
         let claim = ClaimId(self.books.tables().claims.id[row as usize]);
         let ganged = self.gangs.has(claim);
@@ -90,8 +101,10 @@ impl Engine {
                 short(resource, by);
             }
         }
-        let last = self.last_back(row, &lines);
-        last.unwrap_or_else(|| (self.why_though_there(claim, row, ganged), None))
+        match self.last_back(row, &lines) {
+            Some(last) => (last.reason, last.ready),
+            None => (self.why_though_there(claim, row, ganged), None),
+        }
     }
 
     /// Why a claim waits of which there is enough of every kind.
@@ -129,9 +142,8 @@ impl Engine {
         })
     }
 
-    /// Of all that lines are short of, in ledgers and in pools, the word for what will be there last, and when;
-    /// `None` as time where that is in somebody's hands.
-    fn last_back(&self, row: Row, lines: &Range<Row>) -> Option<(Reason, Option<Time>)> {
+    /// Of all that lines are short of, in ledgers and in pools, what will be there last.
+    fn last_back(&self, row: Row, lines: &Range<Row>) -> Option<Last> {
         let tables = self.books.tables();
         let kind = |line: Row| tables.lines.resource[line as usize];
         let scope = tables.claims.scope[row as usize];
@@ -140,15 +152,32 @@ impl Engine {
         let ledgers = kinds.flat_map(|kind| {
             let asked = self.books.asked_in(lines.clone(), kind);
             let reason = self.spent(kind).unwrap_or(Reason::InsufficientQuota);
-            let ready = move |(quota, by)| (reason, self.books.quota_ready(row, quota, asked, by));
-            self.books.ledgers_short(scope, kind, asked).map(ready)
+            let last = move |(quota, by)| {
+                let ready = self.books.quota_ready(row, quota, asked, by);
+                Last { kind, want: NONE, reason, ready }
+            };
+            self.books.ledgers_short(scope, kind, asked).map(last)
         });
         let pools = self.pools_short(lines).map(|(kind, want, by)| {
             let held = if want == NONE { Reason::InsufficientCapacity } else { Reason::HeldByOther };
-            (self.spent(kind).unwrap_or(held), self.books.ready(kind, want, by))
+            let reason = self.spent(kind).unwrap_or(held);
+            Last { kind, want, reason, ready: self.books.ready(kind, want, by) }
         });
-        let when = |ready: Option<Time>| ready.unwrap_or(Time(u64::MAX));
-        ledgers.chain(pools).reduce(|last, other| if when(other.1) > when(last.1) { other } else { last })
+        let when = |last: &Last| last.ready.unwrap_or(Time(u64::MAX));
+        ledgers.chain(pools).reduce(|last, other| if when(&other) > when(&last) { other } else { last })
+    }
+
+    /// What a waiting claim is short of that will be there last: the kind, and the pool where it named one.
+    pub(crate) fn lacks(&self, row: Row) -> Option<Lacked> {
+        let pool = |want: Row| match want {
+            NONE => PoolId(0),
+            pool => PoolId(self.books.tables().pools.id[pool as usize]),
+        };
+        if let Some((inner, _)) = self.books.slice_short(row) {
+            return Some(Lacked { resource: inner.resource, pool: pool(inner.want) });
+        }
+        let last = self.last_back(row, &self.books.tables().claims.line_rows(row))?;
+        Some(Lacked { resource: last.kind, pool: pool(last.want) })
     }
 
     /// The word for a kind that is spent and not held.

@@ -1,10 +1,11 @@
 //! Whether guarantees can be kept: those below a scope come to no more than it can itself always have (or
-//! may hold at all, where it is guaranteed nothing), and those of all to no more than there is.
+//! may hold at all, where it is guaranteed nothing), and those of all to no more than there is. What is spent is
+//! told for the time in which its pool comes back.
 //!
 //! Asked of what operators set anew, as it will be when all of it is set. Whoever makes something better that
 //! was wrong before is not refused because it is not yet right.
 use crate::{Engine, admit::bad};
-use bursar_interface::{Amount, QuotaChange, QuotaSpec, Refusal, Row, Setting, Shape};
+use bursar_interface::{Amount, PoolSpec, QuotaChange, QuotaSpec, Refusal, Row, Setting};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Guarantees that are added up in one refusal at most.
@@ -30,9 +31,7 @@ impl Engine {
                 Setting::RemoveQuota { scope, resource } => (resource, Touch::Gone(scope)),
                 _ => continue,
             };
-            if let Some(resource) = self.books.resource(kind)
-                && matches!(self.books.spec(resource).shape, Shape::Capacity | Shape::Unit)
-            {
+            if let Some(resource) = self.books.resource(kind) {
                 touched.entry(resource).or_default().push(touch);
             }
         }
@@ -47,14 +46,16 @@ impl Engine {
         touches: &[Touch<'_>],
         settings: &[Setting],
     ) -> Result<(), Refusal> {
-        let before: Bounds =
-            self.books.quotas_on(resource).into_iter().map(|spec| (spec.scope.clone(), spec)).collect();
+        let time = self.pool_time(resource);
+        let known = self.books.quotas_on(resource).into_iter().map(|spec| in_time(spec, time));
+        let before: Bounds = known.map(|spec| (spec.scope.clone(), spec)).collect();
         let mut after = before.clone();
         let mut levels: BTreeSet<&str> = BTreeSet::new();
         for touch in touches {
             match *touch {
                 Touch::Set(change) => {
-                    after.insert(change.scope.clone(), change.onto(self.quota_before(change, resource)));
+                    let spec = in_time(change.onto(self.quota_before(change, resource)), time);
+                    after.insert(change.scope.clone(), spec);
                     levels.extend(above(&change.scope));
                 }
                 Touch::Gone(scope) => {
@@ -74,20 +75,39 @@ impl Engine {
         Ok(())
     }
 
+    /// In which time the first pool of a kind on no node comes back (ns); 0 for never.
+    fn pool_time(&self, resource: Row) -> u64 {
+        let tables = self.books.tables();
+        let first = tables.resources.first_floating[resource as usize];
+        tables.pools.period.get(first as usize).copied().unwrap_or(0)
+    }
+
     /// What there is of a kind before and after settings; as much as one likes of what springs from names.
     fn supply(&self, resource: Row, settings: &[Setting]) -> (Amount, Amount) {
         if self.books.spec(resource).springs > 0 {
             return (Amount::MAX, Amount::MAX);
         }
-        let now = self.books.tables().resources.capacity[resource as usize];
+        let (tables, time) = (self.books.tables(), self.pool_time(resource));
+        let much = |spec: &PoolSpec| scaled(spec.capacity, spec.refill.period_ns, time);
+        let pools = 0..tables.pools.id.len();
+        let pools = pools.filter(|&p| tables.pools.id[p] != 0 && tables.pools.resource[p] == resource);
+        let now: Amount = pools.map(|p| much(&self.books.pool_spec(p as Row))).sum();
         let mut then = now;
         for setting in settings {
-            if let Setting::Pool(change) = setting
-                && self.books.resource(&change.resource) == Some(resource)
-            {
-                let before = self.pool_before(change, resource).1;
-                then = then.saturating_sub(before.capacity).saturating_add(change.onto(before).capacity);
-            }
+            let (before, after) = match setting {
+                Setting::Pool(change) if self.books.resource(&change.resource) == Some(resource) => {
+                    let before = self.pool_before(change, resource).1;
+                    (much(&before), much(&change.onto(before)))
+                }
+                Setting::RemovePool { resource: kind, node, name }
+                    if self.books.resource(kind) == Some(resource) =>
+                {
+                    let pool = self.books.pool_on(resource, node.as_deref(), name);
+                    (pool.map_or(0, |pool| much(&self.books.pool_spec(pool))), 0)
+                }
+                _ => continue,
+            };
+            then = then.saturating_sub(before).saturating_add(after);
         }
         (now, then)
     }
@@ -103,6 +123,10 @@ impl Engine {
             added.push(format!("{more} more"));
         }
         let most = most(after, level, all);
+        let time = match self.pool_time(resource) {
+            0 => String::new(),
+            time => format!(" in {} s", time / 1_000_000_000),
+        };
         let whose = match after.get(level) {
             Some(bound) if bound.guaranteed > 0 => format!("{} is itself guaranteed", told(level)),
             Some(_) if most < all || !level.is_empty() => format!("{} may hold", told(level)),
@@ -110,7 +134,7 @@ impl Engine {
         };
         bad(
             &format!(
-                "the guarantees below {} come to {sum} {} of {} ({}), and {whose} {most}",
+                "the guarantees below {} come to {sum} {} of {}{time} ({}), and {whose} {most}",
                 told(level),
                 spec.unit,
                 spec.name,
@@ -119,6 +143,23 @@ impl Engine {
             "lower some of them, or raise what is above them first or in the same file",
         )
     }
+}
+
+/// What comes back in one time, told for another (ns); as it is where either never does.
+fn scaled(amount: Amount, period_ns: u64, time: u64) -> Amount {
+    if period_ns == time || period_ns == 0 || time == 0 {
+        return amount;
+    }
+    let much = u128::from(amount) * u128::from(time) / u128::from(period_ns);
+    Amount::try_from(much).unwrap_or(Amount::MAX)
+}
+
+/// A bound, told for the time in which the pool comes back.
+fn in_time(spec: QuotaSpec, time: u64) -> QuotaSpec {
+    let told = |amount: Amount| scaled(amount, spec.refill.period_ns, time);
+    let (guaranteed, limit) = (told(spec.guaranteed), spec.limit.map(told));
+    let borrow_limit = spec.borrow_limit.map(told);
+    QuotaSpec { guaranteed, limit, borrow_limit, ..spec }
 }
 
 /// A scope as it is called in a refusal.

@@ -1,7 +1,7 @@
 //! What is remembered of claims that are gone: for late askers, and so that a repeated ask gets its
 //! first answer. Bounded by number and by time.
 use bursar_interface::{
-    Amount, ClaimId, Ending, Fence, Link, Reason, Time,
+    Amount, ClaimId, Ending, Fence, Link, PoolId, Reason, Time,
     bound::{KEPT_MAX, KEPT_NS},
 };
 use bursar_pool::{Digest, Spread};
@@ -21,6 +21,15 @@ pub struct ClosedLine {
     pub amount: Amount,
     /// What was used, if it was settled.
     pub used: Option<Amount>,
+}
+
+/// What a claim that never got anything was short of in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacked {
+    /// Row of the kind.
+    pub resource: u32,
+    /// The pool, where the claim named one; 0 otherwise.
+    pub pool: PoolId,
 }
 
 /// A claim that is gone.
@@ -54,6 +63,8 @@ pub struct Closed {
     pub within: Option<ClaimId>,
     /// Who would have waited for whom, if it was refused for that.
     pub circle: Vec<Link>,
+    /// What it was short of when its time to wait was over.
+    pub lacked: Option<Lacked>,
 }
 
 /// Closed claims in the order in which they went, and the keys of all claims.

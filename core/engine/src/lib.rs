@@ -72,7 +72,7 @@ mod work;
 pub use blame::{Blame, Cause, Part, Share, Tallied};
 pub use engine::Engine;
 pub use explain::{Short, Why};
-pub use kept::{Closed, ClosedLine};
+pub use kept::{Closed, ClosedLine, Lacked};
 pub use position::Stood;
 pub use preempt::Notice;
 pub use relax::{Change, Relaxed, Trial};

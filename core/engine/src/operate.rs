@@ -168,6 +168,11 @@ impl Engine {
                 "bound what scopes may hold of it by a quota",
             );
         }
+        if spec.driven && spec.piece > 0 && after.capacity > spec.piece.max(before.capacity) {
+            let what =
+                format!("{} {} of {} is more than one {}", after.capacity, spec.unit, spec.name, spec.name);
+            return bad(&what, &format!("at most {}: each is a pool of its own", spec.piece));
+        }
         if known.is_some() {
             return Ok(if after == before { Change::Unchanged } else { Change::Changed });
         }
@@ -222,6 +227,7 @@ impl Engine {
         }
         self.check_quota_spec(&after)?;
         self.check_burst(resource, after.refill.burst)?;
+        check_time(change, &before)?;
         Ok(match self.books.quota_spec(&change.scope, resource) {
             None => Change::Created,
             Some(_) if after == before => Change::Unchanged,
@@ -271,6 +277,23 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+/// A limit and a guarantee come back in one time: who changes it by one of them would change what the other means.
+fn check_time(change: &QuotaChange, before: &QuotaSpec) -> Result<(), Refusal> {
+    let known = before.refill.period_ns;
+    if known == 0 || change.period_ns.is_none_or(|period_ns| period_ns == known) {
+        return Ok(());
+    }
+    let other = match (change.limit, change.guaranteed) {
+        (Some(_), None) if before.guaranteed > 0 => ("guarantee", before.guaranteed),
+        (None, Some(_)) if before.limit.is_some() => ("limit", before.limit.unwrap_or_default()),
+        _ => return Ok(()),
+    };
+    bad(
+        &format!("its {} of {} comes back in another time, {} s", other.0, other.1, known / 1_000_000_000),
+        "say both, or use that time",
+    )
 }
 
 /// What a setting is called in a refusal.

@@ -82,13 +82,16 @@ impl QuotaChange {
     /// The bound as it is to be, from how it is.
     pub fn onto(&self, quota: QuotaSpec) -> QuotaSpec {
         let limit = self.limit.unwrap_or(quota.limit);
-        let refill = limit.map(|limit| refilled(quota.refill, self.period_ns, self.burst, limit));
+        let guaranteed = self.guaranteed.unwrap_or(quota.guaranteed);
+        let comes_back = limit.is_some() || guaranteed > 0;
+        let all = limit.unwrap_or(Amount::MAX);
+        let refill = comes_back.then(|| refilled(quota.refill, self.period_ns, self.burst, all));
         QuotaSpec {
-            guaranteed: self.guaranteed.unwrap_or(quota.guaranteed),
+            guaranteed,
             limit,
             borrow_limit: self.borrow_limit.unwrap_or(quota.borrow_limit),
             lend_limit: self.lend_limit.unwrap_or(quota.lend_limit),
-            // Without a limit there is nothing to come back.
+            // Without a limit or a guarantee there is nothing to come back.
             refill: refill.unwrap_or_default(),
             ..quota
         }

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// The one kind of which processes can be slowed down before they come to its end.
 const SOFT_KIND: &str = "memory";
+/// The kind whose pools are numbers.
+const NUMBERED: &str = "port";
 
 /// `POST /v1/claims`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -187,6 +189,10 @@ impl TryFrom<LineBody> for LineAsk {
     ) -> Result<LineAsk, Refusal> {
         let bad = |why: String| Refusal::new(Reason::BadRequest, why);
         let whole_amount = amount(&resource, &text).map_err(bad)?;
+        if let Some(name) = pool.as_ref().filter(|name| resource == NUMBERED && !is_port(name)) {
+            return Err(bad(format!("{name:?} is no port"))
+                .hint("name its number, from 1 to 65535, or no pool for any"));
+        }
         if soft.is_some() && resource != SOFT_KIND {
             return Err(
                 bad(format!("{resource} has no soft limit")).hint("only memory has one; leave it out")
@@ -194,6 +200,11 @@ impl TryFrom<LineBody> for LineAsk {
         }
         Ok(LineAsk { resource, amount: whole_amount, pool, models, whole, soft })
     }
+}
+
+/// Whether a text is a port's number as people write it.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0 && port.to_string() == text)
 }
 
 /// A duration in nanoseconds; 0 if there is none. One that is longer than any lease is refused.
@@ -350,6 +361,16 @@ mod tests {
             r#"{"lines":[{"resource":"gpu"}],"alternatives":[{"lines":[{"resource":"cpu","amount":"9"}]}]}"#,
         );
         assert_eq!(read.expect("a sound ask").alternatives[0][0].amount, 9);
+    }
+
+    #[test]
+    fn a_port_is_named_by_its_number() {
+        let named = |name: &str| ask(&format!(r#"{{"lines":[{{"resource":"port","pool":"{name}"}}]}}"#));
+        assert!(named("8080").is_ok() && named("65535").is_ok());
+        for wrong in ["abc", "0", "65536", "08080", "80 ", "-1", "+80", ""] {
+            let told = named(wrong).expect_err(wrong);
+            assert!(told.contains("is no port") && told.contains(wrong), "{told}");
+        }
     }
 
     #[test]

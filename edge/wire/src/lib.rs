@@ -61,7 +61,7 @@ pub use lists::{
     Plugins, Pools, Quotas, Scopes, Strategies,
 };
 pub use metric::Metric;
-pub use quantity::{amount, duration, per_time, quantity, show};
+pub use quantity::{Bounded, amount, bounds_per_time, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};
 #[cfg(feature = "tls")]
 pub use remote::Remote;

@@ -58,6 +58,44 @@ pub fn per_time(resource: &str, text: &str) -> Result<(Amount, u64), String> {
     Ok((quantity(resource, amount)?, seconds * SECOND_NS))
 }
 
+/// A limit and a guarantee as people write them, and in which time both come back (ns).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounded {
+    /// What may be held, or spent in that time; `None` where nothing is said.
+    pub limit: Option<Amount>,
+    /// What can always be had of it.
+    pub guaranteed: Option<Amount>,
+    /// `None` where neither says a time.
+    pub period_ns: Option<u64>,
+}
+
+/// Reads a limit and a guarantee: `50k/m`, and `20k/m` or `20k`, which means the same then.
+///
+/// # Errors
+/// Which of the two is wrong, and what would be right.
+pub fn bounds_per_time(
+    resource: &str,
+    limit: Option<&str>,
+    guaranteed: Option<&str>,
+) -> Result<Bounded, (&'static str, String)> {
+    let read = |key, text: Option<&str>| {
+        text.map(|text| per_time(resource, text)).transpose().map_err(|why| (key, why))
+    };
+    let (limit, guaranteed) = (read("limit", limit)?, read("guaranteed", guaranteed)?);
+    let time = |bound: Option<(Amount, u64)>| bound.map(|(_, period_ns)| period_ns).filter(|&ns| ns > 0);
+    match (time(limit), time(guaranteed)) {
+        (Some(a), Some(b)) if a != b => Err((
+            "guaranteed",
+            "the limit and the guarantee are counted in different times; use one, as 20k/m and 50k/m".into(),
+        )),
+        (a, b) => {
+            let amount = |bound: Option<(Amount, u64)>| bound.map(|(amount, _)| amount);
+            let (limit, guaranteed) = (amount(limit), amount(guaranteed));
+            Ok(Bounded { limit, guaranteed, period_ns: a.or(b) })
+        }
+    }
+}
+
 /// An amount in base units as it stands in JSON: digits only.
 ///
 /// # Errors
