@@ -46,6 +46,12 @@ fn asks_that_make_no_sense() {
         (&["strategy", "use", "taste", "x"], 2, "\"taste\" is no strategy"),
         (&["strategy", "use", "allocator", "x"], 2, "best-fit, first-fit, worst-fit"),
         (&["run", "--cpu", "1"], 125, "no command"),
+        (&["run", "--bogus", "--", "true"], 125, "--bogus"),
+        (&["run", "--class", "gold", "--", "true"], 125, "best-effort"),
+        (&["run", "--priority", "-5", "--", "true"], 125, "0..=4294967295"),
+        (&["run", "--url", "ftp://x", "--", "true"], 125, "leave out --url"),
+        (&["run", "-o", "name", "--", "true"], 125, "no names"),
+        (&["claim", "--cpu", "1", "--key", "a\r\nHost: b"], 2, "Idempotency-Key"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["get", "dreams"], 2, "invalid value"),
     ] {

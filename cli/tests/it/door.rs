@@ -94,6 +94,21 @@ fn odd_requests_are_told_what_is_odd() {
     let long = format!("{{\"scope\":\"{}\",\"lines\":[]}}", "y".repeat(5000));
     let long = post(&format!("{json}Content-Length: {}\r\n", long.len()), &long);
     assert!(long.starts_with("HTTP/1.1 400"), "{long}");
+    let packed = post(&format!("{json}Content-Encoding: gzip\r\nContent-Length: 2\r\n"), "{}");
+    assert!(packed.starts_with("HTTP/1.1 415") && packed.contains("gzip"), "{packed}");
+    for (path, told) in [
+        ("/v1/claims/%ff", "UTF-8"),
+        ("/v1/claims?limit=1e3", "1e3"),
+        ("/v1/events?since=-1", "-1"),
+        ("/v1/claims?colour=red", "openapi.json"),
+    ] {
+        let odd = converse(
+            &daemon,
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+        );
+        let problem = odd.contains("application/problem+json") && odd.starts_with("HTTP/1.1 400");
+        assert!(problem && odd.contains(told), "{path}: {odd}");
+    }
     let key = post(&format!("{json}Idempotency-Key: {}\r\nContent-Length: 2\r\n", "k".repeat(300)), "{}");
     assert!(key.starts_with("HTTP/1.1 400") && key.contains("Idempotency-Key"), "{key}");
     let cancel = converse(&daemon, b"POST /v1/claims/1/cancel HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"why\":1}");

@@ -55,9 +55,20 @@ fn the_same_key_is_the_same_claim() {
         daemon.keyed("POST", "/v1/claims", &cpu(100), &[("Idempotency-Key", "once")]).1["claim"]["id"].clone()
     };
     assert_eq!(ask(), ask());
-    // Whatever else is said the second time: what is told is the claim that there is.
-    let other = daemon.keyed("POST", "/v1/claims", &cpu(300), &[("Idempotency-Key", "once")]).1;
-    assert_eq!((&other["claim"]["id"], &other["claim"]["lines"][0]["amount"]), (&ask(), &json!("100")));
+    // Who asks for something else with it is not given that claim for what was asked.
+    let (status, other) = daemon.keyed("POST", "/v1/claims", &cpu(300), &[("Idempotency-Key", "once")]);
+    assert_eq!((status, &other["error"]["reason"]), (400, &"BadRequest".into()), "{other}");
+    assert!(other["error"]["message"].as_str().is_some_and(|why| why.contains("\"once\"")), "{other}");
+    let later = json!({ "lines": [{ "resource": "cpu", "amount": "100" }], "wait": "5s", "ttl": "9m" });
+    let (_, later) = daemon.keyed("POST", "/v1/claims", &later.to_string(), &[("Idempotency-Key", "once")]);
+    assert_eq!(later["claim"]["id"], ask(), "how long may change from one try to the next");
+    let two = daemon.keyed(
+        "POST",
+        "/v1/claims",
+        &cpu(100),
+        &[("Idempotency-Key", "once"), ("Idempotency-Key", "b")],
+    );
+    assert_eq!(two.0, 400, "{}", two.1);
     assert_eq!(daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len), Some(1));
 }
 

@@ -246,3 +246,21 @@ fn a_copy_under_load_has_all_that_was_answered_before_it() {
     }
     daemon.start();
 }
+
+#[test]
+fn a_daemon_whose_state_is_taken_away_promises_nothing_more() {
+    let mut daemon = Daemon::plain();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    let (state, moved) = (daemon.state(), daemon.scratch.path().join("moved"));
+    fs::rename(&state, &moved).expect("moved");
+    let refused = daemon.tell(&["claim", "--cpu", "0.1", "--no-autostart"]);
+    assert!([4, 5].contains(&refused.code), "{refused:?}");
+    while daemon.ended().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(daemon.ended().and_then(|status| status.code()), Some(1), "{}", daemon.log());
+    assert!(daemon.log().contains("put the state directory back where it was"), "{}", daemon.log());
+    fs::rename(&moved, &state).expect("moved back");
+    daemon.start();
+    assert_eq!(daemon.claim("1")["phase"], "held", "what was promised is there");
+}

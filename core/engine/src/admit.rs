@@ -1,5 +1,7 @@
 //! Admission: each input is turned into what it does, or refused with what would be right.
-use crate::{Engine, apply::join, engine::Tape, feasible, nest::scope_of, soft::check_soft};
+use crate::{
+    Engine, apply::join, engine::Tape, feasible, kept::fingerprint, nest::scope_of, soft::check_soft,
+};
 use bursar_interface::{
     Amount, Ask, ClaimId, Class, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId,
     What,
@@ -31,8 +33,23 @@ impl Engine {
         }
     }
 
+    /// The claim that the same ask has led to before. One for no time at all only looks for it.
+    fn repeated(&self, by: &Principal, ask: &Ask) -> Result<Option<ClaimId>, Refusal> {
+        let Some((key, (claim, asked))) =
+            ask.key.as_ref().and_then(|key| Some((key, self.kept.by_key(&by.root, key)?)))
+        else {
+            return Ok(None);
+        };
+        if ask.ttl_ns == 0 || asked == fingerprint(ask) {
+            return Ok(Some(claim));
+        }
+        let message =
+            format!("the idempotency key {key:?} was used to ask for something else, which is claim {claim}");
+        Err(Refusal::new(Reason::BadRequest, message).hint("use another key, or ask for the same again"))
+    }
+
     fn ask(&mut self, cause: u32, tape: &mut Tape<'_>, by: &Principal, ask: &Ask) -> Result<(), Refusal> {
-        if let Some(claim) = ask.key.as_ref().and_then(|key| self.kept.by_key(&by.root, key)) {
+        if let Some(claim) = self.repeated(by, ask)? {
             self.emit(tape, Some(cause), What::Repeated(claim));
             return Ok(());
         }

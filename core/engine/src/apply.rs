@@ -2,6 +2,7 @@
 use crate::{
     Closed, ClosedLine, Engine,
     engine::Resolved,
+    kept::fingerprint,
     nest::{scope_of, slice_hints},
     queue::ANYTHING,
 };
@@ -214,7 +215,7 @@ impl Engine {
         if let Some(key) = &ask.key
             && !canary!("the key is forgotten")
         {
-            self.kept.key(root, key, claim);
+            self.kept.key(root, key, claim, fingerprint(ask));
         }
     }
 

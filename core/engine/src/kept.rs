@@ -1,7 +1,7 @@
 //! What is remembered of claims that are gone: for late askers, and so that a repeated ask gets its
 //! first answer. Bounded by number and by time.
 use bursar_interface::{
-    Amount, ClaimId, Ending, Fence, Link, PoolId, Reason, Time,
+    Amount, Ask, ClaimId, Ending, Fence, Link, PoolId, Reason, Time,
     bound::{KEPT_MAX, KEPT_NS},
 };
 use bursar_pool::{Digest, Spread};
@@ -75,22 +75,45 @@ pub(crate) struct Kept {
     forgotten: u64,
     /// Numbers of those that are remembered.
     numbers: HashMap<ClaimId, u64, BuildHasherDefault<Spread>>,
-    keys: BTreeMap<(String, String), ClaimId>,
+    /// By principal's root and key: the claim, and the fingerprint of what was asked for.
+    keys: BTreeMap<(String, String), (ClaimId, u64)>,
     keyed: BTreeMap<ClaimId, (String, String)>,
     /// Circles of claims that are about to be gone for them.
     circles: BTreeMap<ClaimId, Vec<Link>>,
 }
 
+/// Tells asks apart by what they ask for, of whom and where; how long and how urgently may change from one try to
+/// the next.
+pub(crate) fn fingerprint(ask: &Ask) -> u64 {
+    let mut digest = Digest::default();
+    digest.text(&ask.scope);
+    digest.word(ask.class as u64);
+    for lines in std::iter::once(&ask.lines).chain(&ask.alternatives) {
+        digest.word(lines.len() as u64);
+        for line in lines {
+            digest.text(&line.resource);
+            digest.text(line.pool.as_deref().unwrap_or_default());
+            digest.word(line.amount);
+            digest.word(u64::from(line.whole));
+        }
+    }
+    for terms in [&ask.need, &ask.bar] {
+        digest.word(terms.len() as u64);
+        terms.iter().for_each(|term| digest.text(term));
+    }
+    digest.finish()
+}
+
 impl Kept {
-    /// The claim that was asked for with this key by this principal.
-    pub(crate) fn by_key(&self, root: &str, key: &str) -> Option<ClaimId> {
+    /// The claim that was asked for with this key by this principal, and [`fingerprint`] of that ask.
+    pub(crate) fn by_key(&self, root: &str, key: &str) -> Option<(ClaimId, u64)> {
         self.keys.get(&(root.to_owned(), key.to_owned())).copied()
     }
 
-    /// Remembers the key of a claim.
-    pub(crate) fn key(&mut self, root: &str, key: &str, claim: ClaimId) {
+    /// Remembers the key of a claim, and what was asked for with it.
+    pub(crate) fn key(&mut self, root: &str, key: &str, claim: ClaimId, asked: u64) {
         let key = (root.to_owned(), key.to_owned());
-        self.keys.insert(key.clone(), claim);
+        self.keys.insert(key.clone(), (claim, asked));
         self.keyed.insert(claim, key);
     }
 
@@ -152,10 +175,11 @@ impl Kept {
             closed.circle.iter().for_each(|link| digest.word(link.lease.0));
             closed.lines.iter().for_each(|line| digest.word(line.used.unwrap_or(Amount::MAX)));
         }
-        for ((root, key), claim) in &self.keys {
+        for ((root, key), (claim, asked)) in &self.keys {
             digest.text(root);
             digest.text(key);
             digest.word(claim.0);
+            digest.word(*asked);
         }
     }
 }

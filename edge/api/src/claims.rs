@@ -5,12 +5,13 @@ use crate::{
     hall::{Caller, Hall},
     json, query,
     reads::fresh,
+    segment::Path,
     verbs::{enforced, own_process},
     waiters::Waiter,
 };
 use axum::{
     Extension,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
 };
 use bursar_interface::{Ask, ClaimId, Command, Fence, Principal, Process};

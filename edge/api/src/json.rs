@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     StatusCode,
     body::{Body as _, Bytes},
-    header::{CONTENT_TYPE, HeaderMap},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use serde::{
     Deserialize,
@@ -52,7 +52,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Denial> {
     let told = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
     let kind = told.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+        return check_coding(headers);
     }
     let message = match told {
         "" => "the request has no content type".to_owned(),
@@ -60,6 +60,18 @@ fn check_type(headers: &HeaderMap) -> Result<(), Denial> {
     };
     Err(Denial::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
         .hint("send -H 'Content-Type: application/json'"))
+}
+
+/// Nothing is unpacked: a few bytes could become any number.
+fn check_coding(headers: &HeaderMap) -> Result<(), Denial> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    match headers.get_all(CONTENT_ENCODING).iter().find(|value| !plain(value)) {
+        None => Ok(()),
+        Some(coding) => {
+            let message = format!("the content encoding is {coding:?}, and nothing is unpacked here");
+            Err(Denial::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).hint("send the JSON as it is"))
+        }
+    }
 }
 
 /// The bytes of a body, within the bounds.

@@ -29,6 +29,7 @@ mod reads;
 mod resize;
 mod routes;
 mod seats;
+mod segment;
 mod settings;
 mod socket;
 mod spares;

@@ -32,8 +32,8 @@ struct Watch {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Since {
-    since: Option<u64>,
-    limit: Option<usize>,
+    since: Option<String>,
+    limit: Option<String>,
 }
 
 /// `?after=KEY&limit=N`.
@@ -41,13 +41,13 @@ struct Since {
 #[serde(deny_unknown_fields)]
 struct Page {
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<String>,
 }
 
 /// From which sequence on, if that is said, and how many rows.
 pub(crate) fn since(uri: &Uri) -> Result<(Option<u64>, usize), Denial> {
     let Since { since, limit } = of(uri)?;
-    Ok((since, rows(limit)?.unwrap_or(ROWS_DEFAULT)))
+    Ok((figure("since", since)?, rows(limit)?.unwrap_or(ROWS_DEFAULT)))
 }
 
 /// The page that is asked for: of all rows, if none is.
@@ -67,12 +67,23 @@ pub(crate) fn page<L: wire::List>(uri: &Uri, rows_of: impl FnOnce() -> Vec<L::Ro
     Ok(L::page(rows_of(), after.as_ref(), limit.unwrap_or(wire::PAGE_MAX)))
 }
 
-fn rows(limit: Option<usize>) -> Result<Option<usize>, Denial> {
-    match limit {
+/// A whole number as it stands in a query.
+fn figure(key: &str, text: Option<String>) -> Result<Option<u64>, Denial> {
+    let read = |text: String| {
+        text.parse().map_err(|_| {
+            Denial::bad(format!("{key}: {text:?} is no whole number from 0 to 2^64 - 1"))
+                .hint(format!("write digits only, as in {key}=100"))
+        })
+    };
+    text.map(read).transpose()
+}
+
+fn rows(limit: Option<String>) -> Result<Option<usize>, Denial> {
+    match figure("limit", limit)? {
         Some(0) => {
             Err(Denial::bad("limit: a page has one row at least".into()).hint("leave it out, or say more"))
         }
-        limit => Ok(limit.map(|limit| limit.min(wire::PAGE_MAX))),
+        limit => Ok(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX).min(wire::PAGE_MAX))),
     }
 }
 
@@ -116,16 +127,24 @@ fn patience(wait: Option<String>) -> Result<Option<Duration>, Denial> {
 
 /// The query as `T`, where every key is known.
 pub(crate) fn of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Denial> {
-    Query::try_from_uri(uri)
-        .map(|Query(query)| query)
-        .map_err(|error| Denial::bad(format!("the query cannot be read: {}", error.body_text())))
+    Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| {
+        let text = error.body_text();
+        let why = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        Denial::bad(format!("the query cannot be read: {why}"))
+            .hint("/v1/openapi.json says what can be asked there")
+    })
 }
 
 /// The idempotency key, if there is one.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Denial> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= KEY_BYTES_MAX => Ok(Some(key.to_owned())),
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match (value.to_str(), values.next()) {
+        (_, Some(_)) => {
+            Err(Denial::bad("there are two Idempotency-Key headers".into())
+                .hint("send one: an ask has one key"))
+        }
+        (Ok(key), _) if !key.is_empty() && key.len() <= KEY_BYTES_MAX => Ok(Some(key.to_owned())),
         _ => Err(Denial::bad("the Idempotency-Key header is no key".into())
             .hint(format!("use 1 to {KEY_BYTES_MAX} printable ASCII characters"))),
     }

@@ -4,10 +4,11 @@ use crate::{
     denial::Denial,
     hall::{Caller, Hall},
     query,
+    segment::Path,
 };
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use bursar_wire as wire;

@@ -4,11 +4,12 @@ use crate::{
     denial::Denial,
     hall::{Caller, Hall},
     json, query,
+    segment::Path,
     verbs::{answer, submit},
 };
 use axum::{
     Extension,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
 };
 use bursar_interface::{ClaimId, Command, Fence, Size};

@@ -5,10 +5,11 @@ use crate::{
     hall::{Caller, Hall},
     json, query,
     reads::fresh,
+    segment::Path,
 };
 use axum::{
     Extension,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
 };
 use bursar_interface::Setting;

@@ -6,10 +6,11 @@ use crate::{
     hall::{Caller, Hall},
     json, query,
     reads::fresh,
+    segment::Path,
 };
 use axum::{
     Extension,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
 };
 use bursar_interface::{ClaimId, Command, Fence, Process, Reason, Refusal};

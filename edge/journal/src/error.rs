@@ -117,6 +117,14 @@ pub enum Error {
         /// In SQLite's extended codes.
         code: i32,
     },
+    /// The file that is written to was removed, moved or replaced: the next start would not find what is in it.
+    #[error("{}: is no longer the file that was opened: somebody removed, moved or replaced it. Nothing more is \
+        answered, since the next start would not find it: put the state directory back where it was, or restore it \
+        from a copy, and start again", path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// A sequence does not follow what is there, or a batch has no input.
     #[error("{}: sequences {first}..{next} do not follow: the journal ends at {end}", path.display())]
     OutOfOrder {
@@ -140,20 +148,20 @@ pub enum Error {
         most: usize,
     },
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {said}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What it said.
-        source: io::Error,
+        /// What it said; no source besides, which would be told twice.
+        said: io::Error,
     },
     /// SQLite refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {said}", path.display())]
     Sqlite {
         /// The database.
         path: PathBuf,
         /// What it said.
-        source: rusqlite::Error,
+        said: rusqlite::Error,
     },
 }
 
@@ -165,7 +173,7 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Error::Full { path: path.into() }
             }
-            _ => Error::Io { path: path.into(), source },
+            _ => Error::Io { path: path.into(), said: source },
         }
     }
 
@@ -199,7 +207,7 @@ impl Error {
             }
             Some((ErrorCode::NotADatabase, _)) => Error::Foreign { path, why: "no SQLite database".into() },
             _ if odd => Error::Damaged { path, seq: None, why },
-            _ => Error::Sqlite { path, source },
+            _ => Error::Sqlite { path, said: source },
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The journal's writer: one batch is one row, one transaction and one sync.
 use crate::{
-    BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX, Checkpoint, Error, Recovered, ballast,
+    BATCH_BYTES_MAX, CHECKPOINT_BYTES_MAX, Checkpoint, Error, Recovered,
+    anchor::Anchor,
+    ballast,
     checkpoint::{self, Begun},
     draft::{Draft, Drafted},
     form,
@@ -62,6 +64,7 @@ pub struct Journal {
     options: Options,
     conn: Connection,
     sidecar: Sidecar,
+    anchor: Anchor,
     end: Chain,
     /// The disk failed: nothing is known, so nothing is taken any more.
     broken: bool,
@@ -101,18 +104,20 @@ impl Journal {
     /// [`crate::Follower`] can still read it.
     pub fn open(dir: &Path, options: Options) -> Result<(Journal, Recovered), Error> {
         let place = Place::claim(dir)?;
-        let lock = Lock::take(&place.lock)?;
+        let lock = Lock::take(&place)?;
         let recover = || recover::recover(&place, &options).map_err(|error| room::wanted(&place, error));
         let ready = match recover() {
             Err(Error::Full { .. }) if ballast::free(&place)? => recover(),
             other => other,
         };
         let Ready { conn, sidecar, end, recovered } = ready?;
+        let anchor = Anchor::drop_at(&place)?;
         let journal = Journal {
             place,
             options,
             conn,
             sidecar,
+            anchor,
             end,
             broken: false,
             blobs: Vec::new(),
@@ -141,7 +146,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Full`]: the batch is not there, the journal goes on. [`Error::Broken`]: whether it
-    /// is there is unknown; every later call fails as well, so stop and recover.
+    /// is there is unknown; every later call fails as well, so stop and recover. [`Error::Gone`]: the same, and
+    /// the next start would not find it.
     /// [`Error::OutOfOrder`] for a batch without inputs, or one that begins before
     /// [`Journal::next_seq`]; later is fine, so batches in which nothing was done may be left out.
     pub fn append(&mut self, batch: &Batch, wall_ms: i64, boot: &str) -> Result<(), Error> {
@@ -190,6 +196,8 @@ impl Journal {
                 error
             })?;
         self.patience = patience;
+        // What the next start will not find was not promised to anybody.
+        self.anchor.holds(&self.place).inspect_err(|_| self.broken = true)?;
         if let Some(last) = rows.last() {
             self.end = Chain { next: last.next, link: Some(last.crc) };
         }

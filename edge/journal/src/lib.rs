@@ -34,6 +34,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod anchor;
 mod backup;
 mod ballast;
 mod checkpoint;

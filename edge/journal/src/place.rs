@@ -46,7 +46,7 @@ impl Place {
         let dir = &self.dir;
         let found = std::fs::metadata(dir).map_err(|e| Error::io(dir, e))?;
         if !found.is_dir() {
-            return Err(unfit(dir, "is no directory".into(), "a directory of mode 0700"));
+            return Err(no_directory(dir));
         }
         own(dir, &found, "0700")?;
         let shm = dir.join("journal.sqlite-shm");
@@ -97,7 +97,11 @@ pub(crate) fn own_file(path: &Path) -> Result<(), Error> {
 /// cut would be a silent loss.
 fn make(dir: &Path) -> Result<(), Error> {
     let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| Error::io(dir, e))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| match e.kind() {
+        // A file, or a link that leads nowhere.
+        ErrorKind::AlreadyExists => no_directory(dir),
+        _ => Error::io(dir, e),
+    })?;
     missing.into_iter().filter_map(Path::parent).try_for_each(|parent| match parent.as_os_str().is_empty() {
         true => sync_dir(Path::new(".")),
         false => sync_dir(parent),
@@ -119,6 +123,10 @@ fn own(path: &Path, found: &Metadata, mode: &str) -> Result<(), Error> {
         return Err(unfit(path, why, &format!("chmod {mode} {}", path.display())));
     }
     Ok(())
+}
+
+fn no_directory(dir: &Path) -> Error {
+    unfit(dir, "is no directory".into(), "a directory of mode 0700, or nothing at all")
 }
 
 fn unfit(path: &Path, why: String, right: &str) -> Error {

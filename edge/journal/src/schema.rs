@@ -3,7 +3,7 @@ use crate::{
     Error,
     place::{self, Place},
 };
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use std::{io::Read, path::Path};
 
 /// `BURS`: tells our databases from others.
@@ -46,10 +46,39 @@ pub(crate) fn open_reader(place: &Place) -> Result<(Connection, i64), Error> {
     let path = &place.database;
     std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    match version(&conn, path)? {
+    let (conn, version) = match version(&conn, path) {
+        // What readers and writers share cannot be made beside it.
+        Err(Error::Sqlite { said, .. }) if said.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            still(place)?
+        }
+        version => (conn, version?),
+    };
+    match version {
         0 => Err(Error::Foreign { path: path.clone(), why: "an empty database, not a journal".into() }),
         version => Ok((conn, version)),
     }
+}
+
+/// Opens a database where nothing can be written, so that nobody writes to it; what is still in its log cannot be
+/// read there.
+fn still(place: &Place) -> Result<(Connection, i64), Error> {
+    if place::length(&place.wal) > 0 {
+        let why = "nothing can be written beside it, and the newest of it is still in its log".into();
+        let right = "a copy of the whole directory where it can be written to".into();
+        return Err(Error::Unfit { path: place.database.clone(), why, right });
+    }
+    let path = &place.database;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(byte);
+    let bytes =
+        std::path::absolute(path).map_err(|e| Error::io(path, e))?.into_os_string().into_encoded_bytes();
+    let name: String = bytes
+        .iter()
+        .map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
+    let uri = format!("file:{name}?immutable=1");
+    let conn = open(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
+    let version = version(&conn, path)?;
+    Ok((conn, version))
 }
 
 fn open(path: &Path, mode: OpenFlags) -> Result<Connection, Error> {

@@ -73,7 +73,7 @@ impl Report {
                     self.checkpoints.push(next);
                 }
                 // The daemon beside us took it away.
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(Error::Io { said, .. }) if said.kind() == std::io::ErrorKind::NotFound => {}
                 Err(problem) => self.problems.push(problem.to_string()),
             }
         }

@@ -39,7 +39,7 @@ pub struct Ask {
     #[arg(long, value_enum, default_value_t = ClassArg::Burstable)]
     pub class: ClassArg,
     /// Larger comes first within the class
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub priority: u32,
     /// How long to wait for it
     #[arg(long, value_name = "DURATION")]

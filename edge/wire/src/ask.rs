@@ -234,9 +234,14 @@ impl RenewBody {
     /// The new lifetime in nanoseconds; 0 for what was asked for at first.
     ///
     /// # Errors
-    /// `BadRequest` for what is no duration or too long.
+    /// `BadRequest` for what is no duration, none at all, or too long.
     pub fn ttl_ns(&self) -> Result<u64, Refusal> {
-        span("ttl", self.ttl.as_deref())
+        match span("ttl", self.ttl.as_deref())? {
+            0 if self.ttl.is_some() => Err(Refusal::new(Reason::BadRequest, "ttl is zero").hint(
+                "say how long the lease lasts from now on, as 1h, or leave it out for as long as at first",
+            )),
+            ttl_ns => Ok(ttl_ns),
+        }
     }
 }
 
@@ -346,6 +351,13 @@ mod tests {
     fn ask(json: &str) -> Result<Ask, String> {
         let body: AskBody = serde_json::from_str(json).map_err(|e| e.to_string())?;
         body.try_into().map_err(|refusal: Refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn a_renewal_for_no_time_is_refused() {
+        let of = |ttl: Option<&str>| RenewBody { fence: Fence(1), ttl: ttl.map(Into::into) }.ttl_ns();
+        assert_eq!((of(None), of(Some("2s"))), (Ok(0), Ok(2_000_000_000)));
+        assert!(of(Some("0s")).is_err_and(|refusal| refusal.to_string().contains("ttl is zero")));
     }
 
     #[test]

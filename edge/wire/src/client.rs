@@ -20,6 +20,9 @@ const HEADER_BYTES_MAX: u64 = 64 << 10;
 /// Bytes that one answer may have.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
+/// Characters of a text that are told back.
+const TOLD_MAX: usize = 64;
+
 /// Why there is no answer, or which one was not hoped for.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -232,6 +235,7 @@ impl Client {
         body: Option<&[u8]>,
         headers: &[(&str, &str)],
     ) -> Result<Answer, Failure> {
+        sendable(path, headers)?;
         // A connection that idled may have been closed by the other end; that is found out by using it.
         let open = self.stream.take().and_then(|mut stream| stream.get_mut().quiet().then_some(stream));
         if let Some(mut stream) = open {
@@ -303,6 +307,24 @@ impl Client {
             Err(error) => Head::read(stream).map_err(|_| error),
         }
     }
+}
+
+/// Refuses what would end a line of the request early: the rest of it would be read as another header, or as
+/// another request.
+fn sendable(path: &str, headers: &[(&str, &str)]) -> Result<(), Failure> {
+    let breaks = |text: &str| text.bytes().any(|byte| byte.is_ascii_control());
+    let (what, text) = match headers.iter().find(|(_, value)| breaks(value)) {
+        Some((name, value)) => (*name, *value),
+        None if breaks(path) || path.contains(' ') => ("path", path),
+        None => return Ok(()),
+    };
+    let told: String = text.chars().take(TOLD_MAX).collect();
+    Err(Failure::Refused(ErrorBody {
+        reason: Reason::BadRequest.name().into(),
+        message: format!("{what}: {told:?} has characters that cannot be sent"),
+        hint: "use printable characters, on one line".into(),
+        retry_after_ms: None,
+    }))
 }
 
 /// What stands before an answer's body.

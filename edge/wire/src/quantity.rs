@@ -131,7 +131,7 @@ fn factor(resource: &str, suffix: &str) -> Option<(u128, u128)> {
     };
     let suffix = if suffix == resource { "" } else { suffix };
     let bytes = BYTES.contains(&resource);
-    let suffix = if bytes { suffix.trim_end_matches("iB").trim_end_matches(['B', 'i']) } else { suffix };
+    let suffix = if bytes { of_bytes(suffix) } else { suffix };
     let step: u128 = if bytes { 1024 } else { 1000 };
     let power = match suffix {
         "" => return Some((base, 1)),
@@ -143,6 +143,12 @@ fn factor(resource: &str, suffix: &str) -> Option<(u128, u128)> {
         _ => return None,
     };
     Some((base * step.pow(power), 1))
+}
+
+/// A suffix without what says that bytes are meant: `M`, `MB`, `Mi` and `MiB` are the same, `B` is none.
+fn of_bytes(suffix: &str) -> &str {
+    let short = suffix.strip_suffix('B').unwrap_or(suffix);
+    short.strip_suffix('i').filter(|letter| !letter.is_empty()).unwrap_or(short)
 }
 
 fn unit(resource: &str) -> &'static str {
@@ -219,6 +225,9 @@ mod tests {
             ("memory", "1.5G", 3 << 29),
             ("memory", "64MiB", 64 << 20),
             ("memory", "1000", 1000),
+            ("memory", "7B", 7),
+            ("memory", "1Gi", 1 << 30),
+            ("memory", "1GB", 1 << 30),
             ("pids", "20k", 20_000),
             ("port", "3", 3),
             ("usd", "1.50", 1_500_000),
@@ -238,6 +247,10 @@ mod tests {
             ("memory", "0.5", "finer"),
             ("memory", "", "no amount"),
             ("memory", "M", "no amount"),
+            ("memory", "5i", "no amount"),
+            ("memory", "5iB", "no amount"),
+            ("memory", "512MiBiB", "no amount"),
+            ("memory", "512MBB", "no amount"),
             ("memory", "9999999T", "more than"),
             ("memory", "340282366920938463463374607431768211456", "more than"),
             ("pids", "5x", "no amount"),

@@ -13,7 +13,19 @@ const MORE_S: u64 = 25;
 pub(super) const TTL_S: u64 = 30;
 
 impl World {
+    /// An ask, which is mostly the one of before where its key was used.
     pub(super) fn ask(&mut self) -> Ask {
+        let mut ask = self.fresh();
+        let Some(key) = ask.key.clone() else { return ask };
+        if let Some(before) = self.keyed.get(&key).filter(|_| self.random.chance(3, 4)) {
+            let (wait_ns, ttl_ns) = (ask.wait_ns, ask.ttl_ns);
+            ask = Ask { wait_ns, ttl_ns, ..before.clone() };
+        }
+        self.keyed.insert(key, ask.clone());
+        ask
+    }
+
+    fn fresh(&mut self) -> Ask {
         let wait_ns = match self.random.below(8) {
             0..4 => 0,
             4..6 => self.random.below(20 * SECOND),

@@ -21,13 +21,13 @@ use crate::{
 };
 use bursar_engine::{Engine, Plugins};
 use bursar_interface::{
-    Allocator, Batch, ClaimId, Command, Decider, Fence, Home, Input, Phase, Principal, Qos, ResourceSpec,
-    Shape, Time, What,
+    Allocator, Ask, Batch, ClaimId, Command, Decider, Fence, Home, Input, Phase, Principal, Qos,
+    ResourceSpec, Shape, Time, What,
 };
 use disk::{Disk, Fate};
 use moody::{Mood, Spare};
 use operation::Who;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Steps of the phase in which anything may happen.
 const STEPS: usize = 300;
@@ -98,6 +98,8 @@ pub struct World {
     witness: Witness,
     /// Leases that have ended.
     past: VecDeque<(ClaimId, Fence)>,
+    /// The last ask with each key.
+    keyed: BTreeMap<String, Ask>,
     at: u64,
     epoch: u64,
     boots: u64,
@@ -125,6 +127,7 @@ impl World {
             mood,
             witness: Witness::new(faults, by_class),
             past: VecDeque::new(),
+            keyed: BTreeMap::new(),
             at: SECOND,
             epoch: 0,
             boots: 1,

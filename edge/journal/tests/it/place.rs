@@ -29,6 +29,89 @@ fn one_daemon_per_directory() {
 }
 
 #[test]
+fn the_lock_is_not_tidied_away() {
+    let dir = tempdir().expect("a folder");
+    let (journal, _) = open(dir.path());
+    fs::remove_file(dir.path().join("lock")).expect("removed");
+    assert!(matches!(refused(dir.path()), Error::Locked { .. }));
+    assert!(!dir.path().join("lock").exists(), "who comes second changes nothing");
+    drop(journal);
+    open(dir.path());
+}
+
+#[test]
+fn nothing_is_promised_that_the_next_start_would_not_find() {
+    type Harm = fn(&Path);
+    let harms: [(&str, Harm); 5] = [
+        ("removed", |state| fs::remove_dir_all(state).expect("removed")),
+        ("moved", |state| fs::rename(state, state.with_extension("moved")).expect("moved")),
+        ("replaced", |state| {
+            fs::rename(state, state.with_extension("old")).expect("moved");
+            crate::copy(&state.with_extension("old"), state);
+        }),
+        ("without its database", |state| fs::remove_file(state.join("journal.sqlite")).expect("removed")),
+        ("without its log", |state| fs::remove_file(state.join("journal.sqlite-wal")).expect("removed")),
+    ];
+    for (name, harm) in harms {
+        let dir = tempdir().expect("a folder");
+        let state = dir.path().join("state");
+        let (mut journal, _) = open(&state);
+        fill(&mut journal, 3);
+        harm(&state);
+        let refused = journal.append(&crate::batch(3, 1), 7, "boot").expect_err(name);
+        assert!(matches!(refused, Error::Gone { .. }), "{name}: {refused}");
+        assert!(refused.to_string().contains("start again"), "{refused}");
+        assert!(journal.append(&crate::batch(3, 1), 7, "boot").is_err(), "{name}: and it stays so");
+    }
+}
+
+#[test]
+fn what_is_no_directory_is_told_once() {
+    let dir = tempdir().expect("a folder");
+    let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+    fs::write(&file, "").expect("written");
+    std::os::unix::fs::symlink("nowhere", &link).expect("a link");
+    for path in [&file, &link] {
+        assert!(refused(path).to_string().contains("is no directory; right would be"), "{}", path.display());
+    }
+    let error = with_sources(&refused(&file.join("below")));
+    assert_eq!(error.matches("os error").count(), 1, "{error}");
+}
+
+/// An error with all its sources, as it is told.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[test]
+fn a_journal_is_looked_at_where_nothing_can_be_written() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can mount");
+        return;
+    }
+    let dir = tempdir().expect("a folder");
+    let (state, still) = (dir.path().join("state"), dir.path().join("still? 100%"));
+    let (mut journal, _) = open(&state);
+    fill(&mut journal, 4);
+    journal.close().expect("closed");
+    fs::create_dir(&still).expect("made");
+    let mount = |args: &[&str]| {
+        let mut command = std::process::Command::new("mount");
+        command.args(args).arg(&still).status().is_ok_and(|status| status.success())
+    };
+    if !mount(&["--bind", &state.display().to_string()]) || !mount(&["-o", "remount,ro,bind"]) {
+        eprintln!("skipped: nothing can be mounted here");
+        return;
+    }
+    let looked = verify(&still);
+    let copied = bursar_journal::backup(&still, &dir.path().join("copy"));
+    let _ = std::process::Command::new("umount").arg(&still).status();
+    assert!(looked.as_ref().is_ok_and(|report| report.sound() && report.next_seq == 4), "{looked:?}");
+    assert!(copied.as_ref().is_ok_and(|report| report.next_seq == 4), "{copied:?}");
+}
+
+#[test]
 fn a_newer_journal_is_left_alone() {
     let dir = tempdir().expect("a folder");
     drop(open(dir.path()));
