@@ -19,7 +19,7 @@ fn a_pool_keeps_what_is_not_named() {
 }
 
 #[test]
-fn a_quota_without_a_limit_has_nothing_that_comes_back() {
+fn a_quota_without_a_limit_or_a_guarantee_has_nothing_that_comes_back() {
     let quota = QuotaSpec {
         guaranteed: 3,
         limit: Some(50),
@@ -28,8 +28,11 @@ fn a_quota_without_a_limit_has_nothing_that_comes_back() {
         ..QuotaSpec::default()
     };
     assert_eq!(QuotaChange::default().onto(quota.clone()), quota);
-    let open = QuotaChange { limit: Some(None), ..QuotaChange::default() }.onto(quota.clone());
-    assert_eq!((open.limit, open.refill), (None, Refill::default()));
+    let open = QuotaChange { limit: Some(None), ..QuotaChange::default() };
+    let assured = open.onto(quota.clone());
+    assert_eq!((assured.limit, assured.refill), (None, bucket()));
+    let free = open.onto(QuotaSpec { guaranteed: 0, ..quota.clone() });
+    assert_eq!((free.limit, free.refill), (None, Refill::default()));
     let change = QuotaChange {
         guaranteed: Some(5),
         borrow_limit: Some(Some(7)),
