@@ -168,9 +168,20 @@ impl Books {
 
     /// A pool's meter as of now.
     fn pool_meter(&self, pool: Row) -> Meter {
+        self.pool_meter_at(pool, self.at)
+    }
+
+    fn pool_meter_at(&self, pool: Row, at: Time) -> Meter {
         let (pools, p) = (&self.tables.pools, pool as usize);
         let meter = Meter { spent: pools.spent[p], due: pools.due[p], rest: pools.rest[p] };
-        meter.at(self.pool_flow(pool), self.at.0)
+        meter.at(self.pool_flow(pool), at.0)
+    }
+
+    /// What of a pool is free, and what is spent and not back yet, as it will be at a later moment if nothing is
+    /// asked for until then.
+    pub fn free_and_spent(&self, pool: Row, at: Time) -> (Amount, Amount) {
+        let spent = self.pool_meter_at(pool, at.max(self.at)).spent;
+        (self.free_beside_spent(pool, spent), spent)
     }
 
     fn pool_flow(&self, pool: Row) -> Flow {
@@ -213,8 +224,8 @@ impl Books {
         self.level_at(quota, self.at)
     }
 
-    /// As [`Books::level`], as it would be at a later moment if nothing more was spent.
-    pub(crate) fn level_at(&self, quota: Row, at: Time) -> Amount {
+    /// As [`Books::level`], as it will be at a later moment if nothing more is spent until then.
+    pub fn level_at(&self, quota: Row, at: Time) -> Amount {
         self.tables.quotas.charged[quota as usize].saturating_add(self.quota_meter_at(quota, at).spent)
     }
 

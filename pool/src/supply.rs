@@ -253,10 +253,14 @@ impl Books {
     }
 
     pub(crate) fn count_free(&mut self, row: Row) {
+        self.set_free(row, self.free_beside_spent(row, self.tables.pools.spent[row as usize]));
+    }
+
+    /// What is free of a pool while so much of it is spent.
+    pub(crate) fn free_beside_spent(&self, row: Row, spent: Amount) -> Amount {
         let (pools, p) = (&self.tables.pools, row as usize);
         let used = pools.reserved[p] + pools.held[p] + pools.quarantined[p];
-        let left = pools.offered[p].saturating_sub(used.saturating_add(pools.spent[p]));
-        self.set_free(row, self.under_rules(row, left));
+        self.under_rules(row, pools.offered[p].saturating_sub(used.saturating_add(spent)))
     }
 
     /// Keeps what is free of a pool, and of its kind.

@@ -259,7 +259,10 @@ impl Present<'_> {
         let told =
             |p: usize| by.root.is_empty() || !books.has_sprung(p as Row) || named.contains(&(p as Row));
         let rows = (0..view.pools.len()).filter(|&p| view.pools.id[p] != 0 && told(p));
-        rows.map(|p| wire::Pool {
+        // What comes back by itself has done so though nobody asked for anything since.
+        let now = self.clock.now();
+        let rows = rows.map(|p| (p, books.free_and_spent(p as Row, now)));
+        rows.map(|(p, (free, spent))| wire::Pool {
             id: books.pool_name(p as Row).into(),
             node: Some(books.node_name(view.pools.node[p]))
                 .filter(|name| !name.is_empty())
@@ -268,11 +271,11 @@ impl Present<'_> {
             shape: shape_name(books.spec(view.pools.resource[p]).shape).into(),
             capacity: view.pools.capacity[p],
             offered: view.pools.offered[p],
-            free: view.pools.free(p as Row),
+            free,
             reserved: view.pools.reserved[p],
             held: view.pools.held[p],
             quarantined: view.pools.quarantined[p],
-            spent: view.pools.spent[p],
+            spent,
             period_ms: period_ms(view.pools.period[p]),
         })
         .collect()
@@ -351,7 +354,7 @@ impl Present<'_> {
             resource: books.spec(view.quotas.resource[q]).name.clone(),
             guaranteed: view.quotas.guaranteed[q],
             limit: bounded(view.quotas.limit[q]),
-            charged: books.level(q as Row),
+            charged: books.level_at(q as Row, self.clock.now()),
             borrow_limit: bounded(view.quotas.borrow_limit[q]),
             lend_limit: bounded(view.quotas.lend_limit[q]),
             period_ms: period_ms(view.quotas.period[q]),

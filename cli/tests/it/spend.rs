@@ -89,9 +89,13 @@ fn who_asks_for_a_rate_hears_exactly_when() {
     assert_eq!(ask(&daemon, "", lines("10000")).1["claim"]["phase"], "held");
     let (status, refused) = ask(&daemon, "", lines("2000"));
     assert_eq!((status, &refused["error"]["reason"]), (429, &json!("RateLimited")), "{refused}");
+    assert!(refused["error"]["message"].as_str().expect("words").ends_with("for want of tokens:acct/model"));
     let wait = refused["error"]["retry_after_ms"].as_u64().expect("when it is back");
     assert!((500..=2000).contains(&wait), "a thousand a second come back: {wait}");
     std::thread::sleep(std::time::Duration::from_millis(wait));
+    // Whoever looks sees what came back meanwhile, though nobody asked for anything.
+    let spent = pool(&daemon, "tokens")["spent"].as_str().and_then(|spent| spent.parse::<u64>().ok());
+    assert!(spent.expect("a number") <= 10_000 - wait, "{spent:?} after {wait} ms");
     assert_eq!(ask(&daemon, "", lines("2000")).1["claim"]["phase"], "held");
     // Whoever waits is served by time alone.
     let body = json!({ "wait": "20s", "ttl": "1h", "lines": lines("3000") });

@@ -355,7 +355,8 @@ impl Engine {
             class: tables.claims.class[c],
             priority: tables.claims.priority[c],
             ending,
-            reason: Reason::of(tables.claims.reason[c]),
+            reason: Reason::of(tables.claims.reason[c])
+                .or_else(|| self.gangs.has(claim).then_some(Reason::WaitingForGang)),
             retry_at: Time(tables.claims.retry_at[c]),
             asked_at: Time(tables.claims.asked_at[c]),
             closed_at: self.books.at(),

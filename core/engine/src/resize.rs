@@ -227,6 +227,8 @@ impl Engine {
             );
         }
         let most = if spec.piece > 0 { spec.piece } else { AMOUNT_MAX };
+        // What was claimed of a rate flows back meanwhile: only what is more has to be there at once.
+        let held = if spec.shape == Shape::Rate { before } else { 0 };
         if amount < spec.min.max(1) || amount > most || spec.step > 1 && !amount.is_multiple_of(spec.step) {
             return bad(
                 &format!("{amount} {unit} of {name} cannot be held"),
@@ -242,8 +244,8 @@ impl Engine {
                 &format!("{amount} {unit} of {name} is more than the {before} that are held"),
                 "a shrink says what to hold then; to have more, extend",
             ),
-            true if amount > self.books.ever(pool as Row) => {
-                let most = self.books.ever(pool as Row);
+            true if amount.saturating_sub(held) > self.books.ever(pool as Row) => {
+                let most = held + self.books.ever(pool as Row);
                 let message = format!("{amount} {unit} of {name} is more than its pool ever has");
                 Err(Refusal::new(Reason::NeverFits, message).hint(format!("at most {most} {unit}")))
             }
