@@ -7,7 +7,6 @@ mod commands;
 mod near;
 mod serve;
 mod spoken;
-mod usage;
 
 use args::Cli;
 use clap::Parser;
@@ -16,12 +15,5 @@ use std::process::ExitCode;
 use bursar_builtin as _;
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
-        Ok(cli) => commands::carry_out(cli),
-        Err(error) => {
-            // As clap does it: who does not listen is not told.
-            let _ = error.print();
-            ExitCode::from(usage::code(&error, std::env::args_os()))
-        }
-    }
+    commands::carry_out(Cli::parse())
 }

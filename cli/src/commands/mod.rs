@@ -27,7 +27,6 @@ mod verify;
 
 use crate::args::{Cli, Output, PluginVerb, Verb, What};
 use bursar_interface::NodeState;
-use bursar_tenant::REFUSED;
 use clap::CommandFactory;
 use outcome::{Failed, Outcome};
 use std::{path::Path, process::ExitCode};
@@ -55,15 +54,9 @@ impl Context {
 pub fn carry_out(cli: Cli) -> ExitCode {
     let wide = cli.output == Output::Wide;
     let output = if wide { Output::Table } else { cli.output };
-    // What is ours is never taken for the command's.
-    let running = matches!(cli.verb, Verb::Run(_));
-    let ended = |failed: &Failed| {
-        let code = outcome::tell(failed, output);
-        if running { ExitCode::from(REFUSED) } else { code }
-    };
     let elsewhere = match remote::elsewhere(&cli) {
         Ok(elsewhere) => elsewhere,
-        Err(failed) => return ended(&failed),
+        Err(failed) => return outcome::tell(&failed, output),
     };
     let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output, wide, elsewhere };
     let done: Outcome = match cli.verb {
@@ -130,7 +123,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => ended(&failed),
+        Err(failed) => outcome::tell(&failed, context.output),
     }
 }
 

@@ -16,5 +16,5 @@ mod words;
 pub use attendant::unmasked;
 pub use options::{Ask, ClassArg, Run};
 pub use outcome::{Failed, Outcome};
-pub use run::{REFUSED, run};
+pub use run::run;
 pub use words::{Errand, read};

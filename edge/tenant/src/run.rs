@@ -29,7 +29,7 @@ use std::{
 };
 
 /// Exit code when the command was not started.
-pub const REFUSED: u8 = 125;
+pub(crate) const REFUSED: u8 = 125;
 /// How long a lease lasts without renewal when nobody says; it is renewed three times in that time.
 const TTL: &str = "60s";
 /// Processes that a command may have when nothing at all was asked for: it is watched over and taken back like
