@@ -1,5 +1,5 @@
 //! A rate that a scope is assured of is its own at any time, what it leaves is lent, and nobody is told a wrong
-//! moment: over random arrivals, against the arithmetic of the promise itself.
+//! moment: over random arrivals, against the arithmetic of the promise itself, side by side and further down.
 mod plain;
 
 use bursar_engine::Engine;
@@ -10,18 +10,20 @@ const SECOND: u64 = 1_000_000_000;
 /// The pool: 60 a minute, 24 at once.
 const RATE: u64 = 60;
 const BURST: u64 = 24;
-/// What `a`, `b` and `c` are assured of in a minute: the last of nothing.
+/// Where three scopes may lie in the tree.
+const TREES: [[&str; 3]; 3] = [["a", "b", "c"], ["a/x", "b/x/y", "c"], ["t/a", "t/b/x", "t/c"]];
+/// What they are assured of in a minute: the last of nothing.
 const ASSURED: [u64; 3] = [30, 20, 0];
 
 fn step(engine: &mut Engine, at: u64, bodies: Vec<Command>) -> Batch {
     engine.step(Time(at), inputs(bodies), &mut plugins())
 }
 
-fn engine() -> Engine {
+fn engine(tree: [&str; 3]) -> Engine {
     let refill = Refill { period_ns: 60 * SECOND, burst: BURST, ..Refill::default() };
     let (resource, name) = ("tokens".to_owned(), "acct".to_owned());
     let pool = PoolSpec { resource, name, capacity: RATE, refill, ..PoolSpec::default() };
-    let quotas = ["a", "b", "c"].into_iter().zip(ASSURED).filter(|(_, guaranteed)| *guaranteed > 0);
+    let quotas = tree.into_iter().zip(ASSURED).filter(|(_, guaranteed)| *guaranteed > 0);
     let quotas = quotas.map(|(scope, guaranteed)| {
         let (scope, resource) = (scope.to_owned(), "tokens".to_owned());
         let refill = Refill { period_ns: 60 * SECOND, ..Refill::default() };
@@ -33,9 +35,9 @@ fn engine() -> Engine {
     engine
 }
 
-fn ask(scope: usize, amount: u64, wait_ns: u64) -> Command {
+fn ask(scope: &str, amount: u64, wait_ns: u64) -> Command {
     let line = LineAsk { resource: "tokens".into(), amount, ..LineAsk::default() };
-    let scope = ["a", "b", "c"][scope].to_owned();
+    let scope = scope.to_owned();
     Command::Ask(Ask { scope, wait_ns, ttl_ns: SECOND, lines: vec![line], ..Ask::default() })
 }
 
@@ -51,10 +53,10 @@ impl Random {
     }
 }
 
-/// What each scope was granted by each moment: `a` always wants, `b` now and then, `c` all that it can get,
-/// and before the others.
-fn traffic(seed: u64) -> Vec<(u64, [u64; 3])> {
-    let (mut engine, mut random, mut sums, mut seen) = (engine(), Random(seed), [0; 3], Vec::new());
+/// What each scope was granted by each moment: the first always wants, the second now and then, the third all that
+/// it can get, and before the others.
+fn traffic(seed: u64, tree: [&str; 3]) -> Vec<(u64, [u64; 3])> {
+    let (mut engine, mut random, mut sums, mut seen) = (engine(tree), Random(seed), [0; 3], Vec::new());
     let mut at = SECOND;
     for _ in 0..400 {
         at += 1 + random.below(SECOND);
@@ -62,7 +64,7 @@ fn traffic(seed: u64) -> Vec<(u64, [u64; 3])> {
             while scope != 1 || random.below(3) == 0 {
                 // Whoever asks for little gets in first: what was not kept would be gone.
                 let amount = [3, 1 + random.below(4), 1][scope];
-                if !granted(&step(&mut engine, at, vec![ask(scope, amount, 0)])) {
+                if !granted(&step(&mut engine, at, vec![ask(tree[scope], amount, 0)])) {
                     break;
                 }
                 sums[scope] += amount;
@@ -76,7 +78,8 @@ fn traffic(seed: u64) -> Vec<(u64, [u64; 3])> {
 #[test]
 fn a_scope_that_always_wants_gets_its_assured_rate_and_all_together_no_more_than_the_pool_has() {
     for seed in 0..20 {
-        let seen = traffic(seed);
+        let tree = TREES[seed as usize % TREES.len()];
+        let seen = traffic(seed, tree);
         for (n, &(since, before)) in seen.iter().enumerate() {
             for &(until, after) in &seen[n..] {
                 let minutes = |rate: u64| rate * (until - since) / (60 * SECOND);
@@ -99,14 +102,16 @@ fn a_scope_that_always_wants_gets_its_assured_rate_and_all_together_no_more_than
 fn whoever_borrows_is_told_the_first_moment_at_which_it_is_there() {
     let mut told = 0;
     for seed in 0..40 {
-        let (mut engine, mut random, mut at) = (engine(), Random(seed), SECOND);
+        let tree = TREES[seed as usize % TREES.len()];
+        let (mut engine, mut random, mut at) = (engine(tree), Random(seed), SECOND);
         for _ in 0..30 {
             at += 1 + random.below(3 * SECOND);
             let (scope, amount) = (random.below(3) as usize, 1 + random.below(8));
-            step(&mut engine, at, vec![ask(scope, amount, 0)]);
+            step(&mut engine, at, vec![ask(tree[scope], amount, 0)]);
         }
         let amount = 1 + random.below(10);
-        let batch = step(&mut engine, at + 1, vec![ask(random.below(3) as usize, amount, 600 * SECOND)]);
+        let batch =
+            step(&mut engine, at + 1, vec![ask(tree[random.below(3) as usize], amount, 600 * SECOND)]);
         let retry_at = batch.events.iter().find_map(|event| match event.what {
             What::Waiting { retry_at, .. } => Some(retry_at),
             _ => None,
