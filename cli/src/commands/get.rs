@@ -97,11 +97,12 @@ fn follow(context: &Context, mut show: impl FnMut() -> Result<bool, super::outco
         if context.output == Output::Yaml {
             show::line("---");
         }
-        if !show()? {
+        if !show()? || show::unwritten().is_some() {
             return Ok(());
         }
         let newest = newest(&mut client)?;
-        let Some(_) = client.events(newest)?.next() else { return Ok(()) };
+        // A stream ends with its daemon, or because it is old: whether there still is one is found out by asking.
+        let _ = client.events(newest)?.next();
         std::thread::sleep(TOGETHER);
     }
 }
@@ -160,8 +161,21 @@ fn pages<R: Named + Serialize, D: Serialize>(
     Ok(())
 }
 
-fn follow_events(context: &Context, since: u64) -> Outcome {
-    for event in context.client().events(since)? {
+fn follow_events(context: &Context, mut since: u64) -> Outcome {
+    loop {
+        follow_stream(context, &mut since)?;
+        if show::unwritten().is_some() {
+            return Ok(());
+        }
+        // It ended with its daemon, or because it is old: whether there still is one is found out by asking.
+        std::thread::sleep(TOGETHER);
+    }
+}
+
+/// One stream of events, as long as it lasts and somebody reads.
+fn follow_stream(context: &Context, since: &mut u64) -> Outcome {
+    for event in context.client().events(*since)? {
+        *since = event.seq;
         match context.output {
             Output::Table => {
                 let claim = event.claim.map(|id| id.to_string()).unwrap_or_default();
@@ -170,6 +184,9 @@ fn follow_events(context: &Context, since: u64) -> Outcome {
             }
             Output::Yaml | Output::Name => each(context, &event),
             _ => show::document(&event, Output::Jsonl),
+        }
+        if show::unwritten().is_some() {
+            break;
         }
     }
     Ok(())
@@ -186,6 +203,9 @@ fn follow_audit(context: &Context, mut since: u64) -> Outcome {
                 Output::Yaml | Output::Name => each(context, row),
                 _ => show::document(row, Output::Jsonl),
             }
+        }
+        if show::unwritten().is_some() {
+            return Ok(());
         }
         if rows.is_empty() {
             std::thread::sleep(AUDIT_LOOK);

@@ -122,7 +122,16 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::PluginHost { args } => return bursar_loader::child_main(&args),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match show::unwritten() {
+            // A reader that has gone away has read what it wanted.
+            Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => outcome::tell(
+                &Failed::from(anyhow::anyhow!("the answer could not be written: {error}"))
+                    .hint("what was asked was carried out")
+                    .shown(),
+                context.output,
+            ),
+            _ => ExitCode::SUCCESS,
+        },
         Err(failed) => outcome::tell(&failed, context.output),
     }
 }

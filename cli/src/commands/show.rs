@@ -6,7 +6,7 @@ use crate::args::Output;
 use bursar_wire as wire;
 use comfy_table::{Table, presets};
 use serde::Serialize;
-use std::io::Write;
+use std::{io::Write, sync::OnceLock};
 
 /// Writes a document.
 pub fn document(document: &impl Serialize, output: Output) {
@@ -45,10 +45,19 @@ pub fn claim(context: &Context, claim: wire::Claim) {
     }
 }
 
-/// Writes a line; a reader that has gone away is no failure.
+/// Writes a line. What becomes of it is told by [`unwritten`].
 pub fn line(text: &str) {
-    // There is nobody left to tell.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        let _ = UNWRITTEN.set(error);
+    }
+}
+
+/// Why something could not be written, the first time.
+static UNWRITTEN: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Why not all was written, if so: whoever follows something has nobody to follow it for.
+pub fn unwritten() -> Option<&'static std::io::Error> {
+    UNWRITTEN.get()
 }
 
 /// A text of somebody else's, in one line, and with nothing in it that a terminal would obey.

@@ -149,3 +149,59 @@ fn what_others_wrote_is_shown_and_never_obeyed_by_a_terminal() {
         assert!(!told.out.contains(obeyed), "{told:?}");
     }
 }
+
+/// Sends a signal to a process.
+fn send(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a pid");
+    rustix::process::kill_process(pid, signal).expect("sent");
+}
+
+#[test]
+fn what_could_not_be_written_is_no_success() {
+    let daemon = Daemon::plain();
+    for args in
+        [&["get", "pools"][..], &["get", "pools", "-o", "json"], &["claim", "--cpu", "0.01", "-o", "json"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+        let ended = daemon.command(args).stdout(full).output().expect("it runs");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.code() == Some(1) && said.contains("could not be written"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn whoever_follows_ends_with_the_reader_and_says_when_the_daemon_is_gone() {
+    let mut daemon = Daemon::plain();
+    for args in [&["get", "events", "-w"][..], &["get", "claims", "-w", "-o", "json"]] {
+        let mut follower = daemon.command(args).stdout(Stdio::piped()).spawn().expect("it runs");
+        drop(follower.stdout.take());
+        daemon.eventually("it ends with its reader", || {
+            assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 0);
+            follower.try_wait().expect("a look").is_some()
+        });
+    }
+    let mut followers = ["events", "claims"].map(|what| {
+        let mut command = daemon.command(&["get", what, "-w"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("it runs")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    daemon.kill();
+    for follower in &mut followers {
+        assert_eq!(follower.wait().expect("it ends").code(), Some(5));
+    }
+    daemon.start();
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_a_daemon_in_good_order() {
+    let mut daemon = Daemon::plain();
+    send(daemon.pid(), rustix::process::Signal::HUP);
+    while daemon.ended().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(daemon.ended().and_then(|status| status.code()), Some(0), "{}", daemon.log());
+    daemon.start_within(&["nohup"]);
+    send(daemon.pid(), rustix::process::Signal::HUP);
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 0, "it was to outlive its terminal");
+}

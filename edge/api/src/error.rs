@@ -32,15 +32,25 @@ pub enum Error {
         /// As it was given.
         path: PathBuf,
     },
+    /// Nobody could connect to it.
+    #[error("{path}: a path of {bytes} bytes is too long for a socket; choose one of at most {most}")]
+    Long {
+        /// As it was given.
+        path: PathBuf,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// The system refused.
-    #[error("{path}: cannot {what}: {source}")]
+    #[error("{path}: cannot {what}: {said}")]
     System {
         /// The socket or its folder.
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said; no source besides, which would be told twice.
+        said: io::Error,
     },
     /// There is nothing to show to those who come by TLS.
     #[error("{path}: {why}; write a certificate with those that vouch for it and its key, both as PEM")]
@@ -52,5 +62,5 @@ pub enum Error {
     },
     /// The listener could not be taken over.
     #[error("the listener cannot be served: {0}")]
-    Listener(#[source] io::Error),
+    Listener(io::Error),
 }

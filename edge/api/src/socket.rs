@@ -20,6 +20,8 @@ use std::{
 /// comes last is heard within 100 ms on a slow machine too, be it to administer; who blocks waits for room,
 /// who does not knocks again.
 const BACKLOG: i32 = 128;
+/// Bytes of a socket's path: the kernel takes one more, which then has no end, and clients refuse that.
+const PATH_BYTES_MAX: usize = 107;
 /// Others may write.
 const WORLD_WRITABLE: u32 = 0o002;
 /// Only owners may take away.
@@ -35,6 +37,10 @@ const STICKY: u32 = 0o1000;
 pub fn bind_unix(path: &Path, group: Option<u32>) -> Result<UnixListener, Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && path.file_name().is_some());
     let folder = folder.ok_or_else(|| Error::Path { path: path.into() })?;
+    let bytes = path.as_os_str().len();
+    if bytes > PATH_BYTES_MAX {
+        return Err(Error::Long { path: path.into(), bytes, most: PATH_BYTES_MAX });
+    }
     make_folder(folder, group)?;
     clear(path)?;
     let failed = |what| move |errno: Errno| system(path, what, errno.into());
@@ -110,7 +116,7 @@ fn clear(path: &Path) -> Result<(), Error> {
 }
 
 fn system(path: &Path, what: &'static str, source: Io) -> Error {
-    Error::System { path: path.into(), what, source }
+    Error::System { path: path.into(), what, said: source }
 }
 
 #[cfg(test)]
@@ -129,6 +135,17 @@ mod tests {
         assert!(matches!(bind_unix(&path, None), Err(Error::Live { .. })), "somebody answers there");
         drop(listener);
         drop(bind_unix(&path, None).expect("nobody answers there any more"));
+
+        let long = |bytes: usize| {
+            let room = bytes - scratch.path().as_os_str().len() - "//sock".len();
+            scratch.path().join("x".repeat(room)).join("sock")
+        };
+        for bytes in [108, 200] {
+            assert!(matches!(bind_unix(&long(bytes), None), Err(Error::Long { .. })), "{bytes}");
+            assert!(!long(bytes).parent().expect("a folder").exists(), "nothing was made");
+        }
+        let _longest = bind_unix(&long(107), None).expect("bound");
+        UnixStream::connect(long(107)).expect("whoever wants can connect");
 
         let open = scratch.path().join("open");
         create_dir(&open).expect("made");

@@ -40,7 +40,13 @@ pub(crate) struct Local(pub(crate) PathBuf);
 
 impl Reach for Local {
     fn connect(&self, patience: Option<Duration>) -> io::Result<Box<dyn Stream>> {
-        let stream = UnixStream::connect(&self.0)?;
+        let stream = UnixStream::connect(&self.0).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => {
+                let bytes = self.0.as_os_str().len();
+                io::Error::new(error.kind(), format!("a path of {bytes} bytes is too long for a socket"))
+            }
+            _ => error,
+        })?;
         stream.set_read_timeout(patience)?;
         Ok(Box::new(stream))
     }
