@@ -1,6 +1,7 @@
 //! The front door: opens it, serves until a signal, idleness or the desk's end, and closes it in good order.
 use super::{
     agents, bearers,
+    hangup::Hangup,
     host::Host,
     settings::{Http, Settings},
 };
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use bursar_api::{Guard, Limits, Peer, Tls};
 use std::{convert::Infallible, future::Future, net::TcpListener, path::Path, sync::Arc, time::Duration};
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
 
@@ -69,37 +70,23 @@ pub(super) fn door(
 }
 
 /// Resolves when the daemon is to end.
-async fn until_end(host: &Host, idle: Option<Duration>, desk: oneshot::Receiver<Infallible>) -> Result<()> {
+async fn until_end(
+    host: &Arc<Host>,
+    idle: Option<Duration>,
+    desk: oneshot::Receiver<Infallible>,
+) -> Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // With its terminal it ends in good order too, unless it is to outlive that, as under nohup.
-    let mut hangup = if outlives_terminal() { None } else { Some(signal(SignalKind::hangup())?) };
+    let mut hangup = Hangup::new()?;
     // Heard and not acted on: a write beyond the limit on the size of files fails then, and does not end us.
     let _beyond = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     tokio::select! {
         _ = term.recv() => tracing::info!("told to end"),
         _ = int.recv() => tracing::info!("told to end"),
-        () = heard(hangup.as_mut()) => tracing::info!("told to end, as by a terminal that was closed"),
+        () = hangup.closed(host) => tracing::info!("its terminal was closed"),
         _ = desk => tracing::info!("nobody decides any more"),
         () = idleness(host, idle) => tracing::info!("nothing to do any more"),
     }
     Ok(())
-}
-
-/// Resolves when a signal came; never without one to wait for.
-async fn heard(signal: Option<&mut Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
-}
-
-/// Whether the end of its terminal is ignored by this process, as whoever started it arranged.
-fn outlives_terminal() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let bit = 1 << (rustix::process::Signal::HUP.as_raw() - 1);
-    mask.is_some_and(|mask| mask & bit != 0)
 }
 
 /// Resolves when there was nothing to do for so long; never where that is no reason to end.

@@ -27,6 +27,7 @@ mod flow;
 mod followed;
 mod follower;
 mod gauges;
+mod hangup;
 mod held;
 mod holdings;
 mod host;

@@ -150,12 +150,6 @@ fn what_others_wrote_is_shown_and_never_obeyed_by_a_terminal() {
     }
 }
 
-/// Sends a signal to a process.
-fn send(pid: u32, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a pid");
-    rustix::process::kill_process(pid, signal).expect("sent");
-}
-
 #[test]
 fn what_could_not_be_written_is_no_success() {
     let daemon = Daemon::plain();
@@ -191,17 +185,4 @@ fn whoever_follows_ends_with_the_reader_and_says_when_the_daemon_is_gone() {
         assert_eq!(follower.wait().expect("it ends").code(), Some(5));
     }
     daemon.start();
-}
-
-#[test]
-fn a_terminal_that_is_closed_ends_a_daemon_in_good_order() {
-    let mut daemon = Daemon::plain();
-    send(daemon.pid(), rustix::process::Signal::HUP);
-    while daemon.ended().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    assert_eq!(daemon.ended().and_then(|status| status.code()), Some(0), "{}", daemon.log());
-    daemon.start_within(&["nohup"]);
-    send(daemon.pid(), rustix::process::Signal::HUP);
-    assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 0, "it was to outlive its terminal");
 }

@@ -21,6 +21,7 @@ mod fleet;
 mod formats;
 mod gate;
 mod guide;
+mod hangup;
 mod history;
 mod hooks;
 mod hostile;
