@@ -41,7 +41,8 @@ const IMPURE: [&str; 16] = [
 
 /// Where unsafe code may stand, and where the plugin macro's link section needs `deny` instead of `forbid`.
 const UNSAFE: [&str; 4] = ["plugins/abi/", "plugins/sdk/", "plugins/loader/", "edge/enforce/"];
-const SHELLS: [&str; 8] = [
+const SHELLS: [&str; 9] = [
+    "cli/src/front/",
     "plugins/alloc-",
     "plugins/qos-",
     "plugins/share-",
