@@ -20,6 +20,7 @@ const LIBRARIES: [(&str, &[&str]); 7] = [
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(early)");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|it| it == value);
     let native = env::var("TARGET").ok().is_some_and(|target| is("HOST", &target));
     if !native || !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
@@ -29,6 +30,11 @@ fn main() {
     if stand_ins(&folder).is_some() {
         println!("cargo:rustc-link-arg-bin=bursar=-static-pie");
         println!("cargo:rustc-link-arg-bin=bursar=-L{}", folder.display());
+        if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+            // It has to be the first, and then that of the C library.
+            println!("cargo:rustc-link-arg-bin=bursar=-Wl,--entry=bursar_early");
+            println!("cargo:rustc-cfg=early");
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What people type. It runs commands inside leases by itself, because it starts in a fraction of the time that
 //! `bursard` beside it takes; that program does all else, and says what is wrong with words that are not read here.
-#![forbid(unsafe_code)]
+//!
+//! Plain commands that end soon are run before its C library is there (`bursar_enforce::early`).
+#![deny(unsafe_code)]
 
 use bursar_tenant::{Failed, read, run, unmasked};
 use std::{
@@ -8,6 +10,9 @@ use std::{
     os::unix::process::CommandExt,
     process::{Command, ExitCode},
 };
+
+#[cfg(early)]
+bursar_enforce::early!(bursar_tenant::early);
 
 /// The program that does all else.
 const FULL: &str = "bursard";

@@ -304,10 +304,12 @@ impl Enforcer {
     }
 
     pub(super) fn tell_reclaimed(&mut self, claim: ClaimId) {
-        self.settle(claim);
-        let Some(held) = self.leases.get(&claim) else { return };
+        let Some(held) = self.leases.get_mut(&claim) else { return };
         let proof = Proof { evidence: held.evidence.join("; ") };
-        self.mailbox.tell(Command::Reclaimed { claim, proof, over_limit: held.over_limit });
+        let reclaimed = Command::Reclaimed { claim, proof, over_limit: held.over_limit };
+        // At one moment: the asker waits for all of it, and each turn at the desk takes its time.
+        let told: Vec<Command> = held.used.drain(..).chain([reclaimed]).collect();
+        self.mailbox.tell_all(told);
     }
 
     pub(super) fn stuck(&mut self, claim: ClaimId, message: String) {

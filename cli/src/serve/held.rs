@@ -95,8 +95,8 @@ impl Held {
         self.cell.build(limits)?;
         for body in bodies {
             if !self.watches.iter().any(|(known, _)| known == body) {
-                self.cell.join(body)?;
-                self.watch(body);
+                let watch = self.cell.join(body)?;
+                self.watch(body, watch);
             }
         }
         Ok(())
@@ -104,7 +104,7 @@ impl Held {
 
     /// Takes the cell over as it is; processes that are gone are seen to be gone.
     pub fn take_over(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
-        bodies.iter().for_each(|body| self.watch(body));
+        bodies.iter().for_each(|body| self.watch(body, Watch::open(body)));
         self.since = bodies.iter().filter_map(began).min().or(self.since);
         self.cell.build(limits)?;
         for body in bodies.iter().filter(|body| same(body)) {
@@ -113,9 +113,9 @@ impl Held {
         Ok(())
     }
 
-    fn watch(&mut self, body: &Process) {
+    fn watch(&mut self, body: &Process, watch: Watch) {
         self.cell.remember(body);
-        self.watches.push((body.clone(), Watch::open(body)));
+        self.watches.push((body.clone(), watch));
         self.since.get_or_insert_with(Instant::now);
     }
 

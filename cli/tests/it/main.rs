@@ -14,6 +14,7 @@ mod disclosure;
 mod disk;
 mod door;
 mod driven;
+mod early;
 mod explain;
 mod extinct;
 mod findings;

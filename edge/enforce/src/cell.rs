@@ -3,7 +3,7 @@ use crate::{
     Hierarchy,
     groups::Group,
     marks::marked,
-    process::{same, signal_all},
+    process::{Watch, same, signal_all},
 };
 use bursar_interface::{ClaimId, Process};
 use rustix::process::Signal;
@@ -170,24 +170,24 @@ impl Cell {
         self.needed().next().is_some() && self.needed().all(Group::is_there)
     }
 
-    /// Puts a process in, with what it starts from then on.
+    /// Puts a process in, with what it starts from then on; watches it from then on.
     ///
     /// # Errors
     /// When the process is gone or another, or a group does not take it.
-    pub fn join(&mut self, process: &Process) -> io::Result<()> {
-        let gone = || io::Error::new(io::ErrorKind::NotFound, format!("process {} is gone", process.pid));
-        if !same(process) {
-            return Err(gone());
-        }
+    pub fn join(&mut self, process: &Process) -> io::Result<Watch> {
+        let watch = Watch::open(process);
+        let still = || match watch.gone() {
+            true => Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} is gone", process.pid))),
+            false => Ok(()),
+        };
+        still()?;
         let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
         self.needed()
             .try_for_each(|group| lives_in(group).unwrap_or(group).write("cgroup.procs", process.pid))?;
-        // The pid may have passed on between the first look and the write.
-        if !same(process) {
-            return Err(gone());
-        }
+        // The pid may have passed on between the first look and the write, but not of one that is still there.
+        still()?;
         self.remember(process);
-        Ok(())
+        Ok(watch)
     }
 
     /// Remembers an attached process that is in already.

@@ -9,21 +9,21 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::{
-        fd::{AsRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
     ptr,
 };
 
 /// Exit codes of a child whose gate never opened, and of a shell: it cannot be run; it is not there.
-const NEVER_OPENED: i32 = 125;
-const NOT_RUNNABLE: i32 = 126;
-const NOT_FOUND: i32 = 127;
+pub(crate) const NEVER_OPENED: i32 = 125;
+pub(crate) const NOT_RUNNABLE: i32 = 126;
+pub(crate) const NOT_FOUND: i32 = 127;
 
 /// Bytes of what is added to the command's environment, at most: less than a pipe takes at once.
-const ADDED_MAX: usize = 4000;
+pub(crate) const ADDED_MAX: usize = 4000;
 /// Variables that are added, at most.
-const ADDED_VARIABLES_MAX: usize = 16;
+pub(crate) const ADDED_VARIABLES_MAX: usize = 16;
 
 /// A child at its gate. Dropped unopened, the child ends without having been anything.
 #[derive(Debug)]
@@ -69,6 +69,12 @@ impl Gate {
         }
     }
 
+    /// A child that was begun early.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn again(pid: u32, opener: OwnedFd, report: OwnedFd) -> Gate {
+        Gate { pid, opener, report }
+    }
+
     /// The child.
     pub fn pid(&self) -> u32 {
         self.pid
@@ -94,6 +100,12 @@ impl Gate {
 }
 
 impl Opened {
+    /// One that was opened early.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn again(report: OwnedFd) -> Opened {
+        Opened { report }
+    }
+
     /// Why the child could not become the command, once it has ended; `None` if it did.
     pub fn failed(self) -> Option<io::Error> {
         let mut code = [0; 4];
@@ -118,20 +130,19 @@ impl Words {
         let pointers = owned.iter().map(|word| word.as_ptr()).chain(ends).collect();
         Ok(Words { _owned: owned, pointers })
     }
+}
 
-    /// Puts a variable in the place of the one of its name, or behind all others if there is room. Allocates
-    /// nothing.
-    ///
-    /// # Safety
-    /// `variable` ends with a zero byte and outlives this.
-    unsafe fn put(&mut self, variable: *const libc::c_char) {
-        let last = self.pointers.len() - 1;
-        for place in &mut self.pointers[..last] {
-            // SAFETY: all of them end with a zero byte; two that differ are not looked at beyond that.
-            if place.is_null() || unsafe { same_name(*place, variable) } {
-                *place = variable;
-                return;
-            }
+/// Puts a variable in the place of the one of its name, or behind all others if there is room. Allocates nothing.
+///
+/// # Safety
+/// `variable` ends with a zero byte and outlives the others, of which each ends with one; the last is null and stays it.
+pub(crate) unsafe fn place(variables: &mut [*const libc::c_char], variable: *const libc::c_char) {
+    let last = variables.len().saturating_sub(1);
+    for place in variables.iter_mut().take(last) {
+        // SAFETY: all of them end with a zero byte; two that differ are not looked at beyond that.
+        if place.is_null() || unsafe { same_name(*place, variable) } {
+            *place = variable;
+            return;
         }
     }
 }
@@ -155,19 +166,15 @@ unsafe fn same_name(one: *const libc::c_char, other: *const libc::c_char) -> boo
     false
 }
 
-/// Reads so many bytes; `false` when there are no more.
-///
-/// # Safety
-/// As for [`stand_and_become`].
-unsafe fn hear(from: RawFd, into: &mut [u8]) -> bool {
-    let mut heard = 0;
-    while heard < into.len() {
-        let rest = &mut into[heard..];
-        // SAFETY: the buffer is as long as it says.
-        match unsafe { libc::read(from, rest.as_mut_ptr().cast(), rest.len()) } {
-            // SAFETY: errno is this thread's own.
-            -1 if unsafe { *libc::__errno_location() } == libc::EINTR => {}
-            more if more > 0 => heard += more as usize,
+/// Reads so many bytes; `false` when there are no more. Needs no C library.
+pub(crate) fn take_up(from: RawFd, into: &mut [u8]) -> bool {
+    // SAFETY: the pipe of whoever calls, which stays open meanwhile.
+    let from = unsafe { BorrowedFd::borrow_raw(from) };
+    let mut rest = into;
+    while !rest.is_empty() {
+        match rustix::io::read(from, &mut *rest) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(more) if more > 0 => rest = rest.get_mut(more..).unwrap_or_default(),
             _ => return false,
         }
     }
@@ -190,13 +197,13 @@ unsafe fn stand_and_become(pipes: [RawFd; 3], words: Words, mut environment: Wor
         // Every Rust program ignores it, and no command expects that.
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         let mut length = [0; 4];
-        let told = hear(gate, &mut length);
+        let told = take_up(gate, &mut length);
         let length = (u32::from_ne_bytes(length) as usize).min(added.len());
-        if !told || !hear(gate, &mut added[..length]) {
+        if !told || !take_up(gate, &mut added[..length]) {
             libc::_exit(NEVER_OPENED);
         }
         for start in (0..length).filter(|&at| at == 0 || added[at - 1] == 0) {
-            environment.put(added.as_ptr().add(start).cast());
+            place(&mut environment.pointers, added.as_ptr().add(start).cast());
         }
         let (words, environment) = (words.pointers.as_ptr(), environment.pointers.as_ptr());
         libc::execvpe(*words, words, environment);

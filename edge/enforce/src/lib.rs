@@ -9,6 +9,8 @@
 mod cell;
 mod counter;
 mod dial;
+#[cfg(target_arch = "x86_64")]
+pub mod early;
 mod freeze;
 mod gate;
 mod gauge;

@@ -4,7 +4,13 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
-use std::{collections::BTreeSet, io, os::fd::OwnedFd, sync::OnceLock};
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, Read},
+    os::fd::OwnedFd,
+    sync::OnceLock,
+};
 
 /// Processes that are held open at once.
 const OPENED_MAX: usize = 256;
@@ -53,8 +59,10 @@ pub(crate) fn at_rest(pid: u32) -> bool {
 /// When a process started, in clock ticks since boot; `None` if it is gone or a zombie. Looked at several times for
 /// each process that joins a lease, so no more of it is read than that.
 fn started(pid: u32) -> io::Result<Option<u64>> {
-    let text = match std::fs::read(format!("/proc/{pid}/stat")) {
-        Ok(text) => text,
+    let mut line = [0; STAT_MAX];
+    let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line));
+    let text = match read {
+        Ok(length) => &line[..length],
         Err(error) if gone(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -71,6 +79,9 @@ fn started(pid: u32) -> io::Result<Option<u64>> {
         _ => Err(io::Error::other(format!("/proc/{pid}/stat is not as proc(5) says"))),
     }
 }
+
+/// More than `/proc/PID/stat` has: a name of 64 bytes and fifty numbers. The kernel gives all of it at once.
+const STAT_MAX: usize = 2048;
 
 /// Fields of `/proc/PID/stat`, counted from 1 as proc(5) does.
 const STATE: usize = 3;

@@ -5,15 +5,20 @@
 #![forbid(unsafe_code)]
 pub mod ask;
 mod attendant;
+#[cfg(target_arch = "x86_64")]
+mod early;
 mod notice;
 mod options;
 mod outcome;
+mod resumed;
 mod run;
 mod tenancy;
 mod terminal;
 mod words;
 
 pub use attendant::unmasked;
+#[cfg(target_arch = "x86_64")]
+pub use early::early;
 pub use options::{Ask, ClassArg, Run};
 pub use outcome::{Failed, Outcome};
 pub use run::run;

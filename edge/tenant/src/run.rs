@@ -9,12 +9,13 @@
 use crate::{
     Failed, Run, ask,
     attendant::{Attendant, Stage, stop},
+    resumed::{Begun, begun},
     tenancy::{AWAY_MAX, RETRY, Tenancy},
     terminal::Terminal,
 };
-use bursar_enforce::{Gate, MARK, mark, stopped};
+use bursar_enforce::{Gate, MARK, Opened, mark, stopped};
 use bursar_interface::ClaimId;
-use bursar_wire::{AskBody, Claim, Client, Failure, LineBody, duration};
+use bursar_wire::{AskBody, Claim, ClaimAnswer, Client, Failure, LineBody, duration};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process,
     kill_process_group, pidfd_open, set_child_subreaper, wait, waitid,
@@ -53,34 +54,55 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
         return Err(Failed::usage("there is no command to run")
             .hint("write it behind --, as in: bursar run --cpu 1 -- make"));
     }
+    let (mut body, ttl) = asked(run)?;
+    let attendant = Attendant::new()?;
+    let watching = attendant.clone();
+    let mut client = Client::new(socket).meanwhile(move |connection| watching.overlook(connection));
+    // What the command leaves behind comes to us, and not to the init of the machine.
+    set_child_subreaper(Some(rustix::process::getpid())).map_err(Error::from)?;
+    let (gate, is_asked, key) = match begun() {
+        Begun::Later(later) => return later.go_on(client, run, ttl, &attendant),
+        Begun::Asked(gate, connection, received, key) => {
+            client = client.resume(connection, received);
+            (gate, true, key)
+        }
+        Begun::Nothing => {
+            (Gate::start(&run.command)?, false, run.ask.key.clone().unwrap_or_else(ask::fresh_key))
+        }
+    };
+    body.pid = Some(gate.pid());
+    let claim = match granted(reach, &mut client, &body, &key, is_asked) {
+        // This daemon knows nothing of the lease that the environment speaks of.
+        Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
+            body.lines = pids()?;
+            granted(reach, &mut client, &body, &ask::fresh_key(), false)?
+        }
+        answered => answered?,
+    };
+    let tenancy = Arc::new(Tenancy::new(&claim, client));
+    let ended = live(&tenancy, &claim, run, gate, ttl, &attendant);
+    leave(&tenancy, ended, &attendant)
+}
+
+/// What is asked for, and how long the lease lasts without renewal.
+pub(crate) fn asked(run: &Run) -> Result<(AskBody, Duration), Failed> {
     let mut body = match run.ask.is_bare() {
         // Within a lease it shares what that one has, and is watched over there.
         true if is_within(run) => ask::with_lines(&run.ask, Vec::new())?,
         true => ask::with_lines(&run.ask, pids()?)?,
         false => ask::body(&run.ask)?,
     };
-    let ttl = body.ttl.get_or_insert_with(|| TTL.into()).clone();
-    let ttl = duration(&ttl).map_err(Failed::usage)?;
-    let attendant = Attendant::new()?;
-    let watching = attendant.clone();
-    let mut client = Client::new(socket).meanwhile(move |connection| watching.overlook(connection));
-    // What the command leaves behind comes to us, and not to the init of the machine.
-    set_child_subreaper(Some(rustix::process::getpid())).map_err(Error::from)?;
-    let gate = Gate::start(&run.command)?;
-    body.pid = Some(gate.pid());
-    let key = run.ask.key.clone().unwrap_or_else(ask::fresh_key);
-    let claim = match granted(reach, &mut client, &body, &key) {
-        // This daemon knows nothing of the lease that the environment speaks of.
-        Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
-            body.lines = pids()?;
-            granted(reach, &mut client, &body, &ask::fresh_key())?
-        }
-        answered => answered?,
-    };
-    let tenancy = Arc::new(Tenancy::new(&claim, client));
-    let ended = live(&tenancy, &claim, run, gate, ttl, &attendant);
-    let code = ended.as_ref().map_or(REFUSED, |code| *code);
-    attendant.leave(code);
+    let ttl = duration(body.ttl.get_or_insert_with(|| TTL.into())).map_err(Failed::usage)?;
+    Ok((body, ttl))
+}
+
+/// Gives everything back; the exit code is the command's, unless the lease was taken from it.
+pub(crate) fn leave(
+    tenancy: &Tenancy,
+    ended: Result<u8, Failed>,
+    attendant: &Attendant,
+) -> Result<u8, Failed> {
+    attendant.leave(ended.as_ref().map_or(REFUSED, |code| *code));
     let preempted = tenancy.give_back();
     ended.map(|code| if preempted { REFUSED } else { code })
 }
@@ -98,14 +120,19 @@ fn is_within(run: &Run) -> bool {
     }
 }
 
-/// Waits for the claim. A daemon is looked for only when none answers at once.
+/// Waits for the claim, which may have been asked for already. A daemon is looked for only when none answers at once.
 fn granted(
     reach: &dyn Fn() -> Result<(), Failed>,
     client: &mut Client,
     body: &AskBody,
     key: &str,
+    is_asked: bool,
 ) -> Result<Claim, Failed> {
-    match ask::send(client, body, key) {
+    let first = match is_asked {
+        true => client.awaited::<ClaimAnswer>().map(|answer| answer.claim),
+        false => ask::send(client, body, key),
+    };
+    match first {
         Err(Failure::Unreachable { .. }) => {
             reach()?;
             Ok(persist(client, body, key)?)
@@ -159,6 +186,19 @@ fn live(
         }
     };
     let opened = gate.open(&variables(tenancy, &inside))?;
+    stay(tenancy, run, command, opened, ttl, attendant)
+}
+
+/// Stays with a command whose gate was opened; says its exit code.
+pub(crate) fn stay(
+    tenancy: &Arc<Tenancy>,
+    run: &Run,
+    command: Pid,
+    opened: Opened,
+    ttl: Duration,
+    attendant: &Attendant,
+) -> Result<u8, Failed> {
+    let terminal = Terminal::find();
     let status = match attendant.soon(pidfd_open(command, PidfdFlags::empty()).map_err(Error::from)?.as_fd())
     {
         true => follow(command, tenancy, terminal.as_ref(), attendant)?,
@@ -172,11 +212,16 @@ fn live(
     if let Some(terminal) = terminal {
         terminal.take_back(status.exit_status() == Some(0));
     }
+    tell_failed(run, opened);
+    Ok(exit_code(status))
+}
+
+/// Says why the command could not be started, if so.
+pub(crate) fn tell_failed(run: &Run, opened: Opened) {
     if let Some(error) = opened.failed() {
         let program = run.command.first().map(|program| program.to_string_lossy());
         eprintln!("bursar: {}: {error}", program.unwrap_or_default());
     }
-    Ok(exit_code(status))
 }
 
 /// What the command finds in its environment: what drivers say, and then what we say ourselves.
@@ -255,7 +300,7 @@ fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>, attend
     attendant.give_back();
 }
 
-fn exit_code(status: WaitStatus) -> u8 {
+pub(crate) fn exit_code(status: WaitStatus) -> u8 {
     let code = status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0));
     u8::try_from(code).unwrap_or(bursar_wire::EXIT_FAILED)
 }

@@ -23,7 +23,7 @@ pub fn read(words: &[OsString]) -> Option<Errand> {
     if nowhere { None } else { understand(words) }
 }
 
-fn understand(words: &[OsString]) -> Option<Errand> {
+pub(crate) fn understand(words: &[OsString]) -> Option<Errand> {
     let end = words.iter().position(|word| word == "--")?;
     let (options, command) = (&words[1..end], words[end + 1..].to_vec());
     let options: Vec<&str> = options.iter().map(|word| word.to_str()).collect::<Option<_>>()?;

@@ -1,13 +1,13 @@
 //! A blocking client over a unix socket, or another way: one request after the other on one connection, no runtime.
 use crate::{
     BatchAnswer, ErrorBody, Operation, Outcome, Problem,
-    transport::{Local, Reach, Stream},
+    transport::{Local, Reach, Resumed, Stream},
 };
 use bursar_interface::Reason;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    os::fd::BorrowedFd,
+    os::{fd::BorrowedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -144,6 +144,31 @@ impl Client {
     pub fn patience(mut self, patience: Duration) -> Client {
         self.patience = Some(patience);
         self
+    }
+
+    /// Goes on with a connection on which a request was sent and so much of the answer was read: [`Client::awaited`]
+    /// reads the rest.
+    pub fn resume(mut self, stream: UnixStream, received: Vec<u8>) -> Client {
+        let stream: Box<dyn Stream> = Box::new(Resumed { stream, received: io::Cursor::new(received) });
+        self.stream = Some(BufReader::new(stream));
+        self
+    }
+
+    /// The document that answers the request which was sent before this client was there.
+    ///
+    /// # Errors
+    /// [`Failure`], a refusal included; [`Failure::Broken`] where nothing was resumed.
+    pub fn awaited<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
+        let Some(mut stream) = self.stream.take() else {
+            return Err(self.broken(io::ErrorKind::NotConnected.into()));
+        };
+        let answered = self.heard(&mut stream).and_then(|head| {
+            let body = head.body(&mut stream)?;
+            Ok((Answer { status: head.status, body }, !head.close))
+        });
+        let answered = answered.map_err(|source| self.broken(source))?;
+        let answer = self.keep(stream, answered);
+        self.read(answer)
     }
 
     /// The socket, or the address.
@@ -298,14 +323,17 @@ impl Client {
         bytes.extend(body.unwrap_or_default());
         // A daemon that does not want to hear the rest has answered already.
         match stream.get_mut().write_all(&bytes) {
-            Ok(()) => {
-                if let Some(act) = &self.meanwhile.0 {
-                    act(stream.get_ref().socket());
-                }
-                Head::read(stream)
-            }
+            Ok(()) => self.heard(stream),
             Err(error) => Head::read(stream).map_err(|_| error),
         }
+    }
+
+    /// The head of the answer to a request that was sent.
+    fn heard(&self, stream: &mut Reader) -> io::Result<Head> {
+        if let Some(act) = self.meanwhile.0.as_ref().filter(|_| !stream.get_ref().has_some()) {
+            act(stream.get_ref().socket());
+        }
+        Head::read(stream)
     }
 }
 

@@ -17,6 +17,11 @@ pub trait Stream: Read + Write + Send + Debug {
 
     /// What has something to read once an answer comes.
     fn socket(&self) -> BorrowedFd<'_>;
+
+    /// Whether some of an answer is there before anything is read.
+    fn has_some(&self) -> bool {
+        false
+    }
 }
 
 /// A way to a daemon.
@@ -70,5 +75,42 @@ impl Stream for UnixStream {
 
     fn socket(&self) -> BorrowedFd<'_> {
         self.as_fd()
+    }
+}
+
+/// A connection of which something was read already.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) stream: UnixStream,
+    pub(crate) received: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Resumed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.has_some() { self.received.read(buffer) } else { self.stream.read(buffer) }
+    }
+}
+
+impl Write for Resumed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl Stream for Resumed {
+    fn quiet(&mut self) -> bool {
+        !self.has_some() && self.stream.quiet()
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    fn has_some(&self) -> bool {
+        self.received.position() < self.received.get_ref().len() as u64
     }
 }
