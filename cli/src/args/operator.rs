@@ -51,7 +51,7 @@ pub struct SetQuota {
     /// Of what
     #[arg(value_name = "KIND")]
     pub kind: String,
-    /// What the scope can always have
+    /// What the scope can always have, as 4 or 8G, or of what is spent 20k/m
     #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     pub guaranteed: Option<String>,
     /// What it may hold, as 4 or 8G, or spend in a time, as 5usd/d; none for no limit
@@ -60,7 +60,7 @@ pub struct SetQuota {
     /// What may be borrowed above the guarantee; none for no limit
     #[arg(long, value_name = "AMOUNT|none", allow_hyphen_values = true)]
     pub borrow_limit: Option<String>,
-    /// What of the guarantee may be lent while it is free; none for all of it
+    /// What of the guarantee may be lent while it is free; none for all of it, and for nothing of what is spent
     #[arg(long, value_name = "AMOUNT|none", allow_hyphen_values = true)]
     pub lend_limit: Option<String>,
     /// Of a rate: how much may be spent at once

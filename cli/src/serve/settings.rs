@@ -257,7 +257,7 @@ pub struct Quota {
     pub burst: Option<String>,
     /// What may be borrowed above the guarantee.
     pub borrow_limit: Option<String>,
-    /// What of the guarantee may be lent to siblings while it is free.
+    /// What of the guarantee may be lent to others while it is free: all of it if left out, and nothing of what is spent.
     pub lend_limit: Option<String>,
     /// What the scope can always have.
     pub guaranteed: Option<String>,
