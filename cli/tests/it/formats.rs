@@ -197,9 +197,7 @@ fn whoever_follows_ends_with_the_reader_and_says_when_the_daemon_is_gone() {
 fn a_terminal_that_is_closed_ends_a_daemon_in_good_order() {
     let mut daemon = Daemon::plain();
     send(daemon.pid(), rustix::process::Signal::HUP);
-    while daemon.ended().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    daemon.await_end();
     assert_eq!(daemon.ended().and_then(|status| status.code()), Some(0), "{}", daemon.log());
     daemon.start_within(&["nohup"]);
     send(daemon.pid(), rustix::process::Signal::HUP);
