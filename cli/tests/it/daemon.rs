@@ -195,6 +195,15 @@ impl Daemon {
         self.child.try_wait().expect("a look")
     }
 
+    /// Waits until the process has ended by itself.
+    pub(crate) fn await_end(&mut self) {
+        let since = Instant::now();
+        while self.ended().is_none() {
+            assert!(since.elapsed() < LONG, "the daemon does not end:\n{}", self.log());
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

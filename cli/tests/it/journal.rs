@@ -255,9 +255,7 @@ fn a_daemon_whose_state_is_taken_away_promises_nothing_more() {
     fs::rename(&state, &moved).expect("moved");
     let refused = daemon.tell(&["claim", "--cpu", "0.1", "--no-autostart"]);
     assert!([4, 5].contains(&refused.code), "{refused:?}");
-    while daemon.ended().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    daemon.await_end();
     assert_eq!(daemon.ended().and_then(|status| status.code()), Some(1), "{}", daemon.log());
     assert!(daemon.log().contains("put the state directory back where it was"), "{}", daemon.log());
     fs::rename(&moved, &state).expect("moved back");
