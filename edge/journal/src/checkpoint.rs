@@ -94,7 +94,7 @@ pub(crate) fn load(next: u64, path: &Path) -> Result<Sealed, Error> {
     let why = "the checkpoint is not what was written".into();
     let (sealed, digit) =
         decode(next, &bytes).ok_or(Error::Damaged { path: path.into(), seq: Some(next), why })?;
-    form::known(path, next, u32::from(digit.wrapping_sub(b'0')))?;
+    form::known_state(path, next, u32::from(digit.wrapping_sub(b'0')))?;
     Ok(sealed)
 }
 

@@ -71,7 +71,7 @@ impl<'a> Row<'a> {
     /// # Errors
     /// [`Error::Form`] for one that is not read here, [`Error::Damaged`] for one that is not what the row is for.
     pub(crate) fn batch(&self, path: &Path) -> Result<Batch, Error> {
-        form::known(path, self.seq, self.kind)?;
+        form::known_batch(path, self.seq, self.kind)?;
         let batch = form::decode(self.blob).map_err(|why| damaged(path, self.seq, why))?;
         match (batch.first_seq, batch.next_seq(), batch.at) == (self.seq, self.next, Time(self.at)) {
             true => Ok(batch),
@@ -151,7 +151,7 @@ pub(crate) fn verify(conn: &Connection, path: &Path, mut chain: Chain) -> Result
     let mut rows = 0;
     walk(conn, path, chain.next, &mut |row| {
         chain.follow(path, row)?;
-        form::known(path, row.seq, row.kind)?;
+        form::known_batch(path, row.seq, row.kind)?;
         rows += 1;
         Ok(ControlFlow::Continue(()))
     })?;

@@ -221,6 +221,16 @@ fn a_row_of_another_form_is_refused_by_its_number() {
     }
 }
 
+#[test]
+fn a_row_of_the_form_before_is_read_where_batches_were_the_same() {
+    let dir = tempdir().expect("a folder");
+    let (mut journal, _) = open(dir.path());
+    fill(&mut journal, 5);
+    drop(journal);
+    reform(dir.path(), 4);
+    assert_eq!(replayed(&open(dir.path()).0, 0), [0, 1, 2, 3, 4]);
+}
+
 /// Says of a checkpoint that it is in another form, with a checksum that is right.
 fn reform_checkpoint(path: &Path, digit: u8) {
     let mut bytes = fs::read(path).expect("a checkpoint");
@@ -232,6 +242,10 @@ fn reform_checkpoint(path: &Path, digit: u8) {
 
 #[test]
 fn a_checkpoint_of_another_form_is_put_aside_and_its_rows_are_replayed() {
+    ['0', '4'].into_iter().for_each(put_aside);
+}
+
+fn put_aside(form: char) {
     let dir = tempdir().expect("a folder");
     let (mut journal, _) = open(dir.path());
     fill(&mut journal, 5);
@@ -242,12 +256,16 @@ fn a_checkpoint_of_another_form_is_put_aside_and_its_rows_are_replayed() {
     journal.append(&batch(5, 1), 0, "boot").expect("appended");
     drop(journal);
     let path = dir.path().join("checkpoint-00000000000000000005");
-    reform_checkpoint(&path, b'0');
+    reform_checkpoint(&path, form as u8);
     let (journal, recovered) = open(dir.path());
     assert_eq!((recovered.checkpoint, recovered.batches), (None, 6));
-    assert!(recovered.notes.iter().any(|note| note.contains("form 0")), "{:?}", recovered.notes);
+    assert!(
+        recovered.notes.iter().any(|note| note.contains(&format!("form {form}"))),
+        "{:?}",
+        recovered.notes
+    );
     assert_eq!(replayed(&journal, 0).len(), 6);
-    assert!(!path.exists() && dir.path().join("form-0-00000000000000000005").exists());
+    assert!(!path.exists() && dir.path().join(format!("form-{form}-00000000000000000005")).exists());
 }
 
 #[test]
