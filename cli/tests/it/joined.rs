@@ -2,7 +2,10 @@
 //! attaching holds for it.
 use crate::daemon::Daemon;
 use rustix::process::{Pid, Signal, kill_process};
-use std::process::{Child, Command, Stdio};
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
 
 fn sleeper() -> Child {
     Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("sleep")
@@ -138,4 +141,18 @@ fn a_command_costs_one_sync() {
     }
     let _ = kill_process(Pid::from_child(&strace), Signal::TERM);
     strace.wait().expect("ended");
+}
+
+#[test]
+fn a_port_that_a_stranger_took_is_not_what_a_command_gets() {
+    // Two in a row that nobody has.
+    let pair = |first: u16| {
+        Some((TcpListener::bind(("0.0.0.0", first)).ok()?, TcpListener::bind(("0.0.0.0", first + 1)).ok()?))
+    };
+    let first = (23_100..23_900).step_by(2).find(|&first| pair(first).is_some()).expect("two ports");
+    let config = format!("[plugins]\nconfig.port = {{ first = {first}, last = {} }}\n", first + 1);
+    let daemon = Daemon::configured(&config);
+    let _stranger = TcpListener::bind(("0.0.0.0", first)).expect("taken");
+    let told = daemon.tell(&["run", "--port", "--", "sh", "-c", "echo $PORT"]);
+    assert_eq!((told.code, told.out.trim()), (0, &*(first + 1).to_string()), "{told:?}");
 }

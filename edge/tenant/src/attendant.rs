@@ -155,6 +155,16 @@ impl Attendant {
         waited
     }
 
+    /// The command at the gate is gone, and another one is to be; `false` when it was told to end meanwhile.
+    pub(crate) fn wait_again(&self) -> bool {
+        let mut stage = self.lock();
+        let begun = matches!(*stage, Stage::Running(_));
+        if begun {
+            *stage = Stage::Waiting;
+        }
+        begun
+    }
+
     /// The command is stopped: from here on its follower tells it to go on. Returns how often this process
     /// was told to, so far.
     pub(crate) fn pause(&self) -> u64 {

@@ -29,6 +29,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How often a command that was not started, because its lease could not be made true, is asked for anew: somebody
+/// may have taken a port that was free when the daemon looked.
+const AGAIN_MAX: usize = 3;
 /// Exit code when the command was not started.
 pub(crate) const REFUSED: u8 = 125;
 /// How long a lease lasts without renewal when nobody says; it is renewed three times in that time.
@@ -60,7 +63,7 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
     let mut client = Client::new(socket).meanwhile(move |connection| watching.overlook(connection));
     // What the command leaves behind comes to us, and not to the init of the machine.
     set_child_subreaper(Some(rustix::process::getpid())).map_err(Error::from)?;
-    let (gate, is_asked, key) = match begun() {
+    let (mut gate, mut is_asked, mut key) = match begun() {
         Begun::Later(later) => return later.go_on(client, run, ttl, &attendant),
         Begun::Asked(gate, connection, received, key) => {
             client = client.resume(connection, received);
@@ -70,18 +73,29 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
             (Gate::start(&run.command)?, false, run.ask.key.clone().unwrap_or_else(ask::fresh_key))
         }
     };
-    body.pid = Some(gate.pid());
-    let claim = match granted(reach, &mut client, &body, &key, is_asked) {
-        // This daemon knows nothing of the lease that the environment speaks of.
-        Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
-            body.lines = pids()?;
-            granted(reach, &mut client, &body, &ask::fresh_key(), false)?
+    let mut again = AGAIN_MAX;
+    loop {
+        body.pid = Some(gate.pid());
+        let claim = match granted(reach, &mut client, &body, &key, is_asked) {
+            // This daemon knows nothing of the lease that the environment speaks of.
+            Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
+                body.lines = pids()?;
+                granted(reach, &mut client, &body, &ask::fresh_key(), false)?
+            }
+            answered => answered?,
+        };
+        let tenancy = Arc::new(Tenancy::new(&claim, client));
+        let ended = live(&tenancy, &claim, run, gate, ttl, &attendant);
+        // Whoever has others of a gang waiting, or a key, asked for this one and no other.
+        let may_ask = again > 0 && run.ask.key.is_none() && run.ask.gang.is_none();
+        if ended.is_ok() || !may_ask || !tenancy.is_untrue() || !attendant.wait_again() {
+            return leave(&tenancy, ended, &attendant);
         }
-        answered => answered?,
-    };
-    let tenancy = Arc::new(Tenancy::new(&claim, client));
-    let ended = live(&tenancy, &claim, run, gate, ttl, &attendant);
-    leave(&tenancy, ended, &attendant)
+        // Nothing of the command was started, and what it was given is taken back by the daemon.
+        again -= 1;
+        (client, gate) = (Client::new(socket), Gate::start(&run.command)?);
+        (is_asked, key) = (false, ask::fresh_key());
+    }
 }
 
 /// What is asked for, and how long the lease lasts without renewal.
@@ -180,9 +194,11 @@ fn live(
             let status = follow(command, tenancy, terminal.as_ref(), attendant)?;
             // Unless somebody ended it there, which is why it could not be attached. A lease that could not be made
             // true ends it as well, and may be done with that before this process is.
-            let untrue =
-                || tenancy.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"));
-            return if status.signaled() && !untrue() { Ok(exit_code(status)) } else { Err(failed) };
+            return if status.signaled() && !tenancy.is_untrue() {
+                Ok(exit_code(status))
+            } else {
+                Err(failed)
+            };
         }
     };
     let opened = gate.open(&variables(tenancy, &inside))?;

@@ -219,6 +219,11 @@ impl Tenancy {
         client.send::<ClaimAnswer>("POST", &path, body, None).map(|answer| answer.claim)
     }
 
+    /// Whether the lease ended because it could not be made true.
+    pub(crate) fn is_untrue(&self) -> bool {
+        self.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"))
+    }
+
     pub(crate) fn look(&self) -> Result<Claim, Failure> {
         self.client().get::<ClaimAnswer>(&format!("/v1/claims/{}", self.id)).map(|answer| answer.claim)
     }
