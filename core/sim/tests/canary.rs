@@ -18,7 +18,7 @@ const CLEAN: u64 = 40;
 
 /// Every planted bug, and the law that catches it.
 const CANARIES: &[(&str, Law)] = &[
-    ("a closed node is given", Law::Place),
+    ("a closed node is given", Law::Drain),
     ("another pool than was named is given", Law::Place),
     ("one above the limit is given", Law::Limit),
     ("the parent is not charged", Law::Balance),
