@@ -164,6 +164,7 @@ pub fn run(options: Options) -> Result<()> {
         true => Hierarchy::detect(&instance(&state)),
         false => Hierarchy::weak(),
     };
+    let hierarchy = hierarchy.of(&socket);
     if let Err(error) = hierarchy.leave() {
         tracing::warn!(%error, "this daemon stays in the lease that it was started in, and ends with it");
     }

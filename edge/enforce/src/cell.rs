@@ -7,7 +7,7 @@ use crate::{
 };
 use bursar_interface::{ClaimId, Process};
 use rustix::process::Signal;
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 /// The kernel's period for processor time, in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
@@ -49,6 +49,8 @@ pub struct Cell {
     pub(crate) v2_controllers: Vec<String>,
     /// Attached processes; only needed where there are no groups.
     roots: Vec<Process>,
+    /// Where the daemon answers, by which its marks are told from others'; only needed there, too.
+    socket: Option<PathBuf>,
     pub(crate) limits: Limits,
     /// What the cells around it are limited in.
     around: Limits,
@@ -74,6 +76,7 @@ impl Cell {
             v2,
             v2_controllers: hierarchy.v2_controllers.clone(),
             roots: Vec::new(),
+            socket: hierarchy.socket.clone(),
             limits: Limits::default(),
             sampled_peak: None,
             sampled_kills: 0,
@@ -206,7 +209,7 @@ impl Cell {
             return members;
         }
         let roots: Vec<u32> = self.roots.iter().filter(|root| same(root)).map(|root| root.pid).collect();
-        marked(self.claim, &roots)
+        marked(self.claim, &roots, self.socket.as_deref())
     }
 
     /// Processes that were killed because the lease passed its memory; `None` where it could not be

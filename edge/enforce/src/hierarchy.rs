@@ -84,6 +84,8 @@ pub struct Hierarchy {
     pub(crate) v2_controllers: Vec<String>,
     /// Why something is not used, in words.
     notes: Vec<String>,
+    /// Where the daemon answers whose leases these are; marks of others' are none of ours.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 impl Hierarchy {
@@ -98,6 +100,11 @@ impl Hierarchy {
     /// A host on which we have no rights to control groups.
     pub fn weak() -> Arc<Hierarchy> {
         Arc::new(Hierarchy { notes: vec!["control groups are switched off".into()], ..Hierarchy::default() })
+    }
+
+    /// Of the daemon that answers there, whose leases without groups are told from other daemons' by that.
+    pub fn of(self: Arc<Self>, socket: &Path) -> Arc<Hierarchy> {
+        Arc::new(Hierarchy { socket: Some(socket.to_owned()), ..Arc::unwrap_or_clone(self) })
     }
 
     fn make(mounts: &Mounts, instance: &str) -> Hierarchy {
@@ -203,7 +210,7 @@ impl Hierarchy {
     /// When that cannot be read: then nobody knows, and the process is not to be taken for a free one.
     pub fn holder(&self, pid: u32) -> io::Result<Option<ClaimId>> {
         if !self.grouped() {
-            return Ok(marked_by(pid));
+            return Ok(marked_by(pid, self.socket.as_deref()));
         }
         let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);

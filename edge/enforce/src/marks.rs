@@ -1,18 +1,26 @@
 //! Where there are no control groups, a lease's processes are known by a mark in their environment and
 //! by their parents.
 use bursar_interface::{ClaimId, Fence};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+};
 
 /// The variable that marks a lease's processes.
 pub const MARK: &str = "BURSAR_LEASE";
+/// The variable that says which daemon's lease it is.
+const SOCKET: &str = "BURSAR_SOCKET";
 
 /// The mark of a lease: claim and fence.
 pub fn mark(claim: ClaimId, fence: Fence) -> String {
     format!("{claim}:{fence}")
 }
 
-/// All processes that carry the mark of a claim, or descend from one that does or from `roots`.
-pub(crate) fn marked(claim: ClaimId, roots: &[u32]) -> Vec<u32> {
+/// All processes that carry the mark of a claim of the daemon at `socket`, or descend from one that does or from
+/// `roots`.
+pub(crate) fn marked(claim: ClaimId, roots: &[u32], socket: Option<&Path>) -> Vec<u32> {
     let own = std::process::id();
     let mut parents: BTreeMap<u32, u32> = BTreeMap::new();
     let mut members: BTreeSet<u32> = roots.iter().copied().filter(|pid| alive(*pid)).collect();
@@ -22,7 +30,7 @@ pub(crate) fn marked(claim: ClaimId, roots: &[u32]) -> Vec<u32> {
             continue;
         }
         parents.insert(stat.pid as u32, stat.ppid as u32);
-        if carries(&process, claim) {
+        if marked_by(stat.pid as u32, socket) == Some(claim) {
             members.insert(stat.pid as u32);
         }
     }
@@ -42,20 +50,23 @@ fn alive(pid: u32) -> bool {
     crate::identify(pid).is_ok_and(|process| process.is_some())
 }
 
-/// The claim whose mark a process carries. A process can shed it: without groups nothing better is known.
-pub(crate) fn marked_by(pid: u32) -> Option<ClaimId> {
+/// The claim of the daemon at `socket` whose mark a process carries. A process can shed it: without groups nothing
+/// better is known.
+pub(crate) fn marked_by(pid: u32, socket: Option<&Path>) -> Option<ClaimId> {
+    // The environment of others' processes cannot be read, and none of those is ours.
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let start = format!("{MARK}=");
-    let marks =
-        environment.split(|&byte| byte == 0).filter_map(|variable| variable.strip_prefix(start.as_bytes()));
-    marks
-        .filter_map(|mark| std::str::from_utf8(mark).ok()?.split(':').next()?.parse().ok().map(ClaimId))
-        .next()
+    let value = |name: &str| {
+        let mut variables = environment.split(|&byte| byte == 0);
+        variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    };
+    let claim = std::str::from_utf8(value(MARK)?).ok()?.split(':').next()?.parse().ok()?;
+    let strange =
+        |own: &Path| value(SOCKET).is_some_and(|other| !is_same(Path::new(OsStr::from_bytes(other)), own));
+    (!socket.is_some_and(strange)).then_some(ClaimId(claim))
 }
 
-fn carries(process: &procfs::process::Process, claim: ClaimId) -> bool {
-    // The environment of others' processes cannot be read, and none of those is ours.
-    let Ok(environment) = std::fs::read(format!("/proc/{}/environ", process.pid)) else { return false };
-    let start = format!("{MARK}={claim}:");
-    environment.split(|&byte| byte == 0).any(|variable| variable.starts_with(start.as_bytes()))
+/// Whether two paths lead to one socket. One that says nothing by itself could be any.
+fn is_same(other: &Path, own: &Path) -> bool {
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    other == own || other.is_relative() || file(other).is_some_and(|other| Some(other) == file(own))
 }

@@ -3,6 +3,8 @@ use crate::{Ready, eventually, identity, take_back};
 use bursar_enforce::{Ability, Hierarchy, Limits, MARK, Strength, mark};
 use bursar_interface::{ClaimId, Fence};
 use std::{
+    os::unix::net::UnixListener,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -26,6 +28,28 @@ fn it_says_what_it_cannot_do() {
     assert_eq!(strengths, [Strength::Missing, weak, weak, Strength::Missing, weak]);
     assert_eq!((hierarchy.kind(), hierarchy.grouped(), hierarchy.notes().len()), ("none", false, 1));
     assert!(hierarchy.cells().is_empty());
+}
+
+#[test]
+fn what_another_daemon_leased_under_the_same_number_is_left_alone() {
+    let (scratch, claim) = (tempfile::tempdir().expect("a folder"), claim(4));
+    let at = |name: &str| scratch.path().join(name);
+    let _sockets = ["own", "other"].map(|name| UnixListener::bind(at(name)).expect("a socket"));
+    std::os::unix::fs::symlink(at("own"), at("link")).expect("linked");
+    let sleeper = |socket: PathBuf| {
+        let mut command = Command::new("sleep");
+        command.arg("300").env(MARK, mark(claim, Fence(1))).env("BURSAR_SOCKET", socket);
+        command.stdin(Stdio::null()).spawn().expect("sleep")
+    };
+    let mut all = [at("own"), at("link"), "own".into(), at("other"), at("gone")].map(sleeper);
+    let pids = all.each_ref().map(Child::id);
+    let hierarchy = Hierarchy::weak().of(&at("own"));
+    let cell = hierarchy.cell(claim);
+    eventually("its own are found", || cell.members().len() == 3);
+    assert!(cell.members().iter().all(|pid| pids[..3].contains(pid)));
+    let held = pids.map(|pid| hierarchy.holder(pid).expect("read").is_some());
+    assert_eq!(held, [true, true, true, false, false]);
+    all.iter_mut().for_each(|child| child.kill().and_then(|()| child.wait()).map(drop).expect("ended"));
 }
 
 #[test]
