@@ -3,6 +3,9 @@ use crate::{Ask, ClassArg, Failed};
 use bursar_interface::Class;
 use bursar_wire::{Alternative, AskBody, Client, GangBody, LineBody, quantity};
 
+/// What `--port` says that names none.
+pub(crate) const ANY_PORT: &str = "any";
+
 /// The ask that options stand for.
 pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
     let mut lines = Vec::new();
@@ -34,7 +37,7 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
     }
     for port in &ask.port {
         let pool = match port.as_str() {
-            "any" => None,
+            ANY_PORT => None,
             number => Some(
                 number.parse::<u16>().ok().filter(|port| *port > 0).map(|port| port.to_string()).ok_or_else(
                     || {

@@ -30,7 +30,7 @@ pub struct Ask {
     #[arg(long, value_name = "NAME[:shared]")]
     pub lock: Vec<String>,
     /// A TCP port: that one, or any
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "any")]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = crate::ask::ANY_PORT)]
     pub port: Vec<String>,
     /// Scope path below one's own root, as team/session/agent
     #[arg(long, value_name = "PATH", default_value = "")]

@@ -29,8 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a command that was not started, because its lease could not be made true, is asked for anew: somebody
-/// may have taken a port that was free when the daemon looked.
+/// How often a command that was not started, because its lease could not be made true, is asked for anew.
 const AGAIN_MAX: usize = 3;
 /// Exit code when the command was not started.
 pub(crate) const REFUSED: u8 = 125;
@@ -86,9 +85,12 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
         };
         let tenancy = Arc::new(Tenancy::new(&claim, client));
         let ended = live(&tenancy, &claim, run, gate, ttl, &attendant);
-        // Whoever has others of a gang waiting, or a key, asked for this one and no other.
-        let may_ask = again > 0 && run.ask.key.is_none() && run.ask.gang.is_none();
-        if ended.is_ok() || !may_ask || !tenancy.is_untrue() || !attendant.wait_again() {
+        if ended.is_ok()
+            || again == 0
+            || !may_ask_again(run)
+            || !tenancy.is_untrue()
+            || !attendant.wait_again()
+        {
             return leave(&tenancy, ended, &attendant);
         }
         // Nothing of the command was started, and what it was given is taken back by the daemon.
@@ -96,6 +98,12 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
         (client, gate) = (Client::new(socket), Gate::start(&run.command)?);
         (is_asked, key) = (false, ask::fresh_key());
     }
+}
+
+/// Whether another lease may do what one could not that could not be made true: somebody may have taken the port, and
+/// any would do. Whoever has others of a gang waiting, or a key, asked for that one and no other.
+fn may_ask_again(run: &Run) -> bool {
+    run.ask.port.iter().any(|port| port == ask::ANY_PORT) && run.ask.key.is_none() && run.ask.gang.is_none()
 }
 
 /// What is asked for, and how long the lease lasts without renewal.
