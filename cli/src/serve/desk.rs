@@ -139,26 +139,29 @@ impl Desk {
     /// Writes the state beside the journal, so that a restart has less to replay. One that cannot be
     /// written costs only time then.
     fn checkpoint(&mut self) {
-        let (seq, at, blame) = (self.engine.next_seq(), self.engine.books().at(), self.blame());
-        let engine = &self.engine;
+        let (seq, at) = (self.engine.next_seq(), self.engine.books().at());
+        self.await_follower(seq);
+        let (engine, follower) = (&self.engine, &self.follower);
         let written = self.journal.checkpoint(seq, at, |out| {
             postcard::to_io(engine, &mut *out).map_err(std::io::Error::other)?;
-            out.write_all(&blame)
+            // What waits are charged to, which the follower keeps, as of this moment; if it did not come to that, then
+            // of what was before nobody knows.
+            follower.blame(|blame| match blame.next_seq() == seq {
+                true => postcard::to_io(blame, &mut *out).map(drop).map_err(std::io::Error::other),
+                false => Ok(()),
+            })
         });
         if let Err(error) = written {
             tracing::warn!(%error, "no checkpoint could be written");
         }
     }
 
-    /// What waits are charged to, which the follower keeps, as of this moment; nothing if it does not come to it
-    /// soon: then of what was before nobody knows.
-    fn blame(&self) -> Vec<u8> {
-        let (since, seq) = (Instant::now(), self.engine.next_seq());
+    /// Waits until the follower has folded all before this, though not for long.
+    fn await_follower(&self, seq: u64) {
+        let since = Instant::now();
         while self.follower.blame(Blame::next_seq) < seq && since.elapsed() < FOLLOWED {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let kept = |blame: &Blame| (blame.next_seq() == seq).then(|| postcard::to_stdvec(blame).ok());
-        self.follower.blame(kept).flatten().unwrap_or_default()
     }
 
     fn serve(&mut self, letters: Vec<Letter>) -> Result<(), Error> {
