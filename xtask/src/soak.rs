@@ -18,9 +18,9 @@ const TOLD: usize = 15;
 const GROWTH: (u64, u64) = (10, 8 << 10);
 /// What files and threads may grow by.
 const MORE: u64 = 8;
-/// Cycles below which a run says nothing.
-const CYCLES_MIN: u64 = 1_000_000;
-/// From how many minutes on there must be that many: a shorter run is for trying it out.
+/// Cycles in a minute below which a run says nothing: a million in ten.
+const CYCLES_PER_MINUTE_MIN: f64 = 100_000.0;
+/// From how many minutes on there must be that many: a short run is for trying it out.
 const JUDGED_MINUTES: f64 = 10.0;
 
 /// One look at the daemon.
@@ -82,11 +82,9 @@ pub fn run(minutes: f64) -> Result<()> {
     ensure!(last.files <= first.files + MORE, "files grow");
     ensure!(last.threads <= first.threads + MORE, "threads grow");
     ensure!(last.cells <= first.cells + MORE, "cells grow");
+    let enough = (minutes * CYCLES_PER_MINUTE_MIN) as u64;
     let done = cycles.load(Ordering::Relaxed);
-    ensure!(
-        minutes < JUDGED_MINUTES || done >= CYCLES_MIN,
-        "{done} cycles are too few to judge by, of {CYCLES_MIN}"
-    );
+    ensure!(minutes < JUDGED_MINUTES || done >= enough, "{done} cycles are too few to judge by, of {enough}");
     Ok(())
 }
 
