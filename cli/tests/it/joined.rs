@@ -1,6 +1,6 @@
 //! A process that comes with its ask: one request and one sync until the lease is true, and all that was said of
 //! attaching holds for it.
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, program};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     net::TcpListener,
@@ -143,16 +143,36 @@ fn a_command_costs_one_sync() {
     strace.wait().expect("ended");
 }
 
+/// A daemon of two ports, of which a stranger has the first since it started; and the second.
+fn with_a_stranger() -> (Daemon, TcpListener, u16) {
+    let bind = |port| TcpListener::bind(("0.0.0.0", port));
+    // Two in a row that nobody has.
+    let pair = |first: u16| Some((bind(first).ok()?, bind(first + 1).ok()?));
+    let first = (23_100..23_900).step_by(2).find(|&first| pair(first).is_some()).expect("two ports");
+    let daemon = Daemon::configured(&format!(
+        "[plugins]\nconfig.port = {{ first = {first}, last = {} }}\n",
+        first + 1
+    ));
+    (daemon, bind(first).expect("taken"), first + 1)
+}
+
 #[test]
 fn a_port_that_a_stranger_took_is_not_what_a_command_gets() {
-    // Two in a row that nobody has.
-    let pair = |first: u16| {
-        Some((TcpListener::bind(("0.0.0.0", first)).ok()?, TcpListener::bind(("0.0.0.0", first + 1)).ok()?))
-    };
-    let first = (23_100..23_900).step_by(2).find(|&first| pair(first).is_some()).expect("two ports");
-    let config = format!("[plugins]\nconfig.port = {{ first = {first}, last = {} }}\n", first + 1);
-    let daemon = Daemon::configured(&config);
-    let _stranger = TcpListener::bind(("0.0.0.0", first)).expect("taken");
+    let (daemon, _stranger, second) = with_a_stranger();
     let told = daemon.tell(&["run", "--port", "--", "sh", "-c", "echo $PORT"]);
-    assert_eq!((told.code, told.out.trim()), (0, &*(first + 1).to_string()), "{told:?}");
+    assert_eq!((told.code, told.out.trim()), (0, &*second.to_string()), "{told:?}");
+}
+
+#[test]
+fn who_asks_anew_for_a_port_can_still_be_told_to_end() {
+    let (daemon, _stranger, second) = with_a_stranger();
+    assert_eq!(daemon.tell(&["claim", "--port", &second.to_string()]).code, 0);
+    let mut command = Command::new(program());
+    command.args(["run", "--port", "--wait", "60s", "--", "true"]).env("BURSAR_SOCKET", daemon.socket());
+    let mut run = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+    let waits = || daemon.ask(&["get", "claims"])["claims"].to_string().contains("\"pending\"");
+    daemon.eventually("it waits for the other one", waits);
+    kill_process(Pid::from_child(&run), Signal::INT).expect("sent");
+    daemon.eventually("nobody waits", || !waits());
+    assert!(!run.wait().expect("an end").success());
 }

@@ -1,5 +1,5 @@
-//! A state while it is written down, in memory of its own that goes back whole. As a buffer on the heap it would
-//! leave a hole of its size in the arena of each thread that ever wrote one.
+//! A state while it is written down, in memory of its own that goes back whole: as a buffer it would stay with the
+//! heap of whichever thread wrote it.
 use crate::CHECKPOINT_BYTES_MAX;
 use rustix::fs::MemfdFlags;
 use std::{

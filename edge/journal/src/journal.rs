@@ -242,9 +242,9 @@ impl Journal {
     }
 
     /// Begins to write the state up to `next_seq` (engine time `at`) down, as `state` tells it, beside the
-    /// appends and without holding them up for longer than that takes; see [`Journal::checkpointed`] for the outcome. Once it is durable,
-    /// later appends take rows away that are needed by neither the last two checkpoints nor
-    /// [`Options`], a few at a time.
+    /// appends and without holding them up for longer than that takes; see [`Journal::checkpointed`] for the
+    /// outcome. Once it is durable, later appends take rows away that are needed by neither the last two
+    /// checkpoints nor [`Options`], a few at a time.
     ///
     /// `false` when the one before is still being written: nothing was begun.
     ///

@@ -58,8 +58,11 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
     }
     let (mut body, ttl) = asked(run)?;
     let attendant = Attendant::new()?;
-    let watching = attendant.clone();
-    let mut client = Client::new(socket).meanwhile(move |connection| watching.overlook(connection));
+    let attended = || {
+        let watching = attendant.clone();
+        Client::new(socket).meanwhile(move |connection| watching.overlook(connection))
+    };
+    let mut client = attended();
     // What the command leaves behind comes to us, and not to the init of the machine.
     set_child_subreaper(Some(rustix::process::getpid())).map_err(Error::from)?;
     let (mut gate, mut is_asked, mut key) = match begun() {
@@ -95,7 +98,7 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
         }
         // Nothing of the command was started, and what it was given is taken back by the daemon.
         again -= 1;
-        (client, gate) = (Client::new(socket), Gate::start(&run.command)?);
+        (client, gate) = (attended(), Gate::start(&run.command)?);
         (is_asked, key) = (false, ask::fresh_key());
     }
 }
