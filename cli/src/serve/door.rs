@@ -1,17 +1,14 @@
 //! The front door: opens it, serves until a signal, idleness or the desk's end, and closes it in good order.
 use super::{
     agents, bearers,
-    hangup::Hangup,
     host::Host,
     settings::{Http, Settings},
+    signals::Signals,
 };
 use anyhow::{Context, Result, bail};
 use bursar_api::{Guard, Limits, Peer, Tls};
 use std::{convert::Infallible, future::Future, net::TcpListener, path::Path, sync::Arc, time::Duration};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::sync::oneshot;
 
 /// Threads of the front door. A second one would be woken for every other request, only to find that the
 /// first has done it: that costs more than it brings, since the desk is one and works beside it when
@@ -33,6 +30,7 @@ pub(super) fn door(
     let runtime =
         runtime.worker_threads(DOOR_THREADS).max_blocking_threads(LENGTHY_MAX).enable_all().build()?;
     runtime.block_on(async {
+        let mut signals = Signals::new()?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let closing = move || {
             let mut stopped = stopped.clone();
@@ -58,7 +56,7 @@ pub(super) fn door(
         // Without a service manager there is nobody to notify.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         tracing::info!("ready");
-        until_end(host, idle, desk).await?;
+        until_end(host, idle, &mut signals, desk).await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         stop.send_replace(true);
         unix.await??;
@@ -73,20 +71,14 @@ pub(super) fn door(
 async fn until_end(
     host: &Arc<Host>,
     idle: Option<Duration>,
+    signals: &mut Signals,
     desk: oneshot::Receiver<Infallible>,
-) -> Result<()> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hangup = Hangup::new()?;
-    // Heard and not acted on: a write beyond the limit on the size of files fails then, and does not end us.
-    let _beyond = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+) {
     tokio::select! {
-        _ = term.recv() => tracing::info!("told to end"),
-        _ = int.recv() => tracing::info!("told to end"),
-        () = hangup.closed(host) => tracing::info!("its terminal was closed"),
+        () = signals.end(host) => (),
         _ = desk => tracing::info!("nobody decides any more"),
         () = idleness(host, idle) => tracing::info!("nothing to do any more"),
     }
-    Ok(())
 }
 
 /// Resolves when there was nothing to do for so long; never where that is no reason to end.

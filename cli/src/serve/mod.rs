@@ -58,6 +58,7 @@ mod rungs;
 mod seats;
 mod settings;
 mod sharing;
+mod signals;
 mod squeeze;
 mod steering;
 mod still;
