@@ -2,6 +2,7 @@
 //! holds that no lease has is taken back as well.
 use super::{
     enforcer::Enforcer,
+    holdings::Faults,
     workers::{Answer, Done, Drivers, Job},
 };
 use bursar_engine::Engine;
@@ -272,14 +273,13 @@ impl Enforcer {
         let mut kept = self.holdings.kept();
         let Some(fault) = own else {
             // Being quarantined is no better than failing.
-            if let (None, Some((_, last))) = (fault, kept.faults.get_mut(driver)) {
-                *last = None;
+            if let (None, Some(faults)) = (fault, kept.faults.get_mut(driver)) {
+                faults.cured = true;
             }
             return;
         };
-        let (count, last) = kept.faults.entry(driver.to_owned()).or_default();
-        *count += 1;
-        *last = Some(fault.to_string());
+        let faults = kept.faults.entry(driver.to_owned()).or_default();
+        *faults = Faults { count: faults.count + 1, last: Some(fault.to_string()), cured: false };
         drop(kept);
         let told = self.seen.told.get(driver);
         let told = told.is_some_and(|(same, at)| *same == fault.message && at.elapsed() < SAME_FAULT);

@@ -22,14 +22,33 @@ pub struct Kept {
     pub left: BTreeMap<String, BTreeSet<ClaimId>>,
     /// Cells that no lease has.
     pub cells: BTreeSet<ClaimId>,
-    /// Faults of each driver's own doing so far, and the last one, if it has not done better since.
-    pub faults: BTreeMap<String, (u64, Option<String>)>,
+    /// Faults of each driver's own doing.
+    pub faults: BTreeMap<String, Faults>,
+}
+
+/// What went wrong with a driver.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// How often so far.
+    pub count: u64,
+    /// The last time, if it has not done better since and that was shown.
+    pub last: Option<String>,
+    /// It has done better since.
+    pub cured: bool,
 }
 
 impl Holdings {
     /// All of it, to be read or changed.
     pub fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of it, to be shown: a fault that was cured meanwhile is shown this once.
+    pub fn shown(&self) -> Kept {
+        let mut kept = self.kept();
+        let shown = kept.clone();
+        kept.faults.values_mut().filter(|faults| faults.cured).for_each(|faults| faults.last = None);
+        shown
     }
 
     /// What a lease's processes find in their environment.

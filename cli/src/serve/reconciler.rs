@@ -104,7 +104,7 @@ impl Reconciler {
     }
 
     fn tell(&self) {
-        let (at, kept) = (self.clock.now(), self.holdings.kept().clone());
+        let (at, kept) = (self.clock.now(), self.holdings.shown());
         let counted = self.follower.read(counted);
         let samples = gauges(&kept, &counted).into_iter().map(|(name, value)| Sample { name, at, value });
         self.rings.lock().unwrap_or_else(PoisonError::into_inner).observe(samples);
@@ -131,10 +131,15 @@ impl Reconciler {
                 scope,
             }
         });
-        let failed = kept.faults.iter().filter_map(|(driver, (count, last))| {
-            let last = last.as_ref()?;
+        let failed = kept.faults.iter().filter_map(|(driver, faults)| {
+            let last = faults.last.as_ref()?;
             let advice = format!("it failed: {last}; what it holds counts as used until it does better");
-            Some(host("driver-fault", format!("driver {driver}"), vec![measure("faults", *count)], advice))
+            Some(host(
+                "driver-fault",
+                format!("driver {driver}"),
+                vec![measure("faults", faults.count)],
+                advice,
+            ))
         });
         let left = kept.left.iter().filter(|(_, claims)| !claims.is_empty()).map(|(driver, claims)| {
             let advice =
@@ -162,7 +167,7 @@ fn gauges(kept: &Kept, counted: &Counted) -> Vec<(String, Option<f64>)> {
     let drivers =
         kept.left.iter().map(|(driver, claims)| (format!("left_{driver}"), number(claims.len() as u64)));
     let faults =
-        kept.faults.iter().map(|(driver, (count, _))| (format!("driver_{driver}_faults"), number(*count)));
+        kept.faults.iter().map(|(driver, faults)| (format!("driver_{driver}_faults"), number(faults.count)));
     let own = [
         ("left_cells", number(kept.cells.len() as u64)),
         ("left_names", number(counted.names)),

@@ -166,6 +166,8 @@ fn heard(other: &Other) -> Heard {
     let daemon = Daemon::configured(CONFIG);
     press(&daemon, other);
     ask(&daemon);
+    // What it finds at its first look is told from then on.
+    daemon.eventually("it has looked", || daemon.tell(&["doctor"]).out.contains("pools_quarantined"));
     let told = daemon.tell(&["run", "--scope", "alpha", "--", "sh", "-c", &script()]);
     assert_eq!(told.code, 0, "{told:?}");
     let place = daemon.scratch.path().display().to_string();

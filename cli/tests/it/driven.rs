@@ -2,6 +2,7 @@
 //! whatever no lease has.
 use crate::daemon::{Daemon, Setup};
 use bursar_conformance::badly_behaved;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs,
@@ -97,13 +98,17 @@ fn what_a_killed_daemon_left_is_taken_back_and_what_leases_have_is_not() {
     daemon.await_phase(&id, "held");
     let kept = folders(&daemon).remove(0);
     fs::write(kept.join("file"), "words").expect("written");
-    let script = "echo $BURSAR_SCRATCH; exec sleep 600";
-    let mut command = daemon.command(&["run", "--need", "disk=1M", "--", "sh", "-c", script]);
+    let pid = daemon.scratch.path().join("pid");
+    let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", pid.display());
+    let mut command = daemon.command(&["run", "--need", "disk=1M", "--", "sh", "-c", &script]);
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
-    daemon.eventually("both are there", || folders(&daemon).len() == 2);
+    daemon.eventually("it runs", || pid.exists());
+    assert_eq!(folders(&daemon).len(), 2);
     daemon.kill();
     run.kill().expect("killed");
     run.wait().expect("ended");
+    let pid: i32 = fs::read_to_string(&pid).ok().and_then(|pid| pid.trim().parse().ok()).expect("its pid");
+    kill_process(Pid::from_raw(pid).expect("a pid"), Signal::KILL).expect("killed");
     // One of a life of which nothing is written down, and one that is nobody's business.
     let strange = daemon.state().join("scratch/4000000-7");
     fs::create_dir(&strange).and_then(|()| fs::write(strange.join("file"), "x")).expect("written");
@@ -174,10 +179,10 @@ fn a_driver_is_held_to_what_it_says_and_its_faults_are_told() {
         (&fault["role"], &fault["plugin"], &fault["fault"]),
         (&"driver".into(), &"sticky".into(), &"panicked".into())
     );
+    // However soon it did better.
+    daemon.eventually("it is shown", || daemon.tell(&["get", "events"]).out.contains("driver-fault"));
     daemon.eventually("it has done better since", || found(&daemon, "driver-fault").is_none());
     assert_eq!(figure(&daemon, "driver_sticky_faults"), Some(1.0));
-    let noted = daemon.tell(&["get", "events"]).out;
-    assert!(noted.contains("driver-fault"), "{noted}");
 }
 
 #[test]
