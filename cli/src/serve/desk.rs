@@ -2,7 +2,9 @@
 //! Nothing is answered or enforced before it is durable. Whose thread that happens on, see [`super::turn`].
 use super::{
     clock::Clock,
+    edges::Edges,
     follower::{Committed, Follower},
+    held::grounds,
     join,
     mail::{Chosen, Inbox, Letter, Reply},
     promise,
@@ -44,6 +46,8 @@ pub struct Desk {
     pub out: SyncSender<Committed>,
     /// Holds the last committed state, to go back to.
     pub follower: Arc<Follower>,
+    /// Who makes it true.
+    pub edges: Edges,
     /// Since when the disk is full.
     pub full_since: Option<Instant>,
     /// Batches after which a checkpoint is written.
@@ -184,8 +188,9 @@ impl Desk {
         let joined = join::attaches(&batch, joining);
         let then = (!joined.is_empty())
             .then(|| Arc::new(self.engine.step(self.clock.now(), joined, &mut self.plugins)));
-        if then.is_some() {
+        if let Some(then) = &then {
             stood.extend(self.engine.stood());
+            self.edges.foretell(grounds(&self.engine, then));
         }
         self.commit(Committed { batch, then, stood, replies })
     }

@@ -1,7 +1,7 @@
 //! Whose thread serves the edges. A change of threads costs 30 to 50 µs on an idle machine, and a command that starts
 //! and ends used to change four times. So as long as commands keep coming, whoever has committed a batch makes it true
 //! as well; the enforcer's own thread does what is left, what may take long, and what time brings.
-use super::enforcer::{Enforcer, Note};
+use super::enforcer::{Enforcer, Ground, Note};
 use std::{
     collections::VecDeque,
     sync::{
@@ -43,6 +43,14 @@ impl Edges {
     pub fn send(&self, note: Note) {
         self.leave(note);
         self.ring();
+    }
+
+    /// Has the enforcer's thread make groups while what needs them is being written down, if commands keep coming: who
+    /// writes has to wait for the disk.
+    pub fn foretell(&self, grounds: Vec<Ground>) {
+        if self.0.warm.load(Ordering::Acquire) && !grounds.is_empty() {
+            self.send(Note::Ground(grounds));
+        }
     }
 
     /// Wakes the enforcer's thread.

@@ -8,7 +8,7 @@ use super::{
     mail::Mailbox,
     workers::{Answer, Drivers, Workers},
 };
-use bursar_enforce::{Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
+use bursar_enforce::{Cell, Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
 use bursar_interface::{Batch, ClaimId, Command, Fence, Phase, Proof, Row, What};
 use std::{
     collections::BTreeMap,
@@ -24,6 +24,8 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// What the enforcer hears.
 pub enum Note {
+    /// What is being written down will need these groups.
+    Ground(Vec<Ground>),
     /// Something was committed, and the follower has folded it.
     Batch(Arc<Batch>),
     /// A driver has answered.
@@ -42,6 +44,14 @@ pub enum Note {
     End,
 }
 
+/// The groups of a lease that is not promised yet.
+pub struct Ground {
+    /// Whose they are to be; it is within no other.
+    pub claim: ClaimId,
+    /// What it will be limited to.
+    pub limits: Limits,
+}
+
 impl Note {
     /// Whether what it asks for takes no time worth speaking of. Taking memory away from a lease may.
     pub fn is_quick(&self) -> bool {
@@ -50,6 +60,7 @@ impl Note {
                 let slow = |what: &What| matches!(what, What::Resizing { .. } | What::Rung { .. });
                 !batch.events.iter().any(|event| slow(&event.what))
             }
+            Note::Ground(_) => true,
             _ => false,
         }
     }
@@ -81,6 +92,8 @@ pub struct Enforcer {
     /// By which attached processes are told that their lease is to end for another claim.
     pub(super) notice: Option<i32>,
     pub(super) leases: BTreeMap<ClaimId, Held>,
+    /// Cells of leases that were not promised yet when their groups were made.
+    ground: BTreeMap<ClaimId, Cell>,
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
     looked: Instant,
@@ -110,6 +123,7 @@ impl Enforcer {
             grace,
             notice,
             leases,
+            ground: BTreeMap::new(),
             strays,
             looked,
             gauges,
@@ -125,6 +139,7 @@ impl Enforcer {
     /// Does what a note asks for, as far as that goes at once.
     pub fn take(&mut self, note: Note) {
         match note {
+            Note::Ground(grounds) => self.lay(&grounds),
             Note::Batch(batch) => batch.events.iter().for_each(|event| self.hear(&event.what)),
             Note::Driver(done) => self.driver_done(done),
             Note::Drivers(drivers) => self.take_on(drivers),
@@ -183,10 +198,23 @@ impl Enforcer {
         }
     }
 
+    /// Makes the groups of leases that are being written down, while their askers wait for the disk anyway. They are
+    /// not promised yet and nobody lives there, so what becomes of nothing is swept away like every cell without a
+    /// lease. What cannot be made is tried again, and told of, when a process is to live in it.
+    fn lay(&mut self, grounds: &[Ground]) {
+        for Ground { claim, limits } in grounds {
+            let mut cell = self.hierarchy.cell(*claim);
+            if cell.build(*limits).is_ok() {
+                self.ground.insert(*claim, cell);
+            }
+        }
+    }
+
     /// A cell that no lease has, and none had at the look before, is taken away.
     fn stray(&mut self, path: &[ClaimId]) {
         let claim = path.last().copied().unwrap_or_default();
         let known = self.leases.contains_key(&claim)
+            || self.ground.remove(&claim).is_some()
             || self.follower.read(|engine| engine.books().claim(claim).is_some());
         let under_way = self.strays.iter().any(|stray| stray.claim() == claim);
         if !known && !under_way {
@@ -341,7 +369,12 @@ impl Enforcer {
 
     fn held(&mut self, claim: ClaimId) -> &mut Held {
         let (hierarchy, follower) = (&self.hierarchy, &self.follower);
+        let (ground, strays) = (&mut self.ground, &mut self.strays);
         self.leases.entry(claim).or_insert_with(|| {
+            strays.retain(|stray| stray.claim() != claim);
+            if let Some(cell) = ground.remove(&claim) {
+                return Held::new(cell);
+            }
             let mut path: Vec<ClaimId> = follower.read(|engine| engine.books().around(claim).collect());
             path.reverse();
             Held::new(hierarchy.cell_at(&path))

@@ -1,10 +1,12 @@
 //! One lease at the edge: its cell, its processes, its drivers' lines, and how far its return has come.
 use super::clock::boottime_ns;
+use super::enforcer::Ground;
 use super::workers::Workers;
 use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
 use bursar_interface::{
-    Amount, ClaimId, Class, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
+    Amount, Batch, ClaimId, Class, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
+    What,
 };
 use bursar_pool::Books;
 use std::{
@@ -92,7 +94,9 @@ impl Held {
 
     /// Makes the cell and puts in the attached processes that are not in yet.
     pub fn take_in(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
-        self.cell.build(limits)?;
+        if !self.cell.stands(limits) {
+            self.cell.build(limits)?;
+        }
         for body in bodies {
             if !self.watches.iter().any(|(known, _)| known == body) {
                 let watch = self.cell.join(body)?;
@@ -147,6 +151,19 @@ pub fn entering(engine: &Engine, claim: ClaimId) -> Option<(Limits, Vec<Process>
     let row = engine.books().claim(claim)?;
     let class = Class::of(engine.view().claims.class[row as usize]);
     Some((limits(engine, row), engine.bodies(claim).to_vec(), class))
+}
+
+/// The groups that will be needed by those to whom a process comes with this batch, which is being written down; not
+/// of those within others, whose cells come first.
+pub fn grounds(engine: &Engine, batch: &Batch) -> Vec<Ground> {
+    let books = engine.books();
+    let comers = batch.events.iter().filter_map(|event| match event.what {
+        What::Attached(claim) => Some(claim),
+        _ => None,
+    });
+    let outermost = comers.filter(|claim| books.around(*claim).nth(1).is_none());
+    let rows = outermost.filter_map(|claim| Some((claim, books.claim(claim)?)));
+    rows.map(|(claim, row)| Ground { claim, limits: limits(engine, row) }).collect()
 }
 
 /// What a claim's lines limit its cell to; where they are being changed, what they are to be then.

@@ -198,6 +198,7 @@ pub fn run(options: Options) -> Result<()> {
     let checkpoint_batches = settings.journal.checkpoint_batches.max(1);
     let mut desk = Desk {
         follower: Arc::new(Follower::new(engine.clone().resume(), blame, edges.clone())),
+        edges: edges.clone(),
         engine,
         journal,
         plugins: strategies,

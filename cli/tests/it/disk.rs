@@ -96,6 +96,41 @@ fn a_full_disk_is_survived() {
     daemon.stop();
 }
 
+/// What lies in the groups of a daemon, of which this is what one of its commands is in: a folder for each lease.
+fn cells(groups: &str) -> Vec<PathBuf> {
+    let lines = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (names, path) = (parts.next()?, parts.next()?);
+        let ours = path.split_once("/lease-")?.0.trim_start_matches('/');
+        let root = Path::new("/sys/fs/cgroup");
+        let roots = [root.join(names), root.join("unified"), root.to_owned()];
+        roots.iter().map(|root| root.join(ours)).find(|ours| ours.is_dir())
+    });
+    let inside = lines.flat_map(|ours| fs::read_dir(ours).into_iter().flatten().flatten());
+    inside.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains("/lease-")).collect()
+}
+
+#[test]
+fn what_was_made_ready_for_a_command_that_a_full_disk_refuses_is_taken_away() {
+    let mut daemon = Daemon::configured(&format!("{BALLAST}[enforce]\nreconcile-ms = 100\n"));
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    let Some(small) = Small::mount(&daemon.state()) else { return };
+    daemon.start();
+    let groups = daemon.tell(&["run", "--pids", "9", "--", "cat", "/proc/self/cgroup"]).out;
+    let filler = small.fill();
+    // As long as commands keep coming, groups are made while what needs them is being written down.
+    daemon.eventually("the disk is full", || {
+        let told = daemon.tell(&["run", "--pids", "9", "--scope", &"x".repeat(100), "--", "true"]);
+        told.code == 125 && told.err.contains("disk is full")
+    });
+    daemon.eventually("nothing is left of it", || cells(&groups).is_empty());
+    fs::remove_file(&filler).expect("removed");
+    daemon.eventually("there is room again", || daemon.tell(&["run", "--pids", "9", "--", "true"]).code == 0);
+    daemon.eventually("nothing is left of that either", || cells(&groups).is_empty());
+    daemon.stop();
+}
+
 #[test]
 fn on_a_full_disk_leases_run_out_and_work_is_ended_and_a_kill_loses_nothing() {
     let mut daemon = Daemon::configured(BALLAST);

@@ -173,6 +173,11 @@ impl Cell {
         self.needed().next().is_some() && self.needed().all(Group::is_there)
     }
 
+    /// Whether its groups are there as they were made, with these limits.
+    pub fn stands(&self, limits: Limits) -> bool {
+        self.limits == limits && self.is_built()
+    }
+
     /// Puts a process in, with what it starts from then on; watches it from then on.
     ///
     /// # Errors
