@@ -143,6 +143,7 @@ pub fn contract() -> serde_json::Value {
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
     let Options { mut settings, state, socket, accept_loss, idle } = options;
+    bursar_enforce::keep_little();
     let tcp = Tcp::wanted(&settings)?;
     raise_files();
     let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
