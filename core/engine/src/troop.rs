@@ -12,7 +12,7 @@ impl Engine {
     /// As [`Engine::reserve`], for all members of a gang at one time, the leader first. The first moment is found by
     /// halving: what fits once more has come back fits later, but for members that must keep apart.
     pub(crate) fn reserve_gang(&self, gang: &[Offer]) -> Option<Reservation> {
-        let (view, ends) = (self.books.view(), self.ends());
+        let (view, ends) = (self.books.view(), self.outlook());
         let mut spent = Vec::new();
         let mut members: Vec<Member> = Vec::with_capacity(gang.len());
         for offer in gang {

@@ -26,7 +26,7 @@ pub(crate) fn now(engine: &Engine, row: Row) -> bool {
         && places.any(|node| on(&view, row, node, &free))
 }
 
-/// When a waiting claim could start at the earliest, if every lease ends as its holder says.
+/// When a waiting claim could start at the earliest, if every lease ends as is to be expected of its holder.
 pub(crate) fn earliest(view: &View<'_>, row: Row) -> Option<Time> {
     let ends = ends(view);
     let start = |node: Row| {
