@@ -187,15 +187,12 @@ impl Engine {
             return Some(Room { claim, start: ready.max(soonest), keep: asked });
         }
         let scope = tables.quotas.scope[ledger as usize];
-        let said = self.back_below(scope, kind, |line| self.line_end(line));
-        let outlook = self.back_below(scope, kind, |line| self.line_outlook(line));
-        let (start, sure) = enough(&said, by, soonest)?;
-        let (_, expected) = enough(&outlook, by, soonest)?;
-        Some(Room { claim, start, keep: asked.saturating_sub(sure.min(expected)) })
+        let (start, back) = enough(&self.back_below(scope, kind), by, soonest)?;
+        Some(Room { claim, start, keep: asked.saturating_sub(back) })
     }
 
     /// When leases of a scope and those below it give back how much of a kind, in order. Reads every lease.
-    fn back_below(&self, scope: Row, kind: Row, end: impl Fn(usize) -> Time) -> Vec<(Time, Amount)> {
+    fn back_below(&self, scope: Row, kind: Row) -> Vec<(Time, Amount)> {
         let (lines, claims) = (&self.books.tables().lines, &self.books.tables().claims);
         let below = |l: usize| {
             let of = claims.scope[lines.claim[l] as usize];
@@ -204,7 +201,7 @@ impl Engine {
         let mut back: Vec<(Time, Amount)> = (0..lines.len())
             .filter(|&l| lines.claim[l] != NONE && lines.pool[l] != NONE && lines.resource[l] == kind)
             .filter(|&l| below(l))
-            .map(|l| (end(l), lines.amount[l]))
+            .map(|l| (self.line_end(l), lines.amount[l]))
             .collect();
         back.sort_unstable();
         back

@@ -104,13 +104,15 @@ impl Engine {
         let view = self.books.view();
         let (spent, held): (Vec<Row>, Vec<Row>) = lines.partition(|&line| self.is_spent(line));
         let flows = self.flows(&spent)?;
-        let ends = if held.is_empty() { Ends::new() } else { self.outlook() };
         let bound = self.books.node_bound(row);
-        let nodes = (0..view.nodes.len() as Row)
-            .filter(|&node| bound.is_none_or(|bound| bound == node) && welcomes(&view, row, node));
-        let floating = view.claims.need[row as usize] == 0 && view.claims.apart[row as usize] == NONE;
+        let places: Vec<Row> = places(&view, row, bound).collect();
+        let ends = match has_choice(&view, &held, &places) {
+            _ if held.is_empty() => Ends::new(),
+            true => self.outlook(),
+            false => self.ends(),
+        };
         let mut first: Option<(Time, Seats)> = None;
-        for node in floating.then_some(NONE).into_iter().chain(nodes) {
+        for node in places {
             let before = first.as_ref().map_or(Time::NEVER, |&(start, _)| start);
             first = start(&view, &held, node, &ends, before).or(first);
         }
@@ -220,6 +222,24 @@ pub(crate) fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
         && labels & view.claims.need[c] == view.claims.need[c]
         && labels & view.claims.bar[c] == 0
         && (apart == NONE || !occupied())
+}
+
+/// Where a claim may start: on no node, or on those that are open to it.
+pub(crate) fn places<'a>(view: &'a View<'a>, row: Row, bound: Option<Row>) -> impl Iterator<Item = Row> + 'a {
+    let floating = view.claims.need[row as usize] == 0 && view.claims.apart[row as usize] == NONE;
+    let nodes = (0..view.nodes.len() as Row)
+        .filter(move |&node| bound.is_none_or(|bound| bound == node) && welcomes(view, row, node));
+    floating.then_some(NONE).into_iter().chain(nodes)
+}
+
+/// Whether one of these lines could be taken from more pools than one. Whoever has no choice waits for who is there:
+/// that is EASY as in the paper, where whoever outlives its estimate is expected to end now.
+pub(crate) fn has_choice(view: &View<'_>, lines: &[Row], places: &[Row]) -> bool {
+    lines.iter().any(|&line| {
+        let mut only = None;
+        let mut pools = places.iter().flat_map(|&node| pools_for(view, line as usize, node));
+        pools.any(|pool| *only.get_or_insert(pool) != pool)
+    })
 }
 
 /// When a claim could start on a node, and from which pools it would take what; `None` where that is not

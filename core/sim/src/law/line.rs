@@ -11,6 +11,8 @@ pub(super) struct Head {
     at: Time,
     /// When it could start, if every lease ends as is to be expected of its holder.
     start: Option<Time>,
+    /// It has no choice, and somebody holds on beyond its own estimate, so that no start can be told.
+    overdue: bool,
 }
 
 impl Head {
@@ -19,8 +21,12 @@ impl Head {
         // By which of several sets of lines it will start is not foreseen here.
         let row = engine.books().claim(claim).filter(|&row| engine.books().sets(row) == 1)?;
         let view = engine.view();
-        let (class, start) = (view.claims.class[row as usize], fits::earliest(&view, row));
-        Some(Head { claim, class, at: view.at, start })
+        let (class, start) = (view.claims.class[row as usize], fits::earliest(engine, row));
+        let overdue = (0..view.claims.len())
+            .filter(|&c| view.claims.id[c] != 0 && view.claims.granted_at[c] > 0 && view.claims.expect[c] > 0)
+            .any(|c| Time(view.claims.granted_at[c]).after(view.claims.expect[c]) < view.at);
+        let overdue = overdue && !fits::has_choice(engine, row);
+        Some(Head { claim, class, at: view.at, start, overdue })
     }
 
     /// Whether somebody holds on beyond what was to be expected.
@@ -44,6 +50,8 @@ impl Head {
         let above = |claim: &ClaimId| may_go_before(self, engine, *claim, by_class);
         let (Some(before), Some(start)) = (self.start, now.start) else { return Ok(()) };
         if self.was_wrong(engine)
+            || self.overdue
+            || now.overdue
             || now.claim != self.claim
             || granted.iter().any(above)
             || start <= before.max(now.at)

@@ -131,15 +131,18 @@ fn kept_below(view: &View<'_>, kind: Row, scope: Row) -> u64 {
     children.map(|s| own(s).max(kept_below(view, kind, s as Row))).sum()
 }
 
-/// When each line that is held is to be expected back: (when, pool, amount).
-pub(super) fn ends(view: &View<'_>) -> Vec<(Time, Row, u64)> {
+/// When each line that is held comes back: as is said, or as is to be `foreseen`: (when, pool, amount).
+pub(super) fn ends(view: &View<'_>, foreseen: bool) -> Vec<(Time, Row, u64)> {
     use bursar_interface::Phase;
     let held = (0..view.lines.len()).filter(|&l| view.lines.claim[l] != NONE && view.lines.pool[l] != NONE);
     let end = |l: usize| {
         let c = view.lines.claim[l];
-        let at = match Phase::of(view.claims.phase[c as usize]) {
-            Phase::Draining => view.at,
-            _ => expected(view, c, view.at),
+        let (claims, i) = (&view.claims, c as usize);
+        let at = match (Phase::of(claims.phase[i]), claims.expect[i]) {
+            (Phase::Draining, _) => view.at,
+            _ if foreseen => expected(view, c, view.at),
+            (_, 0) => Time(claims.lease_until[i]),
+            (_, expect) => Time(claims.granted_at[i]).after(expect),
         };
         (at.max(view.at), view.lines.pool[l], view.lines.amount[l])
     };
