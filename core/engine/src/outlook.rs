@@ -12,12 +12,19 @@ impl Engine {
         self.ends_by(|line| self.line_end(line))
     }
 
-    /// When each held line is to be expected back, by node; reads every lease.
-    pub(crate) fn outlook(&self) -> Ends {
-        self.ends_by(|line| self.line_outlook(line))
+    /// When each held line is to be expected back, by node, and whether that is later for any than is said; reads every
+    /// lease.
+    pub(crate) fn outlook(&self) -> (Ends, bool) {
+        let mut wrong = false;
+        let ends = self.ends_by(|line| {
+            let end = self.line_outlook(line);
+            wrong |= end > self.line_end(line);
+            end
+        });
+        (ends, wrong)
     }
 
-    fn ends_by(&self, end: impl Fn(usize) -> Time) -> Ends {
+    fn ends_by(&self, mut end: impl FnMut(usize) -> Time) -> Ends {
         let tables = self.books.tables();
         let lines = &tables.lines;
         let mut ends = Ends::new();

@@ -106,10 +106,10 @@ impl Engine {
         let flows = self.flows(&spent)?;
         let bound = self.books.node_bound(row);
         let places: Vec<Row> = places(&view, row, bound).collect();
-        let ends = match has_choice(&view, &held, &places) {
-            _ if held.is_empty() => Ends::new(),
+        let (ends, wrong) = match has_choice(&view, &held, &places) {
+            _ if held.is_empty() => (Ends::new(), false),
             true => self.outlook(),
-            false => self.ends(),
+            false => (self.ends(), false),
         };
         let mut first: Option<(Time, Seats)> = None;
         for node in places {
@@ -117,7 +117,7 @@ impl Engine {
             first = start(&view, &held, node, &ends, before).or(first);
         }
         let (start, seats) = first?;
-        Some(self.reserved(claim, start, &seats, flows, &ends))
+        Some(self.reserved(claim, start, &seats, flows, (&ends, wrong)))
     }
 
     /// What is left for whoever starts then in these seats, beside what only flows back.
@@ -130,12 +130,13 @@ impl Engine {
         start: Time,
         seats: &Seats,
         flows: (Time, Seats),
-        outlook: &Ends,
+        (outlook, wrong): (&Ends, bool),
     ) -> Reservation {
         let mut keep = summed(seats);
-        let ends = self.ends();
+        let ends = wrong.then(|| self.ends());
+        let ends = ends.as_ref().unwrap_or(outlook);
         let start = start.max(flows.0);
-        let said = if ends == *outlook { start } else { self.start_in(&keep, &ends).clamp(flows.0, start) };
+        let said = if wrong { self.start_in(&keep, ends).clamp(flows.0, start) } else { start };
         let pools = &self.books.tables().pools;
         // What comes back until then need not be kept now.
         let back = |pool: Row, ends: &Ends, start: Time| -> Amount {
@@ -143,7 +144,7 @@ impl Engine {
             on.take_while(|end| end.0 <= start).filter(|end| end.1 == pool).map(|end| end.2).sum()
         };
         for (pool, kept) in &mut keep {
-            let sure = back(*pool, &ends, said).min(back(*pool, outlook, start));
+            let sure = back(*pool, ends, said).min(back(*pool, outlook, start));
             *kept = kept.saturating_sub(sure);
         }
         // All that flows until then is kept as well, and nobody who is gone before gives any of it back.

@@ -25,7 +25,7 @@ impl Engine {
         let choice = members.iter().any(|member| {
             has_choice(&view, &member.held, &places(&view, member.row, member.bound).collect::<Vec<_>>())
         });
-        let ends = if choice { self.outlook() } else { self.ends() };
+        let (ends, wrong) = if choice { self.outlook() } else { (self.ends(), false) };
         let mut times: Vec<Time> = ends.values().flatten().map(|end| end.0).chain([view.at]).collect();
         times.sort_unstable();
         times.dedup();
@@ -39,7 +39,7 @@ impl Engine {
             }
         }
         let (start, seats) = first?;
-        Some(self.reserved(gang.first()?.claim, start, &seats, flows, &ends))
+        Some(self.reserved(gang.first()?.claim, start, &seats, flows, (&ends, wrong)))
     }
 }
 
