@@ -44,7 +44,15 @@ pub fn commands(
             .map(|scope| Command::SetScope(ScopeSpec { path: scope.path.clone(), weight: scope.weight })),
     );
     commands.extend(fan_out(settings, engine));
+    let mut bounds = BTreeSet::new();
     for set in &settings.quota {
+        if !bounds.insert((&set.scope, &set.resource)) {
+            return Err(anyhow!(
+                "config: quota of {:?} on {}: it is set twice; say it once",
+                set.scope,
+                set.resource
+            ));
+        }
         let bound = bound(set).map_err(|why| anyhow!("config: quota of {:?}: {why}", set.scope))?;
         commands.push(Command::SetQuota(bound));
     }

@@ -341,3 +341,44 @@ fn the_same_over_http_and_for_operators_only() {
 fn told_help(daemon: &Daemon) -> String {
     told(daemon.command(&["--help"])).out
 }
+
+#[test]
+fn guarantees_that_cannot_be_kept_are_refused_at_the_start_as_they_are_when_applied() {
+    let quota = |scope: &str, bounds: &str| {
+        format!("[[quota]]\nscope = \"{scope}\"\nresource = \"memory\"\n{bounds}\n")
+    };
+    let limited = quota("team", "limit = \"64M\"");
+    let above = limited.clone() + &quota("team/a", "guaranteed = \"65M\"");
+    let assured = quota("team", "guaranteed = \"64M\"");
+    let together = ["a", "b"].map(|name| quota(&format!("team/{name}"), "guaranteed = \"33M\"")).concat();
+    let below = quota("team", "guaranteed = \"65M\"\nlimit = \"64M\"");
+    let wrong = [
+        (
+            above,
+            "the guarantees below \"team\" come to 68157440 bytes of memory (\"team/a\" 68157440), and \"team\" may hold 67108864",
+        ),
+        (
+            assured + &together,
+            "(\"team/a\" 34603008 + \"team/b\" 34603008), and \"team\" is itself guaranteed 67108864",
+        ),
+        (
+            below,
+            "quota of \"team\" on memory: the limit of 67108864 bytes is below the guarantee of 68157440",
+        ),
+        (limited.repeat(2), "quota of \"team\" on memory: it is set twice"),
+    ];
+    let mut daemon = Daemon::plain();
+    let paths: Vec<String> =
+        (0..).zip(&wrong).map(|(n, (config, _))| file(&daemon, &format!("{n}.toml"), config)).collect();
+    for (path, (_, what)) in paths.iter().zip(&wrong) {
+        says(&daemon.tell(&["apply", "-f", path]), 2, what);
+    }
+    daemon.stop();
+    for (path, (_, what)) in paths.iter().zip(&wrong) {
+        let mut serve = daemon.command(&["serve", "--config", path, "--state"]);
+        serve.arg(daemon.state()).arg("--socket").arg(daemon.socket());
+        says(&told(serve), 1, what);
+    }
+    daemon.start();
+    assert_eq!(row(&daemon, "quotas", |_| true), Value::Null, "nothing of what was refused was kept");
+}

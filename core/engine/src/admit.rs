@@ -79,6 +79,7 @@ impl Engine {
             Some(parent) => self.check_within(parent, ask, nearest, &mut lines),
             None => self.check_sets(ask, nearest, &mut lines, &mut sets),
         };
+        let checked = checked.and_then(|()| self.check_gang_fits(&path, ask, &lines));
         let springs = lines.iter().any(|line| line.springs);
         (self.resolved.lines, self.resolved.sets) = (lines, sets);
         checked?;
@@ -263,14 +264,15 @@ impl Engine {
             }
             // What lies on nodes was looked at; of a pool that was named, or lies on none, there is so much.
             let pooled = line.want != NONE || largest == 0;
-            if let Some(most) = feasible::most(&self.books, line).filter(|&most| pooled && line.amount > most)
-            {
+            let of_pool = |other: &&Wanted| other.resource == line.resource && other.want == line.want;
+            let asked: Amount = match line.want {
+                NONE => line.amount,
+                _ => lines.iter().filter(of_pool).map(|other| other.amount).sum(),
+            };
+            if let Some(most) = feasible::most(&self.books, line).filter(|&most| pooled && asked > most) {
                 let which = if line.want == NONE { "any pool" } else { self.books.pool_name(line.want) };
                 return (
-                    format!(
-                        "{} {} of {} is more than {which} ever has at once",
-                        line.amount, spec.unit, spec.name
-                    ),
+                    format!("{asked} {} of {} is more than {which} ever has at once", spec.unit, spec.name),
                     format!("at most {most} {}", spec.unit),
                 );
             }

@@ -122,9 +122,13 @@ impl Engine {
 
     /// What is kept for a head: by the set with which it could start first, of those that its bounds let go.
     pub(crate) fn reserve_any(&self, claim: ClaimId, row: Row) -> Option<Reservation> {
-        let sets = (0..self.books.sets(row)).map(|set| self.books.set_rows(row, set));
-        let sets = sets.filter(|lines| self.books.quota_short_in(row, lines.clone()).is_none());
-        sets.filter_map(|lines| self.reserve(claim, row, lines)).min_by_key(|kept| kept.start)
+        let kept = |set: usize| {
+            let lines = self.books.set_rows(row, set);
+            let goes = self.books.quota_short_in(row, lines.clone()).is_none();
+            let kept = if goes { self.reserve(claim, row, lines) } else { None };
+            kept.map(|kept| Reservation { set, ..kept })
+        };
+        (0..self.books.sets(row)).filter_map(kept).min_by_key(|kept| kept.start)
     }
 
     /// Whether the bounds of a claim's scopes would let one of its sets go.

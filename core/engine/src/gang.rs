@@ -5,6 +5,7 @@
 //! is held by a gang of which the rest does not fit, so two half-fed gangs cannot hold each other up.
 use crate::{
     Engine,
+    admit::never,
     engine::Tape,
     lack::Lack,
     line::Place,
@@ -15,7 +16,7 @@ use bursar_interface::{
     Time,
     bound::{GANG_MAX, LINES_MAX, NAME_BYTES_MAX},
 };
-use bursar_pool::{Digest, Refused};
+use bursar_pool::{Digest, Refused, Wanted};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -151,6 +152,61 @@ impl Engine {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a member with which those who wait already could never be granted together: there is never so much of
+    /// a kind, or of what is named.
+    pub(crate) fn check_gang_fits(&self, scope: &str, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
+        let Some(gang) = &ask.gang else { return Ok(()) };
+        let Some(members) = self.gangs.gangs.get(&(scope.to_owned(), gang.name.clone())) else {
+            return Ok(());
+        };
+        let tables = self.books.tables();
+        let rows = members.waiting.iter().filter_map(|&claim| self.books.claim(claim));
+        let others = rows.flat_map(|row| tables.claims.line_rows(row)).map(|line| {
+            let l = line as usize;
+            (tables.lines.resource[l], tables.lines.want[l], tables.lines.amount[l])
+        });
+        let own = lines.iter().map(|line| (line.resource, line.want, line.amount));
+        let all: Vec<(Row, Row, Amount)> = others.chain(own).collect();
+        for line in lines.iter().filter(|line| !line.springs) {
+            let same = |named: bool| {
+                let of = |other: &&(Row, Row, Amount)| {
+                    other.0 == line.resource && (!named || other.1 == line.want)
+                };
+                all.iter().filter(of).map(|other| other.2).sum::<Amount>()
+            };
+            let pools = (0..tables.pools.id.len() as Row).filter(|&pool| {
+                tables.pools.id[pool as usize] != 0 && tables.pools.resource[pool as usize] == line.resource
+            });
+            let ever: Amount = pools.map(|pool| self.books.ever(pool)).sum();
+            let named = line.want != NONE;
+            if named && same(true) > self.books.ever(line.want) {
+                return self.never_together(gang, line, same(true), self.books.ever(line.want));
+            }
+            if self.books.spec(line.resource).springs == 0 && same(false) > ever {
+                return self.never_together(gang, &Wanted { want: NONE, ..*line }, same(false), ever);
+            }
+        }
+        Ok(())
+    }
+
+    fn never_together(&self, gang: &Gang, line: &Wanted, asked: Amount, ever: Amount) -> Result<(), Refusal> {
+        let spec = self.books.spec(line.resource);
+        let which = match line.want {
+            NONE => spec.name.clone(),
+            pool => format!("{}:{}", spec.name, self.books.pool_name(pool)),
+        };
+        if spec.springs > 0 {
+            let message =
+                format!("gang {:?} asks for {which} more than once, and not shared each time", gang.name);
+            return never(&message, "one of its members can ask for it, or all of them shared");
+        }
+        let message = format!(
+            "the members of gang {:?} ask for {asked} {} of {which} together, which is more than there ever is at once",
+            gang.name, spec.unit
+        );
+        never(&message, &format!("at most {ever} {} for all of them", spec.unit))
     }
 
     /// A claim came that waits with others.

@@ -2,10 +2,12 @@
 //! may hold at all, where it is guaranteed nothing), and those of all to no more than there is. What is spent is
 //! told for the time in which its pool comes back.
 //!
-//! Asked of what operators set anew, as it will be when all of it is set. Whoever makes something better that
+//! Asked of what operators set anew, and of the config at the start, as it will be when all of it is set. Whoever makes something better that
 //! was wrong before is not refused because it is not yet right.
-use crate::{Engine, admit::bad};
-use bursar_interface::{Amount, PoolSpec, QuotaChange, QuotaSpec, Refusal, Row, Setting};
+use crate::{Engine, admit::bad, engine::Tape};
+use bursar_interface::{
+    Amount, Command, Input, PoolSpec, QuotaChange, QuotaSpec, Refusal, Row, Setting, What,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Guarantees that are added up in one refusal at most.
@@ -64,13 +66,74 @@ impl Engine {
                 }
             }
         }
-        let (now, then) = self.supply(resource, settings);
+        let supply = self.supply(resource, settings);
+        self.check_levels(resource, levels, (&before, &after), supply)
+    }
+
+    /// Refuses what is promised below one of these scopes, if less of it could be kept than `before`.
+    fn check_levels(
+        &self,
+        resource: Row,
+        levels: BTreeSet<&str>,
+        (before, after): (&Bounds, &Bounds),
+        (now, then): (Amount, Amount),
+    ) -> Result<(), Refusal> {
         for level in levels {
             let sum = |bounds: &Bounds| below(bounds, level).map(|spec| spec.guaranteed).sum::<Amount>();
             let excess = |bounds: &Bounds, all| sum(bounds).saturating_sub(most(bounds, level, all));
-            if excess(&after, then) > excess(&before, now) {
-                return self.too_many(resource, level, &after, then);
+            if excess(after, then) > excess(before, now) {
+                return self.too_many(resource, level, after, then);
             }
+        }
+        Ok(())
+    }
+
+    /// What of a config an operator would be refused, carried out on a copy: that there is less than there was when
+    /// a guarantee was set is nobody's fault, and no reason not to start.
+    ///
+    /// # Errors
+    /// What is refused with the refusal, which names the scope and what it has; nothing of it is to be told then.
+    pub fn rehearse_start(&self, told: &[Input]) -> Result<(), Refusal> {
+        let (mut copy, before) = (self.clone(), self.bounds());
+        let mut tape = Tape { inputs: told, events: Vec::new() };
+        for (cause, input) in (0..).zip(told) {
+            let Command::SetQuota(QuotaSpec { scope, resource, .. }) = &input.body else {
+                copy.admit(cause, input, &mut tape);
+                continue;
+            };
+            let seen = tape.events.len();
+            copy.admit(cause, input, &mut tape);
+            let refused = tape.events[seen..].iter().find_map(|event| match &event.what {
+                What::Refused(refusal) => Some(refusal.clone()),
+                _ => None,
+            });
+            if let Some(refusal) = refused {
+                let message = format!("quota of {scope:?} on {resource}: {}", refusal.message);
+                return Err(Refusal { message, ..refusal });
+            }
+        }
+        copy.keeps_guarantees(&before)
+    }
+
+    /// Every bound that is set.
+    fn bounds(&self) -> Vec<QuotaSpec> {
+        let kinds = 0..self.books.specs().len() as Row;
+        kinds.flat_map(|resource| self.books.quotas_on(resource)).collect()
+    }
+
+    /// Refuses guarantees that cannot be kept as they are set now, if they were set otherwise `before`.
+    fn keeps_guarantees(&self, before: &[QuotaSpec]) -> Result<(), Refusal> {
+        for resource in 0..self.books.specs().len() as Row {
+            let (name, time) = (&self.books.spec(resource).name, self.pool_time(resource));
+            let by_scope = |specs: Vec<QuotaSpec>| -> Bounds {
+                specs.into_iter().map(|spec| (spec.scope.clone(), in_time(spec, time))).collect()
+            };
+            let before = by_scope(before.iter().filter(|spec| spec.resource == *name).cloned().collect());
+            let after = by_scope(self.books.quotas_on(resource));
+            let changed = after.values().filter(|spec| before.get(&spec.scope) != Some(spec));
+            let levels = changed.flat_map(|spec| above(&spec.scope)).collect();
+            let (_, all) = self.supply(resource, &[]);
+            self.check_levels(resource, levels, (&before, &after), (all, all))?;
         }
         Ok(())
     }

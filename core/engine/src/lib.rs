@@ -37,6 +37,7 @@ mod line;
 mod nest;
 mod node;
 mod operate;
+mod outlook;
 #[cfg(test)]
 #[path = "../tests/plain/mod.rs"]
 mod plain;

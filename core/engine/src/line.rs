@@ -1,6 +1,7 @@
 //! Lines of waiting groups in the order in which they are served: one comparator, in one place.
 //!
-//! A claim stands by (class and what else its tier says, starvation, share, rank, who came first). The
+//! A claim stands by (class and what else its tier says, starvation, share, rank, who came first); among those who
+//! starve by who came first alone, or new ones of smaller shares would keep an old one waiting for ever. The
 //! share is that of its scope: at each level of the scope tree the subtree with the smaller one goes
 //! first (weighted dominant shares over a tree: Ghodsi et al., NSDI'11; Bhattacharya et al., SoCC'13;
 //! Kueue, KEP-1714). There is a line for each thing that groups may lack, and a branch in it for each scope
@@ -32,6 +33,16 @@ impl Place {
     pub(crate) fn new(rank: Rank, claim: ClaimId) -> Place {
         Place { tier: rank.tier, patience: 1, share: rank.share, claim }
     }
+
+    /// The place of the same claim once it has waited too long.
+    pub(crate) fn starving(self) -> Place {
+        Place { patience: 0, share: 0, ..self }
+    }
+
+    /// What a share of its scope counts for it.
+    fn counts(&self, share: u64) -> u64 {
+        if self.patience == 0 { 0 } else { share }
+    }
 }
 
 /// A place among siblings of the scope tree: the share counts before what is only of one scope.
@@ -50,7 +61,7 @@ impl Key {
     }
 
     fn new(share: u64, place: Place) -> Key {
-        Key { tier: place.tier, patience: place.patience, share, place }
+        Key { tier: place.tier, patience: place.patience, share: place.counts(share), place }
     }
 }
 
@@ -316,8 +327,8 @@ impl Lines {
     /// Writes down how a branch stands.
     fn mark(&mut self, at: u32) {
         let branch = &self.branches[at as usize];
-        if let Some(Place { tier, patience, share, claim }) = branch.best {
-            let of_scope = self.seats[branch.scope as usize].stand.share;
+        if let Some(place @ Place { tier, patience, share, claim }) = branch.best {
+            let of_scope = place.counts(self.seats[branch.scope as usize].stand.share);
             self.marks[at as usize] = [tier, u64::from(patience), of_scope, share, claim.0];
         }
     }

@@ -218,13 +218,6 @@ impl Engine {
         if let Some(much) = amounts.into_iter().flatten().find(|&amount| amount > AMOUNT_MAX) {
             return bad(&format!("{much} is beyond any amount"), &format!("at most {AMOUNT_MAX}"));
         }
-        if let (Some(limit), true) = (after.limit, after.limit < Some(after.guaranteed)) {
-            let unit = &self.books.spec(resource).unit;
-            return bad(
-                &format!("the limit of {limit} {unit} is below the guarantee of {}", after.guaranteed),
-                "raise the limit or lower the guarantee",
-            );
-        }
         self.check_quota_spec(&after)?;
         self.check_burst(resource, after.refill.burst)?;
         check_time(change, &before)?;

@@ -81,7 +81,7 @@ impl Engine {
         let asked_at = Time(self.books.tables().claims.asked_at[row as usize]);
         let starves = asked_at.after(STARVED_NS) <= self.books.at();
         let place = Place::new(Rank { tier: stood.tier, share: stood.share }, stood.claim);
-        let place = Place { patience: if starves { 0 } else { place.patience }, ..place };
+        let place = if starves { place.starving() } else { place };
         let tables = self.books.tables();
         let chain = self.books.chain(tables.claims.scope[row as usize]);
         let chain = chain.map(|at| (at, tables.scopes.parent[at as usize]));

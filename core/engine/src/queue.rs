@@ -372,7 +372,7 @@ impl Queue {
     /// A claim has waited too long: it goes before others of its tier.
     pub(crate) fn starve(&mut self, claim: ClaimId) {
         self.starved = self.starved.max(claim);
-        self.stand_as(claim, |place| Place { patience: 0, ..place });
+        self.stand_as(claim, Place::starving);
     }
 
     fn stand_as(&mut self, claim: ClaimId, change: impl FnOnce(Place) -> Place) {

@@ -12,6 +12,7 @@ use bursar_interface::{
 };
 use bursar_pool::{Digest, Tight};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A change that an edge has to make true.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,10 +206,22 @@ impl Engine {
                 &format!("the lease holds no {}{}", size.resource, of_pool(size.pool.as_deref())),
                 "only what it holds already can grow or shrink; claim the rest",
             ),
-            (Some(_), Some(_)) => bad(
-                &format!("the lease holds {} on several lines", size.resource),
-                &format!("name the pool, as in {}:POOL=AMOUNT", size.resource),
-            ),
+            (Some(_), Some(_)) => {
+                let lines = rows.filter(|line| tables.lines.resource[*line as usize] == kind);
+                let pools: BTreeSet<Row> = lines.map(|line| tables.lines.pool[line as usize]).collect();
+                let hint = match size.pool.is_none() && pools.len() > 1 {
+                    true => format!("name the pool, as in {}:POOL=AMOUNT", size.resource),
+                    false => "only what was claimed in one line can grow or shrink".to_owned(),
+                };
+                bad(
+                    &format!(
+                        "the lease holds {}{} on several lines",
+                        size.resource,
+                        of_pool(size.pool.as_deref())
+                    ),
+                    &hint,
+                )
+            }
         }
     }
 
@@ -266,7 +279,10 @@ impl Engine {
         let (granted_at, expect) = (Time(claims.granted_at[row as usize]), claims.expect[row as usize]);
         match discipline.backfill {
             Backfill::Nothing => head.keep.iter().map(|&(pool, _)| (pool, Amount::MAX)).collect(),
-            _ if expect > 0 && granted_at.after(expect) <= head.start => Vec::new(),
+            // Whoever has outlived its estimate says nothing of when it ends.
+            _ if expect > 0 && (self.books.at()..=head.start).contains(&granted_at.after(expect)) => {
+                Vec::new()
+            }
             _ => head.keep.clone(),
         }
     }

@@ -121,12 +121,11 @@ impl Engine {
         }
     }
 
-    /// Whether a claim waits below a ledger, has waited so long, and has no choice of what it asks for.
+    /// Whether a claim waits below a ledger, and has waited so long.
     fn may_have_room(&self, claim: ClaimId, ledger: Row, patience_ns: u64) -> bool {
         self.books.claim(claim).is_some_and(|row| {
             self.queue.stands(claim).is_some()
                 && self.is_patient(claim, patience_ns)
-                && self.books.sets(row) == 1
                 && self.bounds_above(row).contains(&ledger)
         })
     }
@@ -135,41 +134,60 @@ impl Engine {
     fn is_short_of(&self, claim: ClaimId, ledger: Row) -> bool {
         let kind = self.books.tables().quotas.resource[ledger as usize];
         self.books.claim(claim).is_some_and(|row| {
-            let scope = self.books.tables().claims.scope[row as usize];
-            let mut short = self.books.ledgers_short(scope, kind, self.asked_together(claim, row, kind));
-            short.any(|(short, _)| short == ledger)
+            (0..self.books.sets(row))
+                .any(|set| self.short_by(row, ledger, self.asked_of(claim, row, set, kind)).is_some())
         })
     }
 
-    /// What a claim asks for of a kind, with its gang.
-    fn asked_together(&self, claim: ClaimId, row: Row, kind: Row) -> Amount {
+    /// What is missing in a ledger above a claim for so much.
+    fn short_by(&self, row: Row, ledger: Row, asked: Amount) -> Option<Amount> {
+        let tables = self.books.tables();
+        let (scope, kind) = (tables.claims.scope[row as usize], tables.quotas.resource[ledger as usize]);
+        let mut short = self.books.ledgers_short(scope, kind, asked);
+        short.find(|&(short, _)| short == ledger).map(|(_, by)| by)
+    }
+
+    /// What a claim asks for of a kind with its gang, or by one of its sets.
+    fn asked_of(&self, claim: ClaimId, row: Row, set: usize, kind: Row) -> Amount {
         match self.gang(claim) {
             Some(gang) => gang.iter().map(|member| self.books.asked(member.row, kind)).sum(),
-            None => self.books.asked(row, kind),
+            None if self.books.sets(row) == 1 => self.books.asked(row, kind),
+            None => self.books.asked_in(self.books.set_rows(row, set), kind),
         }
     }
 
-    /// When there is enough for a claim in a ledger, and what must be left until then.
+    /// When there is enough for a claim in a ledger, and what must be left until then; of several sets by the one for
+    /// which there is enough first.
     fn room_for(&self, claim: ClaimId, ledger: Row) -> Option<Room> {
-        let (tables, row) = (self.books.tables(), self.books.claim(claim)?);
-        let (kind, scope) = (tables.quotas.resource[ledger as usize], tables.claims.scope[row as usize]);
-        let asked = self.asked_together(claim, row, kind);
-        let short = self.books.ledgers_short(scope, kind, asked).find(|&(short, _)| short == ledger);
-        let (by, now) = (short.map_or(0, |(_, by)| by), self.books.at());
+        let row = self.books.claim(claim)?;
+        let kind = self.books.tables().quotas.resource[ledger as usize];
         let head = self.kept_for.as_ref().filter(|head| head.claim == claim);
-        let soonest = head.map_or(now, |head| head.start.max(now));
+        let sets = self.books.sets(row);
+        let may = |&set: &usize| match head {
+            _ if sets == 1 => true,
+            Some(head) => head.set == set,
+            // One that no node ever has is waited for by nobody.
+            None => {
+                self.short_by(row, ledger, self.asked_of(claim, row, set, kind)).is_some()
+                    && self.reserve(claim, row, self.books.set_rows(row, set)).is_some()
+            }
+        };
+        let soonest = head.map_or(self.books.at(), |head| head.start.max(self.books.at()));
+        let room = |set| self.room_of(claim, ledger, self.asked_of(claim, row, set, kind), soonest);
+        (0..sets).filter(may).filter_map(room).min_by_key(|room| room.start)
+    }
+
+    /// As [`Engine::room_for`], for so much.
+    fn room_of(&self, claim: ClaimId, ledger: Row, asked: Amount, soonest: Time) -> Option<Room> {
+        let (tables, row, now) = (self.books.tables(), self.books.claim(claim)?, self.books.at());
+        let kind = tables.quotas.resource[ledger as usize];
+        let by = self.short_by(row, ledger, asked).unwrap_or(0);
         if !self.is_held(kind) {
             let ready = if by == 0 { now } else { self.books.quota_ready(row, ledger, asked, by)? };
             return Some(Room { claim, start: ready.max(soonest), keep: asked });
         }
-        let back = self.back_below(tables.quotas.scope[ledger as usize], kind);
-        let mut sum = 0;
-        let enough = back.iter().find(|&&(_, amount)| {
-            sum += amount;
-            sum >= by
-        });
-        let start = if by == 0 { now } else { enough?.0 }.max(soonest);
-        let back: Amount = back.iter().take_while(|end| end.0 <= start).map(|end| end.1).sum();
+        let scope = tables.quotas.scope[ledger as usize];
+        let (start, back) = enough(&self.back_below(scope, kind), by, soonest)?;
         Some(Room { claim, start, keep: asked.saturating_sub(back) })
     }
 
@@ -188,4 +206,15 @@ impl Engine {
         back.sort_unstable();
         back
     }
+}
+
+/// When so much is back, but not before `soonest`, and how much it is by then; `None` for never.
+fn enough(back: &[(Time, Amount)], by: Amount, soonest: Time) -> Option<(Time, Amount)> {
+    let mut sum = 0;
+    let last = back.iter().find(|&&(_, amount)| {
+        sum += amount;
+        sum >= by
+    });
+    let start = if by == 0 { soonest } else { last?.0.max(soonest) };
+    Some((start, back.iter().take_while(|end| end.0 <= start).map(|end| end.1).sum()))
 }

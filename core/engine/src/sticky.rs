@@ -3,9 +3,9 @@
 //! EASY backfilling (Lifka 1995; Mu'alem and Feitelson, TPDS 2001), for claims over several kinds on
 //! several nodes: the head is promised the node on which it could start first. Whoever ends before that,
 //! by its own estimate, or stands before it in line, may go before it; whoever does not may only take what the head
-//! will not need. What is spent flows back by itself: all that flows until then is kept.
+//! will not need. On which node that is goes by what is to be expected of those who hold it ([`crate::outlook`]). What is spent flows back by itself: all that flows until then is kept.
 use crate::{Engine, lack::Lack, promised::Promised};
-use bursar_interface::{Amount, Backfill, ClaimId, Discipline, NONE, Phase, Row, Time, View};
+use bursar_interface::{Amount, Backfill, ClaimId, Discipline, NONE, Row, Time, View};
 use std::{collections::BTreeMap, ops::Range};
 
 /// Waiting claims of which it is reckoned when they could start, to find the head: each reads every lease.
@@ -24,7 +24,9 @@ pub(crate) type Seats = Vec<(Row, Amount)>;
 pub(crate) struct Reservation {
     /// The head.
     pub(crate) claim: ClaimId,
-    /// When it can start, if all goes as estimated.
+    /// By which of its sets of lines.
+    pub(crate) set: usize,
+    /// When it can start, if all who hold what it is to have end as they say.
     pub(crate) start: Time,
     /// What must be left free now, by pool.
     pub(crate) keep: Vec<(Row, Amount)>,
@@ -102,41 +104,71 @@ impl Engine {
         let view = self.books.view();
         let (spent, held): (Vec<Row>, Vec<Row>) = lines.partition(|&line| self.is_spent(line));
         let flows = self.flows(&spent)?;
-        let ends = if held.is_empty() { Ends::new() } else { self.ends() };
         let bound = self.books.node_bound(row);
-        let nodes = (0..view.nodes.len() as Row)
-            .filter(|&node| bound.is_none_or(|bound| bound == node) && welcomes(&view, row, node));
-        let floating = view.claims.need[row as usize] == 0 && view.claims.apart[row as usize] == NONE;
+        let places: Vec<Row> = places(&view, row, bound).collect();
+        let (ends, wrong) = match has_choice(&view, &held, &places) {
+            _ if held.is_empty() => (Ends::new(), false),
+            true => self.outlook(),
+            false => (self.ends(), false),
+        };
         let mut first: Option<(Time, Seats)> = None;
-        for node in floating.then_some(NONE).into_iter().chain(nodes) {
+        for node in places {
             let before = first.as_ref().map_or(Time::NEVER, |&(start, _)| start);
             first = start(&view, &held, node, &ends, before).or(first);
         }
         let (start, seats) = first?;
-        Some(self.reserved(claim, start, &seats, flows, &ends))
+        Some(self.reserved(claim, start, &seats, flows, (&ends, wrong)))
     }
 
     /// What is left for whoever starts then in these seats, beside what only flows back.
+    ///
+    /// As long as everybody ends as is said, it starts in them earlier where somebody has outlived its own estimate:
+    /// whoever passes has to be gone by then, or each who said too little would let others pass.
     pub(crate) fn reserved(
         &self,
         claim: ClaimId,
         start: Time,
         seats: &Seats,
         flows: (Time, Seats),
-        ends: &Ends,
+        (outlook, wrong): (&Ends, bool),
     ) -> Reservation {
-        let start = start.max(flows.0);
-        let pools = &self.books.tables().pools;
         let mut keep = summed(seats);
+        let ends = wrong.then(|| self.ends());
+        let ends = ends.as_ref().unwrap_or(outlook);
+        let start = start.max(flows.0);
+        let said = if wrong { self.start_in(&keep, ends).clamp(flows.0, start) } else { start };
+        let pools = &self.books.tables().pools;
         // What comes back until then need not be kept now.
-        let back = |pool: Row| -> Amount {
+        let back = |pool: Row, ends: &Ends, start: Time| -> Amount {
             let on = ends.get(&pools.node[pool as usize]).into_iter().flatten();
             on.take_while(|end| end.0 <= start).filter(|end| end.1 == pool).map(|end| end.2).sum()
         };
-        keep.iter_mut().for_each(|(pool, kept)| *kept = kept.saturating_sub(back(*pool)));
+        for (pool, kept) in &mut keep {
+            let sure = back(*pool, ends, said).min(back(*pool, outlook, start));
+            *kept = kept.saturating_sub(sure);
+        }
         // All that flows until then is kept as well, and nobody who is gone before gives any of it back.
         keep.extend(summed(&flows.1));
-        Reservation { claim, start, keep }
+        Reservation { claim, set: 0, start: said, keep }
+    }
+
+    /// When all of these seats are free, if everybody ends like this.
+    fn start_in(&self, seats: &Seats, ends: &Ends) -> Time {
+        let view = self.books.view();
+        let free_at = |&(pool, amount): &(Row, Amount)| {
+            let mut free = view.pools.free(pool);
+            let on = ends.get(&view.pools.node[pool as usize]).into_iter().flatten();
+            let mut back = on.filter(|end| end.1 == pool);
+            if free >= amount {
+                return view.at;
+            }
+            let last = back.find(|end| {
+                free += end.2;
+                free >= amount
+            });
+            last.map_or(Time::NEVER, |end| end.0)
+        };
+        seats.iter().map(free_at).max().unwrap_or(view.at)
     }
 
     /// Whether a line asks for what is spent, and not given back.
@@ -162,31 +194,6 @@ impl Engine {
             seats.push((pool, amount));
         }
         Some((start, seats))
-    }
-
-    /// When each held line comes back, by node.
-    pub(crate) fn ends(&self) -> Ends {
-        let tables = self.books.tables();
-        let lines = &tables.lines;
-        let mut ends = Ends::new();
-        for l in (0..lines.len()).filter(|&l| lines.claim[l] != NONE && lines.pool[l] != NONE) {
-            let node = tables.pools.node[lines.pool[l] as usize];
-            ends.entry(node).or_default().push((self.line_end(l), lines.pool[l], lines.amount[l]));
-        }
-        ends.values_mut().for_each(|ends| ends.sort_unstable());
-        ends
-    }
-
-    /// When a held line comes back, by its holder's estimate or else the end of its lease.
-    pub(crate) fn line_end(&self, line: usize) -> Time {
-        let (claims, now) = (&self.books.tables().claims, self.books.at());
-        let c = self.books.tables().lines.claim[line] as usize;
-        let end = match (Phase::of(claims.phase[c]), claims.expect[c]) {
-            (Phase::Draining, _) => now,
-            (_, 0) => Time(claims.lease_until[c]),
-            (_, expect) => Time(claims.granted_at[c]).after(expect),
-        };
-        end.max(now)
     }
 }
 
@@ -216,6 +223,24 @@ pub(crate) fn welcomes(view: &View<'_>, claim: Row, node: Row) -> bool {
         && labels & view.claims.need[c] == view.claims.need[c]
         && labels & view.claims.bar[c] == 0
         && (apart == NONE || !occupied())
+}
+
+/// Where a claim may start: on no node, or on those that are open to it.
+pub(crate) fn places<'a>(view: &'a View<'a>, row: Row, bound: Option<Row>) -> impl Iterator<Item = Row> + 'a {
+    let floating = view.claims.need[row as usize] == 0 && view.claims.apart[row as usize] == NONE;
+    let nodes = (0..view.nodes.len() as Row)
+        .filter(move |&node| bound.is_none_or(|bound| bound == node) && welcomes(view, row, node));
+    floating.then_some(NONE).into_iter().chain(nodes)
+}
+
+/// Whether one of these lines could be taken from more pools than one. Whoever has no choice waits for who is there:
+/// that is EASY as in the paper, where whoever outlives its estimate is expected to end now.
+pub(crate) fn has_choice(view: &View<'_>, lines: &[Row], places: &[Row]) -> bool {
+    lines.iter().any(|&line| {
+        let mut only = None;
+        let mut pools = places.iter().flat_map(|&node| pools_for(view, line as usize, node));
+        pools.any(|pool| *only.get_or_insert(pool) != pool)
+    })
 }
 
 /// When a claim could start on a node, and from which pools it would take what; `None` where that is not

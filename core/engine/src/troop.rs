@@ -3,7 +3,7 @@
 use crate::{
     Engine,
     round::Offer,
-    sticky::{Ends, Reservation, Seats, seats, welcomes},
+    sticky::{Ends, Reservation, Seats, has_choice, places, seats, welcomes},
 };
 use bursar_interface::{Amount, NONE, Row, Time, View};
 use std::{collections::BTreeMap, ops::Range};
@@ -12,7 +12,7 @@ impl Engine {
     /// As [`Engine::reserve`], for all members of a gang at one time, the leader first. The first moment is found by
     /// halving: what fits once more has come back fits later, but for members that must keep apart.
     pub(crate) fn reserve_gang(&self, gang: &[Offer]) -> Option<Reservation> {
-        let (view, ends) = (self.books.view(), self.ends());
+        let view = self.books.view();
         let mut spent = Vec::new();
         let mut members: Vec<Member> = Vec::with_capacity(gang.len());
         for offer in gang {
@@ -22,6 +22,10 @@ impl Engine {
             members.push(Member { row: offer.row, held, bound: self.books.node_bound(offer.row) });
         }
         let flows = self.flows(&spent)?;
+        let choice = members.iter().any(|member| {
+            has_choice(&view, &member.held, &places(&view, member.row, member.bound).collect::<Vec<_>>())
+        });
+        let (ends, wrong) = if choice { self.outlook() } else { (self.ends(), false) };
         let mut times: Vec<Time> = ends.values().flatten().map(|end| end.0).chain([view.at]).collect();
         times.sort_unstable();
         times.dedup();
@@ -35,7 +39,7 @@ impl Engine {
             }
         }
         let (start, seats) = first?;
-        Some(self.reserved(gang.first()?.claim, start, &seats, flows, &ends))
+        Some(self.reserved(gang.first()?.claim, start, &seats, flows, (&ends, wrong)))
     }
 }
 

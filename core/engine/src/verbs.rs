@@ -365,8 +365,12 @@ impl Engine {
         if spec.limit.is_some() || assured || spec.refill.period_ns > 0 {
             self.check_refill(&spec.resource, &spec.refill)?;
         }
-        if spec.limit.is_some_and(|limit| limit < spec.guaranteed) {
-            return bad("the limit is below the guarantee", "raise the limit or lower the guarantee");
+        if let Some(limit) = spec.limit.filter(|&limit| limit < spec.guaranteed) {
+            let unit = self.books.resource(&spec.resource).map_or("", |row| &self.books.spec(row).unit);
+            return bad(
+                &format!("the limit of {limit} {unit} is below the guarantee of {}", spec.guaranteed),
+                "raise the limit or lower the guarantee",
+            );
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! allocators.
 use super::supply::ends;
 use bursar_engine::Engine;
-use bursar_interface::{Amount, ClaimId, NONE, Row, Time, View};
+use bursar_interface::{Amount, ClaimId, NONE, Row, Shape, Time, View};
 use std::collections::BTreeMap;
 
 /// Whether some node (or none, where all of it floats) has all that a waiting claim asks for free, and every
@@ -26,9 +26,30 @@ pub(crate) fn now(engine: &Engine, row: Row) -> bool {
         && places.any(|node| on(&view, row, node, &free))
 }
 
-/// When a waiting claim could start at the earliest, if every lease ends as its holder says.
-pub(crate) fn earliest(view: &View<'_>, row: Row) -> Option<Time> {
-    let ends = ends(view);
+/// Whether a waiting claim could take something from one pool or another.
+pub(crate) fn has_choice(engine: &Engine, row: Row) -> bool {
+    let (view, bound) = (engine.view(), engine.books().node_bound(row));
+    let places: Vec<Row> =
+        places(&view, row).filter(|&node| bound.is_none_or(|bound| bound == node)).collect();
+    let held = |line: &usize| {
+        let shape = view.resources.shape[view.lines.resource[*line] as usize];
+        ![Shape::Rate as u32, Shape::Budget as u32].contains(&shape)
+    };
+    view.claims.line_rows(row).map(|line| line as usize).filter(held).any(|line| {
+        let of_kind = (0..view.pools.len()).filter(|&p| {
+            view.pools.id[p] != 0
+                && view.pools.resource[p] == view.lines.resource[line]
+                && (view.pools.node[p] == NONE || places.contains(&view.pools.node[p]))
+        });
+        view.lines.want[line] == NONE && of_kind.count() > 1
+    })
+}
+
+/// When a waiting claim could start at the earliest, if every lease ends as its holder says, or where it has a choice as
+/// is to be expected of it.
+pub(crate) fn earliest(engine: &Engine, row: Row) -> Option<Time> {
+    let view = &engine.view();
+    let ends = ends(view, has_choice(engine, row));
     let start = |node: Row| {
         let mut back: BTreeMap<Row, Amount> = BTreeMap::new();
         let mut next = 0;

@@ -1,5 +1,5 @@
 //! Who waits: nobody who could be granted is forgotten, and nobody delays who has waited longest.
-use super::{Broken, Law, broken, fits};
+use super::{Broken, Law, broken, fits, supply};
 use bursar_engine::Engine;
 use bursar_interface::{ClaimId, Phase, Row, Time};
 
@@ -9,9 +9,9 @@ pub(super) struct Head {
     claim: ClaimId,
     class: u32,
     at: Time,
-    /// When it could start, if every lease ends as its holder says.
+    /// When it could start, if every lease ends as is to be expected of its holder.
     start: Option<Time>,
-    /// Somebody holds on beyond its own estimate, so that no start can be told.
+    /// It has no choice, and somebody holds on beyond its own estimate, so that no start can be told.
     overdue: bool,
 }
 
@@ -21,11 +21,21 @@ impl Head {
         // By which of several sets of lines it will start is not foreseen here.
         let row = engine.books().claim(claim).filter(|&row| engine.books().sets(row) == 1)?;
         let view = engine.view();
-        let (class, start) = (view.claims.class[row as usize], fits::earliest(&view, row));
+        let (class, start) = (view.claims.class[row as usize], fits::earliest(engine, row));
         let overdue = (0..view.claims.len())
             .filter(|&c| view.claims.id[c] != 0 && view.claims.granted_at[c] > 0 && view.claims.expect[c] > 0)
             .any(|c| Time(view.claims.granted_at[c]).after(view.claims.expect[c]) < view.at);
+        let overdue = overdue && !fits::has_choice(engine, row);
         Some(Head { claim, class, at: view.at, start, overdue })
+    }
+
+    /// Whether somebody holds on beyond what was to be expected.
+    fn was_wrong(&self, engine: &Engine) -> bool {
+        let view = engine.view();
+        let claims = &view.claims;
+        (0..claims.len())
+            .filter(|&c| claims.id[c] != 0 && claims.granted_at[c] > 0 && claims.granted_at[c] <= self.at.0)
+            .any(|c| claims.expect[c] > 0 && supply::expected(&view, c as Row, self.at) < view.at)
     }
 
     /// It is still the head, and all that happened is that others were granted: those who stand behind it delay it
@@ -39,7 +49,8 @@ impl Head {
     ) -> Result<(), Broken> {
         let above = |claim: &ClaimId| may_go_before(self, engine, *claim, by_class);
         let (Some(before), Some(start)) = (self.start, now.start) else { return Ok(()) };
-        if self.overdue
+        if self.was_wrong(engine)
+            || self.overdue
             || now.overdue
             || now.claim != self.claim
             || granted.iter().any(above)

@@ -131,22 +131,39 @@ fn kept_below(view: &View<'_>, kind: Row, scope: Row) -> u64 {
     children.map(|s| own(s).max(kept_below(view, kind, s as Row))).sum()
 }
 
-/// When each line that is held comes back, by its holder's estimate or else by its lease: (when, pool, amount).
-pub(super) fn ends(view: &View<'_>) -> Vec<(Time, Row, u64)> {
+/// When each line that is held comes back: as is said, or as is to be `foreseen`: (when, pool, amount).
+pub(super) fn ends(view: &View<'_>, foreseen: bool) -> Vec<(Time, Row, u64)> {
     use bursar_interface::Phase;
     let held = (0..view.lines.len()).filter(|&l| view.lines.claim[l] != NONE && view.lines.pool[l] != NONE);
     let end = |l: usize| {
-        let c = view.lines.claim[l] as usize;
-        let at = match (Phase::of(view.claims.phase[c]), view.claims.expect[c]) {
+        let c = view.lines.claim[l];
+        let (claims, i) = (&view.claims, c as usize);
+        let at = match (Phase::of(claims.phase[i]), claims.expect[i]) {
             (Phase::Draining, _) => view.at,
-            (_, 0) => Time(view.claims.lease_until[c]),
-            (_, expect) => Time(view.claims.granted_at[c]).after(expect),
+            _ if foreseen => expected(view, c, view.at),
+            (_, 0) => Time(claims.lease_until[i]),
+            (_, expect) => Time(claims.granted_at[i]).after(expect),
         };
         (at.max(view.at), view.lines.pool[l], view.lines.amount[l])
     };
     let mut ends: Vec<_> = held.map(end).collect();
     ends.sort_unstable();
     ends
+}
+
+/// When a lease was to be expected back at some time: by its estimate or its term, doubled while that is found wrong.
+pub(super) fn expected(view: &View<'_>, claim: Row, then: Time) -> Time {
+    let (claims, c) = (&view.claims, claim as usize);
+    let (since, until) = (claims.granted_at[c], claims.lease_until[c]);
+    let (mut term, known) = match claims.expect[c] {
+        0 if until - since <= claims.ttl[c] => return Time(until),
+        0 => (claims.ttl[c], until),
+        expect => (expect, then.0),
+    };
+    while since.saturating_add(term) < known {
+        term *= 2;
+    }
+    Time(since.saturating_add(term))
 }
 
 /// What may be in use of a pool: not what the books say that is offered, but what was set.
