@@ -1,5 +1,5 @@
 //! The contract over the socket and over TCP.
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::{Daemon, Lasting, Setup};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -186,9 +186,9 @@ fn a_process_is_attached_and_ends_with_the_lease() {
     // One whose process ends by itself is over.
     let answer = daemon.http("POST", "/v1/claims", &cpu(100)).1;
     let fence = answer["claim"]["fence"].as_str().expect("a fence");
-    let mut short = std::process::Command::new("sleep").arg("0.3").spawn().expect("sleep");
-    assert_eq!(daemon.tell(&["attach", "2", "--fence", fence, "--pid", &short.id().to_string()]).code, 0);
-    short.wait().expect("ended");
+    let short = Lasting::start(std::process::Command::new("cat"));
+    assert_eq!(daemon.tell(&["attach", "2", "--fence", fence, "--pid", &short.pid().to_string()]).code, 0);
+    assert!(short.end());
     assert_eq!(daemon.await_phase("2", "closed")["ending"], "process_gone");
 }
 

@@ -1,5 +1,5 @@
 //! `bursar run`: the command lives inside its lease, and everything comes back.
-use crate::daemon::{Daemon, LONG, number_in, program, runs, told};
+use crate::daemon::{Daemon, LONG, Lasting, number_in, program, runs, told};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -127,7 +127,7 @@ fn ports_and_locks_come_with_the_lease() {
 #[test]
 fn what_cannot_be_had_is_refused_or_waited_for() {
     let daemon = Daemon::configured("[node.capacity]\ncpu = \"2\"\n");
-    let mut holder = daemon.command(&["run", "--cpu", "2", "--", "sleep", "1.5"]).spawn().expect("run");
+    let holder = Lasting::start(daemon.command(&["run", "--cpu", "2", "--", "cat"]));
     daemon.eventually("it holds", || daemon.taken() > 0);
     let refused = daemon.tell(&["run", "--cpu", "1", "--", "true"]);
     assert!(refused.code == 125 && refused.err.contains("InsufficientCapacity"), "{refused:?}");
@@ -135,8 +135,11 @@ fn what_cannot_be_had_is_refused_or_waited_for() {
     assert!(expired.code == 125 && expired.err.contains("WaitExpired"), "{expired:?}");
     let never = daemon.tell(&["run", "--cpu", "3", "--wait", "1h", "--", "true"]);
     assert!(never.code == 125 && never.err.contains("NeverFits"), "{never:?}");
-    assert_eq!(daemon.tell(&["run", "--cpu", "1", "--wait", "30s", "--", "true"]).code, 0);
-    assert!(holder.wait().expect("ended").success());
+    let waiter = daemon.command(&["run", "--cpu", "1", "--wait", "30s", "--", "true"]).spawn();
+    let waits = || daemon.ask(&["get", "claims"])["claims"].to_string().contains("\"pending\"");
+    daemon.eventually("it waits", waits);
+    assert!(holder.end());
+    assert!(waiter.expect("run").wait().expect("ended").success());
 }
 
 #[test]

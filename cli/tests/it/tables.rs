@@ -75,16 +75,28 @@ fn lists_and_events_are_followed() {
         command.stdout(Stdio::piped()).spawn().expect("the program")
     };
     let mut followers = [follow("claims", "table"), follow("events", "table"), follow("events", "jsonl")];
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    assert_eq!(daemon.tell(&["claim", "--cpu", "0.5", "--scope", "seen"]).code, 0);
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    let heard: Vec<_> = followers
+        .iter_mut()
+        .map(|follower| {
+            let (told, heard) = std::sync::mpsc::channel();
+            let said = std::io::BufReader::new(follower.stdout.take().expect("a pipe"));
+            std::thread::spawn(move || {
+                std::io::BufRead::lines(said).map_while(Result::ok).try_for_each(|line| told.send(line))
+            });
+            heard
+        })
+        .collect();
+    let mut texts = ["", "", ""].map(str::to_owned);
+    // Whoever follows from now on may begin to do so later than the first of them.
+    daemon.eventually("each is told", || {
+        assert_eq!(daemon.tell(&["claim", "--cpu", "0.001", "--scope", "seen"]).code, 0);
+        texts.iter_mut().zip(&heard).for_each(|(text, heard)| text.extend(heard.try_iter()));
+        texts.iter().zip(["seen", "granted", "\"granted\""]).all(|(text, word)| text.contains(word))
+    });
     // They end with the daemon.
     daemon.stop();
-    for (follower, word) in followers.iter_mut().zip(["seen", "granted", "\"granted\""]) {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut follower.stdout.take().expect("a pipe"), &mut text).expect("text");
+    for follower in &mut followers {
         follower.wait().expect("ended");
-        assert!(text.contains(word), "{word}: {text}");
     }
 }
 
