@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    os::unix::net::UnixStream,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixStream,
+    },
     time::{Duration, Instant},
 };
 
@@ -158,6 +161,25 @@ fn a_body_that_is_kept_back_is_asked_for_and_one_that_is_too_large_is_not() {
     let length = "Content-Length: 9999999\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
     let answer = converse(&house.daemon, format!("{here}{length}").as_bytes());
     assert!(answer.starts_with("HTTP/1.1 413 "), "no word before the refusal: {answer}");
+}
+
+#[test]
+fn a_socket_that_is_removed_is_bound_again_and_what_others_put_there_stays() {
+    let mut daemon = Daemon::plain();
+    let socket = daemon.socket();
+    std::fs::remove_file(&socket).expect("removed");
+    daemon.eventually("it is reached again", || daemon.client().alive());
+    assert!(daemon.log().contains("bound again"), "{}", daemon.log());
+    assert_eq!(std::fs::metadata(&socket).expect("there").permissions().mode() & 0o777, 0o600);
+    // Another program that took the path keeps it, also when this one ends.
+    std::fs::remove_file(&socket).expect("removed");
+    let other = std::os::unix::net::UnixListener::bind(&socket).expect("bound before the daemon looked");
+    let found = std::fs::metadata(&socket).expect("there").ino();
+    daemon.eventually("it says so", || daemon.log().contains("something else stands"));
+    daemon.stop();
+    assert_eq!(std::fs::metadata(&socket).expect("there").ino(), found);
+    drop(other);
+    daemon.start();
 }
 
 #[test]

@@ -119,3 +119,33 @@ fn without_a_daemon_doctor_and_completions_still_answer() {
         "{unreachable:?}"
     );
 }
+
+#[test]
+fn who_looks_at_a_daemon_that_does_not_answer_is_told_so() {
+    let scratch = tempfile::TempDir::new().expect("a folder");
+    let socket = scratch.path().join("sock");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let patience = std::time::Duration::from_millis(100);
+    let failed = bursar_wire::Client::new(&socket).patience(patience).doctor().expect_err("nobody answers");
+    assert!(failed.to_string().contains("no answer within 100ms"), "{failed}");
+    assert_eq!(failed.exit_code(), 5);
+}
+
+#[test]
+#[ignore = "slow: a look waits half a minute"]
+fn looks_at_a_daemon_that_was_stopped_end() {
+    let scratch = tempfile::TempDir::new().expect("a folder");
+    let socket = scratch.path().join("sock");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let looks =
+        [&["get", "claims"][..], &["get", "events"], &["get", "audit"], &["explain", "1"], &["doctor"]];
+    let looks = looks.map(|look| {
+        let mut command = Command::new(program());
+        command.args(look).env("BURSAR_SOCKET", &socket).stdin(Stdio::null());
+        std::thread::spawn(move || told(command))
+    });
+    for look in looks {
+        let told = look.join().expect("no panic");
+        assert!(told.code == 5 && told.err.contains("no answer within 30s"), "{told:?}");
+    }
+}
