@@ -73,6 +73,22 @@ fn the_same_key_is_the_same_claim() {
 }
 
 #[test]
+fn a_refusal_is_the_same_for_the_same_key_and_judged_anew_for_another() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
+    let held = daemon.http("POST", "/v1/claims", &cpu(1000)).1["claim"].clone();
+    let ask = |key: &str| daemon.keyed("POST", "/v1/claims", &cpu(1000), &[("Idempotency-Key", key)]);
+    let (status, refused) = ask("first");
+    assert_eq!((status, &refused["error"]["reason"]), (409, &"InsufficientCapacity".into()), "{refused}");
+    let path = format!("/v1/claims/{}/release", held["id"].as_str().expect("an id"));
+    assert_eq!(daemon.http("POST", &path, &json!({ "fence": held["fence"] }).to_string()).0, 200);
+    let (status, again) = ask("first");
+    assert_eq!((status, &again["error"]["reason"]), (409, &refused["error"]["reason"]), "{again}");
+    assert_eq!(ask("second").0, 201);
+    let said = daemon.http("GET", "/v1/openapi.json", "").1.to_string();
+    assert!(said.contains("judged anew"), "whoever reads of the key is told");
+}
+
+#[test]
 fn whoever_waits_is_told_what_would_be_granted_now_and_when_its_turn_comes() {
     let daemon = Daemon::configured("[node.capacity]\ncpu = \"4\"\n");
     let hold = |amount: u64| daemon.http("POST", "/v1/claims", &cpu(amount)).1["claim"].clone();
