@@ -37,7 +37,7 @@ fn look(context: &Context, doctor: &Doctor) -> Outcome {
 }
 
 fn daemon(context: &Context) -> Result<wire::Doctor, Failed> {
-    let unreachable = match context.client().doctor() {
+    let unreachable = match context.looking().doctor() {
         Err(failure @ wire::Failure::Unreachable { .. }) => failure,
         answered => return Ok(answered?),
     };

@@ -62,7 +62,7 @@ where
     L: List + Serialize + DeserializeOwned,
     L::Row: Named + Serialize,
 {
-    let mut client = context.client();
+    let mut client = context.looking();
     let (rows, next) = match limit {
         None => client.list::<L>()?.into_parts(),
         Some(limit) => first::<L>(&mut client, limit)?,
@@ -120,14 +120,14 @@ fn newest(client: &mut wire::Client) -> Result<u64, wire::Failure> {
 
 /// Every event above a sequence, or the first of them.
 fn events(context: &Context, since: u64, limit: Option<usize>) -> Outcome {
-    let mut client = context.client();
+    let mut client = context.looking();
     let page = |since, most| Ok(client.events_page(since, most)?.events);
     pages(context, since, limit, page, |row| row.seq, show::events, |events| wire::Events { events })
 }
 
 /// Every act above a sequence, or the first of them.
 fn audit(context: &Context, since: u64, limit: Option<usize>) -> Outcome {
-    let mut client = context.client();
+    let mut client = context.looking();
     let page = |since, most| Ok(client.audit_page(since, most)?.audit);
     pages(context, since, limit, page, |row| row.seq, show::audit, |audit| wire::AuditLog { audit })
 }
@@ -193,7 +193,7 @@ fn follow_stream(context: &Context, since: &mut u64) -> Outcome {
 }
 
 fn follow_audit(context: &Context, mut since: u64) -> Outcome {
-    let mut client = context.client();
+    let mut client = context.looking();
     loop {
         let rows = client.audit_page(since, PAGE)?.audit;
         since = rows.last().map_or(since, |row| row.seq);
@@ -226,7 +226,7 @@ fn each(context: &Context, row: &(impl Named + Serialize)) {
 pub fn explain(context: &Context, explain: &Explain) -> Outcome {
     let id = number("claim", &explain.id)?;
     let once = || {
-        let answer = context.client().explain(id)?;
+        let answer = context.looking().explain(id)?;
         match context.output {
             Output::Table => show::line(&show::explain(&answer)),
             Output::Name => show::line(&answer.claim.to_string()),

@@ -41,12 +41,20 @@ pub struct Context {
     elsewhere: Option<std::sync::Arc<dyn bursar_wire::Reach>>,
 }
 
+/// How long a look waits for its answer. Claims, releases and what is set wait for the disk, however slow that is.
+const LOOK_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 impl Context {
     fn client(&self) -> bursar_wire::Client {
         match &self.elsewhere {
             Some(way) => bursar_wire::Client::by(way.clone()),
             None => bursar_wire::Client::new(&self.socket.path),
         }
+    }
+
+    /// For those who only look: what is there is told at once, or the daemon is stopped or hangs.
+    fn looking(&self) -> bursar_wire::Client {
+        self.client().patience(LOOK_PATIENCE)
     }
 }
 

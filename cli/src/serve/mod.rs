@@ -366,8 +366,8 @@ pub fn run(options: Options) -> Result<()> {
         let _ = thread.join();
     }
     hierarchy.remove();
-    // A socket that is left behind is replaced by the next start.
-    let _ = std::fs::remove_file(&socket);
+    // One that is left behind is replaced by the next start; one that is another's meanwhile stays.
+    let _ = bursar_api::clear(&socket);
     served?;
     Ok(closed?)
 }

@@ -275,6 +275,26 @@ fn spawn(scratch: &Path, setup: &Setup) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the program")
 }
 
+/// A command that lasts until it is told to end, however long that takes.
+pub(crate) struct Lasting(Child);
+
+impl Lasting {
+    /// Starts it: its last words are to be those of something that reads to the end, as `cat`.
+    pub(crate) fn start(mut command: Command) -> Lasting {
+        Lasting(command.stdin(Stdio::piped()).spawn().expect("it starts"))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets it end, and says whether it did well.
+    pub(crate) fn end(mut self) -> bool {
+        drop(self.0.stdin.take());
+        self.0.wait().expect("ended").success()
+    }
+}
+
 /// Runs a command to its end.
 pub(crate) fn told(mut command: Command) -> Told {
     let output = command.output().expect("the program");

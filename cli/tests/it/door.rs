@@ -1,12 +1,17 @@
 //! The front door under people who are many, slow or gone.
 use crate::{
+    access::{House, token},
     daemon::{Daemon, Setup},
     siege::{SIEGE, watched},
 };
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    net::TcpStream,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixStream,
+    },
     time::{Duration, Instant},
 };
 
@@ -119,6 +124,64 @@ fn odd_requests_are_told_what_is_odd() {
     assert!(daemon.client().alive());
 }
 
+/// Asks with a body that is kept back until the door wants it, and then comes slowly; what is said after the door's word.
+fn keep_back(mut stream: impl Read + Write, head: &str, body: &[u8]) -> String {
+    let length = body.len();
+    let head = format!("{head}Expect: 100-Continue\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut word = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut word).expect("a word");
+    assert_eq!(String::from_utf8_lossy(&word), "HTTP/1.1 100 Continue\r\n\r\n");
+    for part in body.chunks(length.div_ceil(10)) {
+        stream.write_all(part).expect("sent");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn a_body_that_is_kept_back_is_asked_for_and_one_that_is_too_large_is_not() {
+    let house = House::with(&token("good", "team", &["read", "claim"], ""));
+    let (socket, tcp) = (house.daemon.socket(), &house.address);
+    let unix = || UnixStream::connect(&socket).expect("connected");
+    let json = "POST /v1/claims HTTP/1.1\r\nContent-Type: application/json\r\n";
+    let there = format!("{json}Host: {tcp}\r\nAuthorization: Bearer good\r\n");
+    let here = format!("{json}Host: x\r\n");
+    let lines = json!({"lines": [{"resource": "cpu", "amount": "10"}]}).to_string();
+    // Blanks are no JSON, and are heard to the end all the same.
+    let large = format!("{}{lines}", " ".repeat(200 << 10));
+    for body in [&lines, &large] {
+        let answer = keep_back(unix(), &here, body.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+        let answer = keep_back(TcpStream::connect(tcp).expect("connected"), &there, body.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    }
+    let length = "Content-Length: 9999999\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+    let answer = converse(&house.daemon, format!("{here}{length}").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 413 "), "no word before the refusal: {answer}");
+}
+
+#[test]
+fn a_socket_that_is_removed_is_bound_again_and_what_others_put_there_stays() {
+    let mut daemon = Daemon::plain();
+    let socket = daemon.socket();
+    std::fs::remove_file(&socket).expect("removed");
+    daemon.eventually("it is reached again", || daemon.client().alive());
+    assert!(daemon.log().contains("bound again"), "{}", daemon.log());
+    assert_eq!(std::fs::metadata(&socket).expect("there").permissions().mode() & 0o777, 0o600);
+    // Another program that took the path keeps it, also when this one ends.
+    std::fs::remove_file(&socket).expect("removed");
+    let other = std::os::unix::net::UnixListener::bind(&socket).expect("bound before the daemon looked");
+    let found = std::fs::metadata(&socket).expect("there").ino();
+    daemon.eventually("it says so", || daemon.log().contains("something else stands"));
+    daemon.stop();
+    assert_eq!(std::fs::metadata(&socket).expect("there").ino(), found);
+    drop(other);
+    daemon.start();
+}
+
 #[test]
 fn every_refusal_is_a_problem_that_says_what_would_be_right() {
     let daemon = Daemon::plain();
@@ -134,6 +197,8 @@ fn every_refusal_is_a_problem_that_says_what_would_be_right() {
         (413, "POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n".into()),
         (415, format!("POST /v1/claims HTTP/1.1\r\nHost: x\r\n{length}")),
         (415, format!("PUT /v1/pools/usd/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n{length}")),
+        (417, format!("GET /v1/claims HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n{length}")),
+        (417, "POST /v1/claims HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nExpect: more\r\n\r\n".into()),
         (431, format!("GET /v1/claims HTTP/1.1\r\nHost: x\r\n{headers}\r\n")),
         (431, format!("GET /v1/claims HTTP/1.1\r\nHost: x\r\nX-A: {long}\r\n\r\n")),
     ] {

@@ -1,7 +1,10 @@
 //! Every answer in every form that it can be asked for.
 use crate::{daemon::Daemon, terminal::Screen};
 use serde_json::Value;
-use std::process::Stdio;
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+};
 
 #[test]
 fn every_list_comes_as_table_wide_json_lines_yaml_and_names() {
@@ -90,11 +93,13 @@ fn an_explanation_is_followed_until_the_claim_waits_no_more() {
     let mut follower = command.stdout(Stdio::piped()).spawn().expect("the program");
     let mut acts = daemon.command(&["get", "audit", "--watch", "-o", "name"]);
     let mut audit = acts.stdout(Stdio::piped()).spawn().expect("the program");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut said = BufReader::new(follower.stdout.take().expect("a pipe"));
+    let mut text = String::new();
+    // Not before it follows.
+    assert!(said.read_line(&mut text).expect("a line") > 0);
     let (id, fence) = (held["id"].as_str().expect("an id"), held["fence"].as_str().expect("a fence"));
     assert_eq!(daemon.tell(&["release", id, "--fence", fence]).code, 0);
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut follower.stdout.take().expect("a pipe"), &mut text).expect("text");
+    said.read_to_string(&mut text).expect("text");
     assert!(follower.wait().expect("ended").success(), "{text}");
     let phases: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(phases.first().map(|told| &told["phase"]), Some(&"pending".into()), "{text}");

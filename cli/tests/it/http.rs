@@ -1,5 +1,5 @@
 //! The contract over the socket and over TCP.
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::{Daemon, Lasting, Setup};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -70,6 +70,22 @@ fn the_same_key_is_the_same_claim() {
     );
     assert_eq!(two.0, 400, "{}", two.1);
     assert_eq!(daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_refusal_is_the_same_for_the_same_key_and_judged_anew_for_another() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
+    let held = daemon.http("POST", "/v1/claims", &cpu(1000)).1["claim"].clone();
+    let ask = |key: &str| daemon.keyed("POST", "/v1/claims", &cpu(1000), &[("Idempotency-Key", key)]);
+    let (status, refused) = ask("first");
+    assert_eq!((status, &refused["error"]["reason"]), (409, &"InsufficientCapacity".into()), "{refused}");
+    let path = format!("/v1/claims/{}/release", held["id"].as_str().expect("an id"));
+    assert_eq!(daemon.http("POST", &path, &json!({ "fence": held["fence"] }).to_string()).0, 200);
+    let (status, again) = ask("first");
+    assert_eq!((status, &again["error"]["reason"]), (409, &refused["error"]["reason"]), "{again}");
+    assert_eq!(ask("second").0, 201);
+    let said = daemon.http("GET", "/v1/openapi.json", "").1.to_string();
+    assert!(said.contains("judged anew"), "whoever reads of the key is told");
 }
 
 #[test]
@@ -186,9 +202,9 @@ fn a_process_is_attached_and_ends_with_the_lease() {
     // One whose process ends by itself is over.
     let answer = daemon.http("POST", "/v1/claims", &cpu(100)).1;
     let fence = answer["claim"]["fence"].as_str().expect("a fence");
-    let mut short = std::process::Command::new("sleep").arg("0.3").spawn().expect("sleep");
-    assert_eq!(daemon.tell(&["attach", "2", "--fence", fence, "--pid", &short.id().to_string()]).code, 0);
-    short.wait().expect("ended");
+    let short = Lasting::start(std::process::Command::new("cat"));
+    assert_eq!(daemon.tell(&["attach", "2", "--fence", fence, "--pid", &short.pid().to_string()]).code, 0);
+    assert!(short.end());
     assert_eq!(daemon.await_phase("2", "closed")["ending"], "process_gone");
 }
 

@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     net::TcpListener,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 fn sleeper() -> Child {
@@ -143,12 +144,18 @@ fn a_command_costs_one_sync() {
     strace.wait().expect("ended");
 }
 
+/// Pairs of ports that a test has tried already.
+static TRIED: AtomicU16 = AtomicU16::new(0);
+
 /// A daemon of two ports, of which a stranger has the first since it started; and the second.
 fn with_a_stranger() -> (Daemon, TcpListener, u16) {
     let bind = |port| TcpListener::bind(("0.0.0.0", port));
     // Two in a row that nobody has.
     let pair = |first: u16| Some((bind(first).ok()?, bind(first + 1).ok()?));
-    let first = (23_100..23_900).step_by(2).find(|&first| pair(first).is_some()).expect("two ports");
+    // Each pair is tried once, and by one test.
+    let tried =
+        || 23_100 + (std::process::id() as u16 % 400 + TRIED.fetch_add(1, Ordering::Relaxed)) % 400 * 2;
+    let first = (0..400).map(|_| tried()).find(|&first| pair(first).is_some()).expect("two ports");
     let daemon = Daemon::configured(&format!(
         "[plugins]\nconfig.port = {{ first = {first}, last = {} }}\n",
         first + 1

@@ -208,7 +208,7 @@ fn who_waits_for_an_empty_node_hears_that_it_is_not() {
     assert_eq!(daemon.tell(&["uncordon", &name]).code, 0);
     assert_eq!(daemon.tell(&["claim", "--cpu", "0.1", "--ttl", "1h"]).code, 0);
     let fence = daemon.claim("2")["fence"].as_str().expect("a fence").to_owned();
-    assert_eq!(daemon.tell(&["drain", &name, "--grace", "1500ms"]).code, 0);
+    assert_eq!(daemon.tell(&["drain", &name, "--grace", "3s"]).code, 0);
     let until = daemon.ask(&["get", "nodes"])["nodes"][0]["until"].clone();
     let renewed = daemon.ask(&["renew", "2", "--fence", &fence, "--ttl", "2h"]);
     let at = |time: &Value| {

@@ -1,5 +1,5 @@
 //! Plugins from real libraries in a running daemon: found, swapped, faulty, hanging, stubborn.
-use crate::daemon::{Daemon, LONG, Setup};
+use crate::daemon::{Daemon, LONG, Lasting, Setup};
 use bursar_conformance::{badly_behaved, first_party};
 use serde_json::Value;
 use std::{
@@ -79,7 +79,7 @@ fn shipped_libraries_run_inline_and_strangers_in_a_child() {
 #[test]
 fn strategies_are_swapped_live_and_stay_swapped() {
     let mut daemon = Daemon::with(Setup { plugins: vec![first_party()], ..Setup::default() });
-    let mut run = daemon.command(&["run", "--cpu", "0.1", "--", "sleep", "2"]).spawn().expect("run");
+    let run = Lasting::start(daemon.command(&["run", "--cpu", "0.1", "--", "cat"]));
     daemon.eventually("it runs", || daemon.claim("1")["pids"][0].is_number());
     let shown = daemon.ask(&["strategy", "use", "allocator", "worst-fit"]);
     assert_eq!(shown["strategies"][0]["plugin"], "worst-fit");
@@ -90,7 +90,7 @@ fn strategies_are_swapped_live_and_stay_swapped() {
     daemon.start();
     assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
     assert_eq!(granted_by(&daemon, 3), "worst-fit inline", "the last choice outlives a restart");
-    assert!(run.wait().expect("ended").success());
+    assert!(run.end());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The daemon dies at any moment and comes back: same leases, same fences, same state.
-use crate::daemon::{Daemon, number_in, runs};
+use crate::daemon::{Daemon, Lasting, number_in, runs};
 use bursar_engine::Engine;
 use bursar_journal::Follower;
 use std::{fs, time::Duration};
@@ -11,9 +11,11 @@ fn fence(claim: &serde_json::Value) -> u64 {
 #[test]
 fn after_a_kill_the_work_goes_on_under_the_same_lease() {
     let mut daemon = Daemon::plain();
-    let script = "sleep 2; echo done";
+    let script = "cat; echo done";
     let run = daemon
         .command(&["run", "--cpu", "0.2", "--port", "--", "sh", "-c", script])
+        // It ends when its input does, after all that is to happen before.
+        .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn();
     daemon.eventually("it runs", || daemon.claim("1")["pids"][0].is_number());
@@ -136,7 +138,7 @@ fn cells_that_no_lease_has_are_swept_away() {
 #[test]
 fn waiting_survives_a_restart() {
     let mut daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
-    let mut holder = daemon.command(&["run", "--cpu", "1", "--", "sleep", "1.5"]).spawn().expect("run");
+    let holder = Lasting::start(daemon.command(&["run", "--cpu", "1", "--", "cat"]));
     daemon.eventually("it runs", || daemon.claim("1")["pids"][0].is_number());
     let mut waiter =
         daemon.command(&["run", "--cpu", "1", "--wait", "30s", "--", "true"]).spawn().expect("run");
@@ -144,7 +146,7 @@ fn waiting_survives_a_restart() {
     daemon.kill();
     std::thread::sleep(Duration::from_millis(300));
     daemon.start();
-    assert!(holder.wait().expect("ended").success());
+    assert!(holder.end());
     assert!(waiter.wait().expect("ended").success(), "it asked again with the same key");
     assert_eq!(daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len), Some(2));
 }

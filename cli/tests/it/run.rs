@@ -1,8 +1,9 @@
 //! `bursar run`: the command lives inside its lease, and everything comes back.
-use crate::daemon::{Daemon, LONG, number_in, program, runs, told};
+use crate::daemon::{Daemon, LONG, Lasting, number_in, program, runs, told};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -19,6 +20,49 @@ fn the_exit_status_is_the_commands() {
     assert!(missing.code == 127 && missing.err.contains("/no/such/program"), "{missing:?}");
     assert_eq!(daemon.tell(&["run", "--cpu", "0.1", "--", "/etc/passwd"]).code, 126);
     assert_eq!(daemon.taken(), 0, "all of it came back");
+}
+
+#[test]
+fn what_cannot_be_run_ends_as_in_a_shell() {
+    let daemon = Daemon::plain();
+    let file = |name: &str, mode: u32, bytes: &[u8]| {
+        let path = daemon.scratch.path().join(name);
+        fs::write(&path, bytes).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        path.display().to_string()
+    };
+    let mut foreign = fs::read("/bin/true").expect("a program");
+    // The machine that it is for: none that there is.
+    foreign[18..20].copy_from_slice(&[0xff, 0xfe]);
+    let folder = daemon.scratch.path().display().to_string();
+    for (program, code) in [
+        (file("text", 0o755, b"exit 7\n"), 7),
+        (file("empty", 0o755, b""), 0),
+        (file("closed", 0o644, b"exit 7\n"), 126),
+        (file("foreign", 0o755, &foreign), 126),
+        (file("short", 0o755, b"\x7fELF"), 126),
+        (file("unread", 0o755, b"#!/no/such/interpreter\n"), 127),
+        (folder.clone(), 126),
+        (format!("{folder}/none"), 127),
+        (String::new(), 127),
+    ] {
+        // Before there is a C library, and with one.
+        for options in [&["--cpu", "0.1"][..], &["--cpu", "0.1", "--lock", "l"]] {
+            let told = daemon.tell(&[&["run"], options, &["--", &program]].concat());
+            let said = code < 126 || told.err.contains(&program);
+            assert!(told.code == code && said, "{program} {options:?}: {told:?}");
+        }
+        let name = program.rsplit('/').next().filter(|_| program.starts_with(&format!("{folder}/")));
+        for options in
+            name.map(|_| [&["--cpu", "0.1"][..], &["--cpu", "0.1", "--lock", "l"]]).into_iter().flatten()
+        {
+            let mut command =
+                daemon.command(&[&["run"], options, &["--", name.unwrap_or_default()]].concat());
+            command.env("PATH", format!("/no/such:/etc/passwd:{folder}:/bin"));
+            let told = told(command);
+            assert_eq!(told.code, code, "{program} by its name, {options:?}: {told:?}");
+        }
+    }
 }
 
 #[test]
@@ -127,7 +171,7 @@ fn ports_and_locks_come_with_the_lease() {
 #[test]
 fn what_cannot_be_had_is_refused_or_waited_for() {
     let daemon = Daemon::configured("[node.capacity]\ncpu = \"2\"\n");
-    let mut holder = daemon.command(&["run", "--cpu", "2", "--", "sleep", "1.5"]).spawn().expect("run");
+    let holder = Lasting::start(daemon.command(&["run", "--cpu", "2", "--", "cat"]));
     daemon.eventually("it holds", || daemon.taken() > 0);
     let refused = daemon.tell(&["run", "--cpu", "1", "--", "true"]);
     assert!(refused.code == 125 && refused.err.contains("InsufficientCapacity"), "{refused:?}");
@@ -135,8 +179,11 @@ fn what_cannot_be_had_is_refused_or_waited_for() {
     assert!(expired.code == 125 && expired.err.contains("WaitExpired"), "{expired:?}");
     let never = daemon.tell(&["run", "--cpu", "3", "--wait", "1h", "--", "true"]);
     assert!(never.code == 125 && never.err.contains("NeverFits"), "{never:?}");
-    assert_eq!(daemon.tell(&["run", "--cpu", "1", "--wait", "30s", "--", "true"]).code, 0);
-    assert!(holder.wait().expect("ended").success());
+    let waiter = daemon.command(&["run", "--cpu", "1", "--wait", "30s", "--", "true"]).spawn();
+    let waits = || daemon.ask(&["get", "claims"])["claims"].to_string().contains("\"pending\"");
+    daemon.eventually("it waits", waits);
+    assert!(holder.end());
+    assert!(waiter.expect("run").wait().expect("ended").success());
 }
 
 #[test]

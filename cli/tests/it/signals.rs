@@ -94,7 +94,9 @@ fn whoever_is_killed_is_not_renewed_for() {
     let command = number_in(&file);
     run.kill().expect("killed");
     run.wait().expect("ended");
-    assert!(runs(command), "it has its lease until that runs out");
+    let there = runs(command);
+    // On a busy machine that may be over already; then nothing can be said.
+    assert!(there || daemon.claim("1")["phase"] != "held", "it has its lease until that runs out");
     assert_eq!(daemon.await_phase("1", "closed")["ending"], "lease_expired");
     assert!(!runs(command), "and ends with it");
     assert_eq!(daemon.taken(), 0);

@@ -1,6 +1,6 @@
 //! Plugins steered while everything goes on: rolled back, switched off and on, reloaded, trusted, quarantined,
 //! and swapped a thousand times under load.
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::{Daemon, Lasting, Setup};
 use bursar_conformance::{badly_behaved, first_party};
 use serde_json::Value;
 use std::{
@@ -57,7 +57,7 @@ fn a_swap_is_taken_back_to_the_very_version_and_a_reload_disturbs_no_lease() {
     let folder = TempDir::new().expect("a folder");
     install(folder.path(), "libold.so", "0.1.0");
     let mut daemon = Daemon::with(relaxed(&[folder.path()]));
-    let mut run = daemon.command(&["run", "--cpu", "0.1", "--", "sleep", "4"]).spawn().expect("run");
+    let run = Lasting::start(daemon.command(&["run", "--cpu", "0.1", "--", "cat"]));
     daemon.eventually("it runs", || daemon.claim("1")["pids"][0].is_number());
     let before = daemon.claim("1");
     assert_eq!(state(&daemon, "allocator", "best-fit", "0.1.0").0, "active");
@@ -82,7 +82,7 @@ fn a_swap_is_taken_back_to_the_very_version_and_a_reload_disturbs_no_lease() {
     let none = daemon.tell(&["strategy", "use", "allocator", "best-fit@3.0.0"]);
     assert!(none.code != 0 && none.err.contains("0.2.0, 0.1.0, linked"), "{none:?}");
     assert_eq!(daemon.claim("1")["fence"], before["fence"]);
-    assert!(run.wait().expect("ended").success());
+    assert!(run.end());
 }
 
 #[test]

@@ -75,16 +75,28 @@ fn lists_and_events_are_followed() {
         command.stdout(Stdio::piped()).spawn().expect("the program")
     };
     let mut followers = [follow("claims", "table"), follow("events", "table"), follow("events", "jsonl")];
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    assert_eq!(daemon.tell(&["claim", "--cpu", "0.5", "--scope", "seen"]).code, 0);
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    let heard: Vec<_> = followers
+        .iter_mut()
+        .map(|follower| {
+            let (told, heard) = std::sync::mpsc::channel();
+            let said = std::io::BufReader::new(follower.stdout.take().expect("a pipe"));
+            std::thread::spawn(move || {
+                std::io::BufRead::lines(said).map_while(Result::ok).try_for_each(|line| told.send(line))
+            });
+            heard
+        })
+        .collect();
+    let mut texts = ["", "", ""].map(str::to_owned);
+    // Whoever follows from now on may begin to do so later than the first of them.
+    daemon.eventually("each is told", || {
+        assert_eq!(daemon.tell(&["claim", "--cpu", "0.001", "--scope", "seen"]).code, 0);
+        texts.iter_mut().zip(&heard).for_each(|(text, heard)| text.extend(heard.try_iter()));
+        texts.iter().zip(["seen", "granted", "\"granted\""]).all(|(text, word)| text.contains(word))
+    });
     // They end with the daemon.
     daemon.stop();
-    for (follower, word) in followers.iter_mut().zip(["seen", "granted", "\"granted\""]) {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut follower.stdout.take().expect("a pipe"), &mut text).expect("text");
+    for follower in &mut followers {
         follower.wait().expect("ended");
-        assert!(text.contains(word), "{word}: {text}");
     }
 }
 
@@ -106,4 +118,34 @@ fn without_a_daemon_doctor_and_completions_still_answer() {
         unreachable.code == 5 && unreachable.json()["error"]["reason"] == "Unreachable",
         "{unreachable:?}"
     );
+}
+
+#[test]
+fn who_looks_at_a_daemon_that_does_not_answer_is_told_so() {
+    let scratch = tempfile::TempDir::new().expect("a folder");
+    let socket = scratch.path().join("sock");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let patience = std::time::Duration::from_millis(100);
+    let failed = bursar_wire::Client::new(&socket).patience(patience).doctor().expect_err("nobody answers");
+    assert!(failed.to_string().contains("no answer within 100ms"), "{failed}");
+    assert_eq!(failed.exit_code(), 5);
+}
+
+#[test]
+#[ignore = "slow: a look waits half a minute"]
+fn looks_at_a_daemon_that_was_stopped_end() {
+    let scratch = tempfile::TempDir::new().expect("a folder");
+    let socket = scratch.path().join("sock");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let looks =
+        [&["get", "claims"][..], &["get", "events"], &["get", "audit"], &["explain", "1"], &["doctor"]];
+    let looks = looks.map(|look| {
+        let mut command = Command::new(program());
+        command.args(look).env("BURSAR_SOCKET", &socket).stdin(Stdio::null());
+        std::thread::spawn(move || told(command))
+    });
+    for look in looks {
+        let told = look.join().expect("no panic");
+        assert!(told.code == 5 && told.err.contains("no answer within 30s"), "{told:?}");
+    }
 }

@@ -42,18 +42,25 @@ fn what_a_lease_uses_is_seen_while_it_lives_and_after() {
         ["team", "team/a", "team/b"].map(|path| format!("[[scope]]\npath = \"{path}\"\nweight = 2\n"));
     let mut daemon = Daemon::configured(&format!("{QUICK}{}", scopes.concat()));
     // A quarter of a core's work or so, and forty megabytes, for a while.
-    let work = "x=$(head -c 40000000 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 1";
+    let seen = daemon.scratch.path().join("seen");
+    let work = format!(
+        "x=$(head -c 40000000 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 1; \
+         while [ ! -e {} ]; do sleep 0.05; done",
+        seen.display()
+    );
     let mut busy = spawn(
         &daemon,
-        &["run", "--memory", "256M", "--cpu", "1", "--scope", "team/a", "--", "sh", "-c", work],
+        &["run", "--memory", "256M", "--cpu", "1", "--scope", "team/a", "--", "sh", "-c", &work],
     );
+    let mut live = Value::Null;
     daemon.eventually("it is seen", || {
         let claims = daemon.ask(&["get", "claims"]);
         let usage = &claims["claims"][0]["usage"];
+        live = usage.clone();
         usage["memory_bytes"].is_string() && number(&usage["memory_bytes"]) > 40_000_000
     });
-    let live = daemon.ask(&["get", "claims"])["claims"][0]["usage"].clone();
     assert!(number(&live["processes"]) >= 1);
+    std::fs::write(&seen, "").expect("written");
     assert!(busy.wait().expect("ended").success());
     daemon.eventually("it is given back", || daemon.taken() == 0);
     let ended = daemon.ask(&["get", "claims"])["claims"][0]["usage"].clone();

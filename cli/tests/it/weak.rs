@@ -16,7 +16,7 @@ fn limits_are_sampled_and_trees_are_ended() {
     assert!(hog.code == 137 && hog.err.contains("its own limit"), "{hog:?}");
     let file = daemon.scratch.path().join("pid");
     let script = format!(
-        "(setsid sh -c 'echo $$ > {}; trap \"\" TERM; while :; do sleep 1; done' &) ; sleep 0.3",
+        "(setsid sh -c 'trap \"\" TERM; echo $$ > {0}; while :; do sleep 1; done' &) ; while [ ! -s {0} ]; do sleep 0.05; done",
         file.display()
     );
     assert_eq!(daemon.tell(&["run", "--pids", "100", "--", "sh", "-c", &script]).code, 0);

@@ -2,6 +2,7 @@
 //! politely when the house is full.
 use crate::{
     Error, House, Limits, Peer,
+    address::Address,
     connection::{Visit, converse},
     denial::Denial,
     guard::Guard,
@@ -13,12 +14,19 @@ use crate::{
     wing::{Wing, with_wing},
 };
 use axum::Router;
-use std::{collections::VecDeque, convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    future::Future,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, UnixListener, UnixStream},
     task::{AbortHandle, JoinSet, yield_now},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// First and longest pause after an accept that failed for want of files or memory, when nobody is left to
@@ -50,7 +58,9 @@ pub async fn serve_unix<H: House>(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listener)?;
-    let door = UnixListener::from_std(listener).map_err(Error::Listener)?;
+    let address = Address::of(&listener);
+    let listener = UnixListener::from_std(listener).map_err(Error::Listener)?;
+    let door = UnixDoor { listener: Mutex::new(Arc::new(listener)), address };
     serve(door, house, limits, None, wing, stop).await
 }
 
@@ -81,11 +91,41 @@ trait Door: Send + Sync {
     fn peer(&self, stream: &Self::Stream) -> io::Result<Peer>;
 }
 
-impl Door for UnixListener {
+/// A unix socket, and the file by which it is reached.
+struct UnixDoor {
+    /// Another one once the file of the first was removed.
+    listener: Mutex<Arc<UnixListener>>,
+    address: Address,
+}
+
+impl UnixDoor {
+    fn listener(&self) -> std::sync::MutexGuard<'_, Arc<UnixListener>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Listens at another socket where the address had to be bound again.
+    fn look(&self) {
+        let anew = self.address.look().and_then(|anew| {
+            let taken = anew.set_nonblocking(true).and_then(|()| UnixListener::from_std(anew));
+            taken.inspect_err(|error| tracing::error!(%error, "the new socket is of no use")).ok()
+        });
+        if let Some(anew) = anew {
+            *self.listener() = Arc::new(anew);
+        }
+    }
+}
+
+impl Door for UnixDoor {
     type Stream = UnixStream;
 
     async fn knock(&self) -> io::Result<UnixStream> {
-        Ok(self.accept().await?.0)
+        loop {
+            let listener = self.listener().clone();
+            tokio::select! {
+                came = listener.accept() => return Ok(came?.0),
+                () = sleep_until(self.address.next_look()) => self.look(),
+            }
+        }
     }
 
     fn peer(&self, stream: &UnixStream) -> io::Result<Peer> {

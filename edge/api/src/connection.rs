@@ -14,9 +14,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper::{
-    Method, Request,
+    Method, Request, StatusCode,
     body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
-    header::{CONNECTION, HeaderValue},
+    header::{CONNECTION, EXPECT, HeaderMap, HeaderValue},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -111,6 +111,7 @@ async fn answer<H: House>(
         Ok(_) if visit == Visit::Brief && !relieves(&request) => {
             turned_away(hall, &request, Denial::full_house())
         }
+        Ok(_) if let Some(unmet) = unmet(request.headers()) => turned_away(hall, &request, unmet),
         Ok(admitted) => {
             let mut caller = caller.clone();
             if let Some(Admitted { other, token }) = admitted {
@@ -133,6 +134,20 @@ async fn answer<H: House>(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Answer { body, _answering: answering }))
+}
+
+/// What a request expects beyond being heard to its end, which nobody here can do (RFC 9110, 10.1.1).
+fn unmet(headers: &HeaderMap) -> Option<Denial> {
+    let mut expected = headers.get_all(EXPECT).iter();
+    let other = expected.find(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))?;
+    let other = String::from_utf8_lossy(other.as_bytes());
+    let message = format!("the expectation {other:?} cannot be met");
+    // What would have come is not waited for.
+    Some(
+        Denial::of(StatusCode::EXPECTATION_FAILED, message)
+            .hint("send 'Expect: 100-continue', or no Expect header")
+            .closing(),
+    )
 }
 
 /// The answer to one who does not get past the door.

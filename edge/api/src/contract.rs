@@ -115,7 +115,9 @@ impl Says {
 
     /// It can be said again with the same key.
     pub(crate) fn keyed(mut self) -> Says {
-        let what = "The same key is the same claim, so that it is safe to ask again.";
+        let what = "The same key is the same claim, so that it is safe to ask again. That holds for its end too, a \
+                    refusal for want of room among them, for ten minutes: who wants to be judged anew asks with \
+                    another key.";
         let most = bursar_interface::bound::KEY_BYTES_MAX;
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]+$" });
         self.params.push(Param { place: "header", name: "Idempotency-Key", what, schema });

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod address;
 mod audit;
 mod batch;
 mod bearer;
@@ -47,6 +48,6 @@ pub use guard::Guard;
 pub use house::{Done, House, Known, Peer, Place};
 pub use limits::Limits;
 pub use openapi::openapi;
-pub use socket::bind_unix;
+pub use socket::{bind_unix, clear};
 pub use tls::Tls;
 pub use wing::{Inside, Refused, Wing};

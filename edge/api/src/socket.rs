@@ -43,6 +43,18 @@ pub fn bind_unix(path: &Path, group: Option<u32>) -> Result<UnixListener, Error>
     }
     make_folder(folder, group)?;
     clear(path)?;
+    bound(path, group)
+}
+
+/// Binds where nothing is any more, as [`bind_unix`] did; takes nothing away.
+pub(crate) fn bind_anew(path: &Path, group: Option<u32>) -> Result<UnixListener, Error> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder, group)?;
+    }
+    bound(path, group)
+}
+
+fn bound(path: &Path, group: Option<u32>) -> Result<UnixListener, Error> {
     let failed = |what| move |errno: Errno| system(path, what, errno.into());
     let address = SocketAddrUnix::new(path).map_err(failed("use it as an address"))?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -93,8 +105,11 @@ fn check_folder(folder: &Path, found: &Metadata) -> Result<(), Error> {
     }
 }
 
-/// Takes a socket away that nobody answers on.
-fn clear(path: &Path) -> Result<(), Error> {
+/// Takes a socket away that nobody answers on; no harm is done where there is none.
+///
+/// # Errors
+/// [`Error`] with the path in it: somebody answers there, it is no socket of ours, or the system refused.
+pub fn clear(path: &Path) -> Result<(), Error> {
     let found = match symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

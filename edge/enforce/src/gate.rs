@@ -3,6 +3,7 @@
 //!
 //! It is forked, not started anew: a second start of a program costs as much as the command's own.
 #![allow(unsafe_code)]
+use crate::binary::is_binary;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::{
     ffi::{CString, OsString},
@@ -19,6 +20,10 @@ use std::{
 pub(crate) const NEVER_OPENED: i32 = 125;
 pub(crate) const NOT_RUNNABLE: i32 = 126;
 pub(crate) const NOT_FOUND: i32 = 127;
+
+/// Where commands are looked for when nobody says, and who reads what is no program.
+const PATH: &str = "/bin:/usr/bin";
+const SHELL: &[u8] = b"/bin/sh";
 
 /// Bytes of what is added to the command's environment, at most: less than a pipe takes at once.
 pub(crate) const ADDED_MAX: usize = 4000;
@@ -46,7 +51,7 @@ impl Gate {
     /// # Errors
     /// A word with a zero byte, or what the system says.
     pub fn start(command: &[OsString]) -> io::Result<Gate> {
-        let words = Words::new(command.iter().map(|word| word.as_bytes().to_vec()), 0)?;
+        let words = Found::new(command)?;
         let variables =
             std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
         let environment = Words::new(variables, ADDED_VARIABLES_MAX)?;
@@ -132,6 +137,78 @@ impl Words {
     }
 }
 
+/// A command, and where it may be: all that `execvpe` would make out of its words.
+struct Found {
+    /// The shell, with room for the file, and the words behind the first.
+    words: Words,
+    /// Where it is tried, one after the other.
+    places: Vec<CString>,
+    /// By `PATH`: what is not in one folder may be in the next.
+    searched: bool,
+}
+
+impl Found {
+    fn new(command: &[OsString]) -> io::Result<Found> {
+        let name = command.first().map(|name| name.as_bytes()).unwrap_or_default();
+        let folders = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+        let places = match name {
+            [] => Vec::new(),
+            name if name.contains(&b'/') => vec![name.to_vec()],
+            name => {
+                let folders = folders.as_bytes().split(|&byte| byte == b':');
+                folders
+                    .map(|folder| match folder {
+                        [] => name.to_vec(),
+                        folder => [folder, b"/", name].concat(),
+                    })
+                    .collect()
+            }
+        };
+        let places = places.into_iter().map(CString::new).collect::<Result<_, _>>()?;
+        let command = command.iter().map(|word| word.as_bytes().to_vec());
+        Ok(Found {
+            words: Words::new(std::iter::once(SHELL.to_vec()).chain(command), 0)?,
+            places,
+            searched: !name.contains(&b'/'),
+        })
+    }
+}
+
+/// Becomes the command, found as a shell finds it; returns why not. Allocates nothing.
+///
+/// # Safety
+/// `environment` ends with a null, and each of it with a zero byte.
+unsafe fn become_found(found: &mut Found, environment: *const *const libc::c_char) -> i32 {
+    let mut denied = false;
+    for place in &found.places {
+        let words = &mut found.words.pointers;
+        // SAFETY: the words end with a null, with and without the shell's own before them.
+        let code = unsafe {
+            libc::execve(place.as_ptr(), words.as_ptr().add(1), environment);
+            *libc::__errno_location()
+        };
+        match code {
+            libc::ENOEXEC if is_binary(place) => return code,
+            libc::ENOEXEC => {
+                // What is no program is read by a shell.
+                if let Some(name) = words.get_mut(1) {
+                    *name = place.as_ptr();
+                }
+                // SAFETY: as above.
+                return unsafe {
+                    libc::execve(*words.as_ptr(), words.as_ptr(), environment);
+                    *libc::__errno_location()
+                };
+            }
+            libc::EACCES => denied = true,
+            libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT
+                if found.searched => {}
+            other => return other,
+        }
+    }
+    if denied { libc::EACCES } else { libc::ENOENT }
+}
+
 /// Puts a variable in the place of the one of its name, or behind all others if there is room. Allocates nothing.
 ///
 /// # Safety
@@ -185,7 +262,12 @@ pub(crate) fn take_up(from: RawFd, into: &mut [u8]) -> bool {
 ///
 /// # Safety
 /// To be called in a fresh child only. Calls nothing that is not async-signal-safe and allocates nothing.
-unsafe fn stand_and_become(pipes: [RawFd; 3], words: Words, mut environment: Words, mut added: Vec<u8>) -> ! {
+unsafe fn stand_and_become(
+    pipes: [RawFd; 3],
+    mut words: Found,
+    mut environment: Words,
+    mut added: Vec<u8>,
+) -> ! {
     let [gate, opener, reporter] = pipes;
     // SAFETY: descriptors and pointers are this child's copies of what its parent made and still holds.
     unsafe {
@@ -205,9 +287,7 @@ unsafe fn stand_and_become(pipes: [RawFd; 3], words: Words, mut environment: Wor
         for start in (0..length).filter(|&at| at == 0 || added[at - 1] == 0) {
             place(&mut environment.pointers, added.as_ptr().add(start).cast());
         }
-        let (words, environment) = (words.pointers.as_ptr(), environment.pointers.as_ptr());
-        libc::execvpe(*words, words, environment);
-        let code = *libc::__errno_location();
+        let code = become_found(&mut words, environment.pointers.as_ptr());
         let bytes = code.to_ne_bytes();
         libc::write(reporter, bytes.as_ptr().cast(), bytes.len());
         libc::_exit(if code == libc::ENOENT { NOT_FOUND } else { NOT_RUNNABLE })

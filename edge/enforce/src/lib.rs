@@ -6,6 +6,7 @@
 //! No runtime, no threads: the host decides when to look.
 #![deny(unsafe_code)]
 
+mod binary;
 mod cell;
 mod counter;
 mod dial;

@@ -287,7 +287,11 @@ impl Client {
         stream.map_err(|source| Failure::Unreachable { path: self.path().into(), source })
     }
 
-    fn broken(&self, source: io::Error) -> Failure {
+    fn broken(&self, mut source: io::Error) -> Failure {
+        let late = matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        if let Some(patience) = self.patience.filter(|_| late) {
+            source = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {patience:?}"));
+        }
         Failure::Broken { path: self.path().into(), source }
     }
 

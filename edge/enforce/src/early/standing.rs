@@ -3,6 +3,7 @@ use super::{
     Start, VARIABLES_MAX,
     kernel::{self, Signals, execve},
 };
+use crate::binary::is_binary;
 use crate::gate::{ADDED_MAX, ADDED_VARIABLES_MAX, NEVER_OPENED, NOT_FOUND, NOT_RUNNABLE, place, take_up};
 use rustix::{
     io::Errno,
@@ -195,7 +196,7 @@ unsafe fn become_this(path: &CStr, words: &[*const c_char], environment: &[*cons
     let environment = environment.as_ptr().cast();
     // SAFETY: the words of the command line end with a null, and so does the environment.
     let error = unsafe { execve(path, words.as_ptr().cast(), environment) };
-    if error != Errno::NOEXEC {
+    if error != Errno::NOEXEC || is_binary(path) {
         return error;
     }
     let mut read = [ptr::null(); WORDS_MAX + 2];
