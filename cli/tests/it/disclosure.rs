@@ -166,8 +166,13 @@ fn heard(other: &Other) -> Heard {
     let daemon = Daemon::configured(CONFIG);
     press(&daemon, other);
     ask(&daemon);
-    // What it finds at its first look is told from then on.
-    daemon.eventually("it has looked", || daemon.tell(&["doctor"]).out.contains("pools_quarantined"));
+    // What it and its drivers find at their first look is told from then on.
+    daemon.eventually("all have looked", || {
+        let doctor = daemon.tell(&["doctor"]).out;
+        ["left_cells", "left_disk", "left_gpu", "left_host", "left_port"]
+            .iter()
+            .all(|name| doctor.contains(name))
+    });
     let told = daemon.tell(&["run", "--scope", "alpha", "--", "sh", "-c", &script()]);
     assert_eq!(told.code, 0, "{told:?}");
     let place = daemon.scratch.path().display().to_string();
