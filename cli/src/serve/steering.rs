@@ -23,7 +23,11 @@ pub fn exact<T: ?Sized>(seated: &Seated<T>) -> String {
 }
 
 pub(super) fn refuse(reject: &Reject) -> Refusal {
-    Refusal::new(Reason::BadRequest, reject.to_string()).hint("see `bursar plugin list`")
+    let reason = match reject {
+        Reject::Unknown { .. } | Reject::NoVersion { .. } => Reason::NotFound,
+        _ => Reason::BadRequest,
+    };
+    Refusal::new(reason, reject.to_string()).hint("see `bursar plugin list`")
 }
 
 fn administers(by: &Principal, what: &str) -> Result<(), Refusal> {

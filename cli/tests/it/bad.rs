@@ -44,7 +44,7 @@ fn asks_that_make_no_sense() {
         (&["explain", "7"], 3, "no claim 7"),
         (&["attach", "7", "--fence", "1", "--pid", "1"], 3, "no claim 7"),
         (&["strategy", "use", "taste", "x"], 2, "\"taste\" is no strategy"),
-        (&["strategy", "use", "allocator", "x"], 2, "best-fit, first-fit, worst-fit"),
+        (&["strategy", "use", "allocator", "x"], 3, "best-fit, first-fit, worst-fit"),
         (&["run", "--cpu", "1"], 125, "no command"),
         (&["run", "--bogus", "--", "true"], 2, "--bogus"),
         (&["run", "--class", "gold", "--", "true"], 2, "best-effort"),

@@ -18,7 +18,7 @@ fn every_list_comes_as_table_wide_json_lines_yaml_and_names() {
             0
         );
     }
-    assert_eq!(daemon.tell(&["cordon", "nowhere"]).code, 2, "refused, and in the audit log");
+    assert_eq!(daemon.tell(&["cordon", "nowhere"]).code, 3, "refused, and in the audit log");
     for what in ["claims", "pools", "nodes", "scopes", "quotas", "plugins", "events", "audit"] {
         let said = |output: &str| {
             let told = daemon.tell(&["get", what, "-o", output]);

@@ -244,14 +244,14 @@ fn what_cannot_be_set_is_named_and_nothing_comes_of_it() {
         (&["set", "pool", "cpu", "lots"], 2, "\"lots\" is no amount"),
         (&["set", "pool", "cpu", "-2"], 2, "\"-2\" is no amount"),
         (&["set", "pool", "cpu:extra", "2"], 2, "no node is named"),
-        (&["set", "pool", "cpu", "2", "--node", "mars"], 2, "no node \"mars\""),
+        (&["set", "pool", "cpu", "2", "--node", "mars"], 3, "no node \"mars\""),
         (&["set", "pool", "lock:mine", "2"], 2, "spring from their names"),
         (&["set", "pool", "usd:acct", "5usd/y"], 2, "s, m, h, d or w"),
         (&["set", "scope", "team", "--weight", "0"], 2, "0 is no weight"),
         (&["set", "scope", "team", "--weight", "-1"], 2, "-1"),
-        (&["cordon", "mars"], 2, "there are: "),
-        (&["uncordon", "mars"], 2, "no node \"mars\""),
-        (&["drain", "mars"], 2, "no node \"mars\""),
+        (&["cordon", "mars"], 3, "there are: "),
+        (&["uncordon", "mars"], 3, "no node \"mars\""),
+        (&["drain", "mars"], 3, "no node \"mars\""),
         (&["drain", &name, "--grace", "soon"], 2, "\"soon\" is no duration"),
         (&["drain", &name, "--grace", "60days"], 2, "at most 30 days"),
         (&["drain", &name, "--wait", "soon"], 2, "\"soon\" is no duration"),
@@ -271,8 +271,8 @@ fn what_cannot_be_set_is_named_and_nothing_comes_of_it() {
         ("PUT", "/v1/quotas/cpu/team", json!({ "limit": "1G" }), 400, "1G"),
         ("PUT", "/v1/quotas/cpu/team", json!({ "limti": "1" }), 400, "limti"),
         ("PUT", "/v1/quotas/cpu/team", json!({ "scope": "other" }), 400, "the path \"team\""),
-        ("PUT", "/v1/pools/cpu/cpu", json!({ "capacity": "1", "node": "mars" }), 400, "mars"),
-        ("PUT", "/v1/nodes/mars", json!({ "state": "open" }), 400, "mars"),
+        ("PUT", "/v1/pools/cpu/cpu", json!({ "capacity": "1", "node": "mars" }), 404, "mars"),
+        ("PUT", "/v1/nodes/mars", json!({ "state": "open" }), 404, "mars"),
         ("PUT", "/v1/nodes/mars", json!({ "state": "shut" }), 400, "shut"),
         ("POST", "/v1/apply", json!({}), 400, "nothing to set"),
         ("POST", "/v1/apply", json!({ "pols": [] }), 400, "pols"),
@@ -302,6 +302,10 @@ fn the_same_over_http_and_for_operators_only() {
     assert_eq!((&quota["limit"], &quota["guaranteed"]), (&Value::Null, &json!("100")));
     assert_eq!(put("/v1/quotas/cpu", json!({ "limit": "100000" })).0, 200, "the root's");
     assert_eq!(put("/v1/scopes/team/a", json!({ "weight": 4 })).0, 200);
+    let (status, told) = put("/v1/nodes/nowhere", json!({ "state": "draining" }));
+    assert_eq!((status, &told["error"]["reason"]), (404, &json!("NotFound")), "{told}");
+    let told = daemon.tell(&["drain", "nowhere"]);
+    assert!(told.code == 3 && told.err.contains(&name), "{told:?}");
     assert_eq!(row(&daemon, "scopes", |scope| scope["path"] == "team/a")["weight"], 4);
     let (_, told) = put("/v1/pools/tokens/acct/model", json!({ "capacity": "60", "period_ms": 60_000 }));
     assert_eq!(told["changes"][0]["id"], "tokens:acct/model", "{told}");

@@ -254,7 +254,8 @@ impl Engine {
         let known: Vec<&str> =
             (0..nodes.min(NAMED_MAX)).map(|node| self.books.node_name(node as Row)).collect();
         let more = if nodes > NAMED_MAX { " and others" } else { "" };
-        bad(&format!("there is no node {name:?}"), &format!("there are: {}{more}", known.join(", ")))
+        let message = format!("there is no node {name:?}");
+        Err(Refusal::new(Reason::NotFound, message).hint(format!("there are: {}{more}", known.join(", "))))
     }
 
     fn check_burst(&self, resource: Row, burst: u64) -> Result<(), Refusal> {

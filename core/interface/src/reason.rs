@@ -70,6 +70,8 @@ reasons! {
     FanOut,
     /// What was to be given back is in use, or is being changed at the moment.
     InUse,
+    /// Nothing has that name: no node, no plugin.
+    NotFound,
 }
 
 impl Reason {
@@ -100,6 +102,7 @@ impl Reason {
             Reason::Deadlock => "give back what is held first, or ask for all of it in one claim",
             Reason::FanOut => "end some of what runs already, or slow down",
             Reason::InUse => "try again in a moment",
+            Reason::NotFound => "`bursar get` and `bursar plugin list` tell what there is",
         }
     }
 }

@@ -90,6 +90,7 @@ fn fix(reason: Reason) -> &'static str {
         Reason::Forbidden => "it is not yours: act within your own scope",
         Reason::UnknownResource => "there is no such kind: resource_monitor lists those that there are",
         Reason::UnknownClaim => "there is no such claim: pass the number that resource_allocate gave",
+        Reason::NotFound => "nothing here has that name: resource_monitor lists what there is",
         Reason::QueueFull => "too many wait already: come back later",
         Reason::StorageFull => "the daemon's disk is full: release what you hold; an operator must make room",
         Reason::WaitExpired => "it waited as long as you said: wait longer, or ask for less",

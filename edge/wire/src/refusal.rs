@@ -14,7 +14,7 @@ fn numbers(reason: Reason) -> (u16, u8) {
     match reason {
         Reason::BadRequest => (400, 2),
         Reason::Forbidden => (403, 4),
-        Reason::UnknownResource | Reason::UnknownClaim => (404, 3),
+        Reason::UnknownResource | Reason::UnknownClaim | Reason::NotFound => (404, 3),
         Reason::StaleFence | Reason::HeldByOther | Reason::Cordoned | Reason::Deadlock => (409, 4),
         Reason::InsufficientCapacity | Reason::Fragmented | Reason::WaitingForGang => (409, 4),
         Reason::InUse => (409, 4),
