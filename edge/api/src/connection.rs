@@ -31,7 +31,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 /// How a peer is received.
@@ -56,7 +56,9 @@ pub(crate) async fn converse<H, S>(
 {
     let pulse = Pulse::new(hall.limits.clone());
     let stream = TokioIo::new(Metered::new(stream, pulse.clone()));
-    let service = service_fn(|request| answer(&hall, &router, &caller, visit, pulse.busy(), request));
+    let until = Instant::now() + hall.limits.lifetime;
+    let service =
+        service_fn(|request| answer(&hall, &router, &caller, (visit, until), pulse.busy(), request));
     let mut connection = pin!(
         http1::Builder::new()
             .max_headers(limits::HEADERS_MAX)
@@ -65,12 +67,7 @@ pub(crate) async fn converse<H, S>(
             .header_read_timeout(None)
             .serve_connection(stream, service)
     );
-    let mut leave = pin!(async {
-        tokio::select! {
-            () = hall.closing() => {}
-            () = sleep(hall.limits.lifetime) => {}
-        }
-    });
+    let mut leave = pin!(hall.closing());
     let mut alarm = pin!(sleep_until(Instant::now()));
     let mut leaving = false;
     poll_fn(|cx| {
@@ -98,7 +95,7 @@ async fn answer<H: House>(
     hall: &Hall<H>,
     router: &Router,
     caller: &Caller,
-    visit: Visit,
+    (visit, until): (Visit, Instant),
     answering: Answering,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
@@ -130,7 +127,8 @@ async fn answer<H: House>(
         }
         Err(denial) => turned_away(hall, &request, denial),
     };
-    if visit == Visit::Brief {
+    // Told with an answer, and not at any moment: who asks just then would find the connection reset.
+    if visit == Visit::Brief || Instant::now() >= until {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Answer { body, _answering: answering }))

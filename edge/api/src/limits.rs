@@ -39,7 +39,7 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a peer may leave an answer unread.
     pub stalled: Duration,
-    /// After this long a connection is closed once the request in flight is answered.
+    /// The first answer after this long says that it is the last one of its connection.
     pub lifetime: Duration,
     /// How long requests in flight may take after the stop.
     pub finish: Duration,
