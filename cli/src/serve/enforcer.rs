@@ -202,6 +202,10 @@ impl Enforcer {
     /// not promised yet and nobody lives there, so what becomes of nothing is swept away like every cell without a
     /// lease. What cannot be made is tried again, and told of, when a process is to live in it.
     fn lay(&mut self, grounds: &[Ground]) {
+        // Where there are no groups there is nothing to make, and nothing by which it would be found again.
+        if !self.hierarchy.grouped() {
+            return;
+        }
         for Ground { claim, limits } in grounds {
             let mut cell = self.hierarchy.cell(*claim);
             if cell.build(*limits).is_ok() {
