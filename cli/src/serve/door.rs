@@ -23,6 +23,7 @@ pub(super) fn door(
     host: &Arc<Host>,
     listener: std::os::unix::net::UnixListener,
     tcp: Option<Tcp>,
+    limits: Limits,
     idle: Option<Duration>,
     desk: oneshot::Receiver<Infallible>,
 ) -> Result<()> {
@@ -43,13 +44,13 @@ pub(super) fn door(
         tokio::spawn(async move { mailbox.serve().await });
         // First: whoever reaches the socket may count on the address.
         let tcp = match tcp {
-            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, closing())?)),
+            Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, limits.clone(), closing())?)),
             None => None,
         };
         let unix = tokio::spawn(bursar_api::serve_unix(
             listener,
             host.clone(),
-            Limits::default(),
+            limits,
             Some(agents::wing(host.settings.limits.refusals_per_minute)),
             closing(),
         ));
@@ -109,7 +110,7 @@ impl Tcp {
     /// # Errors
     /// Names the key, the token or the file that is wrong.
     pub(super) fn wanted(settings: &Settings) -> Result<Option<Tcp>> {
-        let Http { listen, cert, key, hosts, far } = &settings.http;
+        let Http { listen, cert, key, hosts, far, .. } = &settings.http;
         let bearers = bearers::bearers(settings)?;
         let tls = match (cert, key) {
             (Some(cert), Some(key)) => Some(Tls::read(cert, key)?),
@@ -125,6 +126,7 @@ impl Tcp {
 fn serve_tcp(
     host: Arc<Host>,
     Tcp { address, far, bearers, tls, mut hosts }: Tcp,
+    limits: Limits,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<impl Future<Output = Result<(), bursar_api::Error>> + Send + 'static> {
     let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
@@ -135,11 +137,7 @@ fn serve_tcp(
     let wing = agents::wing(host.settings.limits.refusals_per_minute);
     let guard = Guard { token: token(&host.state)?, bearers, hosts, peer, tls: tls.is_some() };
     tracing::info!(%local, tls = tls.is_some(), token = %host.state.join(TOKEN_FILE).display(), "http");
-    Ok(
-        async move {
-            bursar_api::serve_tcp(listener, host, Limits::default(), guard, tls, Some(wing), stop).await
-        },
-    )
+    Ok(async move { bursar_api::serve_tcp(listener, host, limits, guard, tls, Some(wing), stop).await })
 }
 
 /// The secret of those who come over TCP.

@@ -144,7 +144,7 @@ pub fn contract() -> serde_json::Value {
 pub fn run(options: Options) -> Result<()> {
     let Options { mut settings, state, socket, accept_loss, idle } = options;
     bursar_enforce::keep_little();
-    let tcp = Tcp::wanted(&settings)?;
+    let (tcp, lifetime) = (Tcp::wanted(&settings)?, settings.http.lifetime()?);
     raise_files();
     let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
@@ -351,7 +351,8 @@ pub fn run(options: Options) -> Result<()> {
     let idle_after = Duration::from_millis(host.settings.plugins.idle_ms);
     let onlooker = onlooker::Onlooker::new(host.clone(), idle_after);
     let onlooker = thread("onlooker", move || onlooker.run())?;
-    let served = door(&host, listener, tcp, idle, ended);
+    let limits = bursar_api::Limits { lifetime, ..bursar_api::Limits::default() };
+    let served = door(&host, listener, tcp, limits, idle, ended);
     drop(host);
     ending.store(true, Ordering::Release);
     mailbox.wake();

@@ -53,10 +53,13 @@ pub struct Settings {
     pub gate: Option<bursar_gate::Config>,
 }
 
-/// Whether and how TCP is served.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+/// How long connections are kept, and whether and how TCP is served.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Http {
+    /// How long a connection is kept, over the socket as well, as `1h`: the first answer after that says that it is
+    /// the last one.
+    pub lifetime: String,
     /// Where, as `127.0.0.1:8400`; nowhere if empty.
     pub listen: String,
     /// A certificate with those that vouch for it, its own first (PEM). With it and its key TLS is spoken.
@@ -67,6 +70,29 @@ pub struct Http {
     pub hosts: Vec<String>,
     /// Without TLS: others than this machine may come all the same, though tokens pass in the clear.
     pub far: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http {
+            lifetime: "1h".into(),
+            listen: String::new(),
+            cert: None,
+            key: None,
+            hosts: Vec::new(),
+            far: false,
+        }
+    }
+}
+
+impl Http {
+    /// How long a connection is kept.
+    ///
+    /// # Errors
+    /// When it is no duration.
+    pub fn lifetime(&self) -> Result<Duration> {
+        bursar_wire::duration(&self.lifetime).map_err(|why| anyhow!("config: http.lifetime: {why}"))
+    }
 }
 
 /// This machine as a node.

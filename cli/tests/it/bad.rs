@@ -88,6 +88,12 @@ fn places_and_configs_that_cannot_be_used() {
     says(&serve(scratch.path(), &["--config", &path("none.toml")]), 1, "no config file");
     fs::write(path("bad.toml"), "[strategy]\nalocator = \"best-fit\"\n").expect("written");
     says(&serve(scratch.path(), &["--config", &path("bad.toml"), "--state", &path("s")]), 1, "alocator");
+    fs::write(path("soon.toml"), "[http]\nlifetime = \"soon\"\n").expect("written");
+    says(
+        &serve(scratch.path(), &["--config", &path("soon.toml"), "--state", &path("s")]),
+        1,
+        "http.lifetime",
+    );
     fs::write(path("worse.toml"), "= what").expect("written");
     says(&serve(scratch.path(), &["--config", &path("worse.toml"), "--state", &path("s")]), 1, "worse.toml");
     fs::write(path("unknown.toml"), "[strategy]\nallocator = \"quickest\"\n").expect("written");

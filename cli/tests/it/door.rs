@@ -1,7 +1,7 @@
 //! The front door under people who are many, slow or gone.
 use crate::{
     access::{House, token},
-    daemon::{Daemon, Setup},
+    daemon::{Daemon, LONG, Setup},
     siege::{SIEGE, watched},
 };
 use serde_json::{Value, json};
@@ -61,6 +61,34 @@ fn files_that_run_out_are_survived_and_those_who_administer_are_answered_meanwhi
     daemon.eventually("it answers again", || daemon.client().alive());
     assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
     assert_eq!(daemon.tell(&["run", "--cpu", "0.1", "--", "true"]).code, 0, "{}", daemon.log());
+}
+
+#[test]
+fn who_comes_on_an_old_connection_is_told_with_an_answer_that_it_is_the_last() {
+    const LIFETIME: Duration = Duration::from_millis(300);
+    let daemon = Daemon::configured("[http]\nlifetime = \"300ms\"\n");
+    let since = Instant::now();
+    let mut stream = UnixStream::connect(daemon.socket()).expect("connected");
+    stream.set_read_timeout(Some(LONG)).expect("set");
+    // As many as there are on one connection: each is answered, and the last one says that it is.
+    let last = loop {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("nobody closed it unsaid");
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).expect("answered");
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+        if answer.contains("connection: close") {
+            break since.elapsed();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(last >= LIFETIME, "{last:?}");
+    assert_eq!(stream.read(&mut [0; 16]).expect("its end"), 0);
+    // Who uses the client need not know.
+    let (mut client, since) = (daemon.client(), Instant::now());
+    while since.elapsed() < 4 * LIFETIME {
+        assert!(client.alive());
+    }
 }
 
 #[test]
