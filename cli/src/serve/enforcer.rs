@@ -395,6 +395,7 @@ impl Enforcer {
         around.reverse();
         for (i, &(outer, limits)) in around.iter().enumerate() {
             let held = self.held(outer);
+            held.cell.enclose();
             around[..i].iter().for_each(|&(_, further)| held.cell.surround(further));
             if !held.cell.is_built() {
                 held.cell.build(limits)?;

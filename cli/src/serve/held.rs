@@ -94,12 +94,20 @@ impl Held {
 
     /// Makes the cell and puts in the attached processes that are not in yet.
     pub fn take_in(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
-        if !self.cell.stands(limits) {
+        let stood = self.cell.stands(limits);
+        if !stood {
             self.cell.build(limits)?;
         }
         for body in bodies {
             if !self.watches.iter().any(|(known, _)| known == body) {
-                let watch = self.cell.join(body)?;
+                let watch = match self.cell.join(body) {
+                    // Somebody took away what was made.
+                    Err(error) if stood && error.kind() == io::ErrorKind::NotFound => {
+                        self.cell.build(limits)?;
+                        self.cell.join(body)?
+                    }
+                    joined => joined?,
+                };
                 self.watch(body, watch);
             }
         }

@@ -57,6 +57,10 @@ pub struct Cell {
     /// Where v2 limits: its processes live in a group of their own below, because one that hands its
     /// controllers down to those within has none itself.
     leaf: Option<Group>,
+    /// Which of its groups were made, each by the bit of its place among all.
+    made: u32,
+    /// It was made from nothing, and there is no group of it but those.
+    known: bool,
     /// The most memory seen at a look, where there are no groups.
     pub(crate) sampled_peak: Option<u64>,
     /// Killed for passing a limit at a look.
@@ -78,6 +82,8 @@ impl Cell {
             roots: Vec::new(),
             socket: hierarchy.socket.clone(),
             limits: Limits::default(),
+            made: 0,
+            known: false,
             sampled_peak: None,
             sampled_kills: 0,
         }
@@ -103,7 +109,7 @@ impl Cell {
     /// Names the group or file that could not be written.
     pub fn build(&mut self, limits: Limits) -> io::Result<()> {
         self.limits = limits;
-        self.needed().try_for_each(Group::make)?;
+        self.make()?;
         if let (Some(leaf), Some(group)) = (&self.leaf, &self.v2) {
             let down: Vec<String> = self.v2_controllers.iter().map(|name| format!("+{name}")).collect();
             group.write("cgroup.subtree_control", down.join(" "))?;
@@ -153,9 +159,34 @@ impl Cell {
         limits.io_bytes.map_or(Ok(()), |bytes| self.throttle(bytes))
     }
 
-    /// Its group of a v1 controller.
+    /// Makes the groups that are needed.
+    fn make(&mut self) -> io::Result<()> {
+        let (mut made, mut new) = (0, true);
+        for (place, group) in self.needed() {
+            new &= group.make()?;
+            made |= 1 << place;
+        }
+        if self.made == 0 {
+            self.known = new;
+        }
+        self.made |= made;
+        Ok(())
+    }
+
+    /// Others will live within it, in cells of their own: those make what they need of it.
+    pub fn enclose(&mut self) {
+        self.known = false;
+    }
+
+    /// Its group of a v1 controller, if it may be there.
     pub(crate) fn v1_group(&self, name: &str) -> Option<&Group> {
-        self.v1.iter().find(|(controller, _)| *controller == name).map(|(_, group)| group)
+        let place = self.v1.iter().position(|(controller, _)| *controller == name)?;
+        self.v1.get(place).filter(|_| self.may_have(place)).map(|(_, group)| group)
+    }
+
+    /// Whether the group at this place may be there.
+    fn may_have(&self, place: usize) -> bool {
+        !self.known || self.made & 1 << place != 0
     }
 
     /// Its group of v2, where that has the controller.
@@ -170,12 +201,12 @@ impl Cell {
 
     /// Whether its groups are there.
     pub fn is_built(&self) -> bool {
-        self.needed().next().is_some() && self.needed().all(Group::is_there)
+        self.needed().next().is_some() && self.needed().all(|(_, group)| group.is_there())
     }
 
-    /// Whether its groups are there as they were made, with these limits.
+    /// Whether all that these limits need was made, as far as is known here.
     pub fn stands(&self, limits: Limits) -> bool {
-        self.limits == limits && self.is_built()
+        self.limits == limits && self.needed().all(|(place, _)| self.made & 1 << place != 0)
     }
 
     /// Puts a process in, with what it starts from then on; watches it from then on.
@@ -191,7 +222,7 @@ impl Cell {
         still()?;
         let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
         self.needed()
-            .try_for_each(|group| lives_in(group).unwrap_or(group).write("cgroup.procs", process.pid))?;
+            .try_for_each(|(_, group)| lives_in(group).unwrap_or(group).write("cgroup.procs", process.pid))?;
         // The pid may have passed on between the first look and the write, but not of one that is still there.
         still()?;
         self.remember(process);
@@ -290,8 +321,9 @@ impl Cell {
     }
 
     /// Every move into a group holds up all forks of the machine for a moment, so a process joins only
-    /// those that limit or measure what was asked for, and the one of v2, which knows it and kills.
-    fn needed(&self) -> impl Iterator<Item = &Group> {
+    /// those that limit or measure what was asked for, and the one of v2, which knows it and kills. Each with its place
+    /// among all.
+    fn needed(&self) -> impl Iterator<Item = (usize, &Group)> {
         let (own, around) = (self.limits, self.around);
         let needs = move |controller: &str| match controller {
             "cpu" | "cpuacct" => own.cpu_milli.or(around.cpu_milli).is_some(),
@@ -301,12 +333,18 @@ impl Cell {
             _ => false,
         };
         let all = self.v2.is_none();
-        let v1 = self.v1.iter().filter(move |(controller, _)| all || needs(controller));
-        v1.map(|(_, group)| group).chain(&self.v2)
+        let needed = move |place: usize| self.v1.get(place).is_none_or(|(name, _)| all || needs(name));
+        self.places().filter(move |(place, _)| needed(*place))
     }
 
+    /// Those that may be there.
     fn groups(&self) -> impl Iterator<Item = &Group> {
-        self.v1.iter().map(|(_, group)| group).chain(&self.v2)
+        self.places().filter(|(place, _)| self.may_have(*place)).map(|(_, group)| group)
+    }
+
+    /// All that there may be, the one of v2 last, each with its place.
+    fn places(&self) -> impl Iterator<Item = (usize, &Group)> {
+        self.v1.iter().map(|(_, group)| group).chain(&self.v2).enumerate()
     }
 }
 

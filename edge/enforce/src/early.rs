@@ -60,8 +60,13 @@ impl Start {
 
     /// A variable of the environment.
     pub fn variable(&self, name: &[u8]) -> Option<&'static [u8]> {
-        let value = |&variable: &*const c_char| text(variable).strip_prefix(name)?.strip_prefix(b"=");
-        self.environment.iter().find_map(value)
+        // Most are told apart by a byte or two, and how long they are does not matter.
+        let called = |&&variable: &&*const c_char| {
+            // SAFETY: it ends with a zero byte, and no name has one: nothing behind that is looked at.
+            name.iter().chain(b"=").enumerate().all(|(at, &byte)| unsafe { *variable.add(at) } as u8 == byte)
+        };
+        let variable = self.environment.iter().find(called)?;
+        text(*variable).get(name.len() + 1..)
     }
 }
 

@@ -3,10 +3,13 @@
 //!
 //! It is forked, not started anew: a second start of a program costs as much as the command's own.
 #![allow(unsafe_code)]
-use crate::binary::is_binary;
-use rustix::pipe::{PipeFlags, pipe_with};
+use crate::search::{PATH, SHELL, Search, folders};
+use rustix::{
+    io::Errno,
+    pipe::{PipeFlags, pipe_with},
+};
 use std::{
-    ffi::{CString, OsString},
+    ffi::{CString, OsStr, OsString},
     fs::File,
     io::{self, Read, Write},
     os::{
@@ -20,10 +23,6 @@ use std::{
 pub(crate) const NEVER_OPENED: i32 = 125;
 pub(crate) const NOT_RUNNABLE: i32 = 126;
 pub(crate) const NOT_FOUND: i32 = 127;
-
-/// Where commands are looked for when nobody says, and who reads what is no program.
-const PATH: &str = "/bin:/usr/bin";
-const SHELL: &[u8] = b"/bin/sh";
 
 /// Bytes of what is added to the command's environment, at most: less than a pipe takes at once.
 pub(crate) const ADDED_MAX: usize = 4000;
@@ -137,40 +136,32 @@ impl Words {
     }
 }
 
-/// A command, and where it may be: all that `execvpe` would make out of its words.
+/// A command, and where it may be.
 struct Found {
     /// The shell, with room for the file, and the words behind the first.
     words: Words,
     /// Where it is tried, one after the other.
     places: Vec<CString>,
-    /// By `PATH`: what is not in one folder may be in the next.
-    searched: bool,
+    search: Search,
 }
 
 impl Found {
     fn new(command: &[OsString]) -> io::Result<Found> {
         let name = command.first().map(|name| name.as_bytes()).unwrap_or_default();
-        let folders = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+        let search = Search::new(name);
+        let path = std::env::var_os("PATH");
+        let path = path.as_deref().map_or(PATH, OsStr::as_bytes);
         let places = match name {
             [] => Vec::new(),
-            name if name.contains(&b'/') => vec![name.to_vec()],
-            name => {
-                let folders = folders.as_bytes().split(|&byte| byte == b':');
-                folders
-                    .map(|folder| match folder {
-                        [] => name.to_vec(),
-                        folder => [folder, b"/", name].concat(),
-                    })
-                    .collect()
+            name if search.is_by_path() => {
+                folders(path).map(|before| [&before[..], &[name]].concat().concat()).collect()
             }
+            name => vec![name.to_vec()],
         };
         let places = places.into_iter().map(CString::new).collect::<Result<_, _>>()?;
-        let command = command.iter().map(|word| word.as_bytes().to_vec());
-        Ok(Found {
-            words: Words::new(std::iter::once(SHELL.to_vec()).chain(command), 0)?,
-            places,
-            searched: !name.contains(&b'/'),
-        })
+        let words = command.iter().map(|word| word.as_bytes().to_vec());
+        let words = std::iter::once(SHELL.to_bytes().to_vec()).chain(words);
+        Ok(Found { words: Words::new(words, 0)?, places, search })
     }
 }
 
@@ -178,35 +169,29 @@ impl Found {
 ///
 /// # Safety
 /// `environment` ends with a null, and each of it with a zero byte.
-unsafe fn become_found(found: &mut Found, environment: *const *const libc::c_char) -> i32 {
-    let mut denied = false;
-    for place in &found.places {
-        let words = &mut found.words.pointers;
-        // SAFETY: the words end with a null, with and without the shell's own before them.
-        let code = unsafe {
-            libc::execve(place.as_ptr(), words.as_ptr().add(1), environment);
-            *libc::__errno_location()
-        };
-        match code {
-            libc::ENOEXEC if is_binary(place) => return code,
-            libc::ENOEXEC => {
-                // What is no program is read by a shell.
-                if let Some(name) = words.get_mut(1) {
-                    *name = place.as_ptr();
+unsafe fn become_found(found: &mut Found, environment: *const *const libc::c_char) -> Errno {
+    let Found { words, places, search } = found;
+    for place in places {
+        let over = search.at(place, |by_shell| {
+            let words = &mut words.pointers;
+            // SAFETY: the words end with a null, with and without the shell's own before them.
+            let code = unsafe {
+                if by_shell {
+                    // The file in the place of the name.
+                    words.iter_mut().skip(1).take(1).for_each(|name| *name = place.as_ptr());
+                    libc::execve(SHELL.as_ptr(), words.as_ptr(), environment);
+                } else {
+                    libc::execve(place.as_ptr(), words.as_ptr().add(1), environment);
                 }
-                // SAFETY: as above.
-                return unsafe {
-                    libc::execve(*words.as_ptr(), words.as_ptr(), environment);
-                    *libc::__errno_location()
-                };
-            }
-            libc::EACCES => denied = true,
-            libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT
-                if found.searched => {}
-            other => return other,
+                *libc::__errno_location()
+            };
+            Errno::from_raw_os_error(code)
+        });
+        if let Some(error) = over {
+            return error;
         }
     }
-    if denied { libc::EACCES } else { libc::ENOENT }
+    search.over()
 }
 
 /// Puts a variable in the place of the one of its name, or behind all others if there is room. Allocates nothing.
@@ -287,9 +272,9 @@ unsafe fn stand_and_become(
         for start in (0..length).filter(|&at| at == 0 || added[at - 1] == 0) {
             place(&mut environment.pointers, added.as_ptr().add(start).cast());
         }
-        let code = become_found(&mut words, environment.pointers.as_ptr());
-        let bytes = code.to_ne_bytes();
+        let error = become_found(&mut words, environment.pointers.as_ptr());
+        let bytes = error.raw_os_error().to_ne_bytes();
         libc::write(reporter, bytes.as_ptr().cast(), bytes.len());
-        libc::_exit(if code == libc::ENOENT { NOT_FOUND } else { NOT_RUNNABLE })
+        libc::_exit(if error == Errno::NOENT { NOT_FOUND } else { NOT_RUNNABLE })
     }
 }

@@ -15,9 +15,16 @@ const LINKS_WITHOUT_FOLDERS: u64 = 2;
 pub(crate) struct Group(pub(crate) PathBuf);
 
 impl Group {
-    /// Makes the group; one that is there is fine.
-    pub(crate) fn make(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.0).map_err(|error| named(&self.0, &error))
+    /// Makes the group, with those around it; one that is there is fine. Says whether it is new.
+    pub(crate) fn make(&self) -> io::Result<bool> {
+        match fs::create_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.0).map(|()| true)
+            }
+            Err(_) if self.is_there() => Ok(false),
+            made => made.map(|()| true),
+        }
+        .map_err(|error| named(&self.0, &error))
     }
 
     /// Whether it is there.

@@ -30,6 +30,7 @@ mod reclaim;
 mod resize;
 mod score;
 mod scratch;
+mod search;
 mod squeeze;
 mod throttle;
 mod warmth;

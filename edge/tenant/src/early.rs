@@ -105,12 +105,12 @@ fn go_on(
 ) -> Option<u8> {
     let connection = begun.connection;
     tell(connection, plain.request(standing.pid, &begun.key)?.bytes())?;
-    answered(connection, signals, &mut begun.received, &mut begun.length)?;
-    let answer = begun.received;
-    let lease = Lease::read(answer.get(..begun.length)?, standing.pid)?;
-    let (variables, release) = (lease.variables(socket)?, lease.release()?);
+    // While the daemon decides.
     let command = Pid::from_raw(i32::try_from(standing.pid).ok()?)?;
     let end = pidfd_open(command, PidfdFlags::empty()).map(keep).ok()?;
+    answered(connection, signals, &mut begun.received, &mut begun.length)?;
+    let lease = Lease::read(begun.received.get(..begun.length)?, standing.pid)?;
+    let (variables, release) = (lease.variables(socket)?, lease.release()?);
     standing.open(variables.bytes());
     begun.stage = Stage::Running;
     soon(end, signals)?;

@@ -3,8 +3,10 @@ use super::{
     Start, VARIABLES_MAX,
     kernel::{self, Signals, execve},
 };
-use crate::binary::is_binary;
-use crate::gate::{ADDED_MAX, ADDED_VARIABLES_MAX, NEVER_OPENED, NOT_FOUND, NOT_RUNNABLE, place, take_up};
+use crate::{
+    gate::{ADDED_MAX, ADDED_VARIABLES_MAX, NEVER_OPENED, NOT_FOUND, NOT_RUNNABLE, place, take_up},
+    search::{PATH, SHELL, Search, folders},
+};
 use rustix::{
     io::Errno,
     pipe::{PipeFlags, pipe_with},
@@ -21,9 +23,6 @@ use std::{
 const WORDS_MAX: usize = 500;
 /// Bytes of a path.
 const PATH_MAX: usize = 4096;
-/// Where commands are looked for when nobody says.
-const PATH: &[u8] = b"/bin:/usr/bin";
-const SHELL: &CStr = c"/bin/sh";
 /// The descriptors that a program starts with.
 const STANDARD: RawFd = 3;
 
@@ -160,23 +159,22 @@ unsafe fn become_found(start: &Start, command: usize, environment: &[*const c_ch
     if name.is_empty() {
         return Errno::NOENT;
     }
-    if name.to_bytes().contains(&b'/') {
+    let mut search = Search::new(name.to_bytes());
+    if !search.is_by_path() {
         // SAFETY: as promised.
-        return unsafe { become_this(name, words, environment) };
+        let over = search.at(name, |by_shell| unsafe { become_this(name, by_shell, words, environment) });
+        return over.unwrap_or(search.over());
     }
-    let mut denied = false;
     let mut path = [0; PATH_MAX];
-    for folder in start.variable(b"PATH").unwrap_or(PATH).split(|&byte| byte == b':') {
-        let parts = [folder, if folder.is_empty() { b"" } else { b"/" }, name.to_bytes_with_nul()];
-        let Some(path) = joined(&mut path, parts) else { continue };
+    for [folder, slash] in folders(start.variable(b"PATH").unwrap_or(PATH)) {
+        let Some(path) = joined(&mut path, [folder, slash, name.to_bytes_with_nul()]) else { continue };
         // SAFETY: as promised.
-        match unsafe { become_this(path, words, environment) } {
-            Errno::ACCESS => denied = true,
-            Errno::NOENT | Errno::STALE | Errno::NOTDIR | Errno::NODEV | Errno::TIMEDOUT => {}
-            error => return error,
+        let over = search.at(path, |by_shell| unsafe { become_this(path, by_shell, words, environment) });
+        if let Some(error) = over {
+            return error;
         }
     }
-    if denied { Errno::ACCESS } else { Errno::NOENT }
+    search.over()
 }
 
 fn joined<'a>(path: &'a mut [u8; PATH_MAX], parts: [&[u8]; 3]) -> Option<&'a CStr> {
@@ -188,16 +186,20 @@ fn joined<'a>(path: &'a mut [u8; PATH_MAX], parts: [&[u8]; 3]) -> Option<&'a CSt
     CStr::from_bytes_with_nul(path.get(..at)?).ok()
 }
 
-/// Becomes this file, or has a shell read it if it is no program.
+/// Becomes this file, or has a shell read it.
 ///
 /// # Safety
 /// As for [`become_found`].
-unsafe fn become_this(path: &CStr, words: &[*const c_char], environment: &[*const c_char]) -> Errno {
+unsafe fn become_this(
+    path: &CStr,
+    by_shell: bool,
+    words: &[*const c_char],
+    environment: &[*const c_char],
+) -> Errno {
     let environment = environment.as_ptr().cast();
-    // SAFETY: the words of the command line end with a null, and so does the environment.
-    let error = unsafe { execve(path, words.as_ptr().cast(), environment) };
-    if error != Errno::NOEXEC || is_binary(path) {
-        return error;
+    if !by_shell {
+        // SAFETY: the words of the command line end with a null, and so does the environment.
+        return unsafe { execve(path, words.as_ptr().cast(), environment) };
     }
     let mut read = [ptr::null(); WORDS_MAX + 2];
     let all = [SHELL.as_ptr(), path.as_ptr()].into_iter().chain(words.iter().skip(1).copied());

@@ -263,3 +263,27 @@ fn a_cell_within_another_is_held_to_its_limits_and_goes_with_it() {
     assert!(!within.is_built() && hierarchy.cells().is_empty());
     hierarchy.remove();
 }
+
+#[test]
+fn groups_that_were_there_before_or_came_with_those_within_go_as_well() {
+    let hierarchy = hierarchy("before");
+    need!(hierarchy, Memory);
+    need!(hierarchy, Pids);
+    let memory = Limits { memory_bytes: Some(32 << 20), ..Limits::default() };
+    let pids = Limits { pids: Some(64), ..Limits::default() };
+    // Somebody who is no more left one under this number, and it had more.
+    hierarchy.cell(ClaimId(5)).build(memory).expect("a cell");
+    let mut cell = hierarchy.cell(ClaimId(5));
+    cell.build(pids).expect("a cell");
+    assert!(cell.stands(pids) && !cell.stands(memory));
+    assert!(cell.remove().expect("away"));
+    assert!(hierarchy.cells().is_empty(), "{:?}", hierarchy.cells());
+    let (mut around, mut within) = (hierarchy.cell(ClaimId(6)), hierarchy.cell_at(&[ClaimId(6), ClaimId(7)]));
+    around.build(memory).expect("a cell");
+    around.enclose();
+    within.surround(memory);
+    within.build(pids).expect("a cell within");
+    assert!(within.remove().expect("away") && around.remove().expect("away"));
+    assert!(hierarchy.cells().is_empty(), "{:?}", hierarchy.cells());
+    hierarchy.remove();
+}

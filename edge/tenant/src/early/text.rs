@@ -50,5 +50,6 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
 
 /// Where one text begins in another.
 pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|part| part == wanted)
+    let first = wanted.first()?;
+    text.windows(wanted.len()).position(|part| part.first() == Some(first) && part == wanted)
 }
