@@ -210,17 +210,13 @@ impl Books {
         Some(at)
     }
 
-    /// When so much is free of a ledger, and at the root of its pool, whatever is kept of it.
+    /// When so much is free of a ledger, and at the root of its pools, whatever is kept of it.
     fn free_ready(&self, quota: Row, needed: Amount) -> Option<Time> {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
-        let missing = needed.saturating_sub(self.cap(quota).saturating_sub(self.level(quota)));
-        let own = if missing == 0 { self.at } else { self.meter_ready(quota, missing)? };
-        if quotas.scope[q] != ROOT {
-            return Some(own);
+        let own = self.meter_ready(quota, needed)?;
+        match quotas.scope[q] {
+            ROOT => Some(own.max(self.kind_ready(quotas.resource[q], needed)?)),
+            _ => Some(own),
         }
-        let resource = quotas.resource[q];
-        let missing = needed.saturating_sub(self.tables.resources.free[resource as usize]);
-        let pool = if missing == 0 { self.at } else { self.ready(resource, NONE, missing)? };
-        Some(own.max(pool))
     }
 }
