@@ -251,6 +251,29 @@ fn a_gang_wakes_when_there_is_enough_for_all_of_it() {
 }
 
 #[test]
+fn a_guarantee_on_a_rate_of_several_pools_is_kept_of_all_of_them_together() {
+    let settings = vec![
+        pool("tokens", "acct/small", 600, 10, MINUTE),
+        pool("tokens", "acct/large", 6000, 1000, MINUTE),
+        quota("team", "tokens", (300, None), MINUTE),
+    ];
+    let mut engine = engine("tokens", Shape::Rate, settings);
+    let at = 10 * MINUTE;
+    take(&mut engine, at, "tokens:acct/large=500", "other");
+    // 435 more are there after 4.35 s: then it is beside the 45 that are kept for the team.
+    let batch = ask(&mut engine, at, "tokens:acct/large=900", "other", 12 * SECOND);
+    let (reason, due) = told(&batch).unwrap_or_else(|| panic!("it waits: {:?}", batch.events));
+    assert_eq!((reason, due), (Reason::RateLimited, at + 4350 * MS));
+    assert_eq!(wakes(&mut engine), (Some(due), 0));
+    // What is kept is the team's: what flows at its rate while all of the pools fill.
+    let mut full = engine.clone();
+    let later = at + 20 * MINUTE;
+    take(&mut full, later, "tokens:acct/large=960", "other");
+    assert!(granted(&ask(&mut full, later, "tokens:acct/small=10", "other", 0)).is_none(), "it is kept");
+    take(&mut full, later, "tokens:acct/large=40", "team");
+}
+
+#[test]
 fn what_is_short_of_a_bound_counts_what_is_held_above_it() {
     let memory =
         PoolSpec { resource: "memory".into(), name: "m".into(), capacity: 8000, ..PoolSpec::default() };
