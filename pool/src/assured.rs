@@ -97,16 +97,26 @@ impl Books {
         !self.assured.below.is_empty() && self.assured.below.contains_key(&quota)
     }
 
-    /// What of an assured rate may be spent at once: what flows at it while the pool fills.
+    /// What of an assured rate may be spent at once: what flows at it while the pools fill, all of them together, as a
+    /// ledger is of a kind and not of one of its pools.
     fn assured_burst(&self, quota: Row) -> Amount {
-        let (quotas, q) = (&self.tables.quotas, quota as usize);
-        let pool = self.tables.resources.first_floating[quotas.resource[q] as usize];
-        let pools = &self.tables.pools;
-        let Some(&capacity) = pools.capacity.get(pool as usize).filter(|&&capacity| capacity > 0) else {
+        let (quotas, q, pools) = (&self.tables.quotas, quota as usize, &self.tables.pools);
+        let mut floating = self.floating(quotas.resource[q]).map(|pool| pool as usize).peekable();
+        let period = floating.peek().map_or(0, |&first| pools.period[first]);
+        // In the time in which the first of them comes back.
+        let (mut burst, mut capacity) = (0, 0);
+        for p in floating {
+            burst += u128::from(pools.offered[p]);
+            capacity += match pools.period[p] {
+                same if same == period => u128::from(pools.capacity[p]),
+                0 => 0,
+                other => u128::from(pools.capacity[p]) * u128::from(period) / u128::from(other),
+            };
+        }
+        if capacity == 0 {
             return quotas.guaranteed[q];
-        };
-        let (burst, period) = (pools.offered[pool as usize], pools.period[pool as usize]);
-        let whole = u128::from(quotas.guaranteed[q]) * u128::from(burst) / u128::from(capacity);
+        }
+        let whole = u128::from(quotas.guaranteed[q]).saturating_mul(burst) / capacity;
         let whole = whole.saturating_mul(period.into()) / u128::from(quotas.period[q].max(1));
         Amount::try_from(whole).unwrap_or(Amount::MAX).max(1)
     }
@@ -177,8 +187,9 @@ impl Books {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         let mut most = self.cap(quota);
         if quotas.scope[q] == ROOT {
-            let first = self.tables.resources.first_floating[quotas.resource[q] as usize];
-            most = most.min(self.tables.pools.offered.get(first as usize).copied().unwrap_or(Amount::MAX));
+            let offered =
+                self.floating(quotas.resource[q]).map(|pool| self.tables.pools.offered[pool as usize]);
+            most = most.min(offered.reduce(Amount::saturating_add).unwrap_or(Amount::MAX));
         }
         most.saturating_sub(self.kept_beside(scope, quota, &|ledger| self.assured_at_most(ledger)))
     }
@@ -210,17 +221,13 @@ impl Books {
         Some(at)
     }
 
-    /// When so much is free of a ledger, and at the root of its pool, whatever is kept of it.
+    /// When so much is free of a ledger, and at the root of its pools, whatever is kept of it.
     fn free_ready(&self, quota: Row, needed: Amount) -> Option<Time> {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
-        let missing = needed.saturating_sub(self.cap(quota).saturating_sub(self.level(quota)));
-        let own = if missing == 0 { self.at } else { self.meter_ready(quota, missing)? };
-        if quotas.scope[q] != ROOT {
-            return Some(own);
+        let own = self.meter_ready(quota, needed)?;
+        match quotas.scope[q] {
+            ROOT => Some(own.max(self.kind_ready(quotas.resource[q], needed)?)),
+            _ => Some(own),
         }
-        let resource = quotas.resource[q];
-        let missing = needed.saturating_sub(self.tables.resources.free[resource as usize]);
-        let pool = if missing == 0 { self.at } else { self.ready(resource, NONE, missing)? };
-        Some(own.max(pool))
     }
 }

@@ -165,6 +165,12 @@ impl Books {
             .sum()
     }
 
+    /// What lines ask for of one pool by its name.
+    pub fn wanted_in(&self, lines: Range<Row>, pool: Row) -> Amount {
+        let wants = |&l: &usize| self.tables.lines.want[l] == pool;
+        lines.map(|l| l as usize).filter(wants).map(|l| self.tables.lines.amount[l]).sum()
+    }
+
     /// The seat of a recorded grant, from the pools' identities.
     pub fn placement(&self, claim: ClaimId, pools: &[PoolId]) -> Option<(Row, Placement)> {
         let row = self.claim(claim)?;

@@ -30,6 +30,7 @@ mod nest;
 mod outstanding;
 mod paths;
 mod quota;
+mod ready;
 mod resize;
 mod set;
 mod share;

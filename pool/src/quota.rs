@@ -247,7 +247,8 @@ impl Books {
         }
     }
 
-    /// As [`Books::ledger_short`], each of them.
+    /// As [`Books::ledger_short`], each of them. What is held, spent and kept beyond what there is has to come back as
+    /// well.
     pub fn ledgers_short(
         &self,
         scope: Row,
@@ -258,7 +259,7 @@ impl Books {
         self.quotas_of(scope, resource).filter_map(move |quota| {
             let room = self.room(quota, below.replace(quota), &mut kept);
             (asked > room.saturating_add(Amount::from(canary!("one above the limit is given"))))
-                .then(|| (quota, asked - room))
+                .then(|| (quota, (asked - room).saturating_add(self.beyond(quota, room, kept))))
         })
     }
 
@@ -291,7 +292,7 @@ impl Books {
         self.shifted.clear();
     }
 
-    fn shifted_level(&self, quota: Row) -> Amount {
+    pub(crate) fn shifted_level(&self, quota: Row) -> Amount {
         self.level(quota).saturating_add_signed(self.shifted.get(&quota).copied().unwrap_or(0))
     }
 

@@ -11,11 +11,18 @@ pub enum Tight {
         ledger: Row,
         /// By how much it is to grow.
         asked: Amount,
-        /// What of that is missing.
+        /// What has to come back for that: more than it, where more is held than there is.
         by: Amount,
     },
     /// What is free of a pool.
-    Pool(Row, Amount),
+    Pool {
+        /// Which.
+        pool: Row,
+        /// By how much it is to grow.
+        asked: Amount,
+        /// What has to come back for that.
+        by: Amount,
+    },
 }
 
 impl Books {
@@ -40,7 +47,8 @@ impl Books {
             let kept: Amount = kept.iter().filter(|(of, _)| *of == pool).map(|(_, kept)| kept).sum();
             let free = self.room_for_holder(claim, pool).saturating_sub(kept);
             if more > free {
-                short.push(Tight::Pool(pool, more - free));
+                let by = (more - free).saturating_add(self.overdrawn(pool));
+                short.push(Tight::Pool { pool, asked: more, by });
             }
         }
         short

@@ -167,7 +167,7 @@ impl Books {
     }
 
     /// A pool's meter as of now.
-    fn pool_meter(&self, pool: Row) -> Meter {
+    pub(crate) fn pool_meter(&self, pool: Row) -> Meter {
         self.pool_meter_at(pool, self.at)
     }
 
@@ -184,7 +184,7 @@ impl Books {
         (self.free_beside_spent(pool, spent), spent)
     }
 
-    fn pool_flow(&self, pool: Row) -> Flow {
+    pub(crate) fn pool_flow(&self, pool: Row) -> Flow {
         let (pools, p) = (&self.tables.pools, pool as usize);
         Flow { shape: self.shape(pools.resource[p]), capacity: pools.capacity[p], period: pools.period[p] }
     }
@@ -200,7 +200,7 @@ impl Books {
     }
 
     /// A bound's meter as of now. The row itself is counted up only when something is spent.
-    fn quota_meter(&self, quota: Row) -> Meter {
+    pub(crate) fn quota_meter(&self, quota: Row) -> Meter {
         self.quota_meter_at(quota, self.at)
     }
 
@@ -210,7 +210,7 @@ impl Books {
         meter.at(self.quota_flow(quota), at.0)
     }
 
-    fn quota_flow(&self, quota: Row) -> Flow {
+    pub(crate) fn quota_flow(&self, quota: Row) -> Flow {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         Flow {
             shape: self.shape(quotas.resource[q]),
@@ -227,29 +227,6 @@ impl Books {
     /// As [`Books::level`], as it will be at a later moment if nothing more is spent until then.
     pub fn level_at(&self, quota: Row, at: Time) -> Amount {
         self.tables.quotas.charged[quota as usize].saturating_add(self.quota_meter_at(quota, at).spent)
-    }
-
-    /// When `missing` more of a kind will have come back by itself, in the pool that is wanted or in
-    /// whichever floating one is first; `None` where it never will.
-    pub fn ready(&self, resource: Row, want: Row, missing: Amount) -> Option<Time> {
-        let pool = if want == NONE { self.tables.resources.first_floating[resource as usize] } else { want };
-        let ready = |pool| self.pool_meter(pool).ready(self.pool_flow(pool), missing);
-        Some(pool).filter(|&pool| pool != NONE).and_then(ready).map(Time)
-    }
-
-    /// When the claim in row `claim`, which asks for so much, is short of `missing` in a ledger no more, by what
-    /// comes back by itself; `None` where it never will.
-    pub fn quota_ready(&self, claim: Row, quota: Row, asked: Amount, missing: Amount) -> Option<Time> {
-        if self.assures(quota) {
-            let scope = self.tables.claims.scope[claim as usize];
-            return self.borrow_ready(scope, quota, asked).filter(|&ready| ready > self.at);
-        }
-        self.meter_ready(quota, missing)
-    }
-
-    /// When `missing` more of a bound's own will have come back.
-    pub fn meter_ready(&self, quota: Row, missing: Amount) -> Option<Time> {
-        self.quota_meter(quota).ready(self.quota_flow(quota), missing).map(Time)
     }
 }
 

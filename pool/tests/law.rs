@@ -264,8 +264,12 @@ fn what_grows_is_checked_against_pools_ledgers_and_what_is_kept() {
     books.grant(row, Fence(7), &placement, Time(9));
     let to = |amount| [LineSize { line: 0, amount }];
     assert!(books.growth_short(row, &to(4), &[]).is_empty());
-    assert_eq!(books.growth_short(row, &to(5), &[]), [Tight::Pool(takes[0].pool, 1)]);
-    assert_eq!(books.growth_short(row, &to(4), &[(takes[0].pool, 1)]), [Tight::Pool(takes[0].pool, 1)]);
+    let pool = takes[0].pool;
+    assert_eq!(books.growth_short(row, &to(5), &[]), [Tight::Pool { pool, asked: 3, by: 1 }]);
+    assert_eq!(
+        books.growth_short(row, &to(4), &[(takes[0].pool, 1)]),
+        [Tight::Pool { pool, asked: 2, by: 1 }]
+    );
     for (scope, limit) in [("team/a", 4), ("team", 3)] {
         let spec = QuotaSpec {
             scope: scope.into(),

@@ -3,7 +3,7 @@
 //! Of leases that the asker may not see only what they hold together counts, by how long leases of the whole fleet
 //! last: neither whose they are, nor what each of them holds, nor what their holders say of them.
 use bursar_engine::{Engine, Short, Why};
-use bursar_interface::{Amount, ClaimId, NONE, Phase, Row, Time};
+use bursar_interface::{Amount, ClaimId, NONE, Phase, Row, Shape, Time};
 use bursar_monitor::Lasting;
 use bursar_pool::Inner;
 use bursar_wire as wire;
@@ -36,20 +36,43 @@ impl Outlook<'_> {
         let waiting = self.engine.books().claim(claim)?;
         let sets = whys.iter().enumerate().filter_map(|(set, why)| {
             let lines = self.engine.books().set_rows(waiting, set);
-            self.of_set(waiting, lines, why)
+            self.of_set(claim, waiting, lines, why)
         });
         sets.reduce(|a, b| wire::Eta { p50: a.p50.min(b.p50), p90: a.p90.min(b.p90) })
     }
 
-    fn of_set(&self, waiting: Row, lines: Range<Row>, why: &Why) -> Option<wire::Eta> {
+    fn of_set(&self, claim: ClaimId, waiting: Row, lines: Range<Row>, why: &Why) -> Option<wire::Eta> {
         if let Some(at) = why.retry_at.filter(|_| !why.short.is_empty()) {
             let ms = at.0.saturating_sub(self.engine.books().at().0).div_ceil(MS);
             return Some(wire::Eta { p50: ms, p90: ms });
         }
-        let crowd = |short| Crowd::new(*self, waiting, lines.clone(), short).clears();
-        let times = why.short.iter().map(crowd).collect::<Option<Vec<[u64; 2]>>>()?;
+        let back = |short: &Short| {
+            let crowd = Crowd::new(*self, waiting, lines.clone(), short);
+            match self.engine.books().shape(short.resource) {
+                Shape::Capacity | Shape::Unit => crowd.clears(),
+                // Within a lease nothing of it comes back by itself, nor with the end of whoever drew it.
+                _ if self.engine.books().slice_short(waiting).is_some() => None,
+                Shape::Rate | Shape::Budget => self.flows(claim, lines.clone(), &crowd),
+            }
+        };
+        let times = why.short.iter().map(back).collect::<Option<Vec<[u64; 2]>>>()?;
         let latest = |at: usize| times.iter().map(|times| times[at].div_ceil(MS)).max();
         Some(wire::Eta { p50: latest(0)?, p90: latest(1)? })
+    }
+
+    /// In how many nanoseconds enough of what is spent will have come back. Whoever holds of a budget gives nothing back
+    /// when it ends, as far as anybody can tell: it is spent then, and comes back with the period.
+    fn flows(&self, claim: ClaimId, lines: Range<Row>, crowd: &Crowd<'_>) -> Option<[u64; 2]> {
+        let (now, resource) = (self.engine.books().at(), crowd.short.resource);
+        if let Some(at) = self.engine.flows_back(claim, lines.clone(), resource) {
+            return Some([at.0.saturating_sub(now.0); 2]);
+        }
+        if self.engine.books().shape(resource) == Shape::Rate {
+            return None;
+        }
+        let ends = |in_ns: u64| self.engine.periods_end(claim, lines.clone(), resource, now.after(in_ns));
+        let [p50, p90] = crowd.clears()?;
+        Some([ends(p50)?.0 - now.0, ends(p90)?.0 - now.0])
     }
 }
 
@@ -199,8 +222,8 @@ mod tests {
     use crate::serve::present::may_see;
     use bursar_engine::{Plugins, Seat};
     use bursar_interface::{
-        Allocator, Ask, Command, Fault, Input, LineAsk, Plan, PoolSpec, Principal, Qos, Rank, ResourceSpec,
-        Shape, View, What,
+        Allocator, Ask, Command, Fault, Input, LineAsk, Plan, PoolSpec, Principal, Qos, Rank, Refill,
+        ResourceSpec, View, What,
     };
 
     const SECOND: u64 = 1_000_000_000;
@@ -240,17 +263,24 @@ mod tests {
         tell(engine, second, Command::Ask(ask))
     }
 
-    /// When one of `a` will have its turn, in the eyes of `by`, if others hold so much under such names; they say
-    /// that they need an hour.
-    fn turn(by: &str, others: [(&str, Amount); 2]) -> Option<wire::Eta> {
+    /// Eight of a kind, which come back in so many seconds where they are spent.
+    fn slots(shape: Shape, period_s: u64) -> Engine {
         let mut engine = Engine::new();
         let (name, unit) = ("slot".to_owned(), "pieces".to_owned());
         let (min, step, piece, springs, driven) = (1, 1, 0, 0, false);
-        let kind = ResourceSpec { name, shape: Shape::Unit, unit, min, step, piece, springs, driven };
+        let kind = ResourceSpec { name, shape, unit, min, step, piece, springs, driven };
         tell(&mut engine, 1, Command::SetResource(kind));
-        let pool =
-            PoolSpec { resource: "slot".into(), name: "slot".into(), capacity: 8, ..PoolSpec::default() };
+        let (resource, name) = ("slot".to_owned(), "slot".to_owned());
+        let refill = Refill { period_ns: period_s * SECOND, ..Refill::default() };
+        let pool = PoolSpec { resource, name, capacity: 8, refill, ..PoolSpec::default() };
         tell(&mut engine, 1, Command::SetPool(pool));
+        engine
+    }
+
+    /// When one of `a` will have its turn, in the eyes of `by`, if others hold so much under such names; they say
+    /// that they need an hour.
+    fn turn(by: &str, others: [(&str, Amount); 2]) -> Option<wire::Eta> {
+        let mut engine = slots(Shape::Unit, 0);
         ask(&mut engine, 1, "a/x", 1, 0);
         ask(&mut engine, 2, others[0].0, others[0].1, 3600);
         ask(&mut engine, 52, others[1].0, others[1].1, 3600);
@@ -266,6 +296,27 @@ mod tests {
             |row: Row| may_see(&by, engine.books().scope_path(engine.view().claims.scope[row as usize]));
         let whys = engine.explain_to(claim, &sees)?;
         Outlook { engine: &engine, lasting: &lasting, sees: &sees }.eta(claim, &whys)
+    }
+
+    /// When somebody will have its turn, in milliseconds, for whom another holds all of a budget that begins anew after so
+    /// many seconds; that needs 100 s of them.
+    fn of_budget(period_s: u64) -> Option<u64> {
+        let mut engine = slots(Shape::Budget, period_s);
+        ask(&mut engine, 1, "a", 8, 100);
+        let claim = ask(&mut engine, 1, "a", 1, 0)?;
+        let whys = engine.explain_to(claim, &|_| true)?;
+        let lasting = Lasting::default();
+        let eta = Outlook { engine: &engine, lasting: &lasting, sees: &|_| true }.eta(claim, &whys)?;
+        assert_eq!(eta.p50, eta.p90, "what is said is all that is known");
+        Some(eta.p50)
+    }
+
+    #[test]
+    fn a_budget_that_somebody_holds_comes_back_with_its_period_and_not_with_its_holder() {
+        assert_eq!(of_budget(3600), Some(3_600_000));
+        // It is held over the end of two of them.
+        assert_eq!(of_budget(40), Some(120_000));
+        assert_eq!(of_budget(0), None, "never by itself");
     }
 
     #[test]

@@ -106,3 +106,19 @@ fn who_asks_for_a_rate_hears_exactly_when() {
     let (status, never) = ask(&daemon, "", lines("10001"));
     assert_eq!((status, &never["error"]["reason"]), (422, &json!("NeverFits")), "{never}");
 }
+
+#[test]
+fn who_asks_for_a_rate_that_is_overdrawn_hears_when_its_debt_is_paid() {
+    let daemon = Daemon::configured(CONFIG);
+    let lines = |amount: &str| json!([{ "resource": "tokens", "pool": "acct/model", "amount": amount }]);
+    let held = ask(&daemon, "", lines("10000")).1["claim"].clone();
+    let (id, fence) = (held["id"].as_str().expect("an id"), held["fence"].as_str().expect("a fence"));
+    let since = std::time::Instant::now();
+    assert_eq!(daemon.tell(&["settle", id, "--fence", fence, "tokens:acct/model=60000"]).code, 0);
+    let (status, refused) = ask(&daemon, "", lines("1"));
+    assert_eq!((status, &refused["error"]["reason"]), (429, &json!("RateLimited")), "{refused}");
+    let wait = refused["error"]["retry_after_ms"].as_u64().expect("when it is back");
+    // Of the 60,000 some came back since the grant, which was before that.
+    let least = 49_000_u64.saturating_sub(since.elapsed().as_millis() as u64);
+    assert!((least..=50_001).contains(&wait), "50,000 are owed, a thousand a second: {wait}");
+}

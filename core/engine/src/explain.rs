@@ -54,7 +54,7 @@ impl Engine {
         Why { reason, short, retry_at }
     }
 
-    /// As [`Engine::why`], without the kinds: what a claim is told as it waits, for which nothing is allocated.
+    /// As [`Engine::why`], without the kinds: what a claim is told as it waits.
     pub(crate) fn why_briefly(&self, row: Row) -> (Reason, Option<Time>) {
         let brief = |set| self.find_short(row, self.books.set_rows(row, set), |_, _| ());
         let (reason, mut retry_at) = brief(0);
@@ -95,7 +95,7 @@ impl Engine {
             return (why.reason, why.retry_at);
         }
         let mut told = 0u64;
-        for (resource, _, by) in self.pools_short(&lines) {
+        for (resource, _, by, _) in self.pools_short(&lines) {
             if told & 1 << resource == 0 {
                 told |= 1 << resource;
                 short(resource, by);
@@ -125,20 +125,28 @@ impl Engine {
         if ganged { Reason::WaitingForGang } else { Reason::Fragmented }
     }
 
-    /// What lines are short of in pools: the kind, the pool that was named or [`NONE`], and by how much.
-    fn pools_short<'a>(&'a self, lines: &Range<Row>) -> impl Iterator<Item = (Row, Row, Amount)> + use<'a> {
-        let (tables, all) = (self.books.tables(), lines.clone());
+    /// What lines are short of in pools: the kind, the pool that was named or [`NONE`], by how much, and when it will
+    /// have come back by itself.
+    fn pools_short<'a>(
+        &'a self,
+        lines: &Range<Row>,
+    ) -> impl Iterator<Item = (Row, Row, Amount, Option<Time>)> + use<'a> {
+        let (tables, all, flows) = (self.books.tables(), lines.clone(), self.flow(lines.clone()));
         lines.clone().filter_map(move |line| {
             let (resource, want) = (tables.lines.resource[line as usize], tables.lines.want[line as usize]);
-            let same = all.clone().map(|other| other as usize).filter(|&other| {
-                tables.lines.resource[other] == resource && [NONE, tables.lines.want[other]].contains(&want)
-            });
-            let asked: Amount = same.map(|other| tables.lines.amount[other]).sum();
-            let free = match want {
-                NONE => tables.resources.free[resource as usize],
-                pool => tables.pools.free(pool),
+            if self.is_spent(line) {
+                let flow = flows.iter().find(|flow| flow.line == line)?;
+                let by = match flow.pool {
+                    NONE => flow.asked,
+                    pool => self.books.missing(pool, flow.asked),
+                };
+                return (by > 0).then_some((resource, want, by, flow.ready));
+            }
+            let by = match want {
+                NONE => self.books.missing_of(resource, self.books.asked_in(all.clone(), resource)),
+                pool => self.books.missing(pool, self.books.wanted_in(all.clone(), pool)),
             };
-            (asked > free).then(|| (resource, want, asked - free))
+            (by > 0).then_some((resource, want, by, None))
         })
     }
 
@@ -152,16 +160,16 @@ impl Engine {
         let ledgers = kinds.flat_map(|kind| {
             let asked = self.books.asked_in(lines.clone(), kind);
             let reason = self.spent(kind).unwrap_or(Reason::InsufficientQuota);
-            let last = move |(quota, by)| {
-                let ready = self.books.quota_ready(row, quota, asked, by);
+            let last = move |(quota, _)| {
+                let ready = self.books.quota_ready(row, quota, asked);
                 Last { kind, want: NONE, reason, ready }
             };
             self.books.ledgers_short(scope, kind, asked).map(last)
         });
-        let pools = self.pools_short(lines).map(|(kind, want, by)| {
+        let pools = self.pools_short(lines).map(|(kind, want, _, ready)| {
             let held = if want == NONE { Reason::InsufficientCapacity } else { Reason::HeldByOther };
             let reason = self.spent(kind).unwrap_or(held);
-            Last { kind, want, reason, ready: self.books.ready(kind, want, by) }
+            Last { kind, want, reason, ready }
         });
         let when = |last: &Last| last.ready.unwrap_or(Time(u64::MAX));
         ledgers.chain(pools).reduce(|last, other| if when(&other) > when(&last) { other } else { last })

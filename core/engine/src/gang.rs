@@ -272,23 +272,34 @@ impl Engine {
     /// What a whole gang lacks that can be told without trying: all are of one scope, so their sums count.
     pub(crate) fn gang_lack(&self, gang: &[Offer]) -> (Lack, Option<Time>) {
         let tables = self.books.tables();
-        let mut sums: BTreeMap<Row, Amount> = BTreeMap::new();
-        for line in gang.iter().flat_map(|offer| tables.claims.line_rows(offer.row)) {
-            *sums.entry(tables.lines.resource[line as usize]).or_default() +=
-                tables.lines.amount[line as usize];
-        }
+        let (sums, named) = self.gang_sums(gang);
         let scope = tables.claims.scope[gang[0].row as usize];
         for (kind, asked) in sums {
-            let free = tables.resources.free[kind as usize];
-            if asked > free {
-                return (Lack::kind(kind, asked), self.books.ready(kind, NONE, asked - free));
+            if asked > tables.resources.free[kind as usize] {
+                return (Lack::kind(kind, asked), self.kind_due(self.lines_of(gang), kind));
             }
-            if let Some((quota, by)) = self.books.ledger_short(scope, kind, asked) {
-                let due = self.books.quota_ready(gang[0].row, quota, asked, by);
-                return (Lack::ledger(quota, asked), due.filter(|&due| due > self.books.at()));
+            if let Some((quota, _)) = self.books.ledger_short(scope, kind, asked) {
+                return (Lack::ledger(quota, asked), self.books.quota_ready(gang[0].row, quota, asked));
             }
         }
-        (Lack::Nothing, None)
+        let short = named.into_iter().find(|&(pool, asked)| asked > tables.pools.free(pool));
+        short.map_or((Lack::Nothing, None), |(pool, _)| {
+            let kind = tables.pools.resource[pool as usize];
+            (Lack::Together, self.kind_due(self.lines_of(gang), kind))
+        })
+    }
+
+    /// What all of a gang ask for, by kind, and by pool where they name one.
+    pub(crate) fn gang_sums(&self, gang: &[Offer]) -> (BTreeMap<Row, Amount>, BTreeMap<Row, Amount>) {
+        let lines = &self.books.tables().lines;
+        let (mut kinds, mut named) = (BTreeMap::new(), BTreeMap::new());
+        for line in self.lines_of(gang).map(|line| line as usize) {
+            *kinds.entry(lines.resource[line]).or_default() += lines.amount[line];
+            if lines.want[line] != NONE {
+                *named.entry(lines.want[line]).or_default() += lines.amount[line];
+            }
+        }
+        (kinds, named)
     }
 
     /// Grants what is proposed for a gang if all of it is there and lawful, and nothing otherwise.

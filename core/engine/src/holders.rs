@@ -2,7 +2,7 @@
 //! see leaves no gap.
 use crate::{Engine, Short, Why};
 use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, bound::NAMED_MAX};
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 impl Engine {
     /// Why a waiting claim waits, for each of its sets of lines in order, with those holders of what is short
@@ -71,11 +71,7 @@ impl Engine {
     /// What a gang is short of as a whole, though none of it is short by itself: all are of one scope.
     pub(crate) fn gang_short(&self, claim: ClaimId, row: Row) -> Option<Why> {
         let tables = self.books.tables();
-        let mut sums: BTreeMap<Row, Amount> = BTreeMap::new();
-        for line in self.gang(claim)?.iter().flat_map(|offer| tables.claims.line_rows(offer.row)) {
-            let line = line as usize;
-            *sums.entry(tables.lines.resource[line]).or_default() += tables.lines.amount[line];
-        }
+        let (sums, named) = self.gang_sums(&self.gang(claim)?);
         let scope = tables.claims.scope[row as usize];
         let short = |resource, by| Short { resource, by, holders: Vec::new() };
         let free = |kind: Row| tables.resources.free[kind as usize];
@@ -87,6 +83,12 @@ impl Engine {
             .filter(|&(&kind, &asked)| asked > free(kind))
             .map(|(&kind, &asked)| short(kind, asked - free(kind)))
             .collect();
+        for (pool, asked) in named {
+            let (kind, by) = (tables.pools.resource[pool as usize], self.books.missing(pool, asked));
+            if by > 0 && shorts.iter().all(|short| short.resource != kind) {
+                shorts.push(short(kind, by));
+            }
+        }
         shorts.extend(sums.iter().find_map(ledger).filter(|_| shorts.is_empty()));
         (!shorts.is_empty()).then_some(Why { reason: Reason::WaitingForGang, short: shorts, retry_at: None })
     }

@@ -25,6 +25,7 @@ mod engine;
 mod explain;
 mod fan;
 mod feasible;
+mod flow;
 mod fresh;
 mod gang;
 mod guarantee;

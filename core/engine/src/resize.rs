@@ -291,35 +291,38 @@ impl Engine {
     fn too_tight(&self, row: Row, short: &[Tight], head: Option<&Reservation>) -> Refusal {
         let (tables, now) = (self.books.tables(), self.books.at());
         let ready = |tight: &Tight| match *tight {
-            Tight::Ledger { ledger, asked, by } => self.books.quota_ready(row, ledger, asked, by),
-            Tight::Pool(pool, by) => self.books.ready(tables.pools.resource[pool as usize], pool, by),
+            Tight::Ledger { ledger, asked, .. } => self.books.quota_ready(row, ledger, asked),
+            Tight::Pool { pool, by, .. } => self.books.pool_back(pool, by),
         };
         let all = short.iter().map(ready).collect::<Option<Vec<Time>>>();
         let last = all.and_then(|times| times.into_iter().max()).filter(|_| head.is_none());
         let retry_ns = last.map(|at| at.0.saturating_sub(now.0));
-        let (kind, by, reason, of) = match short[0] {
-            Tight::Ledger { ledger, by, .. } => {
+        let (kind, (asked, by), reason, of) = match short[0] {
+            Tight::Ledger { ledger, asked, by } => {
                 let path = self.books.scope_path(tables.quotas.scope[ledger as usize]);
                 let kind = tables.quotas.resource[ledger as usize];
                 let of = match self.books.keeps_back(ledger) {
                     true => format!("what scope {path:?} has beside what is kept for others in it"),
                     false => format!("the limit of scope {path:?}"),
                 };
-                (kind, by, Reason::InsufficientQuota, of)
+                (kind, (asked, by), Reason::InsufficientQuota, of)
             }
-            Tight::Pool(pool, by) => {
+            Tight::Pool { pool, asked, by } => {
                 let kind = tables.pools.resource[pool as usize];
                 let of = match head {
                     // Whose it is may not be for the asker to know.
                     Some(_) => "what is not kept for a claim that came before".to_owned(),
                     None => format!("what is free of {}", self.books.pool_name(pool)),
                 };
-                (kind, by, Reason::InsufficientCapacity, of)
+                (kind, (asked, by), Reason::InsufficientCapacity, of)
             }
         };
         let spec = self.books.spec(kind);
         let message = format!("{} is {by} {} short of that: it is above {of}", spec.name, spec.unit);
-        let hint = format!("ask for {by} {} less, or try again when somebody gave back", spec.unit);
+        let hint = match by < asked {
+            true => format!("ask for {by} {} less, or try again when somebody gave back", spec.unit),
+            false => "try again when that much was given back".to_owned(),
+        };
         Refusal::new(self.spent(kind).unwrap_or(reason), message).hint(hint).after(retry_ns)
     }
 

@@ -183,7 +183,7 @@ impl Engine {
         let kind = tables.quotas.resource[ledger as usize];
         let by = self.short_by(row, ledger, asked).unwrap_or(0);
         if !self.is_held(kind) {
-            let ready = if by == 0 { now } else { self.books.quota_ready(row, ledger, asked, by)? };
+            let ready = if by == 0 { now } else { self.books.quota_ready(row, ledger, asked)? };
             return Some(Room { claim, start: ready.max(soonest), keep: asked });
         }
         let scope = tables.quotas.scope[ledger as usize];

@@ -294,6 +294,8 @@ impl Engine {
             if misled {
                 continue;
             }
+            // There is enough of a rate in all of its pools, and in none of them.
+            let due = if lack == Lack::Nothing { self.try_due(offer) } else { due };
             let lack = match lack {
                 Lack::Ledger(..) | Lack::Within => lack,
                 // What it lacks may be what is kept from it.
@@ -355,20 +357,18 @@ impl Engine {
             // Only what comes back to its parent helps.
             return (Lack::Within, None);
         }
-        if let Some((quota, by)) = self.books.quota_short_in(row, lines.clone()) {
+        if let Some((quota, _)) = self.books.quota_short_in(row, lines.clone()) {
             let asked = self.books.asked_in(lines, tables.quotas.resource[quota as usize]);
-            return (Lack::ledger(quota, asked), self.books.quota_ready(row, quota, asked, by));
+            return (Lack::ledger(quota, asked), self.books.quota_ready(row, quota, asked));
         }
         for line in lines.clone().map(|line| line as usize) {
             let (resource, want) = (tables.lines.resource[line], tables.lines.want[line]);
             let asked = self.books.asked_in(lines.clone(), resource);
-            let free = tables.resources.free[resource as usize];
-            if want == NONE && asked > free {
-                return (Lack::kind(resource, asked), self.books.ready(resource, want, asked - free));
+            if want == NONE && asked > tables.resources.free[resource as usize] {
+                return (Lack::kind(resource, asked), self.kind_due(lines, resource));
             }
-            if want != NONE && tables.lines.amount[line] > tables.pools.free(want) {
-                let by = tables.lines.amount[line] - tables.pools.free(want);
-                return (Lack::Together, self.books.ready(resource, want, by));
+            if want != NONE && self.books.wanted_in(lines.clone(), want) > tables.pools.free(want) {
+                return (Lack::Together, self.kind_due(lines, resource));
             }
         }
         (Lack::Nothing, None)

@@ -175,26 +175,6 @@ impl Engine {
     pub(crate) fn is_spent(&self, line: Row) -> bool {
         !self.is_held(self.books.tables().lines.resource[line as usize])
     }
-
-    /// When there is enough in the buckets that lines are to be spent from, and from which; `None` for never.
-    pub(crate) fn flows(&self, lines: &[Row]) -> Option<(Time, Seats)> {
-        let (view, mut start, mut seats) = (self.books.view(), self.books.at(), Seats::new());
-        for line in lines.iter().map(|&line| line as usize) {
-            let (resource, amount) = (view.lines.resource[line], view.lines.amount[line]);
-            let ready = |pool: Row| {
-                let taken: Amount = seats.iter().filter(|(p, _)| *p == pool).map(|(_, amount)| amount).sum();
-                match (amount + taken).saturating_sub(view.pools.free(pool)) {
-                    0 => Some(self.books.at()),
-                    by => self.books.ready(resource, pool, by),
-                }
-            };
-            let pools = pools_for(&view, line, NONE).filter_map(|pool| Some((ready(pool)?, pool)));
-            let (at, pool) = pools.min()?;
-            start = start.max(at);
-            seats.push((pool, amount));
-        }
-        Some((start, seats))
-    }
 }
 
 /// What is to be taken of each pool.

@@ -201,7 +201,8 @@ impl From<Refusal> for Denial {
         let Refusal { reason, message, hint, retry_ns } = refusal;
         let retry_after = match reason {
             _ if retry_ns.is_some() => retry_ns.map(Duration::from_nanos),
-            Reason::QueueFull | Reason::RateLimited => Some(spread(SOON)),
+            // A rate that is told without a time comes back with none.
+            Reason::QueueFull => Some(spread(SOON)),
             Reason::StorageFull => Some(spread(LATER)),
             _ => None,
         };
@@ -239,4 +240,18 @@ fn in_ms(after: Duration) -> u64 {
 fn spread(least: Duration) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_micros());
     least + least * (now % 1000) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_to_come_back_is_made_up_only_where_any_moment_may_do() {
+        let told = |reason| Denial::from(Refusal::new(reason, "no")).problem().error.retry_after_ms;
+        assert_eq!(told(Reason::RateLimited), None);
+        assert!(told(Reason::QueueFull).is_some_and(|ms| (1000..=2000).contains(&ms)));
+        let exact = Refusal::new(Reason::RateLimited, "no").after(Some(1_500_001));
+        assert_eq!(Denial::from(exact).problem().error.retry_after_ms, Some(2));
+    }
 }

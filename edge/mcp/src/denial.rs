@@ -55,6 +55,10 @@ impl Denial {
 impl From<&ErrorBody> for Denial {
     fn from(error: &ErrorBody) -> Denial {
         match bursar_wire::reason(&error.reason) {
+            Some(Reason::RateLimited) if error.retry_after_ms.is_none() => {
+                let fix = "the rate is used up, and nobody can tell when it is back: ask for less".into();
+                Denial { fix, ..Denial::of(Reason::RateLimited, None) }
+            }
             Some(reason) => Denial::of(reason, error.retry_after_ms),
             None => Denial {
                 reason: "Refused",

@@ -150,8 +150,8 @@ impl Rates {
             let scope = agents[n * 39 % agents.len()];
             let missing = AMOUNT.saturating_sub(books.tables().pools.free(pool));
             match books.ledger_short(scope, 0, AMOUNT) {
-                Some((quota, by)) => drop(black_box(books.meter_ready(quota, by))),
-                None if missing > 0 => drop(black_box(books.ready(0, pool, missing))),
+                Some((quota, _)) => drop(black_box(books.meter_ready(quota, AMOUNT))),
+                None if missing > 0 => drop(black_box(books.pool_ready(pool, AMOUNT))),
                 None => {
                     books.spend(NONE, pool, scope, 0, (0, AMOUNT));
                     taken += 1;
