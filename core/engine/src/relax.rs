@@ -92,9 +92,9 @@ impl Engine {
         let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
         let (epoch, fences) = (self.epoch, self.fences);
         let gangs = self.gangs.clone();
-        let kept_for = self.kept_for.clone();
+        let (kept_for, resizing) = (self.kept_for.clone(), self.resizing.clone());
         let mut engine =
-            Engine { books, epoch, fences, claims, deciders, gangs, kept_for, ..Engine::default() };
+            Engine { books, epoch, fences, claims, deciders, gangs, kept_for, resizing, ..Engine::default() };
         engine.books.renew_views(0);
         engine.let_in(waiting);
         engine

@@ -180,3 +180,47 @@ fn in_whichever_order_lines_are_said_they_fit_a_lease_around() {
         }
     }
 }
+
+#[test]
+fn whoever_waits_within_a_lease_hears_that_it_grew() {
+    let mut world = World::new();
+    let (outer, fence, _) = world.ask(ask(&["memory=1000"]));
+    world.ask(within(outer, &["memory=1000"]));
+    world.tell(vec![Command::Ask(within(outer, &["memory=1"]))]);
+    let waits = ClaimId(outer.0 + 2);
+    world.settle();
+    assert_eq!(world.phase(waits), Some(Phase::Pending));
+    world.tell(vec![Command::Extend { claim: outer, fence, to: size("memory", 5000) }]);
+    world.settle();
+    assert_eq!(world.phase(waits), Some(Phase::Held));
+}
+
+#[test]
+fn what_an_edge_has_not_made_true_yet_is_nobodys_within() {
+    for made_true in [true, false] {
+        let mut world = World::new();
+        let (outer, fence, _) = world.ask(ask(&["memory=1000"]));
+        let process = Process { pid: 7, started: 1, boot: "b".into() };
+        world.tell(vec![Command::Attach { claim: outer, fence, process }]);
+        world.tell(vec![Command::Enforced { claim: outer, processes: 1 }]);
+        let (inner, inner_fence, _) = world.ask(within(outer, &["memory=1000"]));
+        world.tell(vec![Command::Ask(within(outer, &["memory=2000"]))]);
+        let refused = world.phase(ClaimId(outer.0 + 2));
+        assert_eq!(refused, None, "more than there is around");
+        world.tell(vec![Command::Ask(within(outer, &["memory=900"]))]);
+        world.tell(vec![Command::Ask(within(outer, &["memory=800"]))]);
+        let [first, second] = [2, 3].map(|next| ClaimId(outer.0 + next));
+        world.settle();
+        world.tell(vec![Command::Extend { claim: outer, fence, to: size("memory", 5000) }]);
+        world.tell(vec![Command::Release { claim: inner, fence: inner_fence }]);
+        world.settle();
+        assert_eq!([first, second].map(|claim| world.phase(claim)), [Some(Phase::Pending); 2]);
+        world.tell(vec![match made_true {
+            true => Command::Resized { claim: outer },
+            false => Command::ResizeFailed { claim: outer, message: "no".into() },
+        }]);
+        world.settle();
+        let then = if made_true { Phase::Held } else { Phase::Pending };
+        assert_eq!([first, second].map(|claim| world.phase(claim)), [Some(Phase::Held), Some(then)]);
+    }
+}
