@@ -182,6 +182,17 @@ fn in_whichever_order_lines_are_said_they_fit_a_lease_around() {
 }
 
 #[test]
+fn only_what_springs_from_a_name_is_taken_whole() {
+    let mut world = World::new();
+    world.ask(ask(&["lock:a=whole"]));
+    for said in ["gpu=whole", "gpu:g0=whole", "memory=whole", "port=whole"] {
+        let told = world.tell(vec![Command::Ask(ask(&[said]))]);
+        let [What::Refused(refusal)] = &told[..] else { panic!("{said}: {told:?}") };
+        assert_eq!(refusal.reason, Reason::BadRequest, "{said}: {refusal}");
+    }
+}
+
+#[test]
 fn whoever_waits_within_a_lease_hears_that_it_grew() {
     let mut world = World::new();
     let (outer, fence, _) = world.ask(ask(&["memory=1000"]));
