@@ -148,13 +148,10 @@ impl Trial {
         if let Some(claim) = self.of.take() {
             self.told(vec![Command::Cancel { claim }], plugins);
         }
-        for _ in 0..SETTLE_MAX {
-            if self.engine.fresh.len() == 0 && !self.engine.queue.has_ripe() {
-                break;
-            }
-            self.told(vec![Command::Tick], plugins);
-        }
+        self.settle(plugins);
         self.keep_ahead_only();
+        // What is kept for them is known only once they were tried: else the first ask would pass them.
+        self.settle(plugins);
         let mut changes = Vec::new();
         for (set, (ask, short)) in self.sets.clone().into_iter().enumerate() {
             (self.ask, self.short) = (ask, short);
@@ -165,6 +162,16 @@ impl Trial {
             changes.sort_by_key(|change| self.given_up(change));
         }
         changes
+    }
+
+    /// Steps the copy until nobody in it wants to be tried any more.
+    fn settle(&mut self, plugins: &mut Plugins) {
+        for _ in 0..SETTLE_MAX {
+            if self.engine.fresh.len() == 0 && !self.engine.queue.has_ripe() {
+                break;
+            }
+            self.told(vec![Command::Tick], plugins);
+        }
     }
 
     /// How many sets of lines there are.

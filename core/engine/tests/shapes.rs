@@ -235,3 +235,24 @@ fn what_an_edge_has_not_made_true_yet_is_nobodys_within() {
         assert_eq!([first, second].map(|claim| world.phase(claim)), [Some(Phase::Held), Some(then)]);
     }
 }
+
+#[test]
+fn what_a_refusal_offers_is_granted() {
+    let mut world = World::new();
+    world.ask(Ask { expect_ns: 60 * SECOND, ..ask(&["memory=6000"]) });
+    world.tell(vec![Command::Ask(Ask { wait_ns: 600 * SECOND, ..ask(&["memory=8000"]) })]);
+    world.at += 31 * SECOND;
+    world.settle();
+    let refused = ask(&["memory=1000"]);
+    let closed = world.tell(vec![Command::Ask(refused.clone())]);
+    assert!(!closed.iter().any(|what| matches!(what, What::Granted { .. })), "{closed:?}");
+    let mut plugins = plugins();
+    let changes = world.engine.trial_of(refused).changes(&mut plugins);
+    for change in changes {
+        let mut tried = world.engine.clone();
+        let told = tried.step(Time(world.at), inputs([Command::Ask(change.ask.clone())]), &mut plugins);
+        let granted = told.events.iter().any(|event| matches!(event.what, What::Granted { .. }));
+        assert!(granted, "{change:?}");
+        assert_ne!(change.how, Relaxed::Less, "one byte is kept for the head as well");
+    }
+}
