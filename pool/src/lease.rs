@@ -95,15 +95,18 @@ impl Books {
 
     /// The lease lasts until then.
     pub fn renew(&mut self, claim: Row, lease_until: Time) {
-        self.tables.claims.lease_until[claim as usize] = lease_until.0;
-        self.tables.claims.touch(claim, self.epoch);
+        self.last(claim, lease_until, Time(0));
     }
 
     /// The lease lasts until then by the grace of a restart, and not by a renewal.
     pub fn give_grace(&mut self, claim: Row, lease_until: Time) {
-        self.renew(claim, lease_until);
-        // A renewal moves the one and not the other.
-        self.tables.claims.wait_until[claim as usize] = lease_until.0;
+        self.last(claim, lease_until, lease_until);
+    }
+
+    fn last(&mut self, claim: Row, lease_until: Time, grace_until: Time) {
+        let (claims, c) = (&mut self.tables.claims, claim as usize);
+        (claims.lease_until[c], claims.wait_until[c]) = (lease_until.0, grace_until.0);
+        claims.touch(claim, self.epoch);
     }
 
     /// Whether a lease lasts by the grace of a restart, and was not renewed since.

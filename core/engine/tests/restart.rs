@@ -152,6 +152,16 @@ fn a_renewal_makes_room_for_another_grace() {
 }
 
 #[test]
+fn whoever_renews_at_the_moment_of_the_start_has_renewed() {
+    let (mut world, ttl) = (World::new(), 3 * SECOND);
+    let (claim, fence) = world.claim(10 * SECOND, ttl, Within::Own);
+    world.start(14 * SECOND);
+    world.tell(14 * SECOND, vec![Command::Renew { claim, fence, ttl_ns: 0 }]);
+    world.start(18 * SECOND);
+    assert_eq!(world.end_of(claim), Some(21 * SECOND));
+}
+
+#[test]
 fn a_grace_ends_no_later_than_that_of_the_lease_around() {
     let mut world = World::new();
     let (outer, _) = world.claim(10 * SECOND, 3 * SECOND, Within::Own);
