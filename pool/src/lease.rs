@@ -57,6 +57,7 @@ impl Books {
         claims.node[c] = placement.node;
         claims.reason[c] = 0;
         claims.lease_until[c] = lease_until.0;
+        claims.wait_until[c] = 0;
         claims.granted_at[c] = at.0;
         claims.retry_at[c] = 0;
         claims.phase[c] = if driven { Phase::Reserved } else { Phase::Held } as u32;
@@ -94,8 +95,24 @@ impl Books {
 
     /// The lease lasts until then.
     pub fn renew(&mut self, claim: Row, lease_until: Time) {
-        self.tables.claims.lease_until[claim as usize] = lease_until.0;
-        self.tables.claims.touch(claim, self.epoch);
+        self.last(claim, lease_until, Time(0));
+    }
+
+    /// The lease lasts until then by the grace of a restart, and not by a renewal.
+    pub fn give_grace(&mut self, claim: Row, lease_until: Time) {
+        self.last(claim, lease_until, lease_until);
+    }
+
+    fn last(&mut self, claim: Row, lease_until: Time, grace_until: Time) {
+        let (claims, c) = (&mut self.tables.claims, claim as usize);
+        (claims.lease_until[c], claims.wait_until[c]) = (lease_until.0, grace_until.0);
+        claims.touch(claim, self.epoch);
+    }
+
+    /// Whether a lease lasts by the grace of a restart, and was not renewed since.
+    pub fn in_grace(&self, claim: Row) -> bool {
+        let claims = &self.tables.claims;
+        claims.wait_until[claim as usize] == claims.lease_until[claim as usize]
     }
 
     /// What was used of a kind; kept on the first line of that kind (and pool, where one is named). The

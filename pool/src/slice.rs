@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use bursar_interface::{
     Amount, ClaimId, NONE, Phase, Row, Shape, Used,
     bound::{LINES_MAX, NEST_MAX},
+    choosiest_first,
 };
 
 /// One line of a claim, as those within it see it.
@@ -100,10 +101,31 @@ impl Books {
     }
 
     /// Which line each inner line of a claim could be drawn from, the first that has room; the position of
-    /// the first inner line for which there is none otherwise.
+    /// the first inner line for which there is none otherwise. They are seated in the order in which they were asked
+    /// for, and where that does not do by [`choosiest_first`].
     fn seats(&self, inner: &[Inner], idle: bool) -> Result<Froms, usize> {
-        let mut froms = Froms::new();
-        for (i, line) in inner.iter().enumerate() {
+        self.seats_in((0..inner.len()).collect(), inner, idle).or_else(|short| {
+            let mut order: ArrayVec<usize, LINES_MAX> = (0..inner.len()).collect();
+            order.sort_by_key(|&i| {
+                let line = &inner[i];
+                choosiest_first(line.want != NONE, line.models != 0, line.amount)
+            });
+            match order.is_sorted() {
+                true => Err(short),
+                false => self.seats_in(order, inner, idle).map_err(|_| short),
+            }
+        })
+    }
+
+    fn seats_in(
+        &self,
+        order: ArrayVec<usize, LINES_MAX>,
+        inner: &[Inner],
+        idle: bool,
+    ) -> Result<Froms, usize> {
+        let mut froms: Froms = inner.iter().map(|_| NONE).collect();
+        for i in order {
+            let line = &inner[i];
             let carries =
                 |pool: Row| line.models == 0 || self.tables.pools.labels[pool as usize] & line.models != 0;
             let found = self.slices_of(line.of).find(|&(from, slice)| {
@@ -115,7 +137,7 @@ impl Books {
                     && carries(slice.pool)
                     && self.left(line.of, from, slice, idle) >= line.amount + taken
             });
-            froms.push(found.ok_or(i)?.0);
+            froms[i] = found.ok_or(i)?.0;
         }
         Ok(froms)
     }

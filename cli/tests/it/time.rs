@@ -114,6 +114,23 @@ fn ten_thousand_leases_outlive_a_crash_and_end_when_they_should() {
     assert!(fences.iter().all(|before| *before < fence), "tokens rise");
 }
 
+#[test]
+fn restart_after_restart_a_lease_has_one_grace() {
+    let mut daemon = Daemon::plain();
+    let claim = id(&ask(&daemon, "3s"));
+    let since = Instant::now();
+    let held = |daemon: &Daemon| daemon.claim(&claim)["phase"] == "held";
+    while held(&daemon) {
+        // Its own length, and as much again as its grace; then the start that finds it over.
+        assert!(since.elapsed() < Duration::from_secs(6 + 3), "each restart made it longer");
+        std::thread::sleep(Duration::from_secs(1));
+        daemon.kill();
+        daemon.start();
+    }
+    assert!(since.elapsed() > Duration::from_millis(2900), "it ended early");
+    assert_eq!(daemon.await_phase(&claim, "closed")["ending"], "lease_expired");
+}
+
 fn fence(claim: &Value) -> u64 {
     claim["fence"].as_str().and_then(|fence| fence.parse().ok()).expect("a fence")
 }

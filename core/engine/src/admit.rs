@@ -141,7 +141,13 @@ impl Engine {
                 .hint(format!("known are: {}", known.join(", "))));
             };
             let spec = self.books.spec(resource);
-            if line.amount == 0 && !(line.whole && spec.springs > 0) {
+            if line.whole && spec.springs == 0 {
+                return bad(
+                    &format!("{} cannot be asked for as a whole", spec.name),
+                    "say how much; whole is for kinds whose pools come with their names, as a lock",
+                );
+            }
+            if line.amount == 0 && !line.whole {
                 return bad(
                     &format!("{} is zero", spec.name),
                     "ask for more than zero, or leave the line out",

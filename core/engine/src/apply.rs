@@ -33,7 +33,7 @@ impl Engine {
                 self.granted(*claim, *fence, pools, *lease_until)
             }
             What::Enforced(claim) => self.with(*claim, |engine, row| engine.books.enforce(row)),
-            What::Renewed { claim, lease_until } => self.renewed(*claim, *lease_until),
+            What::Renewed { claim, lease_until } => self.renewed(*claim, *lease_until, input),
             What::Draining { claim, ending } => self.draining(*claim, *ending),
             What::Quarantined { claim, .. } => self.with(*claim, |engine, row| engine.books.quarantine(row)),
             What::Closed { claim, ending } => self.close(*claim, *ending),
@@ -251,8 +251,13 @@ impl Engine {
         }
     }
 
-    fn renewed(&mut self, claim: ClaimId, lease_until: Time) {
-        self.with(claim, |engine, row| engine.books.renew(row, lease_until));
+    fn renewed(&mut self, claim: ClaimId, lease_until: Time, input: Option<&Input>) {
+        // What nobody asked for but a start is a grace.
+        let grace = input.is_some_and(|input| matches!(input.body, Command::Start { .. }));
+        self.with(claim, |engine, row| match grace {
+            true => engine.books.give_grace(row, lease_until),
+            false => engine.books.renew(row, lease_until),
+        });
         self.ends_anew(claim);
     }
 

@@ -1,7 +1,7 @@
 //! Whether a claim could ever fit: tried once per shape on an idle fleet, and remembered until the
 //! supply changes, so that no ask scans the nodes twice.
 use crate::shape::Shape;
-use bursar_interface::{Amount, NONE, Row, Shape as Counted, View};
+use bursar_interface::{Amount, NONE, Row, Shape as Counted, View, choosiest_first};
 use bursar_pool::{Books, Spread, Wanted};
 use std::{collections::HashMap, hash::BuildHasherDefault};
 
@@ -67,19 +67,24 @@ impl Feasible {
 
     /// Whether one node takes every line when idle.
     pub(crate) fn on_node(&self, books: &Books, lines: &[Wanted], node: Row) -> bool {
-        let standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
+        let mut standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
+        sort(&mut standing);
         on(books, &standing, node, false)
     }
 }
 
 fn somewhere(books: &Books, lines: &[Wanted], (need, bar): (u64, u64), guaranteed: bool) -> bool {
     let view = books.view();
-    let mut largest_first: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
-    largest_first.sort_by_key(|line| std::cmp::Reverse(line.amount));
+    let mut standing: Vec<Wanted> = lines.iter().filter(|line| !line.springs).copied().collect();
+    sort(&mut standing);
     let labels_fit = |n: usize| view.nodes.labels[n] & need == need && view.nodes.labels[n] & bar == 0;
     let mut nodes = (0..view.nodes.len() as Row).filter(|&n| labels_fit(n as usize));
-    on(books, &largest_first, NONE, guaranteed)
-        || nodes.any(|node| on(books, &largest_first, node, guaranteed))
+    on(books, &standing, NONE, guaranteed) || nodes.any(|node| on(books, &standing, node, guaranteed))
+}
+
+/// As they are placed where the order in which they were said does not do.
+fn sort(lines: &mut [Wanted]) {
+    lines.sort_by_key(|line| choosiest_first(line.want != NONE, line.models != 0, line.amount));
 }
 
 /// Whether one node (or, for [`NONE`], no node at all) takes every line when idle.

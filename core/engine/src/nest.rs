@@ -27,7 +27,7 @@ pub(crate) fn slice_hints(books: &Books, claim: ClaimId) -> impl Iterator<Item =
 }
 
 /// What can help those who wait for the lines of the claim in a row.
-fn slice_hint(parent: Row) -> u32 {
+pub(crate) fn slice_hint(parent: Row) -> u32 {
     ANYTHING + 1 + parent
 }
 
@@ -166,8 +166,16 @@ impl Engine {
     /// Whether an allocator is to say where a waiting claim goes: not where its parent is bound to a node,
     /// nor where it takes nothing from the pools, nor before its parent has room for it.
     pub(crate) fn for_allocator(&self, row: Row) -> bool {
-        self.books.parent_row(row).is_none()
-            || !self.goes_with_parent(row) && self.books.slice_short(row).is_none()
+        self.books.parent_row(row).is_none() || !self.goes_with_parent(row) && !self.is_short_within(row)
+    }
+
+    /// Whether a waiting claim has to wait for what is around it: for room there, or until the edge has said what
+    /// it holds from now on.
+    pub(crate) fn is_short_within(&self, row: Row) -> bool {
+        let claim = ClaimId(self.books.tables().claims.id[row as usize]);
+        let resized = |around: ClaimId| self.resizing.contains_key(&around);
+        !self.resizing.is_empty() && self.books.around(claim).skip(1).any(resized)
+            || self.books.slice_short(row).is_some()
     }
 
     fn goes_with_parent(&self, row: Row) -> bool {
@@ -190,7 +198,7 @@ impl Engine {
 
     /// Where a claim goes that goes where its parent is: on that node, or from floating pools alone.
     fn seat_within(&self, row: Row, bench: &mut Workbench) -> Option<Placement> {
-        if self.books.slice_short(row).is_some() || self.books.quota_short(row).is_some() {
+        if self.is_short_within(row) || self.books.quota_short(row).is_some() {
             return None;
         }
         let view = self.books.view();

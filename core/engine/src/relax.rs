@@ -92,9 +92,9 @@ impl Engine {
         let (books, deciders, claims) = (self.books.clone(), self.deciders.clone(), self.claims);
         let (epoch, fences) = (self.epoch, self.fences);
         let gangs = self.gangs.clone();
-        let kept_for = self.kept_for.clone();
+        let (kept_for, resizing) = (self.kept_for.clone(), self.resizing.clone());
         let mut engine =
-            Engine { books, epoch, fences, claims, deciders, gangs, kept_for, ..Engine::default() };
+            Engine { books, epoch, fences, claims, deciders, gangs, kept_for, resizing, ..Engine::default() };
         engine.books.renew_views(0);
         engine.let_in(waiting);
         engine
@@ -148,13 +148,10 @@ impl Trial {
         if let Some(claim) = self.of.take() {
             self.told(vec![Command::Cancel { claim }], plugins);
         }
-        for _ in 0..SETTLE_MAX {
-            if self.engine.fresh.len() == 0 && !self.engine.queue.has_ripe() {
-                break;
-            }
-            self.told(vec![Command::Tick], plugins);
-        }
+        self.settle(plugins);
         self.keep_ahead_only();
+        // What is kept for them is known only once they were tried: else the first ask would pass them.
+        self.settle(plugins);
         let mut changes = Vec::new();
         for (set, (ask, short)) in self.sets.clone().into_iter().enumerate() {
             (self.ask, self.short) = (ask, short);
@@ -165,6 +162,16 @@ impl Trial {
             changes.sort_by_key(|change| self.given_up(change));
         }
         changes
+    }
+
+    /// Steps the copy until nobody in it wants to be tried any more.
+    fn settle(&mut self, plugins: &mut Plugins) {
+        for _ in 0..SETTLE_MAX {
+            if self.engine.fresh.len() == 0 && !self.engine.queue.has_ripe() {
+                break;
+            }
+            self.told(vec![Command::Tick], plugins);
+        }
     }
 
     /// How many sets of lines there are.

@@ -4,7 +4,7 @@
 //! shrink takes effect where it stands among the inputs, an extension after the round: who waits and fits goes
 //! first, and what is kept for the head is not touched. Where an edge made the lease true, it makes the change
 //! true as well: an extension is held from now on, what is given back is free once the edge has said so.
-use crate::{Engine, Plugins, admit::bad, engine::Tape, sticky::Reservation};
+use crate::{Engine, Plugins, admit::bad, engine::Tape, nest::slice_hint, sticky::Reservation};
 use bursar_interface::{
     Amount, Backfill, ClaimId, Command, Discipline, Fence, Input, LineSize, NONE, NodeState, Phase,
     Principal, Reason, Refusal, Row, Shape, Size, Time, What,
@@ -360,7 +360,8 @@ impl Engine {
         self.restand_holder(row);
     }
 
-    /// Folds that a lease holds other amounts; what it gave back may help others.
+    /// Folds that a lease holds other amounts; what it gave back may help others, and what it has more of those
+    /// within it.
     pub(crate) fn fold_resized(&mut self, claim: ClaimId, to: &[LineSize]) {
         self.look_again = true;
         self.resizing.remove(&claim);
@@ -384,6 +385,7 @@ impl Engine {
         if frees {
             self.wake_after(row);
         }
+        self.queue.wake(slice_hint(row));
         self.restand_holder(row);
     }
 }

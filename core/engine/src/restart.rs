@@ -1,6 +1,6 @@
 //! What a start of the daemon does to the leases that outlived the last one.
 use crate::{Engine, engine::Tape};
-use bursar_interface::{ClaimId, Ending, Phase, Time, What};
+use bursar_interface::{ClaimId, Ending, Phase, Row, What, canary};
 
 /// What a lease gets at most after a restart, in nanoseconds (30 s).
 const GRACE_NS: u64 = 30_000_000_000;
@@ -28,21 +28,35 @@ impl Engine {
         }
     }
 
-    /// Leases that ran out while the daemon was away get one bounded grace, so that their holders
-    /// can renew before they are taken.
+    /// Leases that ran out while the daemon was away get one bounded grace, so that their holders can renew before
+    /// they are taken; so do those with less than half of it left, because whoever renews halfway may have been
+    /// turned away and come again too late. None gets a second one before it is renewed.
     fn grace(&mut self, cause: Option<u32>, tape: &mut Tape<'_>) {
-        let view = self.books.view();
-        let leased = |c: usize| {
-            view.claims.id[c] != 0 && matches!(Phase::of(view.claims.phase[c]), Phase::Reserved | Phase::Held)
+        let (claims, now) = (&self.books.tables().claims, self.books.at());
+        let leased = |c: &usize| {
+            claims.id[*c] != 0 && matches!(Phase::of(claims.phase[*c]), Phase::Reserved | Phase::Held)
         };
-        let short: Vec<(ClaimId, Time)> = (0..view.claims.len())
-            .filter(|&c| leased(c))
-            .map(|c| (c, view.at.after(view.claims.ttl[c].min(GRACE_NS))))
-            .filter(|&(c, until)| view.claims.lease_until[c] < until.0)
-            .map(|(c, until)| (ClaimId(view.claims.id[c]), until))
+        let in_need = |c: &usize| claims.lease_until[*c] < now.after(grace_ns(claims.ttl[*c]) / 2).0;
+        let mut short: Vec<ClaimId> = (0..claims.len())
+            .filter(|c| leased(c) && in_need(c))
+            .filter(|&c| !self.books.in_grace(c as Row) || canary!("every restart gives a grace"))
+            .map(|c| ClaimId(claims.id[c]))
             .collect();
-        for (claim, lease_until) in short {
-            self.emit(tape, cause, What::Renewed { claim, lease_until });
+        // Whoever is around another one came before it, and nobody outlasts whoever is around.
+        short.sort_unstable();
+        for claim in short {
+            let Some(row) = self.books.claim(claim) else { continue };
+            let claims = &self.books.tables().claims;
+            let until = now.after(grace_ns(claims.ttl[row as usize]));
+            let lease_until = self.no_longer_than_parent(row, until);
+            if lease_until.0 > self.books.tables().claims.lease_until[row as usize] {
+                self.emit(tape, cause, What::Renewed { claim, lease_until });
+            }
         }
     }
+}
+
+/// The grace of a lease that a renewal makes so much longer, both in nanoseconds.
+fn grace_ns(ttl_ns: u64) -> u64 {
+    ttl_ns.min(GRACE_NS)
 }

@@ -353,7 +353,7 @@ impl Engine {
     /// As [`Engine::lack`], for one set of a claim's lines.
     pub(crate) fn lack_in(&self, row: Row, lines: Range<Row>) -> (Lack, Option<Time>) {
         let tables = self.books.tables();
-        if self.books.slice_short(row).is_some() {
+        if self.is_short_within(row) {
             // Only what comes back to its parent helps.
             return (Lack::Within, None);
         }

@@ -116,7 +116,7 @@ pub struct LineAsk {
     pub pool: Option<String>,
     /// Only from pools that carry one of these label terms; empty for any.
     pub models: Vec<String>,
-    /// For kinds whose pools spring from a name: take all of the pool, whatever its size.
+    /// For kinds whose pools spring from a name, and refused for any other: take all of the pool, whatever its size.
     pub whole: bool,
     /// What its processes may use without being slowed down, in base units, where an edge can tell that from
     /// `amount`, which they can never pass; `None` for all of that.

@@ -55,7 +55,7 @@ pub use holding::{Holding, Variable, variables_lawful};
 pub use ident::{Amount, ClaimId, Fence, NONE, NodeId, PoolId, QuotaId, ResourceId, Row, ScopeId, Time};
 pub use input::{Batch, Command, Input, Left, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill, ScopeSpec};
 pub use metric::{Metric, Sample};
-pub use plan::{Overlay, Plan, Take};
+pub use plan::{Overlay, Plan, Take, choosiest_first};
 pub use preemption::{Claimed, Lessened, PreemptionPolicy, Promise, Rung};
 pub use reason::{Reason, Refusal};
 pub use resource::{Driver, Lease, LeaseLine, Proof, Resource, ResourceSpec, Shape, Supply};

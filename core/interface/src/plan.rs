@@ -1,6 +1,7 @@
 //! What an allocator writes: takes over a frozen view, with an overlay that remembers what the same
 //! round has already promised, so that one round may place many claims.
-use crate::{Amount, NONE, Row, View};
+use crate::{Amount, NONE, Row, View, bound::LINES_MAX};
+use std::{cmp::Reverse, ops::Range};
 
 /// One line of a claim taken from one pool.
 #[repr(C)]
@@ -49,6 +50,12 @@ impl Overlay {
     fn withdraw(&mut self, pool: Row, amount: Amount) {
         self.pools[pool as usize].1 -= amount;
     }
+}
+
+/// In which order lines of one kind are to be placed, so that none takes what only another can do with: those that
+/// name their pool, then those that name models, and the largest amount first.
+pub fn choosiest_first(pool_named: bool, models_named: bool, amount: Amount) -> impl Ord {
+    (!pool_named, !models_named, Reverse(amount))
 }
 
 /// A proposal under construction. The books check all of it again before any of it is done.
@@ -146,26 +153,69 @@ impl<'a> Plan<'a> {
     }
 
     /// As [`Plan::place`], each line from the pool with room whose `score(free, amount)` is highest;
-    /// the first one of equals.
+    /// the first one of equals. Lines stand in the order in which they were asked for; where one finds no room
+    /// because of another that could do with more pools than it, all are placed by [`choosiest_first`] instead.
     pub fn place_by(&mut self, claim: Row, node: Row, score: impl Fn(Amount, Amount) -> u64) -> bool {
         if !self.welcomes(claim, node) {
             return false;
         }
+        let lines = self.view.claims.line_rows(claim);
+        let placed = match self.place_lines(claim, node, lines.clone(), &score) {
+            Ok(()) => true,
+            Err(line) => self.stands_badly(&lines, line) && self.place_anew(claim, node, lines, &score),
+        };
+        let apart = self.view.claims.apart[claim as usize];
+        if placed && apart != NONE {
+            self.overlay.apart.push((apart, node));
+        }
+        placed
+    }
+
+    /// Takes each of these lines in turn; the first one without room, and nothing taken, otherwise.
+    fn place_lines(
+        &mut self,
+        claim: Row,
+        node: Row,
+        lines: impl IntoIterator<Item = Row>,
+        score: &impl Fn(Amount, Amount) -> u64,
+    ) -> Result<(), Row> {
         let before = self.len;
-        for line in self.view.claims.line_rows(claim) {
-            let pool = self.best_pool(line, node, &score);
+        for line in lines {
+            let pool = self.best_pool(line, node, score);
             if pool == NONE || self.len == self.takes.len() {
                 self.undo(before);
-                return false;
+                return Err(line);
             }
             let amount = self.view.lines.amount[line as usize];
             self.write(Take { claim, line, pool, node, amount });
         }
-        let apart = self.view.claims.apart[claim as usize];
-        if apart != NONE {
-            self.overlay.apart.push((apart, node));
-        }
-        true
+        Ok(())
+    }
+
+    /// Whether a line stands behind one of the same kind that is less choosy.
+    fn stands_badly(&self, lines: &Range<Row>, line: Row) -> bool {
+        let kind = |line: Row| self.view.lines.resource[line as usize];
+        (lines.start..line).any(|other| kind(other) == kind(line) && self.choosy(line) < self.choosy(other))
+    }
+
+    #[cold]
+    fn place_anew(
+        &mut self,
+        claim: Row,
+        node: Row,
+        lines: Range<Row>,
+        score: &impl Fn(Amount, Amount) -> u64,
+    ) -> bool {
+        let mut rows = [NONE; LINES_MAX];
+        let count = lines.len().min(LINES_MAX);
+        rows.iter_mut().zip(lines).for_each(|(row, line)| *row = line);
+        rows[..count].sort_by_key(|&line| self.choosy(line));
+        self.place_lines(claim, node, rows[..count].iter().copied(), score).is_ok()
+    }
+
+    fn choosy(&self, line: Row) -> impl Ord + use<> {
+        let (lines, l) = (&self.view.lines, line as usize);
+        choosiest_first(lines.want[l] != NONE, lines.models[l] != 0, lines.amount[l])
     }
 
     /// Whether the whole claim would go on `node`; takes nothing.

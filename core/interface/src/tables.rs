@@ -183,7 +183,7 @@ table! {
         lines: u32,
         /// When it was asked.
         asked_at: u64,
-        /// When waiting ends in a refusal.
+        /// When waiting ends in a refusal; of a lease in the grace of a restart when that ends, else 0.
         wait_until: u64,
         /// When the lease ends unless it is renewed.
         lease_until: u64,

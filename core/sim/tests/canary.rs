@@ -51,6 +51,7 @@ const CANARIES: &[(&str, Law)] = &[
     ("room in a ledger wakes nobody", Law::Wait),
     ("everybody passes the head", Law::Overtake),
     ("a restart forgets when leases end", Law::Time),
+    ("every restart gives a grace", Law::Time),
     ("the index is never renewed", Law::Wait),
     ("the last batch is lost", Law::Durable),
     ("the last moments of a wait are nobody's", Law::Blame),

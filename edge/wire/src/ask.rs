@@ -116,7 +116,8 @@ pub struct LineBody {
     /// Only from pools that carry one of these label terms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
-    /// Take all of the pool, whatever its size: an exclusive lock.
+    /// Take all of the pool, whatever its size: an exclusive lock. Only of kinds whose pools come with their names;
+    /// 400 for any other.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
     /// Of memory: how much may be used without being slowed down, in base units, as digits; all of it if it is

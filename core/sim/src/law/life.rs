@@ -3,6 +3,9 @@ use super::{Broken, Law, broken};
 use bursar_interface::{Batch, ClaimId, Command, Ending, Event, Fence, Input, LineAsk, What, bound::KEPT_NS};
 use std::collections::BTreeMap;
 
+/// The longest grace after a restart, in nanoseconds.
+const GRACE_NS: u64 = 30_000_000_000;
+
 /// Where a claim is: it only moves down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -27,6 +30,8 @@ pub(super) struct Life {
     proved: bool,
     /// It draws from another lease, and lasts no longer than that.
     within: bool,
+    /// It has had its grace, and was not renewed since.
+    graced: bool,
 }
 
 /// All that live, and what is remembered of those that do not.
@@ -65,8 +70,9 @@ impl Lives {
             What::Granted { claim, fence, lease_until, .. } => {
                 self.granted(at, *claim, *fence, lease_until.0)
             }
+            What::Renewed { claim, lease_until } if is_start(input) => self.graced(at, *claim, lease_until.0),
             What::Renewed { claim, lease_until } => {
-                self.with(*claim, |life| life.until = lease_until.0);
+                self.with(*claim, |life| (life.until, life.graced) = (lease_until.0, false));
                 Ok(())
             }
             What::Attached(claim) => {
@@ -75,9 +81,13 @@ impl Lives {
             }
             What::Draining { claim, ending } => {
                 self.in_time(at, *claim, *ending)?;
+                self.heard(batch, *claim, *ending)?;
                 self.moves(*claim, Stage::Draining)
             }
-            What::Closed { claim, ending } => self.closed(at, *claim, *ending, input),
+            What::Closed { claim, ending } => {
+                self.heard(batch, *claim, *ending)?;
+                self.closed(at, *claim, *ending, input)
+            }
             _ => Ok(()),
         }
     }
@@ -116,8 +126,8 @@ impl Lives {
         let driven: Vec<bool> = sets.map(|set| set.iter().any(of_edge)).collect();
         let bodied = driven[0];
         let (until, ttl_ns) = (at.saturating_add(ask.wait_ns), ask.ttl_ns);
-        let (stage, fence, proved) = (Stage::Waits, Fence(0), false);
-        let life = Life { stage, fence, until, ttl_ns, bodied, driven, proved, within };
+        let (stage, fence, proved, graced) = (Stage::Waits, Fence(0), false, false);
+        let life = Life { stage, fence, until, ttl_ns, bodied, driven, proved, within, graced };
         match self.live.insert(claim, life) {
             Some(_) => broken(Law::Life, format!("claim {claim} was queued already")),
             None => Ok(()),
@@ -160,6 +170,30 @@ impl Lives {
         }
         self.with(claim, |life| (life.fence, life.until) = (fence, until));
         Ok(())
+    }
+
+    /// A restart makes no lease longer by more than one grace, counted from its end or from the first start after
+    /// that, and none twice.
+    fn graced(&mut self, at: u64, claim: ClaimId, until: u64) -> Result<(), Broken> {
+        let Some(life) = self.live.get_mut(&claim) else { return Ok(()) };
+        let most = life.until.max(at).saturating_add(life.ttl_ns.min(GRACE_NS));
+        if life.graced || until > most {
+            return broken(Law::Time, format!("claim {claim} has a grace until {until} at {at}"));
+        }
+        (life.until, life.graced) = (until, true);
+        Ok(())
+    }
+
+    /// Whoever could not renew because nobody was there is heard before the lease is over.
+    fn heard(&self, batch: &Batch, claim: ClaimId, ending: Ending) -> Result<(), Broken> {
+        let starts = batch.inputs.iter().any(|input| is_start(Some(input)));
+        let held = self.live.get(&claim).filter(|life| life.stage == Stage::Held && !life.within);
+        match held {
+            Some(life) if starts && ending == Ending::LeaseExpired && !life.graced => {
+                broken(Law::Time, format!("claim {claim} is over as the daemon is back"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn moves(&mut self, claim: ClaimId, to: Stage) -> Result<(), Broken> {
@@ -277,6 +311,10 @@ impl Lives {
 /// Whether an edge proved the return of a claim.
 fn proves(input: Option<&Input>, claim: ClaimId) -> bool {
     matches!(input, Some(Input { body: Command::Reclaimed { claim: of, .. }, .. }) if *of == claim)
+}
+
+fn is_start(input: Option<&Input>) -> bool {
+    input.is_some_and(|input| matches!(input.body, Command::Start { .. }))
 }
 
 /// Whether somebody said again what a lease is to hold.

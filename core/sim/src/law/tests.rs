@@ -69,3 +69,26 @@ fn only_the_token_of_a_lease_does_anything_and_giving_back_works() {
     let closed = vec![What::Attached(claim), What::Closed { claim, ending: Ending::Released }];
     assert_eq!(law(&mut witness, reclaimed, closed), None);
 }
+
+#[test]
+fn a_restart_gives_one_grace_to_whoever_could_not_renew() {
+    let claim = ClaimId(1);
+    let mut witness = Witness::default();
+    assert_eq!(law(&mut witness, vec![ask()], vec![queued(1), granted(1, 5)]), None);
+    let start = || vec![Command::Start { epoch: 1, boot: "b".into(), boottime_ns: 5 }];
+    let until = |at| What::Renewed { claim, lease_until: Time(at) };
+    assert_eq!(
+        law(&mut witness.clone(), start(), vec![What::Started, until(14)]),
+        Some(Law::Time),
+        "too long"
+    );
+    assert_eq!(law(&mut witness, start(), vec![What::Started, until(13)]), None);
+    assert_eq!(law(&mut witness.clone(), start(), vec![What::Started, until(13)]), Some(Law::Time), "again");
+    let renew = vec![Command::Renew { claim, fence: Fence(5), ttl_ns: 0 }];
+    assert_eq!(law(&mut witness, renew, vec![until(9)]), None);
+    assert_eq!(law(&mut witness.clone(), start(), vec![What::Started, until(13)]), None, "it was renewed");
+    let over = What::Draining { claim, ending: Ending::LeaseExpired };
+    let late = |whats| Batch { at: Time(9), ..batch(start(), whats) };
+    let unheard = witness.clone().hear(&late(vec![What::Started, over])).err().map(|broken| broken.law);
+    assert_eq!(unheard, Some(Law::Time), "nobody heard it");
+}
