@@ -319,7 +319,7 @@ impl Engine {
         };
         let spec = self.books.spec(kind);
         let message = format!("{} is {by} {} short of that: it is above {of}", spec.name, spec.unit);
-        let hint = match by < asked {
+        let hint = match by <= asked {
             true => format!("ask for {by} {} less, or try again when somebody gave back", spec.unit),
             false => "try again when that much was given back".to_owned(),
         };
