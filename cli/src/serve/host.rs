@@ -86,6 +86,8 @@ pub struct Host {
     pub offered: Mutex<Instant>,
     /// What those who administer did.
     pub audit: Audit,
+    /// It was started by whoever first needed it, and leaves when it is idle.
+    pub autostarted: bool,
     /// Who waits with nobody on the line.
     pub unattended: Unattended,
 }
@@ -263,7 +265,7 @@ impl House for Host {
     }
 
     fn attachable(&self, process: &Process) -> Result<(), Refusal> {
-        named::attachable(process)
+        named::attachable(process, self.autostarted)
     }
 
     async fn use_strategy(&self, by: Principal, role: Role, plugin: String) -> Result<(), Refusal> {

@@ -350,6 +350,7 @@ pub fn run(options: Options) -> Result<()> {
         used_at: AtomicU64::new(clock.now().0),
         offered: Mutex::new(Instant::now()),
         audit,
+        autostarted: idle.is_some(),
         unattended,
     });
     let idle_after = Duration::from_millis(host.settings.plugins.idle_ms);

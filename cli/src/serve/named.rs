@@ -21,9 +21,9 @@ pub fn process(peer: &Peer, pid: u32) -> Result<Process, Refusal> {
     })
 }
 
-/// Refuses what no lease can own.
-pub fn attachable(process: &Process) -> Result<(), Refusal> {
-    exempt(process).map_or(Ok(()), |why| {
+/// Refuses what no lease can own. Whoever needed a daemon and started it may live in a lease of its own.
+pub fn attachable(process: &Process, autostarted: bool) -> Result<(), Refusal> {
+    exempt(process, autostarted).map_or(Ok(()), |why| {
         let message = format!("pid: process {} can live in no lease: {why}", process.pid);
         Err(Refusal::new(Reason::BadRequest, message).hint("attach a process that you started"))
     })

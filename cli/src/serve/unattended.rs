@@ -140,8 +140,9 @@ mod tests {
         (1..=3).for_each(|claim| unattended.stays(ClaimId(claim), BTreeSet::new));
         let read = || fs::read_to_string(state.path().join(FILE)).expect("written");
         assert_eq!(read(), "1\n2\n3\n");
-        (0..ADDED_MAX as u64).for_each(|claim| unattended.stays(ClaimId(claim), BTreeSet::new));
-        assert!(read().lines().count() < ADDED_MAX, "what waits no more is left out");
+        unattended.staying.lock().expect("free").added = ADDED_MAX;
+        unattended.stays(ClaimId(4), || BTreeSet::from([ClaimId(2)]));
+        assert_eq!(read(), "2\n4\n", "what waits no more is left out");
         Unattended::open(state.path(), &engine);
         assert_eq!((read().as_str(), unattended.missed_by_all().len()), ("", 0));
     }

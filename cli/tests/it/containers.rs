@@ -1,10 +1,10 @@
 //! Peers in another pid namespace, as in a container: the numbers by which they name processes are others here.
-use crate::daemon::{Daemon, Told, program, runs, told};
-use std::process::{Child, Command, Stdio};
+use crate::daemon::{Daemon, Lasting, Told, program, runs, told};
+use std::process::{Command, Stdio};
 
 /// A stranger on this machine.
-fn stranger() -> Child {
-    Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("sleep")
+fn stranger() -> Lasting {
+    Lasting::start(Command::new("cat"))
 }
 
 /// What a script comes to in a pid namespace of its own, in which the second process after its first command is
@@ -26,8 +26,8 @@ fn elsewhere(daemon: &Daemon, number: u32, script: &str) -> Option<Told> {
 #[test]
 fn a_command_from_another_pid_namespace_lives_inside_and_no_stranger_of_its_number_does() {
     let daemon = Daemon::plain();
-    let mut stranger = stranger();
-    let number = stranger.id();
+    let stranger = stranger();
+    let number = stranger.pid();
     for options in ["--cpu 0.1", "--cpu 0.1 --lock l"] {
         let command = "echo $$; grep -c /lease- /proc/self/cgroup; exit 3";
         let script = format!("{} run {options} -- sh -c '{command}'; exit $?", program().display());
@@ -40,21 +40,19 @@ fn a_command_from_another_pid_namespace_lives_inside_and_no_stranger_of_its_numb
         assert!(runs(number), "a stranger was ended");
     }
     assert_eq!(daemon.taken(), 0);
-    stranger.kill().expect("killed");
-    stranger.wait().expect("ended");
+    assert!(stranger.end());
 }
 
 #[test]
 fn what_is_named_from_another_pid_namespace_and_is_not_there_is_refused() {
     let daemon = Daemon::plain();
-    let mut stranger = stranger();
+    let stranger = stranger();
     let claim = daemon.ask(&["claim", "--cpu", "0.1"]);
     let fence = claim["claim"]["fence"].as_str().expect("a fence");
-    let attach = format!("attach 1 --fence {fence} --pid {}", stranger.id());
+    let attach = format!("attach 1 --fence {fence} --pid {}", stranger.pid());
     let script = format!("{} {attach}; exit $?", program().display());
-    let Some(told) = elsewhere(&daemon, stranger.id() - 100, &script) else { return };
+    let Some(told) = elsewhere(&daemon, stranger.pid() + 100, &script) else { return };
     assert!(told.code == 2 && told.err.contains("pid namespace"), "{told:?}");
     assert_eq!(daemon.claim("1")["pids"].as_array().map(Vec::len), Some(0));
-    stranger.kill().expect("killed");
-    stranger.wait().expect("ended");
+    assert!(stranger.end());
 }

@@ -95,6 +95,8 @@ pub(crate) async fn attach<H: House>(
 ) -> Result<Response, Denial> {
     let claim = query::claim(&id)?;
     let body: wire::AttachBody = json::body(request, hall.limits.body).await?;
+    // Of a claim that is not there nothing else is told.
+    seen(&hall, &caller.principal, claim)?;
     let process = own_process(&*hall.house, &caller.peer, body.pid)?;
     submit(&hall, &caller, Command::Attach { claim, fence: body.fence, process }).await?;
     enforced(&hall, claim).await?;

@@ -10,8 +10,9 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 /// Ancestors that are looked at: more than a process ever has.
 const ANCESTORS_MAX: usize = 1024;
 
-/// Why a process can live in no lease of this program's; `None` if it can.
-pub fn exempt(process: &Process) -> Option<&'static str> {
+/// Why a process can live in no lease of this program's; `None` if it can. What this program runs under may, where it
+/// only `outlives` whoever happened to start it.
+pub fn exempt(process: &Process, outlives: bool) -> Option<&'static str> {
     let pid = process.pid;
     // The first pid of a namespace is nobody's to move, and a thread takes its whole process along.
     if pid == INIT {
@@ -20,7 +21,7 @@ pub fn exempt(process: &Process) -> Option<&'static str> {
     if pid == std::process::id() || Path::new("/proc/self/task").join(pid.to_string()).exists() {
         return Some("it is the daemon, which would end with the lease");
     }
-    if ancestors().contains(process) {
+    if !outlives && ancestors().contains(process) && forebears().any(|forebear| forebear == pid) {
         return Some("the daemon runs under it");
     }
     let kernels = stat(pid).ok().flatten().is_some_and(|stat| stat.flags & KERNEL_THREAD != 0);
@@ -31,11 +32,15 @@ pub fn exempt(process: &Process) -> Option<&'static str> {
 fn ancestors() -> &'static [Process] {
     static ANCESTORS: OnceLock<Vec<Process>> = OnceLock::new();
     ANCESTORS.get_or_init(|| {
-        let parent = |pid: u32| stat(pid).ok().flatten().map(|Stat { parent, .. }| parent);
-        let line = std::iter::successors(parent(std::process::id()), |&pid| parent(pid));
-        let line = line.take_while(|&pid| pid != 0).take(ANCESTORS_MAX);
-        line.filter_map(|pid| crate::identify(pid).ok().flatten()).filter(same).collect()
+        forebears().filter_map(|pid| crate::identify(pid).ok().flatten()).filter(same).collect()
     })
+}
+
+/// The pids from this program's parent up, as they are now.
+fn forebears() -> impl Iterator<Item = u32> {
+    let parent = |pid: u32| stat(pid).ok().flatten().map(|Stat { parent, .. }| parent);
+    let line = std::iter::successors(parent(std::process::id()), move |&pid| parent(pid));
+    line.take_while(|&pid| pid != 0).take(ANCESTORS_MAX)
 }
 
 #[cfg(test)]
@@ -46,13 +51,14 @@ mod tests {
     #[test]
     fn what_gives_leases_lives_in_none() {
         let named = |pid| identify(pid).expect("/proc").expect("it runs");
-        let why = |pid| exempt(&named(pid)).unwrap_or_default();
+        let why = |pid| exempt(&named(pid), false).unwrap_or_default();
         assert!(why(std::process::id()).contains("the daemon"));
         assert!(why(rustix::thread::gettid().as_raw_pid().unsigned_abs()).contains("the daemon"));
         let parent = rustix::process::getppid().expect("a parent").as_raw_pid().unsigned_abs();
         assert!(!why(parent).is_empty(), "{parent}");
+        assert!(parent == INIT || exempt(&named(parent), true).is_none(), "{parent}");
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
-        assert_eq!(exempt(&named(child.id())), None);
+        assert_eq!(exempt(&named(child.id()), false), None);
         child.kill().expect("kill");
         child.wait().expect("wait");
     }
@@ -61,7 +67,7 @@ mod tests {
     fn a_thread_of_the_kernel_is_nobodys() {
         match identify(2).expect("/proc") {
             Some(process) if stat(2).expect("/proc").is_some_and(|stat| stat.parent == 0) => {
-                assert!(exempt(&process).is_some_and(|why| why.contains("kernel")));
+                assert!(exempt(&process, false).is_some_and(|why| why.contains("kernel")));
             }
             _ => eprintln!("skipped: in a container none is seen"),
         }

@@ -202,6 +202,11 @@ impl Attendant {
         stops
     }
 
+    /// How often this process was told to go on, so far.
+    pub(crate) fn told(&self) -> u64 {
+        self.0.pause.told.load(Ordering::SeqCst)
+    }
+
     /// Whether this process was told to go on since.
     fn told_since(&self, told: u64) -> bool {
         self.0.pause.told.load(Ordering::SeqCst) > told
@@ -216,9 +221,14 @@ impl Attendant {
         }
     }
 
-    /// The command goes on: whoever hears a signal passes it on again.
-    pub(crate) fn give_back(&self) {
-        self.0.passed_stop.store(false, Ordering::SeqCst);
+    /// The command goes on: whoever hears a signal passes it on again. It is told to if it `is_stopped`, or this process was
+    /// told to more often than is `known`: then it may be about to stop.
+    pub(crate) fn give_back(&self, known: u64, is_stopped: impl FnOnce() -> bool, tell: impl FnOnce()) {
+        let _hearing = self.hearing();
+        if is_stopped() || self.told_since(known) {
+            self.0.passed_stop.store(false, Ordering::SeqCst);
+            tell();
+        }
         self.0.pause.taken.store(false, Ordering::SeqCst);
     }
 

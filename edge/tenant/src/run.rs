@@ -340,20 +340,22 @@ fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>, attend
         if stopped(command.as_raw_pid().unsigned_abs()) && attendant.stop_unless_told(told) {
             attendant.resume(told);
         }
+        let known = attendant.told();
         let has_back = |its: &&Terminal| had == Some(group) && its.foreground() == Some(getpgrp());
         if let Some(terminal) = terminal.filter(has_back).filter(|_| group != getpgrp()) {
             terminal.give(group);
         }
         // Its whole group was stopped; one that goes on already is not disturbed.
-        if stopped(command.as_raw_pid().unsigned_abs()) {
+        let tell = || {
             // In our own group, whoever told us told the others as well.
             let _ = match group == getpgrp() {
                 true => kill_process(command, Signal::CONT),
                 false => kill_process_group(group, Signal::CONT),
             };
-        }
+        };
+        // Before the lease is renewed: what is heard from here on is not seen to here.
+        attendant.give_back(known, || stopped(command.as_raw_pid().unsigned_abs()), tell);
     });
-    attendant.give_back();
 }
 
 pub(crate) fn exit_code(status: WaitStatus) -> u8 {
