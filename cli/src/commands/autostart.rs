@@ -6,8 +6,8 @@ use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{File, OpenOptions},
     os::unix::process::CommandExt,
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,8 @@ use std::{
 const START_MAX: Duration = Duration::from_secs(15);
 /// How long one that is being restarted by somebody else is waited for.
 const RESTART_MAX: Duration = Duration::from_secs(3);
+/// Bytes at the end of its log among which its last words are looked for.
+const SAID_MAX: usize = 4096;
 /// When a daemon that was started this way leaves.
 const IDLE: &str = "10m";
 
@@ -41,8 +43,8 @@ pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
     flock(&lock, FlockOperation::LockExclusive).map_err(std::io::Error::from)?;
     // Another starter may have been first.
     if !client.alive() {
-        start(context, path)?;
-        wait(&mut client, path)?;
+        let started = start(context, path)?;
+        wait(&mut client, path, started)?;
     }
     Ok(client)
 }
@@ -59,14 +61,21 @@ fn comes_back(client: &mut Client, path: &Path) -> bool {
     false
 }
 
-fn start(context: &Context, path: &Path) -> Result<(), Failed> {
+/// A daemon on its way up.
+struct Started {
+    child: Child,
+    log: PathBuf,
+}
+
+fn start(context: &Context, path: &Path) -> Result<Started, Failed> {
     // A socket of one's own has its state beside it; the user's default one has the user's.
     let state = match context.socket.named {
         true => path.with_extension("state"),
         false => state_dir()?,
     };
     make_private(&state).map_err(|error| anyhow::anyhow!("{}: {error}", state.display()))?;
-    let log = OpenOptions::new().create(true).append(true).open(state.join("log"))?;
+    let log = state.join("log");
+    let said = OpenOptions::new().create(true).append(true).open(&log)?;
     eprintln!(
         "bursar: no daemon answers on {}: starting one (state and log in {})",
         path.display(),
@@ -74,26 +83,36 @@ fn start(context: &Context, path: &Path) -> Result<(), Failed> {
     );
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("serve").arg("--socket").arg(path).arg("--state").arg(&state).args(["--idle-exit", IDLE]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
     // Whoever starts it from inside a lease leaves no mark of that on it.
     command.env_remove(bursar_enforce::MARK);
     // It outlives this command, and a Ctrl-C here is not for it.
     command.process_group(0);
-    unmasked(|| command.spawn())?;
-    Ok(())
+    Ok(Started { child: unmasked(|| command.spawn())?, log })
 }
 
-fn wait(client: &mut Client, path: &Path) -> Result<(), Failed> {
+fn wait(client: &mut Client, path: &Path, mut started: Started) -> Result<(), Failed> {
     let since = Instant::now();
     while !client.alive() {
-        if since.elapsed() > START_MAX {
-            let error = anyhow::anyhow!(
-                "the daemon on {} did not come up within {START_MAX:?}; its log says why",
-                path.display()
-            );
-            return Err(error.into());
+        let ended = started.child.try_wait()?;
+        let late = since.elapsed() > START_MAX;
+        // Another one may have been there first.
+        if (ended.is_some() || late) && !client.alive() {
+            let what =
+                ended.map_or(format!("did not come up within {START_MAX:?}"), |_| "could not start".into());
+            let error =
+                anyhow::anyhow!("the daemon on {} {what}: {}", path.display(), last_said(&started.log));
+            return Err(Failed::from(error).hint(format!("its log is {}", started.log.display())));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// The last thing that it said.
+fn last_said(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(SAID_MAX)..]).into_owned();
+    let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    last.map_or_else(|| "it said nothing".into(), |line| line.trim_start_matches("bursar: ").to_owned())
 }

@@ -1,7 +1,19 @@
 //! `bursar claim`: a claim by hand.
-use super::{Context, autostart, outcome::Outcome, show};
+use super::{
+    Context, autostart,
+    outcome::{Failed, Outcome},
+    show,
+};
 use crate::args::{Claim, Output};
-use bursar_tenant::ask::{body, fresh_key, send};
+use bursar_tenant::{
+    ask::{body, fresh_key},
+    persist, withdrawn_if_ended,
+};
+use bursar_wire::AskBody;
+use std::time::Duration;
+
+/// How long a withdrawal may take.
+const WITHDRAW_MAX: Duration = Duration::from_secs(2);
 
 /// `bursar claim`.
 pub fn claim(context: &Context, claim: &Claim) -> Outcome {
@@ -9,7 +21,15 @@ pub fn claim(context: &Context, claim: &Claim) -> Outcome {
     body.detach = claim.detach;
     let mut client = autostart::reach(context, claim.ask.no_autostart)?;
     let key = claim.ask.key.clone().unwrap_or_else(fresh_key);
-    let claim = send(&mut client, &body, &key)?;
+    let reach = || autostart::reach(context, false).map(drop);
+    let reach: Option<&dyn Fn() -> Result<(), Failed>> =
+        if claim.ask.no_autostart { None } else { Some(&reach) };
+    let mut ask = || persist(&mut client, &body, &key, reach);
+    let claim = match claim.detach || claim.ask.key.is_some() {
+        // It stays, or somebody may come back for it.
+        true => ask()?,
+        false => withdrawn_if_ended(withdraw(context, &body, &key), ask)?,
+    };
     match context.output {
         Output::Table => show::line(&format!(
             "{}\nfence {}",
@@ -19,4 +39,15 @@ pub fn claim(context: &Context, claim: &Claim) -> Outcome {
         _ => show::claim(context, claim),
     }
     Ok(())
+}
+
+/// Takes a claim out of the line by its key, wherever it stands by now.
+fn withdraw(context: &Context, body: &AskBody, key: &str) -> impl FnOnce() + Send + use<> {
+    let mut client = context.client().patience(WITHDRAW_MAX);
+    let (body, key) = (AskBody { detach: true, ..body.clone() }, key.to_owned());
+    move || {
+        // What cannot be told now goes a moment after this process.
+        let found = client.ask(&body, Some(&key));
+        let _ = found.and_then(|claim| client.cancel(claim.id, None));
+    }
 }

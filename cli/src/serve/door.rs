@@ -6,7 +6,8 @@ use super::{
     signals::Signals,
 };
 use anyhow::{Context, Result, bail};
-use bursar_api::{Guard, Limits, Peer, Tls};
+use bursar_api::{Guard, House, Limits, Peer, Tls};
+use bursar_interface::{Command, Principal};
 use std::{convert::Infallible, future::Future, net::TcpListener, path::Path, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
@@ -42,6 +43,7 @@ pub(super) fn door(
         };
         let mailbox = host.mailbox.clone();
         tokio::spawn(async move { mailbox.serve().await });
+        let rejoin = limits.rejoin;
         // First: whoever reaches the socket may count on the address.
         let tcp = match tcp {
             Some(tcp) => Some(tokio::spawn(serve_tcp(host.clone(), tcp, limits.clone(), closing())?)),
@@ -57,6 +59,7 @@ pub(super) fn door(
         // Without a service manager there is nobody to notify.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         tracing::info!("ready");
+        tokio::spawn(part_with_the_missed(host.clone(), rejoin));
         until_end(host, idle, &mut signals, desk).await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         stop.send_replace(true);
@@ -66,6 +69,17 @@ pub(super) fn door(
         }
         Ok(())
     })
+}
+
+/// Cancels what waited as the daemon started and nobody came back for, granted meanwhile or not.
+async fn part_with_the_missed(host: Arc<Host>, rejoin: Duration) {
+    tokio::time::sleep(rejoin).await;
+    for claim in host.unattended.missed_by_all() {
+        tracing::info!(%claim, "nobody came back for it since the start: it is cancelled");
+        let by = Principal { admin: true, ..Principal::default() };
+        // Refused only if the claim has ended by itself.
+        let _ = host.submit(by, Command::Cancel { claim }).await;
+    }
 }
 
 /// Resolves when the daemon is to end.
@@ -133,7 +147,8 @@ fn serve_tcp(
     let local = listener.local_addr()?;
     bearers::allowed(local, far || tls.is_some())?;
     hosts.extend([local.to_string(), format!("localhost:{}", local.port())]);
-    let peer = Peer { uid: host.uid, gid: rustix::process::getegid().as_raw(), pid: None };
+    let gid = rustix::process::getegid().as_raw();
+    let peer = Peer { uid: host.uid, gid, pid: None, unseen: false };
     let wing = agents::wing(host.settings.limits.refusals_per_minute);
     let guard = Guard { token: token(&host.state)?, bearers, hosts, peer, tls: tls.is_some() };
     tracing::info!(%local, tls = tls.is_some(), token = %host.state.join(TOKEN_FILE).display(), "http");

@@ -11,15 +11,16 @@ use super::{
     listed::{plugin_findings, plugin_row},
     mail::{self, Mailbox, ending},
     misnamed::misnamed,
-    outlook,
+    named, outlook,
     present::{self, Present},
     remedies::remedy_findings,
     roster::Roster,
     settings::Settings,
     told,
+    unattended::{self, Unattended},
 };
 use bursar_api::{Done, House, Known, Peer, Place};
-use bursar_enforce::{Hierarchy, identify};
+use bursar_enforce::Hierarchy;
 use bursar_engine::Engine;
 use bursar_interface::{
     Ask, Change, ClaimId, Command, Decider, Ending, Phase, Principal, Process, Reason, Refusal, Role,
@@ -85,6 +86,10 @@ pub struct Host {
     pub offered: Mutex<Instant>,
     /// What those who administer did.
     pub audit: Audit,
+    /// It was started by whoever first needed it, and leaves when it is idle.
+    pub autostarted: bool,
+    /// Who waits with nobody on the line.
+    pub unattended: Unattended,
 }
 
 impl Host {
@@ -113,6 +118,12 @@ impl Host {
             0 => self.clock.now().0.saturating_sub(last.0),
             _ => 0,
         }
+    }
+
+    /// What came of a command, for who sent it: of its claim was heard.
+    fn done(&self, done: &mail::Done) -> Done {
+        done.claim.into_iter().for_each(|claim| self.unattended.heard_of(claim));
+        Done { claim: done.claim }
     }
 
     /// Whether the claim waits no more.
@@ -168,17 +179,25 @@ impl House for Host {
     async fn submit(&self, by: Principal, body: Command) -> Result<Done, Refusal> {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
         let answers = self.mailbox.ask(by, vec![body], None).await?;
-        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(done)
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(|done| self.done(&done))
     }
 
     async fn ask_to_join(&self, by: Principal, ask: Ask, process: Process) -> Result<Done, Refusal> {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
         let answers = self.mailbox.ask_to_join(by, ask, process).await?;
-        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(done)
+        answers.into_iter().next().unwrap_or_else(|| Err(ending())).map(|done| self.done(&done))
     }
 
-    fn attached(&self, claim: ClaimId, process: &Process) -> bool {
-        self.follower.read(|engine| engine.bodies(claim).contains(process))
+    fn bodies(&self, claim: ClaimId) -> Vec<Process> {
+        self.follower.read(|engine| engine.bodies(claim).to_vec())
+    }
+
+    fn lives(&self, process: &Process) -> bool {
+        bursar_enforce::same(process)
+    }
+
+    fn stays(&self, claim: ClaimId) {
+        block_in_place(|| self.unattended.stays(claim, || self.follower.read(unattended::pending)));
     }
 
     async fn submit_all(
@@ -188,13 +207,14 @@ impl House for Host {
     ) -> Result<Vec<Result<Done, Refusal>>, Refusal> {
         self.used_at.store(self.clock.now().0, Ordering::Relaxed);
         let answers = self.mailbox.ask(by, bodies, None).await?;
-        Ok(answers.into_iter().map(|answer| answer.map(done)).collect())
+        Ok(answers.into_iter().map(|answer| answer.map(|done| self.done(&done))).collect())
     }
 
     async fn decided(&self, by: &Principal, claim: ClaimId) -> Result<(), Refusal> {
         let decided = |engine: &Engine| {
             engine.books().claim(claim).is_none_or(|row| engine.books().phase(row) > Phase::Pending)
         };
+        self.unattended.heard_of(claim);
         self.follower.wait_for(claim, None, decided).await;
         self.outcome(by, claim)
     }
@@ -240,12 +260,12 @@ impl House for Host {
         let _ = moved.wait_for(|next| *next > since.saturating_add(1)).await;
     }
 
-    fn identify(&self, pid: u32) -> Result<Process, Refusal> {
-        let found = identify(pid).ok().flatten();
-        found.ok_or_else(|| {
-            Refusal::new(Reason::BadRequest, format!("there is no process {pid}"))
-                .hint("attach a process that runs")
-        })
+    fn identify(&self, peer: &Peer, pid: u32) -> Result<Process, Refusal> {
+        named::process(peer, pid)
+    }
+
+    fn attachable(&self, process: &Process) -> Result<(), Refusal> {
+        named::attachable(process, self.autostarted)
     }
 
     async fn use_strategy(&self, by: Principal, role: Role, plugin: String) -> Result<(), Refusal> {
@@ -445,8 +465,4 @@ impl House for Host {
     ) -> Result<(Vec<wire::EventRow>, Place), Refusal> {
         self.walk(by, place, max, false)
     }
-}
-
-fn done(done: mail::Done) -> Done {
-    Done { claim: done.claim }
 }

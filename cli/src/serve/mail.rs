@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 /// Inputs waiting for the engine at once; one letter more is refused with `QueueFull`.
 pub const INBOX_MAX: usize = 8192;
 
+/// When to come back to a daemon that is ending, in nanoseconds.
+const COME_BACK_NS: u64 = 1_000_000_000;
+
 /// What an input came to, once it is durable.
 pub type Answer = Result<Done, Refusal>;
 
@@ -94,7 +97,7 @@ impl Inbox {
     /// Puts a letter in, without a word to anybody.
     ///
     /// # Errors
-    /// `QueueFull` when the inbox is full or the daemon is ending.
+    /// `QueueFull` when the inbox is full; `Stopping` when the daemon is ending.
     pub fn post(&self, letter: Letter) -> Result<(), Refusal> {
         let mut waiting = self.waiting();
         if waiting.closed {
@@ -186,7 +189,7 @@ impl Waiting {
 
 /// What is told to whoever comes too late.
 pub fn ending() -> Refusal {
-    Refusal::new(Reason::QueueFull, "the daemon is ending").hint("try again when it is back")
+    Refusal::new(Reason::Stopping, "the daemon is ending").after(Some(COME_BACK_NS))
 }
 
 #[cfg(test)]
@@ -210,7 +213,7 @@ mod tests {
         assert_eq!(inbox.take(10).len(), 1, "one at least, whatever its size");
         assert_eq!(inbox.inputs(), 5192);
         inbox.close();
-        assert_eq!(inbox.post(letter(1)).expect_err("closed").reason, Reason::QueueFull);
+        assert_eq!(inbox.post(letter(1)).expect_err("closed").reason, Reason::Stopping);
         assert!(inbox.take(1).is_empty());
     }
 

@@ -40,6 +40,7 @@ mod mail;
 mod measure;
 mod memory;
 mod misnamed;
+mod named;
 mod onlooker;
 mod outlook;
 mod passed;
@@ -67,6 +68,7 @@ mod supply;
 mod told;
 mod turn;
 mod turns;
+mod unattended;
 mod used;
 mod workers;
 
@@ -159,6 +161,7 @@ pub fn run(options: Options) -> Result<()> {
     let (engine, blame) = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
+    let unattended = unattended::Unattended::open(&state, &engine);
     settings.plugins.settle_in(&state, &instance(&state));
     let audit = audit::Audit::open(&state)?;
     let listener = bursar_api::bind_unix(&socket, None)?;
@@ -347,6 +350,8 @@ pub fn run(options: Options) -> Result<()> {
         used_at: AtomicU64::new(clock.now().0),
         offered: Mutex::new(Instant::now()),
         audit,
+        autostarted: idle.is_some(),
+        unattended,
     });
     let idle_after = Duration::from_millis(host.settings.plugins.idle_ms);
     let onlooker = onlooker::Onlooker::new(host.clone(), idle_after);

@@ -82,8 +82,8 @@ impl Mailbox {
     /// They are carried out though this future is dropped.
     ///
     /// # Errors
-    /// `QueueFull` at once when the inbox is full or the daemon is ending; what the engine refuses stands
-    /// among the answers.
+    /// `QueueFull` at once when the inbox is full, `Stopping` when the daemon is ending; what the engine refuses
+    /// stands among the answers.
     pub async fn ask(
         &self,
         by: Principal,

@@ -260,7 +260,7 @@ fn who_waits_at_closing_time_is_told_to_come_back() {
     daemon.await_phase("2", "pending");
     daemon.stop();
     let answer = waiting.join().expect("told");
-    assert_eq!(answer.status, 429);
+    assert_eq!(answer.status, 503);
     assert!(String::from_utf8_lossy(&answer.body).contains("stopping"));
     assert!(stream.count() > 0, "the stream ends in good order");
     daemon.start();

@@ -100,6 +100,25 @@ fn what_cannot_be_attached_is_refused_before_anything_is_granted() {
     assert_eq!((daemon.taken(), &daemon.ask(&["get", "claims"])["claims"][0]), (0, &serde_json::Value::Null));
 }
 
+#[test]
+fn what_gives_leases_lives_in_none() {
+    let mut daemon = Daemon::plain();
+    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("/proc").flatten();
+    let threads = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let all: Vec<u32> = [daemon.pid()].into_iter().chain(threads).chain([std::process::id()]).collect();
+    let fence =
+        daemon.ask(&["claim", "--cpu", "0.1"])["claim"]["fence"].as_str().expect("a fence").to_owned();
+    for pid in all {
+        let (status, told) = ask(&daemon, &format!(",\"pid\":{pid}"));
+        let why = told["error"]["message"].as_str().unwrap_or_default();
+        assert!(status == 400 && why.contains("no lease") && why.contains("the daemon"), "{pid}: {told}");
+        let told = daemon.tell(&["attach", "1", "--fence", &fence, "--pid", &pid.to_string()]);
+        assert!(told.code == 2 && told.err.contains("no lease"), "{told:?}");
+    }
+    assert_eq!(daemon.tell(&["release", "1", "--fence", &fence, "--wait", "10s"]).code, 0);
+    assert_eq!((daemon.ended(), daemon.taken()), (None, 0));
+}
+
 /// Commands that are run, and what the daemon may sync beside them: at its start, and when it looks up.
 const COMMANDS: usize = 20;
 const BESIDE: usize = 5;

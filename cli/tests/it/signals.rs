@@ -146,3 +146,65 @@ fn ctrl_c_at_the_moment_of_the_grant_leaves_nothing_behind() {
         daemon.eventually("all of it came back", || daemon.taken() == 0);
     }
 }
+
+/// Delays between two signals, in microseconds, and how often each is tried.
+const DELAYS: [u64; 6] = [0, 50, 200, 700, 1500, 2700];
+const TIMES: usize = 6;
+
+#[test]
+fn told_to_stop_and_to_go_on_at_once_it_goes_on() {
+    let daemon = Daemon::plain();
+    let (mut run, mut said) = speaking(&daemon, "echo $$; exec sleep 100");
+    let command: u32 = line(&mut said).parse().expect("a pid");
+    for moment in (0..TIMES).flat_map(|_| DELAYS) {
+        send(run.id(), Signal::TSTP);
+        sleep(Duration::from_micros(moment));
+        send(run.id(), Signal::CONT);
+        let mut rounds = 0;
+        daemon.eventually(&format!("after {moment} us both go on"), || {
+            // For as long as a stop may take that is on its way.
+            let goes_on = state(command) != 'T' && state(run.id()) != 'T';
+            rounds = if goes_on { rounds + 1 } else { 0 };
+            rounds > 5
+        });
+    }
+    send(command, Signal::KILL);
+    assert_eq!(run.wait().expect("ended").code(), Some(137));
+}
+
+#[test]
+fn how_a_command_ended_is_known_to_whoever_ignores_how_children_end() {
+    let daemon = Daemon::plain();
+    let ignoring = "import os, signal, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n\
+        os.execv(sys.argv[1], sys.argv[1:])";
+    // Before there is a C library, with one, and with a command that takes its time.
+    for (options, script) in [
+        (&["--cpu", "0.1"][..], "exit 3"),
+        (&["--cpu", "0.1", "--lock", "l"], "exit 3"),
+        (&["--cpu", "0.1"], "sleep 0.3; exit 3"),
+    ] {
+        let mut python = Command::new("python3");
+        python.args(["-c", ignoring]).arg(crate::daemon::program()).arg("run").args(options);
+        python.args(["--", "sh", "-c", script]).env("BURSAR_SOCKET", daemon.socket()).stdin(Stdio::null());
+        let Ok(output) = python.output() else {
+            eprintln!("skipped: there is no python3");
+            return;
+        };
+        assert_eq!(output.status.code(), Some(3), "{options:?} {script}: {output:?}");
+    }
+    assert_eq!(daemon.taken(), 0);
+}
+
+#[test]
+fn a_command_that_runs_goes_on_though_there_is_no_room_for_a_thread() {
+    let daemon = Daemon::plain();
+    // A thread's stack would be twice as much. The lease is shorter than the command.
+    let bursar = crate::daemon::program().display().to_string();
+    let run = format!("{bursar} run --cpu 0.1 --ttl 1s -- sh -c 'echo started; sleep 2; echo done; exit 4'");
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -d 1024; {run}; exit $?")]).env("BURSAR_SOCKET", daemon.socket());
+    let output = command.stdin(Stdio::null()).output().expect("sh");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), &*said), (Some(4), "started\ndone\n"), "{output:?}");
+    assert_eq!(daemon.taken(), 0);
+}

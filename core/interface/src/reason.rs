@@ -72,6 +72,8 @@ reasons! {
     InUse,
     /// Nothing has that name: no node, no plugin.
     NotFound,
+    /// The daemon is about to stop.
+    Stopping,
 }
 
 impl Reason {
@@ -103,6 +105,7 @@ impl Reason {
             Reason::FanOut => "end some of what runs already, or slow down",
             Reason::InUse => "try again in a moment",
             Reason::NotFound => "`bursar get` and `bursar plugin list` tell what there is",
+            Reason::Stopping => "ask again when the daemon is back",
         }
     }
 }

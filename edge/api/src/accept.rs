@@ -131,7 +131,7 @@ impl Door for UnixDoor {
     fn peer(&self, stream: &UnixStream) -> io::Result<Peer> {
         let cred = stream.peer_cred()?;
         let pid = cred.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
-        Ok(Peer { uid: cred.uid(), gid: cred.gid(), pid })
+        Ok(Peer { uid: cred.uid(), gid: cred.gid(), pid, unseen: pid.is_none() })
     }
 }
 

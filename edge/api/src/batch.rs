@@ -54,7 +54,13 @@ pub(crate) async fn batch<H: House>(
             Ok((detached, Some(Ok(Answered { claim, waiter })))) => {
                 let asked = waiter.is_some() && !detached;
                 waiters.extend(waiter);
-                outcome(&hall, &caller, claim, asked).await
+                let outcome = outcome(&hall, &caller, claim, asked).await;
+                if let (true, Ok(wire::Outcome::Done(done))) = (detached, &outcome)
+                    && done.claim.phase == wire::PENDING
+                {
+                    hall.house.stays(claim);
+                }
+                outcome
             }
             Ok((_, Some(Err(refusal)))) | Err(refusal) => Err(Denial::from(refusal)),
             Ok((_, None)) => Err(Denial::bug()),

@@ -113,7 +113,7 @@ mod tests {
         assert!(!bearer.is(&digest("secret"), now));
         assert!(!bearer.is(&digest("secre"), now - second) && !bearer.is(&digest(""), now - second));
         assert!(bearer.may(Verb::Read) && !bearer.may(Verb::Claim));
-        let door = Peer { uid: 7, gid: 7, pid: None };
+        let door = Peer { uid: 7, gid: 7, pid: None, unseen: false };
         let (peer, principal) = bearer.acts_as(&door);
         assert_eq!((peer.uid, principal.admin, principal.root.as_str()), (NOBODY, false, "team"));
         let (peer, principal) = Bearer { scope: String::new(), ..bearer }.acts_as(&door);

@@ -14,7 +14,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use bursar_interface::{Ask, ClaimId, Command, Fence, Principal, Process};
+use bursar_interface::{Ask, ClaimId, Command, Fence, Principal, Process, Reason, Refusal};
 use bursar_wire as wire;
 use hyper::{StatusCode, Uri};
 use std::sync::Arc;
@@ -77,6 +77,9 @@ async fn detached<H: House>(
     if claim.ending.as_deref() == Some(wire::DEADLOCK) {
         hall.house.decided(by, waiter.claim).await?;
     }
+    if claim.phase == wire::PENDING {
+        hall.house.stays(waiter.claim);
+    }
     waiter.answered();
     Ok(claim)
 }
@@ -93,7 +96,7 @@ async fn decided<H: House>(
         decided = hall.house.decided(&caller.principal, waiter.claim) => {
             let (claim, mut told) = (waiter.claim, decided.map_err(Denial::from));
             if let (Ok(()), Some(process)) = (&told, process) {
-                told = joined(hall, caller, claim, process).await;
+                told = joined(hall, caller, &waiter, process).await;
             }
             let claim = told.and_then(|()| seen(hall, &caller.principal, claim));
             waiter.answered();
@@ -111,10 +114,14 @@ async fn decided<H: House>(
 async fn joined<H: House>(
     hall: &Hall<H>,
     caller: &Caller,
-    claim: ClaimId,
+    waiter: &Waiter<H>,
     process: Process,
 ) -> Result<(), Denial> {
-    if !hall.house.attached(claim, &process) {
+    let (claim, bodies) = (waiter.claim, hall.house.bodies(waiter.claim));
+    if !bodies.contains(&process) {
+        if !bodies.is_empty() || !waiter.is_to_join(&process) {
+            return Err(carried_out_already(claim));
+        }
         let fence = seen(hall, &caller.principal, claim)?.fence.unwrap_or_default();
         let attach = Command::Attach { claim, fence: Fence(fence), process };
         // Refused only if the lease has ended meanwhile.
@@ -123,6 +130,14 @@ async fn joined<H: House>(
         }
     }
     enforced(hall, claim).await
+}
+
+/// The same key was used twice at once, each time for another process.
+fn carried_out_already(claim: ClaimId) -> Denial {
+    Denial::from(
+        Refusal::new(Reason::InUse, format!("what this key asked for runs already (claim {claim})"))
+            .hint("use another key for another command; `bursar get claims` tells when this one has ended"),
+    )
 }
 
 /// One claim; with `?wait=30s` not before it is decided or the time is over; with `&taking=none` not before

@@ -88,7 +88,9 @@ impl Denial {
 
     /// The daemon is about to stop.
     pub(crate) fn closing_time() -> Denial {
-        Denial::busy("the daemon is stopping".to_owned()).hint("ask again when it is back")
+        let refusal =
+            Refusal::new(Reason::Stopping, "the daemon is stopping").hint("ask again when it is back");
+        Denial { retry_after: Some(spread(SOON)), ..Denial::from(refusal) }
     }
 
     /// Nothing is taken at the moment.

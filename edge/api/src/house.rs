@@ -12,6 +12,8 @@ pub struct Peer {
     pub gid: u32,
     /// Process id at the time of connecting; unknown over TCP. It may have been recycled since.
     pub pid: Option<u32>,
+    /// It came over the socket and has no pid here: it lives in another pid namespace, which is not seen from this one.
+    pub unseen: bool,
 }
 
 /// What a submitted command came to, once it is durable.
@@ -39,14 +41,14 @@ pub trait House: Send + Sync + 'static {
     /// Hands a command in; resolves when its outcome is durable. Goes on though the future is dropped.
     ///
     /// # Errors
-    /// What the engine refuses; `QueueFull` when too much waits for it.
+    /// What the engine refuses; `QueueFull` when too much waits for it; `Stopping` when it ends.
     fn submit(&self, by: Principal, body: Command) -> impl Future<Output = Result<Done, Refusal>> + Send;
 
     /// Hands commands in that stay together; resolves when the outcome of all of them is durable, in their
     /// order. One that is refused holds up none of the others. Goes on though the future is dropped.
     ///
     /// # Errors
-    /// `QueueFull` when too much waits: then nothing was carried out.
+    /// `QueueFull` when too much waits, `Stopping` when the house ends: then nothing was carried out.
     fn submit_all(
         &self,
         by: Principal,
@@ -65,8 +67,14 @@ pub trait House: Send + Sync + 'static {
         process: Process,
     ) -> impl Future<Output = Result<Done, Refusal>> + Send;
 
-    /// Whether a process was attached to a claim.
-    fn attached(&self, claim: ClaimId, process: &Process) -> bool;
+    /// The processes that were attached to a claim that has not ended.
+    fn bodies(&self, claim: ClaimId) -> Vec<Process>;
+
+    /// Whether a process is there still.
+    fn lives(&self, process: &Process) -> bool;
+
+    /// A claim waits on whoever leaves; it does so after a restart as well, and that is written down when this returns.
+    fn stays(&self, claim: ClaimId);
 
     /// Resolves when a claim does not wait any more: granted, now or earlier.
     ///
@@ -93,11 +101,18 @@ pub trait House: Send + Sync + 'static {
     /// Resolves when there is an event whose sequence is above `since`.
     fn moved(&self, since: u64) -> impl Future<Output = ()> + Send;
 
-    /// A process of this host by identity.
+    /// The process that a peer calls `pid`, by identity.
     ///
     /// # Errors
-    /// `BadRequest` when there is no such process.
-    fn identify(&self, pid: u32) -> Result<Process, Refusal>;
+    /// `BadRequest` when there is no such process, or it cannot be told for certain which one a peer in another pid
+    /// namespace means.
+    fn identify(&self, peer: &Peer, pid: u32) -> Result<Process, Refusal>;
+
+    /// Whether a process may live in a lease at all.
+    ///
+    /// # Errors
+    /// `BadRequest` for one that no lease can own: the daemon, what it runs under, and what the kernel runs.
+    fn attachable(&self, process: &Process) -> Result<(), Refusal>;
 
     /// Lets another plugin decide from here on; resolves when that is durable.
     ///

@@ -95,6 +95,8 @@ pub(crate) async fn attach<H: House>(
 ) -> Result<Response, Denial> {
     let claim = query::claim(&id)?;
     let body: wire::AttachBody = json::body(request, hall.limits.body).await?;
+    // Of a claim that is not there nothing else is told.
+    seen(&hall, &caller.principal, claim)?;
     let process = own_process(&*hall.house, &caller.peer, body.pid)?;
     submit(&hall, &caller, Command::Attach { claim, fence: body.fence, process }).await?;
     enforced(&hall, claim).await?;
@@ -150,18 +152,18 @@ pub(crate) fn answer<H: House>(hall: &Hall<H>, caller: &Caller, claim: ClaimId) 
     Ok(fresh(StatusCode::OK, wire::ClaimAnswer { claim: seen(hall, &caller.principal, claim)? }))
 }
 
-/// A process by identity, if the caller may dispose of it: its own user's, or any for root.
+/// A process by identity, if the caller may dispose of it: its own user's, or any for root. Some can live in no lease.
 pub(crate) fn own_process<H: House>(house: &H, peer: &Peer, pid: u32) -> Result<Process, Refusal> {
-    let process = house.identify(pid)?;
-    if peer.uid == 0 {
-        return Ok(process);
+    let process = house.identify(peer, pid)?;
+    if peer.uid != 0 {
+        let allowed = owner(process.pid) == Some(peer.uid);
+        // The pid may have passed to another process between the two looks.
+        if !allowed || house.identify(peer, pid)? != process {
+            return Err(Refusal::new(Reason::Forbidden, format!("process {pid} is not yours"))
+                .hint("attach processes of your own user"));
+        }
     }
-    let allowed = owner(pid) == Some(peer.uid);
-    // The pid may have passed to another process between the two looks.
-    if !allowed || house.identify(pid)? != process {
-        return Err(Refusal::new(Reason::Forbidden, format!("process {pid} is not yours"))
-            .hint("attach processes of your own user"));
-    }
+    house.attachable(&process)?;
     Ok(process)
 }
 

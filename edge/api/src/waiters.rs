@@ -9,7 +9,15 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{runtime::Handle, time::sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until},
+};
+
+/// How often it is looked whether the process of an asker that left is there still: first soon, as the two mostly go
+/// together, and then ever more seldom.
+const LOOK_MIN: Duration = Duration::from_millis(1);
+const LOOK_MAX: Duration = Duration::from_millis(100);
 
 /// Every claim that somebody waits for.
 pub(crate) struct Waiters<H> {
@@ -29,6 +37,8 @@ struct Waiting {
     came: usize,
     /// One of them has had the answer.
     answered: bool,
+    /// The process of one of them that is to live inside: what the same key asks for is done once.
+    joins: Option<Process>,
 }
 
 /// One asker on the line. Dropped without an answer, it may take the claim with it.
@@ -36,6 +46,8 @@ pub(crate) struct Waiter<H: House> {
     waiters: Arc<Waiters<H>>,
     by: Principal,
     keyed: bool,
+    /// What was to live inside: whoever has no process any more does not come back.
+    process: Option<Process>,
     /// Which claim.
     pub(crate) claim: ClaimId,
     answered: bool,
@@ -64,11 +76,11 @@ impl<H: House> Waiters<H> {
     ) -> Result<Waiter<H>, Refusal> {
         let (waiters, keyed) = (self.clone(), ask.key.is_some());
         let asking = async move {
-            let done = match process {
+            let done = match process.clone() {
                 Some(process) => waiters.house.ask_to_join(by.clone(), ask, process).await?,
                 None => waiters.house.submit(by.clone(), Command::Ask(ask)).await?,
             };
-            done.claim.map(|claim| waiters.join(by, keyed, claim)).ok_or_else(no_claim)
+            done.claim.map(|claim| waiters.join(by, keyed, process, claim)).ok_or_else(no_claim)
         };
         to_the_end(asking).await
     }
@@ -89,7 +101,7 @@ impl<H: House> Waiters<H> {
             let done = waiters.house.submit_all(by.clone(), bodies).await?;
             let answered = |(done, ask): (Result<Done, Refusal>, Option<bool>)| {
                 let claim = done?.claim.ok_or_else(no_claim)?;
-                let waiter = ask.map(|keyed| waiters.join(by.clone(), keyed, claim));
+                let waiter = ask.map(|keyed| waiters.join(by.clone(), keyed, None, claim));
                 Ok(Answered { claim, waiter })
             };
             Ok(done.into_iter().zip(asks).map(answered).collect())
@@ -97,12 +109,18 @@ impl<H: House> Waiters<H> {
         to_the_end(asking).await
     }
 
-    fn join(self: &Arc<Self>, by: Principal, keyed: bool, claim: ClaimId) -> Waiter<H> {
+    fn join(
+        self: &Arc<Self>,
+        by: Principal,
+        keyed: bool,
+        process: Option<Process>,
+        claim: ClaimId,
+    ) -> Waiter<H> {
         let mut waiting = self.waiting();
         let line = waiting.entry(claim).or_default();
         line.here += 1;
         line.came += 1;
-        Waiter { waiters: self.clone(), by, keyed, claim, answered: false }
+        Waiter { waiters: self.clone(), by, keyed, process, claim, answered: false }
     }
 
     /// One asker leaves. Returns how many had come, if the claim is to be cancelled now or soon.
@@ -116,6 +134,17 @@ impl<H: House> Waiters<H> {
             return None;
         }
         (line.here == 0).then_some(line.came)
+    }
+
+    /// Waits for as long as an asker with a key may stay away; no longer than there is the process that was to live
+    /// inside.
+    async fn keep_place(&self, process: Option<Process>) {
+        let until = Instant::now() + self.rejoin;
+        let mut look = if process.is_some() { LOOK_MIN } else { self.rejoin };
+        while Instant::now() < until && process.as_ref().is_none_or(|process| self.house.lives(process)) {
+            sleep_until(until.min(Instant::now() + look)).await;
+            look = (look * 2).min(LOOK_MAX);
+        }
     }
 
     /// Cancels a claim unless somebody has come since `came`.
@@ -147,6 +176,14 @@ impl<H: House> Waiter<H> {
         self.answered = true;
     }
 
+    /// Whether this process is the one to live inside: the first that any of its askers names.
+    pub(crate) fn is_to_join(&self, process: &Process) -> bool {
+        let mut waiting = self.waiters.waiting();
+        waiting
+            .get_mut(&self.claim)
+            .is_none_or(|line| line.joins.get_or_insert_with(|| process.clone()) == process)
+    }
+
     /// The claim stays whoever leaves.
     pub(crate) fn stays(&self) {
         let mut staying = self.waiters.staying();
@@ -174,9 +211,11 @@ impl<H: House> Drop for Waiter<H> {
         let Some(came) = self.waiters.leave(self.claim, self.answered) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         let (waiters, by, claim) = (self.waiters.clone(), self.by.clone(), self.claim);
-        let patience = if self.keyed { waiters.rejoin } else { Duration::ZERO };
+        let (keyed, process) = (self.keyed, self.process.take());
         runtime.spawn(async move {
-            sleep(patience).await;
+            if keyed {
+                waiters.keep_place(process).await;
+            }
             waiters.cancel(by, claim, came).await;
         });
     }

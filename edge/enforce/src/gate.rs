@@ -57,6 +57,9 @@ impl Gate {
         let added = vec![0; ADDED_MAX];
         let (gate, opener) = pipe_with(PipeFlags::CLOEXEC)?;
         let (report, reporter) = pipe_with(PipeFlags::CLOEXEC)?;
+        // SAFETY: no arrangement of this program's. Whoever started it may not have wanted to hear of children, and how
+        // this one ends would be told to nobody.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
         // SAFETY: the child calls only what may be called between fork and exec of a process with
         // threads (`stand_and_become`), and never returns.
         match unsafe { libc::fork() } {

@@ -56,9 +56,25 @@ pub(crate) fn at_rest(pid: u32) -> bool {
     stat.is_none_or(|stat| matches!(stat.state, 'T' | 't' | 'Z' | 'X'))
 }
 
-/// When a process started, in clock ticks since boot; `None` if it is gone or a zombie. Looked at several times for
-/// each process that joins a lease, so no more of it is read than that.
+/// What `/proc/PID/stat` tells of a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    /// Its parent's pid; 0 for none that is seen here.
+    pub(crate) parent: u32,
+    /// The kernel's flags.
+    pub(crate) flags: u64,
+    /// When it started, in clock ticks since boot.
+    started: u64,
+}
+
+/// When a process started, in clock ticks since boot; `None` if it is gone or a zombie.
 fn started(pid: u32) -> io::Result<Option<u64>> {
+    Ok(stat(pid)?.map(|stat| stat.started))
+}
+
+/// What is told of a process; `None` if it is gone or a zombie. Looked at several times for each process that joins a
+/// lease, so no more of it is read than that.
+pub(crate) fn stat(pid: u32) -> io::Result<Option<Stat>> {
     let mut line = [0; STAT_MAX];
     let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line));
     let text = match read {
@@ -71,11 +87,14 @@ fn started(pid: u32) -> io::Result<Option<u64>> {
     let mut fields =
         text[behind..].split(|byte| byte.is_ascii_whitespace()).filter(|field| !field.is_empty());
     let state = fields.next();
-    let started =
-        fields.nth(STARTED - STATE - 1).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok());
-    match (state, started) {
+    let mut number =
+        |skipped| fields.nth(skipped).and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok());
+    let told = [PARENT - STATE - 1, FLAGS - PARENT - 1, STARTED - FLAGS - 1].map(&mut number);
+    match (state, told) {
         (Some(b"Z" | b"X"), _) => Ok(None),
-        (Some(_), Some(started)) => Ok(Some(started)),
+        (Some(_), [Some(parent), Some(flags), Some(started)]) => {
+            Ok(Some(Stat { parent: parent as u32, flags, started }))
+        }
         _ => Err(io::Error::other(format!("/proc/{pid}/stat is not as proc(5) says"))),
     }
 }
@@ -85,6 +104,8 @@ const STAT_MAX: usize = 2048;
 
 /// Fields of `/proc/PID/stat`, counted from 1 as proc(5) does.
 const STATE: usize = 3;
+const PARENT: usize = 4;
+const FLAGS: usize = 9;
 const STARTED: usize = 22;
 
 fn gone(error: &io::Error) -> bool {

@@ -96,6 +96,7 @@ fn fix(reason: Reason) -> &'static str {
         Reason::UnknownClaim => "there is no such claim: pass the number that resource_allocate gave",
         Reason::NotFound => "nothing here has that name: resource_monitor lists what there is",
         Reason::QueueFull => "too many wait already: come back later",
+        Reason::Stopping => "the daemon is stopping: ask the same again in a moment",
         Reason::StorageFull => "the daemon's disk is full: release what you hold; an operator must make room",
         Reason::WaitExpired => "it waited as long as you said: wait longer, or ask for less",
         Reason::LeaseExpired => "the lease has ended: ask anew",

@@ -52,6 +52,9 @@ const HEARD_MAX: Duration = Duration::from_secs(1);
 /// we leave before everything is given back: the daemon goes on with that.
 const SAME_KEY: Duration = Duration::from_millis(500);
 
+/// Not at all.
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
 /// What takes no longer is waited for without a thread that hears signals.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -77,6 +80,12 @@ struct Shared {
     stage: Mutex<Stage>,
     pause: Pause,
     signals: SignalFd,
+    /// Has something to read while this process was told to go on and nobody has heard of it.
+    goes_on: SignalFd,
+    /// Held while a signal is heard, and while this process stops.
+    hearing: Mutex<()>,
+    /// The command was told to stop by this process, and not yet to go on.
+    passed_stop: AtomicBool,
     /// The thread that hears signals is there.
     heard: AtomicBool,
 }
@@ -99,9 +108,19 @@ impl Attendant {
         let mut heard = SigSet::empty();
         HEARD.into_iter().for_each(|signal| heard.add(signal));
         heard.thread_block()?;
-        let signals = SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC)?;
-        let (stage, pause) = (Mutex::new(Stage::Waiting), Pause::default());
-        Ok(Attendant(Arc::new(Shared { stage, pause, signals, heard: AtomicBool::new(false) })))
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&heard, flags)?;
+        let mut goes_on = SigSet::empty();
+        goes_on.add(Signal::SIGCONT);
+        Ok(Attendant(Arc::new(Shared {
+            stage: Mutex::new(Stage::Waiting),
+            pause: Pause::default(),
+            signals,
+            goes_on: SignalFd::with_flags(&goes_on, flags)?,
+            hearing: Mutex::default(),
+            passed_stop: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
+        })))
     }
 
     /// Waits for `awaited` to have something to say, and for no longer than [`SOON`]: most answers, and most
@@ -172,8 +191,24 @@ impl Attendant {
         self.0.pause.told.load(Ordering::SeqCst)
     }
 
+    /// Stops this process, unless it was told to go on since; says whether it did. A stop throws away what was told and
+    /// not heard yet.
+    pub(crate) fn stop_unless_told(&self, told: u64) -> bool {
+        let _hearing = self.hearing();
+        let stops = !self.told_since(told) && !is_readable(self.0.goes_on.as_fd(), Some(AT_ONCE));
+        if stops {
+            stop();
+        }
+        stops
+    }
+
+    /// How often this process was told to go on, so far.
+    pub(crate) fn told(&self) -> u64 {
+        self.0.pause.told.load(Ordering::SeqCst)
+    }
+
     /// Whether this process was told to go on since.
-    pub(crate) fn told_since(&self, told: u64) -> bool {
+    fn told_since(&self, told: u64) -> bool {
         self.0.pause.told.load(Ordering::SeqCst) > told
     }
 
@@ -186,8 +221,14 @@ impl Attendant {
         }
     }
 
-    /// The command goes on: whoever hears a signal passes it on again.
-    pub(crate) fn give_back(&self) {
+    /// The command goes on: whoever hears a signal passes it on again. It is told to if it `is_stopped`, or this process was
+    /// told to more often than is `known`: then it may be about to stop.
+    pub(crate) fn give_back(&self, known: u64, is_stopped: impl FnOnce() -> bool, tell: impl FnOnce()) {
+        let _hearing = self.hearing();
+        if is_stopped() || self.told_since(known) {
+            self.0.passed_stop.store(false, Ordering::SeqCst);
+            tell();
+        }
         self.0.pause.taken.store(false, Ordering::SeqCst);
     }
 
@@ -196,12 +237,18 @@ impl Attendant {
         *self.lock() = Stage::Leaving(code, Instant::now());
     }
 
+    fn hearing(&self) -> MutexGuard<'_, ()> {
+        self.0.hearing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Stage> {
         self.0.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn attend(&self, signals: &SignalFd) {
         loop {
+            is_readable(signals.as_fd(), None);
+            let _hearing = self.hearing();
             match signals.read_signal() {
                 Ok(Some(info)) => {
                     if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
@@ -218,7 +265,7 @@ impl Attendant {
     fn answer(&self, signal: Signal, from_kernel: bool) {
         match self.stage() {
             Stage::Running(_) if signal == Signal::SIGCONT && self.went_on() => {}
-            Stage::Running(command) => pass_on(signal, from_kernel, command),
+            Stage::Running(command) => self.pass_on(signal, from_kernel, command),
             _ if stops(signal) => stop(),
             Stage::Waiting if ends(signal) => match self.withdraw() {
                 true => leave_withdrawn(self, signal),
@@ -229,6 +276,23 @@ impl Attendant {
                 std::process::exit(code.into())
             }
             Stage::Waiting | Stage::Leaving(..) | Stage::Withdrawn => {}
+        }
+    }
+
+    /// Passes a signal on to the command, unless it got it already: a terminal sends to the whole group. A stop that was
+    /// passed on may be on its way still, and is undone by what is passed on after it.
+    fn pass_on(&self, signal: Signal, from_kernel: bool, command: Pid) {
+        let by_terminal =
+            [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGWINCH].contains(&signal) || stops(signal);
+        let got_it =
+            from_kernel && by_terminal && getpgid(Some(command)).is_ok_and(|group| group == getpgrp());
+        let goes_on = signal == Signal::SIGCONT;
+        let undoes = goes_on && self.0.passed_stop.swap(false, Ordering::SeqCst);
+        let needless = goes_on && !undoes && !bursar_enforce::stopped(command.as_raw_pid().unsigned_abs());
+        if let Some(sent) = Sent::from_named_raw(signal as i32).filter(|_| !got_it && !needless) {
+            self.0.passed_stop.fetch_or(stops(signal), Ordering::SeqCst);
+            // It may have ended meanwhile.
+            let _ = kill_process(command, sent);
         }
     }
 
@@ -271,21 +335,16 @@ pub fn unmasked<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     started
 }
 
-/// Stops this process, as a terminal or a shell wants it: it goes on when it is told to.
-pub(crate) fn stop() {
-    // It can always be sent to oneself.
-    let _ = kill_process(getpid(), Sent::STOP);
+/// Waits for something to read, for ever where no time is set; says whether there is.
+fn is_readable(descriptor: BorrowedFd<'_>, until: Option<Timespec>) -> bool {
+    let one = PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+    poll(&mut [one], until.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
-/// Passes a signal on to the command, unless it got it already: a terminal sends to the whole group.
-fn pass_on(signal: Signal, from_kernel: bool, command: Pid) {
-    let by_terminal = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGWINCH].contains(&signal) || stops(signal);
-    let got_it = from_kernel && by_terminal && getpgid(Some(command)).is_ok_and(|group| group == getpgrp());
-    let needless = signal == Signal::SIGCONT && !bursar_enforce::stopped(command.as_raw_pid().unsigned_abs());
-    if let Some(signal) = Sent::from_named_raw(signal as i32).filter(|_| !got_it && !needless) {
-        // It may have ended meanwhile.
-        let _ = kill_process(command, signal);
-    }
+/// Stops this process, as a terminal or a shell wants it: it goes on when it is told to.
+fn stop() {
+    // It can always be sent to oneself.
+    let _ = kill_process(getpid(), Sent::STOP);
 }
 
 fn stops(signal: Signal) -> bool {
@@ -293,7 +352,7 @@ fn stops(signal: Signal) -> bool {
 }
 
 /// Whether a signal ends a program that has made no arrangements, and is not ignored here.
-fn ends(signal: Signal) -> bool {
+pub(crate) fn ends(signal: Signal) -> bool {
     let ignored = || {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -117,12 +117,12 @@ pub(crate) fn watch(tenancy: &Tenancy, over: impl Fn() -> bool) {
             Ok(claim) if over() || claim.phase.is_empty() => return,
             Ok(claim) => tenancy.notice.say(&claim),
             Err(Failure::Refused(error)) if error.reason == "QueueFull" => thread::sleep(FULL),
-            // It is not ours any more, or the daemon is an older one.
-            Err(Failure::Refused(_)) => return,
-            Err(_) => {
+            Err(failure) if failure.passes() => {
                 client = Client::new(&tenancy.socket).patience(PATIENCE);
                 thread::sleep(RETRY);
             }
+            // It is not ours any more, or the daemon is an older one.
+            Err(_) => return,
         }
     }
 }

@@ -8,17 +8,22 @@
 //! there before, at its gate.
 use crate::{
     Failed, Run, ask,
-    attendant::{Attendant, Stage, stop},
+    attendant::{Attendant, Stage},
+    persist,
     resumed::{Begun, begun},
-    tenancy::{AWAY_MAX, RETRY, Tenancy},
+    tenancy::{Tenancy, UNTRUE},
     terminal::Terminal,
 };
 use bursar_enforce::{Gate, MARK, Opened, mark, stopped};
-use bursar_interface::ClaimId;
+use bursar_interface::{ClaimId, Reason};
 use bursar_wire::{AskBody, Claim, ClaimAnswer, Client, Failure, LineBody, duration};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process,
-    kill_process_group, pidfd_open, set_child_subreaper, wait, waitid,
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{
+        Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp,
+        kill_process, kill_process_group, pidfd_open, set_child_subreaper, wait, waitid,
+    },
 };
 use std::{
     io::{Error, Result as IoResult},
@@ -26,7 +31,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How often a command that was not started, because its lease could not be made true, is asked for anew.
@@ -78,14 +83,15 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
     let mut again = AGAIN_MAX;
     loop {
         body.pid = Some(gate.pid());
-        let claim = match granted(reach, &mut client, &body, &key, is_asked) {
+        let claim = match granted(reach, &mut client, run, &body, &key, is_asked) {
             // This daemon knows nothing of the lease that the environment speaks of.
             Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
                 body.lines = pids()?;
-                granted(reach, &mut client, &body, &ask::fresh_key(), false)?
+                granted(reach, &mut client, run, &body, &ask::fresh_key(), false)?
             }
             answered => answered?,
         };
+        still_to_do(run, &claim, &gate)?;
         let tenancy = Arc::new(Tenancy::new(&claim, client));
         let ended = live(&tenancy, &claim, run, gate, ttl, &attendant);
         if ended.is_ok()
@@ -145,10 +151,12 @@ fn is_within(run: &Run) -> bool {
     }
 }
 
-/// Waits for the claim, which may have been asked for already. A daemon is looked for only when none answers at once.
+/// Waits for the claim, which may have been asked for already. A daemon is looked for only when none answers at once, or
+/// one left and does not come back.
 fn granted(
     reach: &dyn Fn() -> Result<(), Failed>,
     client: &mut Client,
+    run: &Run,
     body: &AskBody,
     key: &str,
     is_asked: bool,
@@ -158,27 +166,26 @@ fn granted(
         false => ask::send(client, body, key),
     };
     match first {
-        Err(Failure::Unreachable { .. }) => {
-            reach()?;
-            Ok(persist(client, body, key)?)
-        }
-        Err(Failure::Broken { .. }) => Ok(persist(client, body, key)?),
-        answered => Ok(answered?),
+        Ok(claim) => return Ok(claim),
+        Err(Failure::Unreachable { .. }) => reach()?,
+        Err(failure) if failure.passes() => {}
+        Err(failure) => return Err(failure.into()),
     }
+    persist(client, body, key, (!run.ask.no_autostart).then_some(reach))
 }
 
-/// Asks, and asks again with the same key while the daemon is away.
-fn persist(client: &mut Client, body: &AskBody, key: &str) -> Result<Claim, Failure> {
-    let mut away = None;
-    loop {
-        match ask::send(client, body, key) {
-            Err(Failure::Refused(error)) => return Err(Failure::Refused(error)),
-            Err(failure) if away.get_or_insert_with(Instant::now).elapsed() > AWAY_MAX => {
-                return Err(failure);
-            }
-            Err(_) => thread::sleep(RETRY),
-            Ok(claim) => return Ok(claim),
+/// Refuses what the same key has led to before and is over by now: it was carried out.
+fn still_to_do(run: &Run, claim: &Claim, gate: &Gate) -> Result<(), Failed> {
+    let over = ["draining", "closed"].contains(&claim.phase.as_str()) && !claim.pids.contains(&gate.pid());
+    let ending = claim.ending.as_deref().unwrap_or("no more");
+    match &run.ask.key {
+        Some(key) if over && ending != UNTRUE => {
+            let message =
+                format!("the claim of the key {key:?} has ended already: {ending} (claim {})", claim.id);
+            Err(Failed::of(Reason::LeaseExpired, message)
+                .hint("use another key to have it carried out again"))
         }
+        _ => Ok(()),
     }
 }
 
@@ -232,8 +239,11 @@ pub(crate) fn stay(
         false => {
             let (kept, watched) = (tenancy.clone(), attendant.clone());
             let over = move || watched.stage() != Stage::Running(command);
-            thread::Builder::new().name("renewal".into()).spawn(move || kept.keep(ttl, over))?;
-            follow(command, tenancy, terminal.as_ref(), attendant)?
+            match thread::Builder::new().name("renewal".into()).spawn(move || kept.keep(ttl, over)) {
+                Ok(_) => follow(command, tenancy, terminal.as_ref(), attendant)?,
+                // The command runs, and is not to end because there is no room for a thread.
+                Err(_) => follow_and_renew(command, tenancy, ttl)?,
+            }
         }
     };
     if let Some(terminal) = terminal {
@@ -293,8 +303,28 @@ fn follow(
                 }
                 stop_too(command, tenancy, terminal, attendant);
             }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Stays with the command until it ends, and renews its lease meanwhile: all that can be done without a thread. What
+/// stops the command stops this process as any other.
+fn follow_and_renew(command: Pid, tenancy: &Tenancy, ttl: Duration) -> IoResult<WaitStatus> {
+    let ended = pidfd_open(command, PidfdFlags::empty())?;
+    loop {
+        tenancy.renew();
+        let until = Timespec::try_from(Tenancy::every(ttl)).map_err(|_| Errno::INVAL)?;
+        // Nothing but time passes when it is interrupted.
+        let _ = poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&until));
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == command => return Ok(status),
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => break,
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }
@@ -307,24 +337,25 @@ fn stop_too(command: Pid, tenancy: &Tenancy, terminal: Option<&Terminal>, attend
     let had = terminal.and_then(Terminal::foreground);
     tenancy.pause(|| {
         // It may have been told to go on meanwhile.
-        if stopped(command.as_raw_pid().unsigned_abs()) && !attendant.told_since(told) {
-            stop();
+        if stopped(command.as_raw_pid().unsigned_abs()) && attendant.stop_unless_told(told) {
             attendant.resume(told);
         }
+        let known = attendant.told();
         let has_back = |its: &&Terminal| had == Some(group) && its.foreground() == Some(getpgrp());
         if let Some(terminal) = terminal.filter(has_back).filter(|_| group != getpgrp()) {
             terminal.give(group);
         }
         // Its whole group was stopped; one that goes on already is not disturbed.
-        if stopped(command.as_raw_pid().unsigned_abs()) {
+        let tell = || {
             // In our own group, whoever told us told the others as well.
             let _ = match group == getpgrp() {
                 true => kill_process(command, Signal::CONT),
                 false => kill_process_group(group, Signal::CONT),
             };
-        }
+        };
+        // Before the lease is renewed: what is heard from here on is not seen to here.
+        attendant.give_back(known, || stopped(command.as_raw_pid().unsigned_abs()), tell);
     });
-    attendant.give_back();
 }
 
 pub(crate) fn exit_code(status: WaitStatus) -> u8 {

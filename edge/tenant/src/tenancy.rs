@@ -33,6 +33,10 @@ const RETURN_LOOK: Duration = Duration::from_millis(10);
 const QUIET_MAX: Duration = Duration::from_secs(1);
 /// Between two renewals at least.
 const RENEW_MIN: Duration = Duration::from_millis(100);
+/// How long the end of a command may go unseen because a renewal has no answer, where one thread does both.
+const RENEW_PATIENCE: Duration = Duration::from_secs(1);
+/// The ending of a lease that could not be made true.
+pub(crate) const UNTRUE: &str = "enforce_failed";
 /// How long a command that was stopped, as by Ctrl-Z, keeps its lease: nobody renews meanwhile.
 const STOPPED_TTL: &str = "24h";
 /// How long it may take to say so before the command is stopped all the same.
@@ -80,9 +84,22 @@ impl Tenancy {
         }
     }
 
+    /// Renews the lease once; what cannot be told now is told the next time.
+    pub(crate) fn renew(&self) {
+        let mut client = self.client();
+        *client = Client::new(&self.socket).patience(RENEW_PATIENCE);
+        let _ = self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl: None });
+        *client = Client::new(&self.socket);
+    }
+
+    /// How often a lease that lasts so long without renewal is renewed.
+    pub(crate) fn every(ttl: Duration) -> Duration {
+        (ttl / 3).max(RENEW_MIN)
+    }
+
     /// Renews three times in every `ttl`, until the lease is lost or `over`.
     pub(crate) fn keep(self: &Arc<Self>, ttl: Duration, over: impl Fn() -> bool + Clone + Send + 'static) {
-        let every = (ttl / 3).max(RENEW_MIN);
+        let every = Tenancy::every(ttl);
         let quiet = QUIET_MAX.min(every);
         rest(quiet);
         self.hang_up();
@@ -104,11 +121,11 @@ impl Tenancy {
                     self.notice.say(&claim);
                     every
                 }
-                Err(Failure::Refused(error)) => {
-                    eprintln!("bursar: the lease is lost: {error}");
+                Err(failure) if failure.passes() => RETRY.min(every),
+                Err(failure) => {
+                    eprintln!("bursar: the lease is lost: {failure}");
                     return;
                 }
-                Err(_) => RETRY.min(every),
             };
             *client = Client::new(&self.socket);
         }
@@ -204,9 +221,7 @@ impl Tenancy {
         loop {
             let answer = self.post(&mut self.client(), verb, body);
             match answer {
-                Err(Failure::Unreachable { .. } | Failure::Broken { .. })
-                    if go_on() && since.elapsed() <= AWAY_MAX =>
-                {
+                Err(failure) if failure.passes() && go_on() && since.elapsed() <= AWAY_MAX => {
                     thread::sleep(RETRY);
                 }
                 answered => return answered,
@@ -221,7 +236,7 @@ impl Tenancy {
 
     /// Whether the lease ended because it could not be made true.
     pub(crate) fn is_untrue(&self) -> bool {
-        self.look().is_ok_and(|claim| claim.ending.as_deref() == Some("enforce_failed"))
+        self.look().is_ok_and(|claim| claim.ending.as_deref() == Some(UNTRUE))
     }
 
     pub(crate) fn look(&self) -> Result<Claim, Failure> {

@@ -56,8 +56,8 @@ pub struct AskBody {
     /// Others of the scope that it is granted together with, or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gang: Option<Box<GangBody>>,
-    /// Makes it safe to ask again: the same key is the same claim, whatever else is said with it the second time.
-    /// An `Idempotency-Key` header says the same, and comes first.
+    /// Makes it safe to ask again: the same ask with the same key is the same claim. Another one with that key is refused,
+    /// and so is another `pid` while the first one's lives inside. An `Idempotency-Key` header says the same, and comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Answer at once, though the claim may still wait; it stays when the caller leaves.

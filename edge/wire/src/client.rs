@@ -64,6 +64,15 @@ impl Failure {
         }
     }
 
+    /// Whether the same may be answered by the daemon that comes after this one: none answers, it broke off, or it
+    /// said that it is about to stop.
+    pub fn passes(&self) -> bool {
+        match self {
+            Failure::Unreachable { .. } | Failure::Broken { .. } => true,
+            Failure::Refused(error) => error.reason == Reason::Stopping.name(),
+        }
+    }
+
     fn whereabouts(&self) -> &'static str {
         match self {
             Failure::Unreachable { path, .. } if path.starts_with("https:") => {

@@ -24,6 +24,7 @@ fn numbers(reason: Reason) -> (u16, u8) {
         Reason::RateLimited | Reason::QueueFull | Reason::FanOut => (429, 4),
         Reason::WaitExpired => (408, 4),
         Reason::StorageFull => (507, 4),
+        Reason::Stopping => (503, 4),
     }
 }
 

@@ -93,6 +93,14 @@ pub(super) unsafe fn let_all_in() {
     }
 }
 
+/// Lets a signal do what it does to any program that has made no arrangements.
+pub(super) fn as_usual(signal: Signal) {
+    let usual = [0_usize; 4];
+    // SAFETY: nobody is there who would count on another arrangement; one of nothing is the usual one.
+    let _ =
+        unsafe { call(libc::SYS_rt_sigaction, [signal.as_raw() as usize, usual.as_ptr() as usize, 0, SET]) };
+}
+
 /// Opens a descriptor that tells of these signals.
 pub(super) fn told_of(signals: &Signals) -> Result<RawFd, Errno> {
     let set = ptr::from_ref(&signals.0) as usize;

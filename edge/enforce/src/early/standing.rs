@@ -49,8 +49,10 @@ pub fn seen<'a>(descriptor: RawFd) -> BorrowedFd<'a> {
     unsafe { BorrowedFd::borrow_raw(descriptor) }
 }
 
-/// Blocks these signals for this program, and opens a descriptor that tells of them.
+/// Blocks these signals for this program, and opens a descriptor that tells of them. How children end is told from now
+/// on, though whoever started this program did not want to hear of its own.
 pub fn hear(signals: &[Signal]) -> Option<RawFd> {
+    kernel::as_usual(Signal::CHILD);
     let signals = Signals::of(signals);
     kernel::block(&signals).ok()?;
     kernel::told_of(&signals).ok()
