@@ -196,8 +196,8 @@ impl House for Host {
         bursar_enforce::same(process)
     }
 
-    fn stays(&self, claim: ClaimId) {
-        block_in_place(|| self.unattended.stays(claim, || self.follower.read(unattended::pending)));
+    fn stay(&self, claims: &[ClaimId]) {
+        block_in_place(|| self.unattended.stay(claims, || self.follower.read(unattended::pending)));
     }
 
     async fn submit_all(

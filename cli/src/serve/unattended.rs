@@ -54,8 +54,8 @@ impl Unattended {
         Unattended { staying: Mutex::new(staying), missed: Mutex::new(missed), any }
     }
 
-    /// Writes down that a claim stays; `pending` tells what waits by now.
-    pub fn stays(&self, claim: ClaimId, pending: impl FnOnce() -> BTreeSet<ClaimId>) {
+    /// Writes down that claims stay, with one sync for all of them; `pending` tells what waits by now.
+    pub fn stay(&self, claims: &[ClaimId], pending: impl FnOnce() -> BTreeSet<ClaimId>) {
         let mut staying = self.staying.lock().unwrap_or_else(PoisonError::into_inner);
         if staying.added >= ADDED_MAX {
             let pending = pending();
@@ -64,7 +64,7 @@ impl Unattended {
             let still = known.filter(|claim| pending.contains(claim)).collect();
             staying.begin(&still);
         }
-        staying.add(claim);
+        staying.add(claims);
     }
 
     /// Somebody has spoken of a claim: it is not missed.
@@ -105,10 +105,11 @@ impl Staying {
         Ok(file)
     }
 
-    fn add(&mut self, claim: ClaimId) {
-        self.added += 1;
+    fn add(&mut self, claims: &[ClaimId]) {
+        self.added += claims.len();
         let Some(file) = &mut self.file else { return };
-        if let Err(error) = writeln!(file, "{claim}").and_then(|()| file.sync_data()) {
+        let lines: String = claims.iter().map(|claim| format!("{claim}\n")).collect();
+        if let Err(error) = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()) {
             self.failed(&error);
         }
     }
@@ -137,11 +138,12 @@ mod tests {
         let state = tempfile::TempDir::new().expect("a folder");
         let engine = Engine::new();
         let unattended = Unattended::open(state.path(), &engine);
-        (1..=3).for_each(|claim| unattended.stays(ClaimId(claim), BTreeSet::new));
+        unattended.stay(&[ClaimId(1), ClaimId(2)], BTreeSet::new);
+        unattended.stay(&[ClaimId(3)], BTreeSet::new);
         let read = || fs::read_to_string(state.path().join(FILE)).expect("written");
         assert_eq!(read(), "1\n2\n3\n");
         unattended.staying.lock().expect("free").added = ADDED_MAX;
-        unattended.stays(ClaimId(4), || BTreeSet::from([ClaimId(2)]));
+        unattended.stay(&[ClaimId(4)], || BTreeSet::from([ClaimId(2)]));
         assert_eq!(read(), "2\n4\n", "what waits no more is left out");
         Unattended::open(state.path(), &engine);
         assert_eq!((read().as_str(), unattended.missed_by_all().len()), ("", 0));

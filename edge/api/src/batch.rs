@@ -47,6 +47,7 @@ pub(crate) async fn batch<H: House>(
     // There is an answer to each that was handed in.
     let mut done = done.into_iter();
     let (mut answers, mut waiters) = (Vec::with_capacity(ANSWER_BYTES * read.len()), Vec::new());
+    let mut staying = Vec::new();
     answers.extend_from_slice(b"{\"answers\":[");
     let count = read.len();
     for (nth, read) in read.into_iter().enumerate() {
@@ -55,10 +56,8 @@ pub(crate) async fn batch<H: House>(
                 let asked = waiter.is_some() && !detached;
                 waiters.extend(waiter);
                 let outcome = outcome(&hall, &caller, claim, asked).await;
-                if let (true, Ok(wire::Outcome::Done(done))) = (detached, &outcome)
-                    && done.claim.phase == wire::PENDING
-                {
-                    hall.house.stays(claim);
+                if detached && outcome.as_ref().is_ok_and(waits) {
+                    staying.push(claim);
                 }
                 outcome
             }
@@ -69,10 +68,18 @@ pub(crate) async fn batch<H: House>(
         serde_json::to_writer(&mut answers, &answer).expect("an answer is plain data");
         answers.extend_from_slice(if nth + 1 < count { b"," } else { b"]}" });
     }
+    if !staying.is_empty() {
+        hall.house.stay(&staying);
+    }
     waiters.into_iter().for_each(|waiter| waiter.answered());
     let response = fresh_text(answers);
     audit::cancelled(&hall, &caller, ended.into_iter(), &response);
     Ok(response)
+}
+
+/// Whether what came of an operation is a claim that waits.
+fn waits(outcome: &wire::Outcome) -> bool {
+    matches!(outcome, wire::Outcome::Done(done) if done.claim.phase == wire::PENDING)
 }
 
 /// Which claim an operation ends, whoever holds it.

@@ -78,7 +78,7 @@ async fn detached<H: House>(
         hall.house.decided(by, waiter.claim).await?;
     }
     if claim.phase == wire::PENDING {
-        hall.house.stays(waiter.claim);
+        hall.house.stay(&[waiter.claim]);
     }
     waiter.answered();
     Ok(claim)

@@ -73,8 +73,8 @@ pub trait House: Send + Sync + 'static {
     /// Whether a process is there still.
     fn lives(&self, process: &Process) -> bool;
 
-    /// A claim waits on whoever leaves; it does so after a restart as well, and that is written down when this returns.
-    fn stays(&self, claim: ClaimId);
+    /// Claims wait on whoever leaves; they do so after a restart as well, and that is written down when this returns.
+    fn stay(&self, claims: &[ClaimId]);
 
     /// Resolves when a claim does not wait any more: granted, now or earlier.
     ///
