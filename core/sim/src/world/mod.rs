@@ -16,7 +16,7 @@ pub use fault::{Fault, Faults};
 use crate::{
     Random,
     law::{Broken, Law, Witness, broken},
-    spent,
+    sizes, spent,
     supply::{kinds, node, told},
 };
 use bursar_engine::{Engine, Plugins};
@@ -271,7 +271,10 @@ impl World {
         self.boots += u64::from(rebooted);
         self.witness.report.restarts += 1;
         let start = told(self.start());
-        self.step([start].into_iter().chain(inputs).collect(), met)
+        // The edge says how far a change is that was under way.
+        let change = self.changing().filter(|_| self.random.chance(1, 2));
+        let change = change.and_then(|claim| sizes::report(&mut self.random, &self.engine, claim)).map(told);
+        self.step([start].into_iter().chain(change).chain(inputs).collect(), met)
     }
 
     fn start(&mut self) -> Command {
@@ -371,6 +374,11 @@ impl World {
             phase: Phase::of(view.claims.phase[c]),
         })
         .collect()
+    }
+
+    /// A claim whose lines are being changed.
+    fn changing(&self) -> Option<ClaimId> {
+        self.live().into_iter().map(|live| live.claim).find(|&claim| self.engine.resizing(claim).is_some())
     }
 
     /// Mostly somebody who may touch the claim.
