@@ -116,19 +116,30 @@ impl Desk {
 
     /// Whether there is something for [`Desk::tidy`] to do.
     pub fn untidy(&self) -> bool {
-        self.full_since.is_some() || self.journal.since_checkpoint() >= self.checkpoint_next
+        self.full_since.is_some() || self.is_checkpoint_due()
     }
 
     /// Sees to a full disk and to checkpoints. May take long.
     pub fn tidy(&mut self) {
         self.retry_full();
-        if self.journal.since_checkpoint() < self.checkpoint_batches {
-            self.checkpoint_next = self.checkpoint_batches;
-        } else if self.journal.since_checkpoint() >= self.checkpoint_next {
-            self.checkpoint();
-            // Those that were counted count until it is written; it is not to be begun again for them.
-            self.checkpoint_next = self.journal.since_checkpoint() + self.checkpoint_batches;
+        match self.journal.checkpointed() {
+            Some(Err(error)) => self.put_off(&error),
+            Some(Ok(_)) => self.checkpoint_next = self.checkpoint_batches,
+            None => {}
         }
+        if self.is_checkpoint_due() {
+            self.checkpoint();
+        }
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.journal.since_checkpoint() >= self.checkpoint_next && !self.journal.is_checkpointing()
+    }
+
+    /// One that could not be written is tried again after as many batches more.
+    fn put_off(&mut self, error: &Error) {
+        tracing::warn!(%error, "no checkpoint could be written");
+        self.checkpoint_next = self.journal.since_checkpoint() + self.checkpoint_batches;
     }
 
     /// Puts the state where the next start finds it at once.
@@ -156,7 +167,7 @@ impl Desk {
             })
         });
         if let Err(error) = written {
-            tracing::warn!(%error, "no checkpoint could be written");
+            self.put_off(&error);
         }
     }
 

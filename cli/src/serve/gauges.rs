@@ -72,6 +72,7 @@ impl Gauges {
         while !ending.load(Ordering::Acquire) {
             let before = thread_time();
             rounds.find(hierarchy, follower);
+            self.forget_gone(follower, &rounds);
             self.round(clock, &mut rounds);
             watchman.look(self, clock.now());
             learned.keep(self.learned(Multiplex::sums), false);
@@ -83,10 +84,22 @@ impl Gauges {
         learned.keep(self.learned(Multiplex::sums), true);
     }
 
+    /// Forgets the leases that are gone. One that is being taken back is not: what was seen of it is part of what it is
+    /// said to have used in the end ([`Gauges::end`]).
+    fn forget_gone(&self, follower: &Follower, rounds: &Rounds) {
+        let left = |claim: &&ClaimId| !rounds.watched.contains_key(*claim);
+        let left: Vec<ClaimId> = self.live().keys().filter(left).copied().collect();
+        if !left.is_empty() {
+            let there = |claim: &ClaimId| follower.read(|engine| engine.books().claim(*claim).is_some());
+            left.into_iter().filter(|claim| !there(claim)).for_each(|claim| {
+                self.live().remove(&claim);
+            });
+        }
+    }
+
     fn round(&self, clock: &Clock, rounds: &mut Rounds) {
         let turns = (rounds.watched.len() / ALL_OVER_MAX) as u64 + 1;
         let turn = rounds.round % turns;
-        self.live().retain(|claim, _| rounds.watched.contains_key(claim));
         for (place, (&claim, watched)) in rounds.watched.iter_mut().enumerate() {
             // One that was never looked at has its turn at once.
             let is_new = !self.live().contains_key(&claim);

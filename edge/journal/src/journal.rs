@@ -141,6 +141,11 @@ impl Journal {
         self.since_checkpoint
     }
 
+    /// Whether a checkpoint is under way: until it is written, what it covers counts as well.
+    pub fn is_checkpointing(&self) -> bool {
+        self.writing.is_some()
+    }
+
     /// Appends a batch and returns when it is on the disk: one transaction, one sync. `wall_ms`
     /// (milliseconds since 1970) is for display; `boot` is the machine's boot id.
     ///
