@@ -32,8 +32,12 @@ fn a_plain_command_needs_no_c_library_and_all_others_have_one() {
         (&["--lock", "l"], "1"),
     ] {
         let words = [&["run"], options, &["--", "sh", "-c", HEAP]].concat();
-        let told = daemon.tell(&words);
-        assert_eq!(told.out.trim(), heaps, "{words:?}: {told:?}");
+        // On a busy machine a plain one may not be answered soon enough, and is gone on with.
+        daemon.eventually(&format!("{words:?} has {heaps} heaps"), || {
+            let told = daemon.tell(&words);
+            assert!(told.code < 2, "{words:?}: {told:?}");
+            told.out.trim() == heaps
+        });
     }
     assert_eq!(daemon.taken(), 0, "all of it came back");
 }
