@@ -5,7 +5,7 @@
 //! by its own estimate, or stands before it in line, may go before it; whoever does not may only take what the head
 //! will not need. On which node that is goes by what is to be expected of those who hold it ([`crate::outlook`]). What is spent flows back by itself: all that flows until then is kept.
 use crate::{Engine, lack::Lack, promised::Promised};
-use bursar_interface::{Amount, Backfill, ClaimId, Discipline, NONE, Row, Time, View, choosiest_first};
+use bursar_interface::{Amount, Backfill, ClaimId, Discipline, NONE, Row, Time, View};
 use std::{collections::BTreeMap, ops::Range};
 
 /// Waiting claims of which it is reckoned when they could start, to find the head: each reads every lease.
@@ -119,13 +119,8 @@ impl Engine {
         };
         // As they are placed: in another order where that in which they were said does not do.
         let (start, seats) = first(&held).or_else(|| {
-            let lines = &view.lines;
-            let choosy = |&line: &Row| {
-                let l = line as usize;
-                choosiest_first(lines.want[l] != NONE, lines.models[l] != 0, lines.amount[l])
-            };
             let mut held = held.clone();
-            held.sort_by_key(choosy);
+            held.sort_by_key(|&line| view.choosy(line));
             first(&held)
         })?;
         Some(self.reserved(claim, start, &seats, flows, (&ends, wrong)))

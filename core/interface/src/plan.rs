@@ -58,6 +58,14 @@ pub fn choosiest_first(pool_named: bool, models_named: bool, amount: Amount) -> 
     (!pool_named, !models_named, Reverse(amount))
 }
 
+impl View<'_> {
+    /// Where a line stands by [`choosiest_first`].
+    pub fn choosy(&self, line: Row) -> impl Ord + use<> {
+        let (lines, l) = (&self.lines, line as usize);
+        choosiest_first(lines.want[l] != NONE, lines.models[l] != 0, lines.amount[l])
+    }
+}
+
 /// A proposal under construction. The books check all of it again before any of it is done.
 #[derive(Debug)]
 pub struct Plan<'a> {
@@ -195,7 +203,8 @@ impl<'a> Plan<'a> {
     /// Whether a line stands behind one of the same kind that is less choosy.
     fn stands_badly(&self, lines: &Range<Row>, line: Row) -> bool {
         let kind = |line: Row| self.view.lines.resource[line as usize];
-        (lines.start..line).any(|other| kind(other) == kind(line) && self.choosy(line) < self.choosy(other))
+        (lines.start..line)
+            .any(|other| kind(other) == kind(line) && self.view.choosy(line) < self.view.choosy(other))
     }
 
     #[cold]
@@ -209,13 +218,8 @@ impl<'a> Plan<'a> {
         let mut rows = [NONE; LINES_MAX];
         let count = lines.len().min(LINES_MAX);
         rows.iter_mut().zip(lines).for_each(|(row, line)| *row = line);
-        rows[..count].sort_by_key(|&line| self.choosy(line));
+        rows[..count].sort_by_key(|&line| self.view.choosy(line));
         self.place_lines(claim, node, rows[..count].iter().copied(), score).is_ok()
-    }
-
-    fn choosy(&self, line: Row) -> impl Ord + use<> {
-        let (lines, l) = (&self.view.lines, line as usize);
-        choosiest_first(lines.want[l] != NONE, lines.models[l] != 0, lines.amount[l])
     }
 
     /// Whether the whole claim would go on `node`; takes nothing.
