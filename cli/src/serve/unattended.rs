@@ -102,6 +102,9 @@ impl Staying {
         file.write_all(lines.as_bytes())?;
         file.sync_data()?;
         fs::rename(&draft, &self.path)?;
+        // Else the name could lead to the old file after a power cut, and what is added is in the new one.
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()?;
         Ok(file)
     }
 
