@@ -7,6 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What takes no longer is waited for without a C library.
+const SOON: Duration = Duration::from_millis(50);
+
 /// Prints how much of a C library's heap the front has.
 const HEAP: &str = "grep -c heap /proc/$PPID/maps";
 
@@ -32,10 +35,12 @@ fn a_plain_command_needs_no_c_library_and_all_others_have_one() {
         (&["--lock", "l"], "1"),
     ] {
         let words = [&["run"], options, &["--", "sh", "-c", HEAP]].concat();
-        // On a busy machine a plain one may not be answered soon enough, and is gone on with.
-        daemon.eventually(&format!("{words:?} has {heaps} heaps"), || {
+        // On a busy machine a plain one may not be answered soon enough, and is gone on with: then it says nothing.
+        daemon.eventually(&format!("{words:?} is answered soon"), || {
+            let since = Instant::now();
             let told = daemon.tell(&words);
-            assert!(told.code < 2, "{words:?}: {told:?}");
+            let soon = since.elapsed() < SOON;
+            assert!(told.out.trim() == heaps || !soon && told.code < 2, "{words:?}: {told:?}");
             told.out.trim() == heaps
         });
     }
