@@ -432,6 +432,7 @@ impl Journal {
             retain_bytes: self.retain_bytes,
             retain_ms: self.retain_hours.saturating_mul(HOUR_MS),
             accept_loss,
+            ..bursar_journal::Options::default()
         }
     }
 }

@@ -24,7 +24,9 @@ fn main() -> ExitCode {
 }
 
 fn write(dir: &std::path::Path, batches: u64, checkpoint: u64, asks: bool) -> Result<(), Error> {
-    let (mut journal, _) = Journal::open(dir, Options { ballast_bytes: 0, ..Options::default() })?;
+    // Who is asked for each batch is watched to reach the end of its log.
+    let log_bytes = if asks { 0 } else { Options::default().log_bytes };
+    let (mut journal, _) = Journal::open(dir, Options { ballast_bytes: 0, log_bytes, ..Options::default() })?;
     for turn in 0..batches {
         if asks {
             let _ = std::io::stdin().lines().next();

@@ -1,10 +1,14 @@
 //! Whether the files that are written to are still those that the next start will find: whoever removes or moves a
 //! state directory under its daemon takes every later answer along.
 use crate::{Error, place::Place};
-use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path};
+use rustix::{
+    fs::{AtFlags, CWD, StatxFlags, statx},
+    io::Errno,
+};
+use std::path::Path;
 
-/// Device and inode of a file.
-type Identity = (u64, u64);
+/// Device, in two numbers, and inode of a file.
+type Identity = (u32, u32, u64);
 
 /// The files as they were when they were opened.
 #[derive(Debug)]
@@ -37,11 +41,13 @@ impl Anchor {
     }
 }
 
+/// Whoever asks when a file was last changed has each later change written down to the nanosecond, where they otherwise
+/// are told apart by a few milliseconds; and what is written down of a file goes to the disk with it. So nobody asks.
 fn identity(path: &Path) -> Result<Option<Identity>, Error> {
-    match fs::metadata(path) {
-        Ok(found) => Ok(Some((found.dev(), found.ino()))),
-        Err(gone) if matches!(gone.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(other) => Err(Error::io(path, other)),
+    match statx(CWD, path, AtFlags::empty(), StatxFlags::INO) {
+        Ok(found) => Ok(Some((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(other) => Err(Error::io(path, other.into())),
     }
 }
 

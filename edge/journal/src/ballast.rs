@@ -31,7 +31,7 @@ pub(crate) fn free(place: &Place) -> Result<bool, Error> {
 }
 
 /// Bytes on the disk that we could still write.
-fn room(place: &Place) -> Result<u64, Error> {
+pub(crate) fn room(place: &Place) -> Result<u64, Error> {
     let disk = rustix::fs::statvfs(&place.dir).map_err(|e| Error::io(&place.dir, e.into()))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -7,11 +7,13 @@ use crate::{
     draft::{Draft, Drafted},
     form,
     lock::Lock,
+    log::Log,
     place::Place,
     prune,
     recover::{self, Ready},
     room,
     row::{self, Chain, Row},
+    schema,
     sidecar::Sidecar,
 };
 use bursar_interface::{Batch, Time};
@@ -29,6 +31,8 @@ pub struct Options {
     pub retain_ms: u64,
     /// Size of the ballast in bytes; 0 for none.
     pub ballast_bytes: u64,
+    /// Size of the write-ahead log in bytes that it is given at the start where there is plenty of room; 0 for none.
+    pub log_bytes: u64,
     /// An operator said that what is missing is to be forgotten: what there is gets copied aside,
     /// and the journal goes on from there.
     pub accept_loss: bool,
@@ -41,6 +45,8 @@ impl Default for Options {
             retain_bytes: 256 << 20,
             retain_ms: 30 * 86_400_000,
             ballast_bytes: 16 << 20,
+            // What SQLite makes of it before it begins anew, after a thousand pages, is a little less.
+            log_bytes: 4 << 20,
             accept_loss: false,
         }
     }
@@ -63,6 +69,7 @@ pub struct Journal {
     place: Place,
     options: Options,
     conn: Connection,
+    log: Log,
     sidecar: Sidecar,
     anchor: Anchor,
     end: Chain,
@@ -70,8 +77,6 @@ pub struct Journal {
     broken: bool,
     /// Encodings of the last batches; kept for their room.
     blobs: Vec<Vec<u8>>,
-    /// What commits wait for at present.
-    patience: Patience,
     /// Rows before this sequence may go.
     cutoff: Option<u64>,
     /// Batches after the newest durable checkpoint.
@@ -111,17 +116,19 @@ impl Journal {
             other => other,
         };
         let Ready { conn, sidecar, end, recovered } = ready?;
+        let log = Log::open(&place, options.log_bytes)?;
+        schema::leave_syncing(&conn, &place)?;
         let anchor = Anchor::drop_at(&place)?;
         let journal = Journal {
             place,
             options,
             conn,
+            log,
             sidecar,
             anchor,
             end,
             broken: false,
             blobs: Vec::new(),
-            patience: Patience::Disk,
             cutoff: None,
             since_checkpoint: recovered.batches,
             writing: None,
@@ -192,17 +199,17 @@ impl Journal {
             },
         );
         let rows: Vec<Row<'_>> = rows.collect();
-        let waits = self.patience;
-        self.cutoff = wait_for(&self.conn, waits, patience)
-            .and_then(|()| commit(&mut self.conn, &rows, self.cutoff))
-            .map_err(|e| {
-                let error = room::wanted(&self.place, Error::sqlite(&self.place.database, e));
-                self.broken = !matches!(error, Error::Full { .. });
-                error
-            })?;
-        self.patience = patience;
-        // What the next start will not find was not promised to anybody.
-        self.anchor.holds(&self.place).inspect_err(|_| self.broken = true)?;
+        self.cutoff = commit(&mut self.conn, &rows, self.cutoff).map_err(|e| {
+            let error = room::wanted(&self.place, Error::sqlite(&self.place.database, e));
+            self.broken = !matches!(error, Error::Full { .. });
+            error
+        })?;
+        self.log.wrote();
+        if patience == Patience::Disk {
+            // What the next start will not find was not promised to anybody.
+            let kept = self.log.sync().and_then(|()| self.anchor.holds(&self.place));
+            kept.inspect_err(|_| self.broken = true)?;
+        }
         if let Some(last) = rows.last() {
             self.end = Chain { next: last.next, link: Some(last.crc) };
         }
@@ -273,11 +280,8 @@ impl Journal {
                 return Err(Error::TooLarge { path, bytes, most: CHECKPOINT_BYTES_MAX });
             }
         };
-        if self.patience == Patience::Log {
-            // A checkpoint of more than is on the disk could outlive it.
-            let synced = std::fs::File::open(&self.place.wal).and_then(|log| log.sync_data());
-            synced.map_err(|e| Error::io(&self.place.wal, e))?;
-        }
+        // A checkpoint of more than is on the disk could outlive it.
+        self.log.sync().inspect_err(|_| self.broken = true)?;
         let begun = Begun { next_seq, at, link, state };
         let (place, options) = (self.place.clone(), self.options.clone());
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
@@ -382,18 +386,6 @@ fn follows(place: &Place, broken: bool, end: u64, batch: &Batch) -> Result<(), E
     let fits = batch.first_seq >= end && !batch.inputs.is_empty() && batch.next_seq() <= i64::MAX as u64;
     let error = || Error::OutOfOrder { path, end, first: batch.first_seq, next: batch.next_seq() };
     fits.then_some(()).ok_or_else(error)
-}
-
-/// Has the next commits wait for something else than those before.
-fn wait_for(conn: &Connection, before: Patience, now: Patience) -> rusqlite::Result<()> {
-    if before == now {
-        return Ok(());
-    }
-    let set = match now {
-        Patience::Disk => "PRAGMA synchronous = FULL",
-        Patience::Log => "PRAGMA synchronous = NORMAL",
-    };
-    conn.prepare_cached(set)?.raw_execute().map(drop)
 }
 
 /// Writes the rows, and takes a few of the rows before `cutoff` away in the same transaction; returns

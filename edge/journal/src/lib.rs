@@ -44,6 +44,7 @@ mod follower;
 mod form;
 mod journal;
 mod lock;
+mod log;
 mod place;
 mod prune;
 mod recover;

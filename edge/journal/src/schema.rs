@@ -154,6 +154,12 @@ pub(crate) fn settle(conn: &mut Connection, place: &Place) -> Result<(), Error> 
     ready.map_err(|e| Error::sqlite(path, e))
 }
 
+/// From here on commits wait for no disk: [`crate::Journal`] does, for those that were promised something. SQLite still
+/// syncs the log before it folds it into the database, and the database before it writes over the log.
+pub(crate) fn leave_syncing(conn: &Connection, place: &Place) -> Result<(), Error> {
+    conn.pragma_update(None, "synchronous", "NORMAL").map_err(|e| Error::sqlite(&place.database, e))
+}
+
 fn upgrade(conn: &mut Connection, from: i64) -> rusqlite::Result<()> {
     if from == KNOWN {
         return Ok(());

@@ -3,6 +3,7 @@ mod crash;
 mod damage;
 mod flips;
 mod full;
+mod log;
 mod migration;
 mod place;
 mod short;
@@ -14,7 +15,7 @@ use std::{fs, io, path::Path};
 
 /// No ballast, so that small file systems are enough.
 fn options() -> Options {
-    Options { ballast_bytes: 0, ..Options::default() }
+    Options { ballast_bytes: 0, log_bytes: 0, ..Options::default() }
 }
 
 fn open(dir: &Path) -> (Journal, bursar_journal::Recovered) {
