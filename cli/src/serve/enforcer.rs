@@ -8,8 +8,8 @@ use super::{
     mail::Mailbox,
     workers::{Answer, Drivers, Workers},
 };
-use bursar_enforce::{Cell, Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
-use bursar_interface::{Batch, ClaimId, Command, Fence, Phase, Proof, Row, What};
+use bursar_enforce::{Cell, Entrance, Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
+use bursar_interface::{Batch, ClaimId, Command, Fence, Phase, Process, Proof, Row, What};
 use std::{
     collections::BTreeMap,
     io,
@@ -50,6 +50,8 @@ pub struct Ground {
     pub claim: ClaimId,
     /// What it will be limited to.
     pub limits: Limits,
+    /// Who is to live there.
+    pub bodies: Vec<Process>,
 }
 
 impl Note {
@@ -92,8 +94,8 @@ pub struct Enforcer {
     /// By which attached processes are told that their lease is to end for another claim.
     pub(super) notice: Option<i32>,
     pub(super) leases: BTreeMap<ClaimId, Held>,
-    /// Cells of leases that were not promised yet when their groups were made.
-    ground: BTreeMap<ClaimId, Cell>,
+    /// Cells of leases that were not promised yet when their groups were made, and who is to live there.
+    ground: BTreeMap<ClaimId, (Cell, Vec<Entrance>)>,
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
     looked: Instant,
@@ -206,10 +208,11 @@ impl Enforcer {
         if !self.hierarchy.grouped() {
             return;
         }
-        for Ground { claim, limits } in grounds {
+        for Ground { claim, limits, bodies } in grounds {
             let mut cell = self.hierarchy.cell(*claim);
             if cell.build(*limits).is_ok() {
-                self.ground.insert(*claim, cell);
+                let entering = bodies.iter().filter_map(|body| cell.open(body).ok()).collect();
+                self.ground.insert(*claim, (cell, entering));
             }
         }
     }
@@ -376,12 +379,12 @@ impl Enforcer {
         let (ground, strays) = (&mut self.ground, &mut self.strays);
         self.leases.entry(claim).or_insert_with(|| {
             strays.retain(|stray| stray.claim() != claim);
-            if let Some(cell) = ground.remove(&claim) {
-                return Held::new(cell);
+            if let Some((cell, entering)) = ground.remove(&claim) {
+                return Held::new(cell, entering);
             }
             let mut path: Vec<ClaimId> = follower.read(|engine| engine.books().around(claim).collect());
             path.reverse();
-            Held::new(hierarchy.cell_at(&path))
+            Held::new(hierarchy.cell_at(&path), Vec::new())
         })
     }
 

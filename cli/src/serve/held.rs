@@ -2,7 +2,7 @@
 use super::clock::boottime_ns;
 use super::enforcer::Ground;
 use super::workers::Workers;
-use bursar_enforce::{Cell, Limits, Reclaim, Watch, same};
+use bursar_enforce::{Cell, Entrance, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
 use bursar_interface::{
     Amount, Batch, ClaimId, Class, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
@@ -19,6 +19,8 @@ use std::{
 pub struct Held {
     /// Its processes' home.
     pub cell: Cell,
+    /// Attached processes that are about to be in it.
+    pub entering: Vec<Entrance>,
     /// Attached processes that are in the cell.
     pub watches: Vec<(Process, Watch)>,
     /// Since when the first one is in.
@@ -60,10 +62,11 @@ pub struct Held {
 }
 
 impl Held {
-    /// A lease with nothing in it yet.
-    pub fn new(cell: Cell) -> Held {
+    /// A lease with nothing in it yet, and those for whom all is ready.
+    pub fn new(cell: Cell, entering: Vec<Entrance>) -> Held {
         Held {
             cell,
+            entering,
             watches: Vec::new(),
             since: None,
             driven: Vec::new(),
@@ -97,10 +100,12 @@ impl Held {
         let stood = self.cell.stands(limits);
         if !stood {
             self.cell.build(limits)?;
+            // What was ready led into the cell as it was.
+            self.entering.clear();
         }
         for body in bodies {
             if !self.watches.iter().any(|(known, _)| known == body) {
-                let watch = match self.cell.join(body) {
+                let watch = match self.join(body) {
                     // Somebody took away what was made.
                     Err(error) if stood && error.kind() == io::ErrorKind::NotFound => {
                         self.cell.build(limits)?;
@@ -112,6 +117,13 @@ impl Held {
             }
         }
         Ok(())
+    }
+
+    fn join(&mut self, body: &Process) -> io::Result<Watch> {
+        match self.entering.iter().position(|entrance| entrance.process() == body) {
+            Some(at) => self.cell.enter(self.entering.swap_remove(at)),
+            None => self.cell.join(body),
+        }
     }
 
     /// Takes the cell over as it is; processes that are gone are seen to be gone.
@@ -171,7 +183,9 @@ pub fn grounds(engine: &Engine, batch: &Batch) -> Vec<Ground> {
     });
     let outermost = comers.filter(|claim| books.around(*claim).nth(1).is_none());
     let rows = outermost.filter_map(|claim| Some((claim, books.claim(claim)?)));
-    rows.map(|(claim, row)| Ground { claim, limits: limits(engine, row) }).collect()
+    let ground =
+        |(claim, row)| Ground { claim, limits: limits(engine, row), bodies: engine.bodies(claim).to_vec() };
+    rows.map(ground).collect()
 }
 
 /// What a claim's lines limit its cell to; where they are being changed, what they are to be then.

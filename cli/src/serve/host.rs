@@ -261,11 +261,7 @@ impl House for Host {
     }
 
     fn identify(&self, peer: &Peer, pid: u32) -> Result<Process, Refusal> {
-        named::process(peer, pid)
-    }
-
-    fn attachable(&self, process: &Process) -> Result<(), Refusal> {
-        named::attachable(process, self.autostarted)
+        named::process(peer, pid, self.autostarted)
     }
 
     async fn use_strategy(&self, by: Principal, role: Role, plugin: String) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use crate::{
     denial::Denial,
     guard::Guard,
     hall::{Caller, Hall},
+    local::Local,
     routes::router,
     seats::{Seat, Seats},
     spares::Spares,
@@ -86,9 +87,11 @@ pub async fn serve_tcp<H: House>(
 
 /// A listener, and how to tell who knocks.
 trait Door: Send + Sync {
+    type Knock: Send;
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    fn knock(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-    fn peer(&self, stream: &Self::Stream) -> io::Result<Peer>;
+    fn knock(&self) -> impl Future<Output = io::Result<Self::Knock>> + Send;
+    /// Who knocked, and the connection as it is listened to from then on.
+    fn meet(&self, knocked: Self::Knock) -> io::Result<(Peer, Self::Stream)>;
 }
 
 /// A unix socket, and the file by which it is reached.
@@ -116,7 +119,8 @@ impl UnixDoor {
 }
 
 impl Door for UnixDoor {
-    type Stream = UnixStream;
+    type Knock = UnixStream;
+    type Stream = Local;
 
     async fn knock(&self) -> io::Result<UnixStream> {
         loop {
@@ -128,10 +132,11 @@ impl Door for UnixDoor {
         }
     }
 
-    fn peer(&self, stream: &UnixStream) -> io::Result<Peer> {
-        let cred = stream.peer_cred()?;
+    fn meet(&self, knocked: UnixStream) -> io::Result<(Peer, Local)> {
+        let cred = knocked.peer_cred()?;
         let pid = cred.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid != 0);
-        Ok(Peer { uid: cred.uid(), gid: cred.gid(), pid, unseen: pid.is_none() })
+        let peer = Peer { uid: cred.uid(), gid: cred.gid(), pid, unseen: pid.is_none() };
+        Ok((peer, Local::new(knocked)?))
     }
 }
 
@@ -142,6 +147,7 @@ struct TcpDoor {
 }
 
 impl Door for TcpDoor {
+    type Knock = Line;
     type Stream = Line;
 
     async fn knock(&self) -> io::Result<Line> {
@@ -151,8 +157,8 @@ impl Door for TcpDoor {
         Ok(Line::new(stream, self.tls.as_ref()))
     }
 
-    fn peer(&self, _: &Line) -> io::Result<Peer> {
-        Ok(self.peer)
+    fn meet(&self, knocked: Line) -> io::Result<(Peer, Line)> {
+        Ok((self.peer, knocked))
     }
 }
 
@@ -216,9 +222,9 @@ impl<H: House> Porch<H> {
             tokio::select! {
                 Some(_) = self.visits.join_next() => {}
                 knock = door.knock() => match knock {
-                    Ok(stream) => {
+                    Ok(knocked) => {
                         pause = PAUSES.0;
-                        self.admit(door, stream);
+                        self.admit(door, knocked);
                         stretch += 1;
                         if stretch >= STRETCH || self.brief.len() >= BRIEF_MAX {
                             // Whoever has something to say says it, and whoever was shut out is gone,
@@ -239,9 +245,9 @@ impl<H: House> Porch<H> {
         }
     }
 
-    fn admit<D: Door>(&mut self, door: &D, stream: D::Stream) {
+    fn admit<D: Door>(&mut self, door: &D, knocked: D::Knock) {
         // A peer that left before we looked needs no answer.
-        let Ok(peer) = door.peer(&stream) else { return };
+        let Ok((peer, stream)) = door.meet(knocked) else { return };
         let house = &self.hall.house;
         self.visited += 1;
         let principal = self.spares.lend(|| house.principal(&peer));

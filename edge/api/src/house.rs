@@ -101,18 +101,12 @@ pub trait House: Send + Sync + 'static {
     /// Resolves when there is an event whose sequence is above `since`.
     fn moved(&self, since: u64) -> impl Future<Output = ()> + Send;
 
-    /// The process that a peer calls `pid`, by identity.
+    /// The process that a peer calls `pid`, by identity, if it may live in a lease at all.
     ///
     /// # Errors
-    /// `BadRequest` when there is no such process, or it cannot be told for certain which one a peer in another pid
-    /// namespace means.
+    /// `BadRequest` when there is no such process, it cannot be told for certain which one a peer in another pid
+    /// namespace means, or no lease can own it: the daemon, what it runs under, and what the kernel runs.
     fn identify(&self, peer: &Peer, pid: u32) -> Result<Process, Refusal>;
-
-    /// Whether a process may live in a lease at all.
-    ///
-    /// # Errors
-    /// `BadRequest` for one that no lease can own: the daemon, what it runs under, and what the kernel runs.
-    fn attachable(&self, process: &Process) -> Result<(), Refusal>;
 
     /// Lets another plugin decide from here on; resolves when that is durable.
     ///

@@ -22,6 +22,7 @@ mod hall;
 mod house;
 mod json;
 pub mod limits;
+mod local;
 mod openapi;
 mod plugins;
 mod pulse;

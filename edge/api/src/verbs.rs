@@ -163,7 +163,6 @@ pub(crate) fn own_process<H: House>(house: &H, peer: &Peer, pid: u32) -> Result<
                 .hint("attach processes of your own user"));
         }
     }
-    house.attachable(&process)?;
     Ok(process)
 }
 

@@ -1,7 +1,7 @@
 //! The cell of one lease: what lives in it, what it may use, what it used.
 use crate::{
     Hierarchy,
-    groups::Group,
+    groups::{Group, WayIn},
     marks::marked,
     process::{Watch, same, signal_all},
 };
@@ -37,6 +37,21 @@ pub struct Limits {
     pub pids: Option<u64>,
     /// Bytes a second that it may read, and write, of each disk.
     pub io_bytes: Option<u64>,
+}
+
+/// All that a process needs to be put into a cell at once.
+#[derive(Debug)]
+pub struct Entrance {
+    process: Process,
+    watch: Watch,
+    ways: Vec<WayIn>,
+}
+
+impl Entrance {
+    /// Whose it is.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
 }
 
 /// One lease's groups, or its processes where there are no groups.
@@ -214,18 +229,33 @@ impl Cell {
     /// # Errors
     /// When the process is gone or another, or a group does not take it.
     pub fn join(&mut self, process: &Process) -> io::Result<Watch> {
+        let entrance = self.open(process)?;
+        self.enter(entrance)
+    }
+
+    /// Does all that can be done before a process is put in, without any effect on it.
+    ///
+    /// # Errors
+    /// Those of [`Cell::join`].
+    pub fn open(&self, process: &Process) -> io::Result<Entrance> {
         let watch = Watch::open(process);
-        let still = || match watch.gone() {
-            true => Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} is gone", process.pid))),
-            false => Ok(()),
-        };
-        still()?;
+        watch.still(process)?;
         let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
-        self.needed()
-            .try_for_each(|(_, group)| lives_in(group).unwrap_or(group).write("cgroup.procs", process.pid))?;
+        let ways = self.needed().map(|(_, group)| lives_in(group).unwrap_or(group).way_in());
+        Ok(Entrance { process: process.clone(), watch, ways: ways.collect::<io::Result<_>>()? })
+    }
+
+    /// Puts a process in for which all is ready.
+    ///
+    /// # Errors
+    /// Those of [`Cell::join`].
+    pub fn enter(&mut self, entrance: Entrance) -> io::Result<Watch> {
+        let Entrance { process, watch, mut ways } = entrance;
+        watch.still(&process)?;
+        ways.iter_mut().try_for_each(|way| way.take(process.pid))?;
         // The pid may have passed on between the first look and the write, but not of one that is still there.
-        still()?;
-        self.remember(process);
+        watch.still(&process)?;
+        self.remember(&process);
         Ok(watch)
     }
 
@@ -254,7 +284,7 @@ impl Cell {
         let kills_v1 =
             self.v1_group("memory").and_then(|group| group.keyed("memory.oom_control", "oom_kill"));
         // Those of the cells within are theirs to tell.
-        let own = self.leaf.as_ref().or(self.v2.as_ref());
+        let own = self.v2_group("memory").map(|group| self.leaf.as_ref().unwrap_or(group));
         let kills_v2 = || own.and_then(|group| group.keyed("memory.events", "oom_kill"));
         kills_v1.or_else(kills_v2).or((!self.grouped).then_some(self.sampled_kills))
     }

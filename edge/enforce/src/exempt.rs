@@ -1,5 +1,5 @@
 //! Processes that no lease can own: with them would end what gives leases, or the machine.
-use crate::process::{Stat, same, stat};
+use crate::process::{Seen, Stat, same, stat};
 use bursar_interface::Process;
 use std::{path::Path, sync::OnceLock};
 
@@ -12,20 +12,26 @@ const ANCESTORS_MAX: usize = 1024;
 
 /// Why a process can live in no lease of this program's; `None` if it can. What this program runs under may, where it
 /// only `outlives` whoever happened to start it.
-pub fn exempt(process: &Process, outlives: bool) -> Option<&'static str> {
-    let pid = process.pid;
+pub fn exempt(seen: &Seen, outlives: bool) -> Option<&'static str> {
+    let (process, pid) = (&seen.process, seen.process.pid);
     // The first pid of a namespace is nobody's to move, and a thread takes its whole process along.
     if pid == INIT {
         return Some("it is the init of this machine or container, and everything would end with it");
     }
-    if pid == std::process::id() || Path::new("/proc/self/task").join(pid.to_string()).exists() {
+    // A thread has the parent of its process.
+    let own = || Path::new("/proc/self/task").join(pid.to_string()).exists();
+    if pid == std::process::id() || seen.stat.parent == parent() && own() {
         return Some("it is the daemon, which would end with the lease");
     }
     if !outlives && ancestors().contains(process) && forebears().any(|forebear| forebear == pid) {
         return Some("the daemon runs under it");
     }
-    let kernels = stat(pid).ok().flatten().is_some_and(|stat| stat.flags & KERNEL_THREAD != 0);
-    kernels.then_some("it is a thread of the kernel")
+    (seen.stat.flags & KERNEL_THREAD != 0).then_some("it is a thread of the kernel")
+}
+
+/// The pid that this program's parent has here; 0 for none.
+fn parent() -> u32 {
+    rustix::process::getppid().map_or(0, |parent| parent.as_raw_pid().unsigned_abs())
 }
 
 /// Those that this program came from. Whoever loses its parent goes to one further up, so they only become fewer.
@@ -46,11 +52,11 @@ fn forebears() -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identify;
+    use crate::see;
 
     #[test]
     fn what_gives_leases_lives_in_none() {
-        let named = |pid| identify(pid).expect("/proc").expect("it runs");
+        let named = |pid| see(pid).expect("/proc").expect("it runs");
         let why = |pid| exempt(&named(pid), false).unwrap_or_default();
         assert!(why(std::process::id()).contains("the daemon"));
         assert!(why(rustix::thread::gettid().as_raw_pid().unsigned_abs()).contains("the daemon"));
@@ -65,9 +71,9 @@ mod tests {
 
     #[test]
     fn a_thread_of_the_kernel_is_nobodys() {
-        match identify(2).expect("/proc") {
-            Some(process) if stat(2).expect("/proc").is_some_and(|stat| stat.parent == 0) => {
-                assert!(exempt(&process, false).is_some_and(|why| why.contains("kernel")));
+        match see(2).expect("/proc") {
+            Some(seen) if seen.stat.parent == 0 => {
+                assert!(exempt(&seen, false).is_some_and(|why| why.contains("kernel")));
             }
             _ => eprintln!("skipped: in a container none is seen"),
         }

@@ -1,6 +1,9 @@
 //! The few things that are done to one control group.
+use crate::small;
+use rustix::io::Errno;
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -43,9 +46,16 @@ impl Group {
         fs::write(&path, value.to_string()).map_err(|error| named(&path, &error))
     }
 
+    /// Opens the way into it.
+    pub(crate) fn way_in(&self) -> io::Result<WayIn> {
+        let path = self.0.join("cgroup.procs");
+        let opened = File::options().write(true).open(&path);
+        opened.map(|file| WayIn { file, group: self.0.clone() }).map_err(|error| named(&path, &error))
+    }
+
     /// What one of its files says.
     pub(crate) fn text(&self, file: &str) -> Option<String> {
-        fs::read_to_string(self.0.join(file)).ok()
+        small::text(self.0.join(file)).ok()
     }
 
     /// The word in one of its files.
@@ -116,6 +126,26 @@ impl Group {
                     .map(|entry| entry.path()),
             );
         }
+    }
+}
+
+/// The way into a control group, open.
+#[derive(Debug)]
+pub(crate) struct WayIn {
+    file: File,
+    group: PathBuf,
+}
+
+impl WayIn {
+    /// Puts a process in, with what it starts from then on.
+    pub(crate) fn take(&mut self, pid: u32) -> io::Result<()> {
+        self.file.write_all(pid.to_string().as_bytes()).map_err(|error| match error.raw_os_error() {
+            // The group was taken away meanwhile.
+            Some(code) if code == Errno::NODEV.raw_os_error() => {
+                named(&self.group, &io::ErrorKind::NotFound.into())
+            }
+            _ => named(&self.group, &error),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     groups::Group,
     marks::marked_by,
     mounts::{Mounts, mounts},
+    small,
 };
 use bursar_interface::{ClaimId, bound::NEST_MAX};
 use std::{
@@ -214,7 +215,7 @@ impl Hierarchy {
         if !self.grouped() {
             return Ok(marked_by(pid, self.socket.as_deref()));
         }
-        let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+        let own = small::text(format!("/proc/{pid}/cgroup"))?;
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
         let ours: Vec<&str> = folders.filter_map(|group| group.0.file_name()?.to_str()).collect();
         // Where a hierarchy was not needed, it stands further out there than it lives.

@@ -29,13 +29,30 @@ pub fn boot_id() -> io::Result<String> {
     Ok(BOOT.get_or_init(|| boot).clone())
 }
 
+/// A running process, by identity and as it was seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Which one it is.
+    pub process: Process,
+    pub(crate) stat: Stat,
+}
+
+/// Looks at a running process; `None` if there is none, or it is a zombie.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn see(pid: u32) -> io::Result<Option<Seen>> {
+    let Some(stat) = stat(pid)? else { return Ok(None) };
+    let process = Process { pid, started: stat.started, boot: boot_id()? };
+    Ok(Some(Seen { process, stat }))
+}
+
 /// A running process by identity; `None` if there is none, or it is a zombie.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn identify(pid: u32) -> io::Result<Option<Process>> {
-    let Some(started) = started(pid)? else { return Ok(None) };
-    Ok(Some(Process { pid, started, boot: boot_id()? }))
+    Ok(see(pid)?.map(|seen| seen.process))
 }
 
 /// Whether a process still is the one that was meant.
@@ -149,6 +166,15 @@ impl Watch {
         if let (Some(process), Some(signal)) = (&self.0, Signal::from_named_raw(signal)) {
             // It may have ended meanwhile.
             let _ = pidfd_send_signal(process, signal);
+        }
+    }
+
+    /// # Errors
+    /// When the process, as which it is named, has ended.
+    pub(crate) fn still(&self, process: &Process) -> io::Result<()> {
+        match self.gone() {
+            true => Err(io::Error::new(io::ErrorKind::NotFound, format!("process {} is gone", process.pid))),
+            false => Ok(()),
         }
     }
 

@@ -1,6 +1,10 @@
 //! Whom the kernel ends first when memory runs out: never the daemon, and always rather what runs in its leases.
+use crate::small;
 use bursar_interface::Class;
-use std::{fs, io};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+};
 
 /// How the daemon stands, from -1000 to 1000: nearly last. At -1000 a daemon that leaks would take the machine with it.
 const DAEMON: i32 = -900;
@@ -22,11 +26,13 @@ pub fn spare_self() -> io::Result<()> {
 /// # Errors
 /// When it is gone, or another user's.
 pub fn expose(pid: u32, class: Class) -> io::Result<()> {
-    let pid = pid.to_string();
-    let score = LEASES[class as usize];
+    let (score, path) = (LEASES[class as usize], path(&pid.to_string()));
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
+    let mut file = File::options().read(true).write(true).open(&path).map_err(named)?;
+    let known = small::read(&mut file).map_err(named)?;
     // One that stands worse by its own choice stays there.
-    match score_of(&pid).is_some_and(|known| known < score) {
-        true => put(&pid, score),
+    match known.trim().parse::<i32>().is_ok_and(|known| known < score) {
+        true => file.write_all(score.to_string().as_bytes()).map_err(named),
         false => Ok(()),
     }
 }
@@ -41,11 +47,15 @@ pub fn unspare(pid: u32) -> io::Result<()> {
 
 /// Where a process stands, `self` for this one.
 pub fn score_of(pid: &str) -> Option<i32> {
-    fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()?.trim().parse().ok()
+    small::text(path(pid)).ok()?.trim().parse().ok()
+}
+
+fn path(pid: &str) -> String {
+    format!("/proc/{pid}/oom_score_adj")
 }
 
 fn put(pid: &str, score: i32) -> io::Result<()> {
-    let path = format!("/proc/{pid}/oom_score_adj");
+    let path = path(pid);
     fs::write(&path, score.to_string())
         .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }

@@ -19,6 +19,8 @@ use std::{
     ptr,
 };
 
+/// Bytes that a child is told of its lease where no driver adds to it.
+const ROOM: usize = 500;
 /// Words that a command may have.
 const WORDS_MAX: usize = 500;
 /// Bytes of a path.
@@ -105,7 +107,7 @@ impl Standing {
     }
 
     /// Bytes that can be told.
-    pub const ROOM: usize = ADDED_MAX;
+    pub const ROOM: usize = ROOM;
 
     pub(super) fn parts(&self) -> (u32, RawFd, RawFd) {
         (self.pid, self.opener, self.report)
@@ -127,10 +129,30 @@ unsafe fn stand_and_become(pipes: [RawFd; 3], start: &Start, command: usize) -> 
     shut(opener);
     // SAFETY: nothing in this process counts on any of them.
     unsafe { kernel::let_all_in() };
-    let (mut length, mut added) = ([0; 4], [0; ADDED_MAX]);
-    let told = take_up(gate, &mut length);
-    let room = added.get_mut(..u32::from_ne_bytes(length) as usize).unwrap_or_default();
-    if !told || !take_up(gate, room) {
+    let mut length = [0; 4];
+    if !take_up(gate, &mut length) {
+        kernel::exit(NEVER_OPENED);
+    }
+    let length = u32::from_ne_bytes(length) as usize;
+    // SAFETY: as promised.
+    let error = match length <= ROOM {
+        true => unsafe { become_told::<ROOM>(gate, length, start, command) },
+        // By who went on with it later.
+        false => unsafe { become_told::<ADDED_MAX>(gate, length, start, command) },
+    };
+    let _ = rustix::io::write(seen(reporter), &error.raw_os_error().to_ne_bytes());
+    kernel::exit(if error == Errno::NOENT { NOT_FOUND } else { NOT_RUNNABLE })
+}
+
+/// Becomes the command, with as many bytes of variables as the gate is about to tell; returns why not.
+///
+/// # Safety
+/// To be called in a fresh child only.
+#[inline(never)]
+unsafe fn become_told<const MAX: usize>(gate: RawFd, length: usize, start: &Start, command: usize) -> Errno {
+    let mut added = [0; MAX];
+    let room = added.get_mut(..length).unwrap_or_default();
+    if !take_up(gate, room) {
         kernel::exit(NEVER_OPENED);
     }
     let mut environment = [ptr::null(); VARIABLES_MAX + ADDED_VARIABLES_MAX + 1];
@@ -144,9 +166,7 @@ unsafe fn stand_and_become(pipes: [RawFd; 3], start: &Start, command: usize) -> 
         starts_word = *byte == 0;
     }
     // SAFETY: all of them end with a null.
-    let error = unsafe { become_found(start, command, &environment) };
-    let _ = rustix::io::write(seen(reporter), &error.raw_os_error().to_ne_bytes());
-    kernel::exit(if error == Errno::NOENT { NOT_FOUND } else { NOT_RUNNABLE })
+    unsafe { become_found(start, command, &environment) }
 }
 
 /// Becomes the command, found as `execvp` finds it; returns why not.
@@ -167,6 +187,22 @@ unsafe fn become_found(start: &Start, command: usize, environment: &[*const c_ch
         let over = search.at(name, |by_shell| unsafe { become_this(name, by_shell, words, environment) });
         return over.unwrap_or(search.over());
     }
+    // SAFETY: as promised.
+    unsafe { become_searched(&mut search, name, start, words, environment) }
+}
+
+/// Becomes the command, looked for in each folder of the path.
+///
+/// # Safety
+/// As for [`become_found`].
+#[inline(never)]
+unsafe fn become_searched(
+    search: &mut Search,
+    name: &CStr,
+    start: &Start,
+    words: &[*const c_char],
+    environment: &[*const c_char],
+) -> Errno {
     let mut path = [0; PATH_MAX];
     for [folder, slash] in folders(start.variable(b"PATH").unwrap_or(PATH)) {
         let Some(path) = joined(&mut path, [folder, slash, name.to_bytes_with_nul()]) else { continue };
@@ -198,14 +234,23 @@ unsafe fn become_this(
     words: &[*const c_char],
     environment: &[*const c_char],
 ) -> Errno {
-    let environment = environment.as_ptr().cast();
-    if !by_shell {
+    match by_shell {
         // SAFETY: the words of the command line end with a null, and so does the environment.
-        return unsafe { execve(path, words.as_ptr().cast(), environment) };
+        false => unsafe { execve(path, words.as_ptr().cast(), environment.as_ptr().cast()) },
+        // SAFETY: as promised.
+        true => unsafe { become_read(path, words, environment) },
     }
+}
+
+/// Has a shell read this file.
+///
+/// # Safety
+/// As for [`become_found`].
+#[inline(never)]
+unsafe fn become_read(path: &CStr, words: &[*const c_char], environment: &[*const c_char]) -> Errno {
     let mut read = [ptr::null(); WORDS_MAX + 2];
     let all = [SHELL.as_ptr(), path.as_ptr()].into_iter().chain(words.iter().skip(1).copied());
     read.iter_mut().take(WORDS_MAX + 1).zip(all).for_each(|(place, word)| *place = word);
     // SAFETY: ends with a null.
-    unsafe { execve(SHELL, read.as_ptr().cast(), environment) }
+    unsafe { execve(SHELL, read.as_ptr().cast(), environment.as_ptr().cast()) }
 }
