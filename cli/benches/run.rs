@@ -21,9 +21,10 @@ const COMMANDS: usize = 60;
 fn main() {
     let scratch = TempDir::new().expect("a folder");
     let daemon = Daemon::start(scratch.path(), "");
-    let run = || daemon.command(&["run", "--cpu", "0.5", "--wait", "10s", "--", "/bin/true"]);
+    let run = || daemon.command(&["run", "--", "true"]);
+    let limited = || daemon.command(&["run", "--cpu", "0.5", "--wait", "10s", "--", "true"]);
     for starters in [1, 4] {
-        let [mut bare, mut own, mut shell, mut cold, mut ours] = [const { Vec::new() }; 5];
+        let [mut bare, mut own, mut shell, mut cold, mut ours, mut held] = [const { Vec::new() }; 6];
         for _ in 0..ROUNDS {
             bare.push(rate(starters, COMMANDS, || Command::new("/bin/true")));
             own.push(rate(starters, COMMANDS, || {
@@ -39,15 +40,17 @@ fn main() {
             // One ahead, so that these are as warm as those before them.
             rate(1, 1, run);
             ours.push(rate(starters, COMMANDS, run));
+            held.push(rate(starters, COMMANDS, limited));
             // The first one after a quiet while waits for the kernel.
             std::thread::sleep(QUIET);
             cold.push(rate(1, 1, run));
         }
-        let [bare, own, shell, cold, ours] = [bare, own, shell, cold, ours].map(Figure::of);
+        let [bare, own, shell, cold, ours, held] = [bare, own, shell, cold, ours, held].map(Figure::of);
         println!("{starters} starters, /bin/true                 {bare} commands/s");
         println!("{starters} starters, bursar --version          {own} commands/s");
         println!("{starters} starters, sh -c '/bin/true; :'      {shell} commands/s");
-        println!("{starters} starters, bursar run -- /bin/true   {ours} commands/s");
+        println!("{starters} starters, bursar run -- true        {ours} commands/s");
+        println!("{starters} starters, the same with --cpu 0.5   {held} commands/s");
         println!("            the first after a quiet while   {:.1} ms", 1e3 / cold.median);
         goal(17, "of the shell's rate", 100.0 * ours.median / shell.median, "%", true, 75.0);
     }

@@ -391,6 +391,10 @@ fn follows(place: &Place, broken: bool, end: u64, batch: &Batch) -> Result<(), E
 /// Writes the rows, and takes a few of the rows before `cutoff` away in the same transaction; returns
 /// the cutoff if there may be more.
 fn commit(conn: &mut Connection, rows: &[Row<'_>], cutoff: Option<u64>) -> rusqlite::Result<Option<u64>> {
+    if let ([row], None) = (rows, cutoff) {
+        // A transaction by itself.
+        return row.insert(conn).map(|_| None);
+    }
     let tx = conn.transaction()?;
     rows.iter().try_for_each(|row| row.insert(&tx).map(drop))?;
     let more = cutoff.map_or(Ok(false), |cutoff| prune::some(&tx, cutoff))?;
