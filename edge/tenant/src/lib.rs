@@ -24,6 +24,6 @@ pub use early::early;
 pub use options::{Ask, ClassArg, Run};
 pub use outcome::{Failed, Outcome};
 pub use persist::persist;
-pub use run::run;
+pub use run::{REFUSED, run};
 pub use withdraw::withdrawn_if_ended;
-pub use words::{Errand, read};
+pub use words::{Errand, is_run, read};

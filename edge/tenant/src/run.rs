@@ -36,8 +36,8 @@ use std::{
 
 /// How often a command that was not started, because its lease could not be made true, is asked for anew.
 const AGAIN_MAX: usize = 3;
-/// Exit code when the command was not started.
-pub(crate) const REFUSED: u8 = 125;
+/// Exit code of `bursar run` when the command was not started, for whatever reason of ours.
+pub const REFUSED: u8 = 125;
 /// How long a lease lasts without renewal when nobody says; it is renewed three times in that time.
 const TTL: &str = "60s";
 /// Processes that a command may have when nothing at all was asked for: it is watched over and taken back like
