@@ -9,7 +9,7 @@
 use crate::{
     Failed, Run, ask,
     attendant::{Attendant, Stage},
-    persist,
+    home_elsewhere, persist,
     resumed::{Begun, begun},
     tenancy::{Tenancy, UNTRUE},
     terminal::Terminal,
@@ -167,6 +167,8 @@ fn granted(
     };
     match first {
         Ok(claim) => return Ok(claim),
+        // It was there a moment ago, and no other one would know of the ask.
+        Err(Failure::Unreachable { .. }) if is_asked && home_elsewhere(client.path()).is_some() => {}
         Err(Failure::Unreachable { .. }) => reach()?,
         Err(failure) if failure.passes() => {}
         Err(failure) => return Err(failure.into()),
