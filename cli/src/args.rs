@@ -422,3 +422,30 @@ pub struct Restore {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn run_is_found_behind_whatever_may_be_said_before_it() {
+        let command = Cli::command();
+        let global = command.get_arguments().filter(|one| one.is_global_set());
+        let valued = global.filter(|one| one.get_action().takes_values());
+        let names: Vec<String> = valued
+            .flat_map(|one| {
+                let long = one.get_long().map(|name| format!("--{name}"));
+                long.into_iter().chain(one.get_short().map(|name| format!("-{name}")))
+            })
+            .collect();
+        assert!(names.len() >= 6, "{names:?}");
+        for name in names {
+            let found = |words: &[&str]| {
+                let words: Vec<_> = ["bursar", &name].iter().chain(words).map(Into::into).collect();
+                bursar_tenant::is_run(&words)
+            };
+            assert!(found(&["get", "run"]) && !found(&["run"]) && !found(&["run", "get", "run"]), "{name}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! A daemon for this user, started by whoever first needs one; it leaves when it is idle.
 use super::{Context, make_private, outcome::Failed, state_dir};
-use bursar_tenant::unmasked;
+use bursar_tenant::{home_elsewhere, home_file, unmasked};
 use bursar_wire::Client;
 use rustix::fs::{FlockOperation, flock};
 use std::{
@@ -20,7 +20,8 @@ const SAID_MAX: usize = 4096;
 /// When a daemon that was started this way leaves.
 const IDLE: &str = "10m";
 
-/// A client of a daemon that answers; one is started where none does, unless that is forbidden.
+/// A client of a daemon that answers; one is started where none does, unless that is forbidden, or the last one there has
+/// its state elsewhere.
 pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
     let mut client = context.client();
     // One elsewhere is not started from here.
@@ -28,12 +29,18 @@ pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
         return Ok(client);
     }
     let path = &context.socket.path;
-    if forbidden {
-        if comes_back(&mut client, path) {
+    let elsewhere = home_elsewhere(path).filter(|_| !forbidden);
+    if forbidden || elsewhere.is_some() {
+        if comes_back(&mut client, path, elsewhere.is_some()) {
             return Ok(client);
         }
         // Once more, for what the system says.
-        return client.request("GET", "/healthz", None, &[]).map_err(Failed::from).map(|_| client);
+        let answer = client.request("GET", "/healthz", None, &[]).map_err(Failed::from);
+        return match (answer, elsewhere) {
+            (Ok(_), _) => Ok(client),
+            (Err(failed), Some(state)) => Err(failed.hint(start_again(path, &state))),
+            (Err(failed), None) => Err(failed),
+        };
     }
     let folder =
         path.parent().ok_or_else(|| Failed::usage(format!("{} is no path of a socket", path.display())))?;
@@ -43,16 +50,34 @@ pub fn reach(context: &Context, forbidden: bool) -> Result<Client, Failed> {
     flock(&lock, FlockOperation::LockExclusive).map_err(std::io::Error::from)?;
     // Another starter may have been first.
     if !client.alive() {
-        let started = start(context, path)?;
+        let started = start(path)?;
         wait(&mut client, path, started)?;
     }
     Ok(client)
 }
 
-/// Whether a daemon that left its socket behind answers again soon: one that is being restarted.
-fn comes_back(client: &mut Client, path: &Path) -> bool {
+/// What to do where another daemon would give away once more what the last one gave.
+fn start_again(path: &Path, state: &Path) -> String {
+    format!(
+        "the daemon that was there has its state in {}: start it again, as with `bursar serve --socket {} --state {}`; \
+         or remove {}, and one that knows nothing of that is started",
+        state.display(),
+        path.display(),
+        state.display(),
+        home_file(path).display()
+    )
+}
+
+/// Where a daemon has its state that is started for whoever asks on this socket: beside a socket of one's own; for the
+/// user's own one, however it was called, among the user's.
+pub fn usual_state(socket: &Path) -> Result<PathBuf, Failed> {
+    if socket == bursar_wire::usual_socket() { state_dir() } else { Ok(socket.with_extension("state")) }
+}
+
+/// Whether a daemon answers again soon: one that is being restarted. It left its socket behind, or `will` be back.
+fn comes_back(client: &mut Client, path: &Path, will: bool) -> bool {
     let since = Instant::now();
-    while path.exists() && since.elapsed() < RESTART_MAX {
+    while (will || path.exists()) && since.elapsed() < RESTART_MAX {
         if client.alive() {
             return true;
         }
@@ -67,12 +92,8 @@ struct Started {
     log: PathBuf,
 }
 
-fn start(context: &Context, path: &Path) -> Result<Started, Failed> {
-    // A socket of one's own has its state beside it; the user's default one has the user's.
-    let state = match context.socket.named {
-        true => path.with_extension("state"),
-        false => state_dir()?,
-    };
+fn start(path: &Path) -> Result<Started, Failed> {
+    let state = usual_state(path)?;
     make_private(&state).map_err(|error| anyhow::anyhow!("{}: {error}", state.display()))?;
     let log = state.join("log");
     let said = OpenOptions::new().create(true).append(true).open(&log)?;

@@ -1,6 +1,6 @@
 //! `bursar serve`: the options of the daemon, and where it logs.
 use super::{
-    Context,
+    Context, autostart,
     outcome::{Failed, Outcome},
     state_dir,
 };
@@ -29,8 +29,9 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
         None => state_dir()?,
     };
     let socket = context.socket.path.clone();
-    let done =
-        serve::run(Options { settings, state: state.clone(), socket, accept_loss: serve.accept_loss, idle });
+    let usual = autostart::usual_state(&socket).ok();
+    let accept_loss = serve.accept_loss;
+    let done = serve::run(Options { settings, state: state.clone(), usual, socket, accept_loss, idle });
     done.map_err(|error| {
         let journal = error.is::<bursar_journal::Error>();
         let failed = Failed::from(error);

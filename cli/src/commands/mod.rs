@@ -62,9 +62,10 @@ impl Context {
 pub fn carry_out(cli: Cli) -> ExitCode {
     let wide = cli.output == Output::Wide;
     let output = if wide { Output::Table } else { cli.output };
+    let runs = matches!(cli.verb, Verb::Run(_));
     let elsewhere = match remote::elsewhere(&cli) {
         Ok(elsewhere) => elsewhere,
-        Err(failed) => return outcome::tell(&failed, output),
+        Err(failed) => return outcome::tell(&of_run(failed, runs), output),
     };
     let context = Context { socket: bursar_wire::socket(cli.socket.as_deref()), output, wide, elsewhere };
     let done: Outcome = match cli.verb {
@@ -140,8 +141,13 @@ pub fn carry_out(cli: Cli) -> ExitCode {
             ),
             _ => ExitCode::SUCCESS,
         },
-        Err(failed) => outcome::tell(&failed, context.output),
+        Err(failed) => outcome::tell(&of_run(failed, runs), context.output),
     }
+}
+
+/// What stops `run` before it is one has the code of all that stops it.
+fn of_run(failed: Failed, runs: bool) -> Failed {
+    Failed { code: if runs { bursar_tenant::REFUSED } else { failed.code }, ..failed }
 }
 
 /// The folder for state when nobody names one.

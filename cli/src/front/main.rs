@@ -4,7 +4,7 @@
 //! Plain commands that end soon are run before its C library is there (`bursar_enforce::early`).
 #![deny(unsafe_code)]
 
-use bursar_tenant::{Failed, read, run, unmasked};
+use bursar_tenant::{Failed, REFUSED, is_run, read, run, unmasked};
 use std::{
     ffi::OsString,
     os::unix::process::CommandExt,
@@ -24,7 +24,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Some(errand) = read(&words) else {
-        return refused(become_full(&words));
+        let failed = become_full(&words);
+        eprintln!("bursar: {}", failed.error);
+        return ExitCode::from(if is_run(&words) { REFUSED } else { failed.code });
     };
     let place = bursar_wire::socket(errand.socket.as_deref());
     // A daemon that is to be started is one of the things that are done there.
@@ -46,9 +48,4 @@ fn become_full(words: &[OsString]) -> Failed {
     });
     let error = error.unwrap_or_else(|error| error);
     Failed::from(error).hint(format!("`{FULL}` belongs beside `bursar`"))
-}
-
-fn refused(failed: Failed) -> ExitCode {
-    eprintln!("bursar: {}", failed.error);
-    ExitCode::from(failed.code)
 }

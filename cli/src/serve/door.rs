@@ -8,7 +8,10 @@ use super::{
 use anyhow::{Context, Result, bail};
 use bursar_api::{Guard, House, Limits, Peer, Tls};
 use bursar_interface::{Command, Principal};
-use std::{convert::Infallible, future::Future, net::TcpListener, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, net::TcpListener, os::unix::net::UnixListener, path::Path,
+    sync::Arc, time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// Threads of the front door. A second one would be woken for every other request, only to find that the
@@ -19,10 +22,20 @@ const DOOR_THREADS: usize = 1;
 /// Looks at what may be long, as all claims or many events, that are taken at once.
 const LENGTHY_MAX: usize = 4;
 
+/// Binds the socket, and says beside it where this daemon's state lies, unless that is `usual`.
+pub(super) fn bound(socket: &Path, state: &Path, usual: Option<&Path>) -> Result<UnixListener> {
+    let listener = bursar_api::bind_unix(socket, None)?;
+    let usual = usual.and_then(|usual| usual.canonicalize().ok()).is_some_and(|usual| usual == state);
+    if let Err(error) = bursar_tenant::write_home(socket, state, usual) {
+        tracing::warn!(%error, "who finds no daemon on this socket may start one that has another state");
+    }
+    Ok(listener)
+}
+
 /// Opens the front door, and serves until a signal, idleness or the desk's end.
 pub(super) fn door(
     host: &Arc<Host>,
-    listener: std::os::unix::net::UnixListener,
+    listener: UnixListener,
     tcp: Option<Tcp>,
     limits: Limits,
     idle: Option<Duration>,

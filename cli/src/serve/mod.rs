@@ -92,7 +92,7 @@ use door::{Tcp, door};
 use edges::Edges;
 use enforcer::{Enforcer, Note};
 use followed::Followed;
-use follower::{Committed, Follower};
+use follower::Follower;
 use gauges::Gauges;
 use holdings::Holdings;
 use host::Host;
@@ -107,7 +107,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, sync_channel},
+        mpsc::sync_channel,
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -126,6 +126,8 @@ pub struct Options {
     pub settings: Settings,
     /// The state directory.
     pub state: PathBuf,
+    /// Where a daemon has it that is started for whoever asks on the socket.
+    pub usual: Option<PathBuf>,
     /// The unix socket.
     pub socket: PathBuf,
     /// Go on though answers that were given are missing from the journal.
@@ -144,7 +146,7 @@ pub fn contract() -> serde_json::Value {
 /// # Errors
 /// What stands in the way of a start, by name; and a journal that cannot be trusted any more.
 pub fn run(options: Options) -> Result<()> {
-    let Options { mut settings, state, socket, accept_loss, idle } = options;
+    let Options { mut settings, state, usual, socket, accept_loss, idle } = options;
     bursar_enforce::keep_little();
     let (tcp, lifetime) = (Tcp::wanted(&settings)?, settings.http.lifetime()?);
     raise_files();
@@ -164,7 +166,7 @@ pub fn run(options: Options) -> Result<()> {
     let unattended = unattended::Unattended::open(&state, &engine);
     settings.plugins.settle_in(&state, &instance(&state));
     let audit = audit::Audit::open(&state)?;
-    let listener = bursar_api::bind_unix(&socket, None)?;
+    let listener = door::bound(&socket, &state, usual.as_deref())?;
     let hierarchy = match settings.enforce.cgroups {
         true => Hierarchy::detect(&instance(&state)),
         false => Hierarchy::weak(),
@@ -230,7 +232,7 @@ pub fn run(options: Options) -> Result<()> {
     }
     // Before the enforcer adopts: it may have more to tell than the inbox holds.
     let folding = follower.clone();
-    let folder = thread("follower", move || fold(&folding, &committed))?;
+    let folder = thread("follower", move || committed.iter().for_each(|next| folding.fold_next(next)))?;
     let mailbox = Mailbox::new(desk, edges.clone(), ending.clone());
     let keeping = mailbox.clone();
     // It is dropped when the desk's thread is over, however that ends.
@@ -461,13 +463,6 @@ pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> 
 fn deciders(plugins: &Plugins) -> Vec<Command> {
     let seats = [(Role::Allocator, &plugins.allocator.decider), (Role::Qos, &plugins.qos.decider)];
     seats.into_iter().map(|(role, to)| Command::Swap { role, to: to.as_ref().clone() }).collect()
-}
-
-/// Folds what could not be folded where it was made.
-fn fold(follower: &Follower, committed: &Receiver<Committed>) {
-    while let Ok(next) = committed.recv() {
-        follower.fold_next(next);
-    }
 }
 
 fn thread<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {

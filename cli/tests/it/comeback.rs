@@ -134,3 +134,96 @@ fn an_autostart_that_cannot_work_says_why_at_once() {
         assert!(told.err.contains(why) && told.err.contains(&*log.to_string_lossy()), "{told:?}");
     }
 }
+
+#[test]
+fn no_other_daemon_is_started_in_the_place_of_one_whose_state_lies_elsewhere() {
+    let mut daemon = Daemon::plain();
+    let holder = holder(&daemon);
+    let waits = waiter(&daemon, "2", &["run", "--lock", "l", "--wait", "60s", "--", "echo", "ran"]);
+    daemon.kill();
+    let since = Instant::now();
+    // As long as it takes to start another one for somebody who waits, and then for somebody who comes.
+    let (state, other) = (daemon.state().display().to_string(), daemon.socket().with_extension("state"));
+    for words in [&["run", "--", "true"][..], &["run", "--lock", "l", "--", "true"], &["claim", "--cpu", "1"]]
+    {
+        let told = daemon.tell(words);
+        let code = if words[0] == "run" { 125 } else { 5 };
+        assert!(told.code == code && told.err.contains("Unreachable"), "{words:?}: {told:?}");
+        assert!(told.err.contains(&state) && told.err.contains("bursar serve"), "{words:?}: {told:?}");
+    }
+    assert!(since.elapsed() > Duration::from_secs(4), "who waits had no reason to start one yet");
+    assert!(!other.exists(), "another one was started: {}", daemon.log());
+    daemon.start();
+    assert!(holder.end());
+    let waits = waits.wait_with_output().expect("ended");
+    assert!(waits.status.success() && waits.stdout == b"ran\n", "{waits:?}");
+    // In good order it is no other.
+    daemon.stop();
+    let told = daemon.tell(&["run", "--", "true"]);
+    assert!(told.code == 125 && told.err.contains(&state) && !other.exists(), "{told:?}");
+    daemon.start();
+    assert_eq!(claims(&daemon).len(), 2, "what there was is known");
+}
+
+#[test]
+fn a_plain_command_that_waits_for_such_a_daemon_waits_on() {
+    let mut daemon = Daemon::configured("[node.capacity]\ncpu = \"1\"\n");
+    let holder = Lasting::start(daemon.command(&["run", "--cpu", "1", "--", "cat"]));
+    daemon.await_phase("1", "held");
+    let waits = waiter(&daemon, "2", &["run", "--cpu", "1", "--wait", "60s", "--", "echo", "ran"]);
+    daemon.kill();
+    // Longer than one that is restarted is waited for.
+    sleep(Duration::from_secs(5));
+    daemon.start();
+    assert!(holder.end());
+    let waits = waits.wait_with_output().expect("ended");
+    assert!(waits.status.success() && waits.stdout == b"ran\n", "{waits:?}");
+    assert_eq!(claims(&daemon).len(), 2, "it kept its place");
+    assert!(!daemon.socket().with_extension("state").exists(), "another one was started: {}", daemon.log());
+}
+
+#[test]
+fn a_daemon_is_started_on_the_state_of_the_last_one_however_its_socket_is_called() {
+    let scratch = tempfile::TempDir::new().expect("a folder");
+    let run = scratch.path().join("run");
+    fs::create_dir(&run).expect("made");
+    let (socket, state) = (run.join("bursar/bursar.sock"), scratch.path().join(".local/state/bursar"));
+    let command = |args: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(args).env_remove("BURSAR_SOCKET").env_remove("XDG_STATE_HOME").stdin(Stdio::null());
+        command.env("HOME", scratch.path()).env("XDG_RUNTIME_DIR", &run);
+        command
+    };
+    let end = || {
+        let daemon = crate::daemon::number_in(&state.join("lock"));
+        kill_process(Pid::from_raw(daemon as i32).expect("a pid"), Signal::TERM).expect("signalled");
+        while socket.exists() {
+            sleep(Duration::from_millis(10));
+        }
+    };
+    let first = told(command(&["run", "--", "true"]));
+    assert!(first.code == 0 && first.err.contains("starting one"), "{first:?}");
+    end();
+    // As whoever lives in a lease calls it.
+    let mut named = command(&["run", "--", "true"]);
+    named.env("BURSAR_SOCKET", &socket);
+    let second = told(named);
+    assert!(second.code == 0 && second.err.contains("starting one"), "{second:?}");
+    assert!(!socket.with_extension("state").exists(), "{second:?}");
+    end();
+    // One that is gone with its state is nobody's any more.
+    let mut serve = command(&["serve", "--state"]);
+    let other = scratch.path().join("other");
+    let mut serve = serve.arg(&other).stderr(Stdio::null()).spawn().expect("started");
+    while told(command(&["get", "claims"])).code != 0 {
+        sleep(Duration::from_millis(20));
+    }
+    serve.kill().expect("killed");
+    serve.wait().expect("ended");
+    let refused = told(command(&["run", "--", "true"]));
+    assert!(refused.code == 125 && refused.err.contains(&*other.to_string_lossy()), "{refused:?}");
+    fs::remove_dir_all(&other).expect("removed");
+    let again = told(command(&["run", "--", "true"]));
+    assert!(again.code == 0 && again.err.contains("starting one"), "{again:?}");
+    end();
+}

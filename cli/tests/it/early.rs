@@ -3,7 +3,7 @@ use crate::daemon::{Daemon, program};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader},
-    process::Stdio,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -87,4 +87,41 @@ fn descriptors_that_are_closed_are_no_ones() {
     assert_eq!(shell.expect("sh").code(), Some(3));
     assert!(command.status().expect("the program").success());
     assert_eq!(daemon.taken(), 0, "all of it came back");
+}
+
+/// Becomes the words behind it, with an environment of which not every entry has a sign.
+const ODD: &str = r#"
+import ctypes, os, sys
+def words(all): return (ctypes.c_char_p * (len(all) + 1))(*all, None)
+odd = [b"ODD", b"", b"=SIGNED=first", b"TWICE=1", b"TWICE=2", b"\xff=\xfe", b"BURSAR_CLAIM"]
+own = [f"{name}={os.environ[name]}".encode() for name in ["PATH", "BURSAR_SOCKET"]]
+command = [word.encode() for word in sys.argv[1:]]
+ctypes.CDLL(None).execve(command[0], words(command), words(odd[:4] + own + odd[4:]))
+"#;
+
+#[test]
+fn an_environment_comes_through_as_it_is_early_and_late() {
+    if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("skipped: python3 is not installed");
+        return;
+    }
+    let daemon = Daemon::plain();
+    let of = |before: &[&str], options: &[&str]| {
+        let mut command = Command::new("python3");
+        command.args(["-c", ODD]).arg(program()).args(before).arg("run").args(options);
+        command.args(["--", "cat", "/proc/self/environ"]).env("BURSAR_SOCKET", daemon.socket());
+        let output = command.output().expect("python3");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // What is the claim's own differs from one to the next.
+        let own: [&[u8]; 3] = [b"BURSAR_CLAIM=", b"BURSAR_FENCE=", b"BURSAR_LEASE="];
+        let entries = output.stdout.split(|&byte| byte == 0);
+        let others = entries.filter(|entry| !own.iter().any(|name| entry.starts_with(name)));
+        others.map(|entry| String::from_utf8_lossy(entry).into_owned()).collect::<Vec<_>>()
+    };
+    let (early, late, full) = (of(&[], &[]), of(&[], &["--lock", "l"]), of(&["-o", "table"], &[]));
+    for odd in ["ODD", "", "=SIGNED=first", "TWICE=1", "TWICE=2", "\u{fffd}=\u{fffd}", "BURSAR_CLAIM"] {
+        assert!(early.iter().any(|entry| entry == odd), "{odd:?} is not in {early:?}");
+    }
+    assert_eq!(early, late);
+    assert_eq!(early, full);
 }

@@ -155,57 +155,6 @@ fn s_10_to_s_16_bodies_beyond_every_bound_are_refused_at_once() {
 }
 
 #[test]
-fn s_17_to_s_19_what_two_readers_could_read_otherwise_is_refused_and_the_connection_closed() {
-    let house = house();
-    let host = format!("Host: {}\r\n{BEARER}", house.address);
-    let smuggled = format!("GET /v1/pools HTTP/1.1\r\n{host}\r\n");
-    for (what, request) in [
-        (
-            "two lengths",
-            format!(
-                "POST /v1/claims HTTP/1.1\r\n{host}Content-Length: 0\r\nContent-Length: {}\r\n\r\n{smuggled}",
-                smuggled.len()
-            ),
-        ),
-        (
-            "a length and chunks",
-            format!(
-                "POST /v1/claims HTTP/1.1\r\n{host}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"
-            ),
-        ),
-        (
-            "an unknown coding",
-            format!(
-                "POST /v1/claims HTTP/1.1\r\n{host}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{smuggled}"
-            ),
-        ),
-        ("a folded header", format!("GET /v1/claims HTTP/1.1\r\n{host}X-A: b\r\n c\r\n\r\n{smuggled}")),
-        (
-            "a blank before the colon",
-            format!("GET /v1/claims HTTP/1.1\r\n{host}Content-Length : 0\r\n\r\n{smuggled}"),
-        ),
-        (
-            "a header of 17 KiB",
-            format!("GET /v1/claims HTTP/1.1\r\n{host}X-A: {}\r\n\r\n", "x".repeat(17 << 10)),
-        ),
-        (
-            "a thousand headers",
-            format!(
-                "GET /v1/claims HTTP/1.1\r\n{host}{}\r\n",
-                (0..1000).map(|n| format!("X-{n}: y\r\n")).collect::<String>()
-            ),
-        ),
-        ("no request at all", "\0\0\0\0\r\n\r\n".to_owned()),
-    ] {
-        let answer = converse(&house.address, request.as_bytes());
-        let statuses: Vec<&str> =
-            answer.split("HTTP/1.1 ").skip(1).filter_map(|part| part.get(..3)).collect();
-        assert!(statuses.len() <= 1, "{what}: there were two answers: {answer}");
-        assert!(statuses.iter().all(|status| status.starts_with('4')), "{what}: {answer}");
-    }
-}
-
-#[test]
 fn s_30_to_s_36_web_pages_do_not_get_in() {
     let house = house();
     let port = house.address.rsplit(':').next().expect("a port").to_owned();

@@ -55,6 +55,7 @@ mod siege;
 mod signals;
 mod simulate;
 mod sizes;
+mod smuggled;
 mod spend;
 mod steering;
 mod tables;

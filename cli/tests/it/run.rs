@@ -66,6 +66,85 @@ fn what_cannot_be_run_ends_as_in_a_shell() {
 }
 
 #[test]
+fn whatever_of_ours_stops_a_run_is_told_with_125_and_nothing_else() {
+    let daemon = Daemon::plain();
+    let socket = daemon.socket().display().to_string();
+    let text = |words: &str| words.replace("SOCKET", &socket);
+    for words in [
+        "run",
+        "run --",
+        "run true",
+        "run --nonsense -- true",
+        "run --nonsense=1 --cpu 1 -- true",
+        "run -x -- true",
+        "run --cpu",
+        "run --cpu -- true",
+        "run --cpu -1 -- true",
+        "run --cpu much -- true",
+        "run --cpu 1 --cpu 2 -- true",
+        "run --class some -- true",
+        "run --priority x -- true",
+        "run --memory-soft 1G -- true",
+        "run --within 7 --within-fence x -- true",
+        "run --no-autostart=1 -- true",
+        "run --socket= -- true",
+        "run -o nonsense -- true",
+        "run -o name -- true",
+        "run --url http://example.org -- true",
+        "--url http://example.org run -- true",
+        "--token-file /none --url https://example.org run -- true",
+        "--socket SOCKET run",
+        "--socket SOCKET run --nonsense -- true",
+        "--socket=SOCKET run --cpu",
+        "--socket SOCKET --nonsense run -- true",
+        "--socket= run -- true",
+        "-o nonsense run -- true",
+        "-ononsense run -- true",
+        "-o json run --nonsense -- true",
+        "--output=json run --nonsense -- true",
+        "--ca-file F --token-file F run --nonsense -- true",
+    ] {
+        let told = daemon.tell(&text(words).split(' ').collect::<Vec<_>>());
+        assert!(told.code == 125 && !told.err.is_empty(), "{words}: {told:?}");
+    }
+    for (words, code) in [
+        ("run --help", 0),
+        ("run -h", 0),
+        ("run --cpu 1 --help -- true", 0),
+        ("help run", 0),
+        ("help run run", 2),
+        ("--help", 0),
+        ("--nonsense", 2),
+        ("--socket run", 2),
+        ("--socket run get nonsense", 2),
+        ("-o run run", 125),
+        ("claim --nonsense", 2),
+        ("claim -- run", 2),
+        ("get run", 2),
+        ("runs", 2),
+        ("-- run", 2),
+    ] {
+        let told = daemon.tell(&words.split(' ').collect::<Vec<_>>());
+        assert_eq!(told.code, code, "{words}: {told:?}");
+    }
+    for (name, value) in [("BURSAR_SOCKET", ""), ("BURSAR_URL", "https://example.org")] {
+        let mut command = daemon.command(&["run", "--", "true"]);
+        command.env(name, value);
+        let told = told(command);
+        assert_eq!(told.code, 125, "{name}={value}: {told:?}");
+    }
+    // Without the program that knows all words.
+    let alone = daemon.scratch.path().join("alone");
+    fs::copy(program(), &alone).expect("copied");
+    for (words, code) in [("run --nonsense -- true", 125), ("--socket s run", 125), ("get pools", 1)] {
+        let mut command = Command::new(&alone);
+        command.args(words.split(' ')).env("BURSAR_SOCKET", &socket);
+        let told = told(command);
+        assert!(told.code == code && told.err.contains("bursard"), "{words}: {told:?}");
+    }
+}
+
+#[test]
 fn whoever_asks_for_nothing_is_watched_over_all_the_same() {
     let daemon = Daemon::plain();
     let look = format!("{} get claims -o json; exit 7", program().display());

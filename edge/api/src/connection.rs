@@ -16,7 +16,7 @@ use axum::{
 use hyper::{
     Method, Request, StatusCode,
     body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
-    header::{CONNECTION, EXPECT, HeaderMap, HeaderValue},
+    header::{CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -99,6 +99,8 @@ async fn answer<H: House>(
     answering: Answering,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
+    // Nobody here looks for the end of chunks but hyper, so nothing after them is read as a request.
+    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let admitted = hall
         .guard
         .as_ref()
@@ -128,7 +130,7 @@ async fn answer<H: House>(
         Err(denial) => turned_away(hall, &request, denial),
     };
     // Told with an answer, and not at any moment: who asks just then would find the connection reset.
-    if visit == Visit::Brief || Instant::now() >= until {
+    if visit == Visit::Brief || chunked || Instant::now() >= until {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| Answer { body, _answering: answering }))

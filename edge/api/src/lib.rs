@@ -17,6 +17,7 @@ mod denial;
 mod direct;
 mod error;
 mod events;
+mod framing;
 mod guard;
 mod hall;
 mod house;

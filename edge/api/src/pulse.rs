@@ -1,5 +1,9 @@
 //! The clock of one connection: what it waits for, and until when; and the stream that keeps it.
-use crate::{Limits, unread};
+use crate::{
+    Limits,
+    framing::{Framing, Wrong},
+    unread,
+};
 use std::{
     io,
     pin::Pin,
@@ -22,6 +26,9 @@ struct Beat {
     stage: Stage,
     /// Since when bytes of an answer wait for the peer to read.
     stalled: Option<Instant>,
+    /// Requests that began to come, and those whose heads were complete.
+    begun: u64,
+    heads: u64,
 }
 
 /// What the peer owes us, and since when.
@@ -37,7 +44,7 @@ enum Stage {
 
 impl Pulse {
     pub(crate) fn new(limits: Arc<Limits>) -> Pulse {
-        let beat = Beat { stage: Stage::Idle(Instant::now()), stalled: None };
+        let beat = Beat { stage: Stage::Idle(Instant::now()), stalled: None, begun: 0, heads: 0 };
         Pulse { limits, beat: Arc::new(Mutex::new(beat)) }
     }
 
@@ -55,7 +62,10 @@ impl Pulse {
 
     /// The headers are complete.
     pub(crate) fn busy(&self) -> Answering {
-        self.beat().stage = Stage::Busy;
+        let mut beat = self.beat();
+        beat.stage = Stage::Busy;
+        beat.heads += 1;
+        drop(beat);
         Answering(self.clone())
     }
 
@@ -64,8 +74,9 @@ impl Pulse {
         matches!(self.beat().stage, Stage::Head(_))
     }
 
-    fn bytes_came(&self) {
+    fn bytes_came(&self, begun: u64) {
         let mut beat = self.beat();
+        beat.begun = begun;
         if let Stage::Idle(_) = beat.stage {
             beat.stage = Stage::Head(Instant::now());
         }
@@ -86,21 +97,49 @@ pub(crate) struct Answering(Pulse);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.beat().stage = Stage::Idle(Instant::now());
+        let (now, mut beat) = (Instant::now(), self.0.beat());
+        // The next request may have begun to come behind the one that was answered.
+        beat.stage = if beat.begun > beat.heads { Stage::Head(now) } else { Stage::Idle(now) };
     }
 }
 
-/// A stream that tells its pulse of every byte that comes and of every write that stands still.
+/// What no request has in it, and the end of one: whatever came before, hyper refuses it, after what it owes.
+const NO_REQUEST: &[u8] = b"\0\r\n\r\n";
+
+/// A stream that tells its pulse of every byte that comes and of every write that stands still, and hands in no request
+/// that could be read otherwise.
 pub(crate) struct Metered<S> {
     stream: S,
     pulse: Pulse,
+    framing: Framing,
+    /// What was wrong with a request, and what of [`NO_REQUEST`] is still to be handed in; nothing comes after it.
+    wrong: Option<(Wrong, &'static [u8])>,
     /// What is still to be said in the stead of what was handed in, for good.
     instead: Vec<u8>,
 }
 
 impl<S> Metered<S> {
     pub(crate) fn new(stream: S, pulse: Pulse) -> Metered<S> {
-        Metered { stream, pulse, instead: Vec::new() }
+        Metered { stream, pulse, framing: Framing::default(), wrong: None, instead: Vec::new() }
+    }
+
+    /// Looks at what came, and takes from the bytes what must not be read.
+    fn look(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let read = self.framing.read(&buf.filled()[before..]);
+        self.pulse.bytes_came(self.framing.begun());
+        if let Err((at, wrong)) = read {
+            buf.set_filled(before + at);
+            self.wrong = Some((wrong, NO_REQUEST));
+        }
+    }
+
+    /// Hands in what is no request, where something was wrong with the one that came.
+    fn refuse(&mut self, buf: &mut ReadBuf<'_>) {
+        if let Some((_, rest)) = &mut self.wrong {
+            let (now, later) = rest.split_at(rest.len().min(buf.remaining()));
+            buf.put_slice(now);
+            *rest = later;
+        }
     }
 }
 
@@ -108,10 +147,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            this.pulse.bytes_came();
+        let mut polled = Poll::Ready(Ok(()));
+        if this.wrong.is_none() {
+            polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+            if buf.filled().len() > before {
+                this.look(buf, before);
+            }
         }
+        this.refuse(buf);
         polled
     }
 }
@@ -142,7 +185,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         let this = self.get_mut();
         ready!(this.write_instead(cx))?;
         // Nothing of ours is said while a request is still being read: so this is hyper's own.
-        if let Some(instead) = this.pulse.owed_a_head().then(|| unread::told(bytes)).flatten() {
+        let wrong = this.wrong.map(|(wrong, _)| wrong);
+        if let Some(instead) = this.pulse.owed_a_head().then(|| unread::told(bytes, wrong)).flatten() {
             this.instead = instead;
             return Poll::Ready(Ok(bytes.len()));
         }

@@ -2,12 +2,37 @@
 //! status, and here it becomes a refusal like any other. (Its answer is made below the router, so nothing else sees it.)
 use crate::{
     denial::Denial,
+    framing::Wrong,
     limits::{HEADER_BYTES_MAX, HEADERS_MAX},
 };
 use hyper::StatusCode;
 
-/// The bytes of a bare answer of hyper's in the contract's form; `None` for any other.
-pub(crate) fn told(bytes: &[u8]) -> Option<Vec<u8>> {
+/// The bytes of a bare answer of hyper's in the contract's form, with what was `wrong` where that was found before hyper saw
+/// it; `None` for any other.
+pub(crate) fn told(bytes: &[u8], wrong: Option<Wrong>) -> Option<Vec<u8>> {
+    let refused = refused(bytes)?;
+    let (status, message, hint) = match wrong {
+        Some(wrong) => why(wrong),
+        None => match refused {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => why(Wrong::Long),
+            StatusCode::URI_TOO_LONG => (
+                refused,
+                "the request's path is too long",
+                format!("send at most {HEADER_BYTES_MAX} bytes with all headers"),
+            ),
+            StatusCode::BAD_REQUEST => (
+                refused,
+                "this is no HTTP request",
+                "send HTTP/1.1, each header on a line of its own".to_owned(),
+            ),
+            _ => return None,
+        },
+    };
+    Some(Denial::of(status, message.into()).hint(hint).raw())
+}
+
+/// The status of a bare answer.
+fn refused(bytes: &[u8]) -> Option<StatusCode> {
     let head = std::str::from_utf8(bytes.strip_suffix(b"\r\n\r\n")?).ok()?;
     let (line, headers) = head.split_once("\r\n")?;
     let status = line.strip_prefix("HTTP/1.1 ")?.get(..3)?;
@@ -19,22 +44,33 @@ pub(crate) fn told(bytes: &[u8]) -> Option<Vec<u8>> {
     if !empty || !headers.split("\r\n").all(bare) {
         return None;
     }
-    let status = StatusCode::from_bytes(status.as_bytes()).ok()?;
-    let (message, hint) = match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
-            "the request's line and headers are too long, or too many",
-            format!("send at most {HEADERS_MAX} headers, {HEADER_BYTES_MAX} bytes together"),
-        ),
-        StatusCode::URI_TOO_LONG => (
-            "the request's path is too long",
-            format!("send at most {HEADER_BYTES_MAX} bytes with all headers"),
-        ),
-        StatusCode::BAD_REQUEST => {
-            ("this is no HTTP request", "send HTTP/1.1, each header on a line of its own".to_owned())
+    StatusCode::from_bytes(status.as_bytes()).ok()
+}
+
+/// Status, message and hint.
+fn why(wrong: Wrong) -> (StatusCode, &'static str, String) {
+    let (message, hint) = match wrong {
+        Wrong::Long => {
+            return (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the request's line and headers are too long, or too many",
+                format!("send at most {HEADERS_MAX} headers, {HEADER_BYTES_MAX} bytes together"),
+            );
         }
-        _ => return None,
+        Wrong::LineFeed => ("a line of the request ends with LF alone", "end each line with CR and LF"),
+        Wrong::Length => (
+            "the request's Content-Length is no number, or there are two that differ",
+            "send one Content-Length, in digits",
+        ),
+        Wrong::Coding => (
+            "the request's Transfer-Encoding is not 'chunked' alone",
+            "send 'Transfer-Encoding: chunked' once, or a Content-Length",
+        ),
+        Wrong::Both => {
+            ("the request has a Content-Length and a Transfer-Encoding", "send the one or the other")
+        }
     };
-    Some(Denial::of(status, message.into()).hint(hint).raw())
+    (StatusCode::BAD_REQUEST, message, hint.into())
 }
 
 #[cfg(test)]
@@ -47,7 +83,8 @@ mod tests {
         let bare = format!(
             "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n{date}"
         );
-        let told_of = |bytes: &str| told(bytes.as_bytes()).map(|told| String::from_utf8(told).expect("text"));
+        let told_of =
+            |bytes: &str| told(bytes.as_bytes(), None).map(|told| String::from_utf8(told).expect("text"));
         let refusal = told_of(&bare).expect("a refusal");
         assert!(refusal.starts_with("HTTP/1.1 431 "), "{refusal}");
         assert!(

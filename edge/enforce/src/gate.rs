@@ -9,7 +9,7 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 use std::{
-    ffi::{CString, OsStr, OsString},
+    ffi::{CStr, CString, OsStr, OsString},
     fs::File,
     io::{self, Read, Write},
     os::{
@@ -51,9 +51,7 @@ impl Gate {
     /// A word with a zero byte, or what the system says.
     pub fn start(command: &[OsString]) -> io::Result<Gate> {
         let words = Found::new(command)?;
-        let variables =
-            std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-        let environment = Words::new(variables, ADDED_VARIABLES_MAX)?;
+        let environment = Words::new(environment(), ADDED_VARIABLES_MAX)?;
         let added = vec![0; ADDED_MAX];
         let (gate, opener) = pipe_with(PipeFlags::CLOEXEC)?;
         let (report, reporter) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -137,6 +135,20 @@ impl Words {
         let pointers = owned.iter().map(|word| word.as_ptr()).chain(ends).collect();
         Ok(Words { _owned: owned, pointers })
     }
+}
+
+/// The environment as it is, with what has no name or no value: the command is to find what its caller left it.
+fn environment() -> impl Iterator<Item = Vec<u8>> {
+    unsafe extern "C" {
+        static mut environ: *const *const libc::c_char;
+    }
+    // SAFETY: nobody in this program sets a variable.
+    let first = unsafe { environ };
+    // SAFETY: it ends with a null, which is taken for its end, and each of it with a zero byte.
+    let at = move |n| if first.is_null() { first.cast() } else { unsafe { *first.add(n) } };
+    let all = (0..).map(at).take_while(|variable| !variable.is_null());
+    // SAFETY: as above.
+    all.map(|variable| unsafe { CStr::from_ptr(variable) }.to_bytes().to_vec())
 }
 
 /// A command, and where it may be.

@@ -7,6 +7,7 @@ pub mod ask;
 mod attendant;
 #[cfg(target_arch = "x86_64")]
 mod early;
+mod home;
 mod notice;
 mod options;
 mod outcome;
@@ -21,9 +22,10 @@ mod words;
 pub use attendant::unmasked;
 #[cfg(target_arch = "x86_64")]
 pub use early::early;
+pub use home::{home_elsewhere, home_file, write_home};
 pub use options::{Ask, ClassArg, Run};
 pub use outcome::{Failed, Outcome};
 pub use persist::persist;
-pub use run::run;
+pub use run::{REFUSED, run};
 pub use withdraw::withdrawn_if_ended;
-pub use words::{Errand, read};
+pub use words::{Errand, is_run, read};

@@ -1,6 +1,6 @@
 //! Asks until there is an answer: also the daemon that comes after the one that was asked.
 use crate::{
-    Failed, ask,
+    Failed, ask, home_elsewhere,
     tenancy::{AWAY_MAX, RETRY},
 };
 use bursar_wire::{AskBody, Claim, Client, Failure};
@@ -15,7 +15,7 @@ const RESTART_MAX: Duration = Duration::from_secs(3);
 const THERE: Duration = Duration::from_secs(1);
 
 /// Asks, and asks again with the same key for as long as a daemon that restarts may take. `reach` sees to it that one
-/// answers, and is called once when none has for a while.
+/// answers, and is called once when none has for a while; not where another one would know nothing of what was asked.
 ///
 /// # Errors
 /// A refusal; no daemon in all that time; and what `reach` comes to.
@@ -39,7 +39,9 @@ pub fn persist(
             return Err(failure.into());
         }
         let nobody = matches!(failure, Failure::Unreachable { .. });
-        if let Some(reach) = reach.take_if(|_| nobody && away.elapsed() > RESTART_MAX) {
+        if let Some(reach) = reach.take_if(|_| nobody && away.elapsed() > RESTART_MAX)
+            && home_elsewhere(client.path()).is_none()
+        {
             reach()?;
         }
         thread::sleep(RETRY);

@@ -9,7 +9,7 @@
 use crate::{
     Failed, Run, ask,
     attendant::{Attendant, Stage},
-    persist,
+    home_elsewhere, persist,
     resumed::{Begun, begun},
     tenancy::{Tenancy, UNTRUE},
     terminal::Terminal,
@@ -36,8 +36,8 @@ use std::{
 
 /// How often a command that was not started, because its lease could not be made true, is asked for anew.
 const AGAIN_MAX: usize = 3;
-/// Exit code when the command was not started.
-pub(crate) const REFUSED: u8 = 125;
+/// Exit code of `bursar run` when the command was not started, for whatever reason of ours.
+pub const REFUSED: u8 = 125;
 /// How long a lease lasts without renewal when nobody says; it is renewed three times in that time.
 const TTL: &str = "60s";
 /// Processes that a command may have when nothing at all was asked for: it is watched over and taken back like
@@ -167,6 +167,8 @@ fn granted(
     };
     match first {
         Ok(claim) => return Ok(claim),
+        // It was there a moment ago, and no other one would know of the ask.
+        Err(Failure::Unreachable { .. }) if is_asked && home_elsewhere(client.path()).is_some() => {}
         Err(Failure::Unreachable { .. }) => reach()?,
         Err(failure) if failure.passes() => {}
         Err(failure) => return Err(failure.into()),

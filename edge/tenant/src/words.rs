@@ -72,6 +72,23 @@ pub(crate) fn understand(words: &[OsString]) -> Option<Errand> {
     Some(Errand { socket, run: Run { ask, command } })
 }
 
+/// Options of all verbs, which may be said before it, that have a value.
+const GLOBAL: [&str; 6] = ["--socket", "--url", "--ca-file", "--token-file", "--output", "-o"];
+
+/// Whether a command line is that of `bursar run`, however wrong it is: what is wrong with it ends with
+/// [`REFUSED`](crate::REFUSED), and with 2 in all others.
+pub fn is_run(words: &[OsString]) -> bool {
+    let mut words = words.iter().skip(1);
+    while let Some(word) = words.next() {
+        if GLOBAL.iter().any(|option| word == option) {
+            words.next();
+        } else if word == "--" || !word.as_encoded_bytes().starts_with(b"-") {
+            return word == "run";
+        }
+    }
+    false
+}
+
 /// Options whose value may begin with a sign, so that what is wrong with it can be told.
 const SIGNED: [&str; 5] = ["cpu", "memory", "memory-soft", "pids", "gpu"];
 

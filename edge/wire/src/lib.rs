@@ -74,7 +74,7 @@ pub use rows::{
 pub use setting::{
     APPLIED_MAX, ApplyBody, ChangeRow, ChangesAnswer, NodeBody, PoolBody, QuotaBody, ScopeBody, change_name,
 };
-pub use socket::{Place, socket};
+pub use socket::{Place, socket, usual_socket};
 pub use squeeze::{PRESSED, SqueezeRow, StrainRow, pressed};
 pub use transport::{Reach, Stream};
 pub use typed::plain;

@@ -4,6 +4,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The variable that names one.
+const NAMED: &str = "BURSAR_SOCKET";
+
 /// A socket and how it came to be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -20,11 +23,18 @@ pub fn socket(flag: Option<&Path>) -> Place {
     Place { path: std::path::absolute(&place.path).unwrap_or(place.path), ..place }
 }
 
+/// The socket of this user's own daemon, when nobody says.
+pub fn usual_socket() -> PathBuf {
+    let unsaid = |name: &str| (name != NAMED).then(|| std::env::var_os(name)).flatten();
+    let path = choose(None, |name| unsaid(name).filter(|value| !value.is_empty())).path;
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 fn choose(flag: Option<&Path>, var: impl Fn(&str) -> Option<OsString>) -> Place {
     if let Some(path) = flag {
         return Place { path: path.into(), named: true };
     }
-    if let Some(path) = var("BURSAR_SOCKET") {
+    if let Some(path) = var(NAMED) {
         return Place { path: path.into(), named: true };
     }
     let runtime = var("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());
