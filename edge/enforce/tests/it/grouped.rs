@@ -59,6 +59,34 @@ fn a_lease_has_no_more_processes_than_it_holds() {
 }
 
 #[test]
+fn a_way_in_that_is_open_puts_nobody_in_before_it_is_taken() {
+    let hierarchy = hierarchy("ways");
+    need!(hierarchy, Pids);
+    let (mut cell, limits) = (hierarchy.cell(ClaimId(1)), Limits { pids: Some(8), ..Limits::default() });
+    cell.build(limits).expect("a cell");
+    let mut child = shell("sleep 60");
+    let lost = cell.open(&identity(&child)).expect("open");
+    assert_eq!(cell.members(), Vec::<u32>::new());
+    // Somebody took the groups away meanwhile.
+    assert!(cell.remove().expect("removed"));
+    assert_eq!(cell.enter(lost).expect_err("no way in").kind(), std::io::ErrorKind::NotFound);
+    cell.build(limits).expect("a cell");
+    let entrance = cell.open(&identity(&child)).expect("open");
+    cell.enter(entrance).expect("in");
+    assert_eq!(cell.members(), [child.id()]);
+    // Whoever has gone by then is not put in, nor whoever has its number.
+    let mut late = shell("sleep 60");
+    let missed = cell.open(&identity(&late)).expect("open");
+    late.kill().expect("killed");
+    late.wait().expect("ended");
+    assert!(cell.enter(missed).is_err());
+    assert_eq!(cell.members(), [child.id()]);
+    take_back(cell, Duration::ZERO);
+    child.wait().expect("ended");
+    hierarchy.remove();
+}
+
+#[test]
 fn processor_time_is_limited_and_measured() {
     let hierarchy = hierarchy("cpu");
     need!(hierarchy, Cpu);
