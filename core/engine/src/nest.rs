@@ -11,8 +11,8 @@ use crate::{
     shape::Shape,
 };
 use bursar_interface::{
-    Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take, Time,
-    What, Within,
+    Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take,
+    Time, Used, What, Within,
     bound::{LINES_MAX, NAMED_MAX},
 };
 use bursar_pool::{Books, Inner, Placement, Wanted};
@@ -133,12 +133,16 @@ impl Engine {
         if let Some(line) = self.books.never_within(inner) {
             let spec = self.books.spec(line.resource);
             let most = self.books.largest_slice(line);
+            let hint = match most {
+                0 => "what it had is settled or spent; ask outside of it".to_owned(),
+                _ => format!("at most {most} {}, or a larger lease around it", spec.unit),
+            };
             return never(
                 &format!(
                     "{} {} of {} is more than claim {} has for those within it",
                     line.amount, spec.unit, spec.name, line.of
                 ),
-                &format!("at most {most} {}, or a larger lease around it", spec.unit),
+                &hint,
             );
         }
         self.check_fit(ask, lines)?;
@@ -229,6 +233,24 @@ impl Engine {
                 self.end(tape, cause, child, Ending::ParentGone);
             }
         }
+    }
+
+    /// Who waits for a part of what was settled would wait for ever: it is there no more.
+    pub(crate) fn end_short_within(
+        &mut self,
+        tape: &mut Tape<'_>,
+        cause: Option<u32>,
+        claim: ClaimId,
+        used: &[Used],
+    ) {
+        let settled = |kind: Row| used.iter().any(|used| used.resource == self.books.spec(kind).name);
+        let waits = |within: &ClaimId| {
+            let row = self.books.claim(*within).filter(|_| self.waits(*within));
+            let inner = row.map_or(&[][..], |row| self.books.inner(row));
+            self.books.never_within(inner).is_some_and(|line| line.of == claim && settled(line.resource))
+        };
+        let never: Vec<ClaimId> = self.books.descendants(claim).filter(waits).collect();
+        never.into_iter().for_each(|within| self.end(tape, cause, within, Ending::ParentGone));
     }
 
     /// What a claim held is proved back: it closes, or waits for those within it.

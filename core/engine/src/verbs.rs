@@ -117,6 +117,7 @@ impl Engine {
             }
         }
         self.emit(tape, cause, What::Settled(of.0));
+        self.end_short_within(tape, cause, of.0, used);
         Ok(())
     }
 
