@@ -355,6 +355,7 @@ impl Engine {
     ) -> Result<(), Refusal> {
         self.check_quota_spec(spec)?;
         self.emit(tape, cause, What::QuotaSet);
+        self.disown(tape);
         Ok(())
     }
 
