@@ -11,7 +11,7 @@ use crate::{
     shape::Shape,
 };
 use bursar_interface::{
-    Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take,
+    Amount, Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take,
     Time, Used, What, Within,
     bound::{LINES_MAX, NAMED_MAX},
 };
@@ -118,7 +118,32 @@ impl Engine {
         self.check_lines(&ask.lines, lines)?;
         let inner = self.books.split_inner(parent, lines);
         self.check_fit_within(parent, ask, lines, &inner)?;
-        self.check_limits(nearest, lines)
+        self.check_limits(nearest, lines)?;
+        inner.iter().try_for_each(|line| self.check_limits_within(nearest, line, lines, &inner))
+    }
+
+    /// Refuses at once what is above a limit below the scope of the lease that a line is drawn from: from there on
+    /// that lease itself counts.
+    fn check_limits_within(
+        &self,
+        nearest: Option<Row>,
+        line: &Inner,
+        lines: &[Wanted],
+        inner: &[Inner],
+    ) -> Result<(), Refusal> {
+        let (Some(scope), Some(of)) = (nearest, self.books.claim(line.of)) else { return Ok(()) };
+        let (tables, spec) = (self.books.tables(), self.books.spec(line.resource));
+        let outer = lines.iter().map(|line| (line.resource, line.amount));
+        let all = outer.chain(inner.iter().map(|line| (line.resource, line.amount)));
+        let asked: Amount = all.filter(|&(kind, _)| kind == line.resource).map(|(_, amount)| amount).sum();
+        let top = tables.claims.scope[of as usize];
+        let below = |quota: &Row| tables.quotas.scope[*quota as usize] != top;
+        let mut ledgers = self.books.quotas_of(scope, line.resource).take_while(below);
+        let Some(quota) = ledgers.find(|&quota| asked > self.books.cap(quota)) else { return Ok(()) };
+        let path = self.books.scope_path(tables.quotas.scope[quota as usize]);
+        let message = format!("{asked} {} of {} is above the limit of scope {path:?}", spec.unit, spec.name);
+        let most = self.books.cap(quota);
+        Err(Refusal::new(Reason::InsufficientQuota, message).hint(format!("at most {most}")))
     }
 
     /// Refuses at once what could never be granted within the parent, even if nobody else drew from it.
