@@ -79,7 +79,7 @@ impl Engine {
             Some(parent) => self.check_within(parent, ask, nearest, &mut lines),
             None => self.check_sets(ask, nearest, &mut lines, &mut sets),
         };
-        let checked = checked.and_then(|()| self.check_gang_fits(&path, ask, &lines));
+        let checked = checked.and_then(|()| self.check_gang_fits(&path, nearest, ask, &lines));
         let springs = lines.iter().any(|line| line.springs);
         (self.resolved.lines, self.resolved.sets) = (lines, sets);
         checked?;
