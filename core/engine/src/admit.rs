@@ -306,7 +306,6 @@ impl Engine {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
             for quota in self.books.quotas_of(scope, line.resource) {
-                let beside = self.books.most_beside(scope, quota);
                 let (limit, spec) = (self.books.cap(quota), self.books.spec(line.resource));
                 let scope_path = || self.books.scope_path(quotas.scope[quota as usize]);
                 let above = |what: String, most: Amount| {
@@ -317,9 +316,12 @@ impl Engine {
                     return above(format!("above the limit of scope {:?}", scope_path()), limit);
                 }
                 // It may be there now, because others have spent; it would have to wait until they do so again.
-                if asked > beside && self.books.ledger_short(scope, line.resource, asked).is_some() {
-                    let what = "more than there ever is at once beside what others are assured of";
-                    return above(what.into(), beside);
+                if self.books.ledger_short(scope, line.resource, asked).is_some() {
+                    let beside = self.books.most_beside(scope, quota);
+                    if asked > beside {
+                        let what = "more than there ever is at once beside what others are assured of";
+                        return above(what.into(), beside);
+                    }
                 }
             }
         }
