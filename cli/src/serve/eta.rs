@@ -89,7 +89,7 @@ struct Crowd<'a> {
 
 impl<'a> Crowd<'a> {
     fn new(from: Outlook<'a>, waiting: Row, lines: Range<Row>, short: &'a Short) -> Crowd<'a> {
-        let (view, books) = (from.engine.view(), from.engine.books());
+        let view = from.engine.view();
         let wants = wants(from.engine, lines.clone(), short.resource);
         let wants = if wants.contains(&NONE) { Vec::new() } else { wants };
         let ledger = from.engine.binding_ledger(waiting, lines).map(|quota| quota as usize);
