@@ -179,12 +179,16 @@ impl Books {
     }
 
     /// The most that somebody in a scope can have of a ledger on its way up at once while all others have what they
-    /// are assured of and spend nothing: more than that is never there again but by what those others spend.
+    /// are assured of and spend nothing: more than that is never there again but by what those others spend. Of what
+    /// is held, what is left beside what others never lend. Reads every ledger.
     pub fn most_beside(&self, scope: Row, quota: Row) -> Amount {
+        let (quotas, q) = (&self.tables.quotas, quota as usize);
+        if !self.spends(quotas.resource[q]) {
+            return self.most_lent(scope, quota);
+        }
         if !self.assures(quota) {
             return Amount::MAX;
         }
-        let (quotas, q) = (&self.tables.quotas, quota as usize);
         let mut most = self.cap(quota);
         if quotas.scope[q] == ROOT {
             let offered =

@@ -24,6 +24,7 @@ mod check;
 mod demand;
 mod digest;
 mod lease;
+mod lent;
 mod meter;
 mod names;
 mod nest;

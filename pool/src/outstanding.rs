@@ -167,6 +167,19 @@ impl Books {
         }
     }
 
+    /// What a line can still give back of a budget, on each meter that counts it: of what it was charged in the
+    /// period that runs there.
+    pub(crate) fn given_back_at_most(&self, line: Row, pool: Row, scope: Row, resource: Row) -> Amount {
+        let left = |level: Level, due: u64| {
+            let stretch = self.outstanding.stretches.get(&key(line, level)).copied();
+            stretch.filter(|stretch| stretch.end == u128::from(due)).map_or(0, |stretch| stretch.left)
+        };
+        let bounded = |&quota: &Row| self.tables.quotas.set[quota as usize] != 0;
+        let ledgers = self.quotas_of(scope, resource).filter(bounded);
+        let ledgers = ledgers.map(|quota| left(Level::Ledger(quota), self.quota_meter(quota).due));
+        ledgers.fold(left(Level::Pool(pool), self.pool_meter(pool).due), Amount::min)
+    }
+
     /// A line goes: nobody can give back what it spent.
     pub(crate) fn forget_stretches(&mut self, line: Row, pool: Row, scope: Row, resource: Row) {
         if self.outstanding.stretches.is_empty() {

@@ -190,7 +190,7 @@ impl Books {
     }
 
     /// What a scope that holds so much has free of its own guarantee and does not lend.
-    fn kept_itself(&self, quota: Row, charged: Amount) -> Amount {
+    pub(crate) fn kept_itself(&self, quota: Row, charged: Amount) -> Amount {
         let (quotas, q) = (&self.tables.quotas, quota as usize);
         if quotas.guaranteed[q] == 0 {
             return 0;
@@ -315,7 +315,7 @@ impl Books {
     }
 
     /// The child of a ledger that another one is, or lies below.
-    fn child_towards(&self, quota: Row, other: Row) -> Option<Row> {
+    pub(crate) fn child_towards(&self, quota: Row, other: Row) -> Option<Row> {
         let (quotas, scopes) = (&self.tables.quotas, &self.tables.scopes);
         let (kind, scope) = (quotas.resource[quota as usize], quotas.scope[quota as usize]);
         let same = quotas.resource[other as usize] == kind;

@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 use bursar_interface::{
     Amount, ClaimId, NONE, Phase, Row, Shape, Used,
     bound::{LINES_MAX, NEST_MAX},
-    choosiest_first,
+    canary, choosiest_first,
 };
 
 /// One line of a claim, as those within it see it.
@@ -53,7 +53,7 @@ impl Books {
     }
 
     /// What is drawn from a line of a pool by those within its claim, and spent of it.
-    pub(crate) fn drawn_from(&self, line: Row) -> Amount {
+    pub fn drawn_from(&self, line: Row) -> Amount {
         if self.nest.is_empty() {
             return 0;
         }
@@ -63,7 +63,8 @@ impl Books {
         self.nest.get(&id).and_then(|nested| nested.drawn.get(index).copied()).unwrap_or(0)
     }
 
-    fn spends(&self, resource: Row) -> bool {
+    /// Whether a kind is spent, and not held and given back.
+    pub(crate) fn spends(&self, resource: Row) -> bool {
         matches!(self.shape(resource), Shape::Rate | Shape::Budget)
     }
 
@@ -77,14 +78,18 @@ impl Books {
         }
     }
 
-    /// What a line has left for those within; `idle` is as if those who draw now did not.
+    /// What a line has left for those within; `idle` is as if those who draw now did not. What was settled of a kind
+    /// that is spent holds nothing any more, and others may have it by now.
     fn left(&self, claim: ClaimId, index: u32, slice: Slice, idle: bool) -> Amount {
-        let own = if self.spends(slice.resource) && slice.used != Amount::MAX { slice.used } else { 0 };
+        let settled = self.spends(slice.resource) && slice.used != Amount::MAX;
+        if settled && !canary!("a settled lease hands out its slice") {
+            return 0;
+        }
         let drawn = match idle {
             true => slice.drawn.saturating_sub(self.drawn_by_living(claim, index)),
             false => slice.drawn,
         };
-        slice.amount.saturating_sub(own).saturating_sub(drawn)
+        slice.amount.saturating_sub(drawn)
     }
 
     /// What the living draw from a line.

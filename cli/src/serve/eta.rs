@@ -89,10 +89,10 @@ struct Crowd<'a> {
 
 impl<'a> Crowd<'a> {
     fn new(from: Outlook<'a>, waiting: Row, lines: Range<Row>, short: &'a Short) -> Crowd<'a> {
-        let (view, books) = (from.engine.view(), from.engine.books());
+        let view = from.engine.view();
         let wants = wants(from.engine, lines.clone(), short.resource);
         let wants = if wants.contains(&NONE) { Vec::new() } else { wants };
-        let ledger = books.quota_short_in(waiting, lines).map(|(quota, _)| quota as usize);
+        let ledger = from.engine.binding_ledger(waiting, lines).map(|quota| quota as usize);
         let ledger = ledger.filter(|&quota| view.quotas.resource[quota] == short.resource);
         Crowd { from, waiting, short, wants, bound: ledger.map(|quota| view.quotas.scope[quota]) }
     }

@@ -40,7 +40,7 @@ impl Present<'_> {
     fn quota_scope(&self, id: ClaimId, set: usize, resource: Row) -> Option<String> {
         let (books, view) = (self.engine.books(), self.engine.view());
         let row = books.claim(id).filter(|&row| books.slice_short(row).is_none())?;
-        let (quota, _) = books.quota_short_in(row, books.set_rows(row, set))?;
+        let quota = self.engine.binding_ledger(row, books.set_rows(row, set))?;
         (view.quotas.resource[quota as usize] == resource)
             .then(|| books.scope_path(view.quotas.scope[quota as usize]).to_string())
     }

@@ -110,3 +110,26 @@ fn a_gang_is_explained_as_a_whole_and_what_is_within_a_lease_by_that_lease() {
     assert_eq!(daemon.tell(&["cancel", &id]).code, 0);
     is_as_said(&daemon, &changes[0], "cpu", &within);
 }
+
+#[test]
+fn a_gang_that_is_short_of_room_in_a_quota_is_told_which_and_whom_it_waits_for() {
+    let quota = "[[quota]]\nscope = \"crew\"\nresource = \"cpu\"\nlimit = \"1500m\"\n";
+    let daemon = Daemon::configured(&format!("{CONFIG}{quota}"));
+    assert_eq!(daemon.tell(&["claim", "--cpu", "300m", "--scope", "crew/one"]).code, 0);
+    assert_eq!(daemon.tell(&["claim", "--cpu", "200m", "--scope", "other"]).code, 0);
+    let gang = ["--cpu", "700m", "--scope", "crew", "--gang", "crew:2"];
+    let [first, second] = [0, 1].map(|_| waits(&daemon, &gang));
+    for id in [&first, &second] {
+        let told = daemon.ask(&["explain", id]);
+        assert_eq!(told["reason"], "InsufficientQuota", "{told}");
+        let short = &told["waiting_on"][0];
+        assert_eq!((&short["short_by"], &short["quota"]), (&"200".into(), &"crew".into()), "{told}");
+        let holders = short["holders"].as_array().expect("holders");
+        assert_eq!(holders.len(), 1, "whoever is beside it holds none of it: {told}");
+        assert_eq!(holders[0]["scope"], "crew/one", "{told}");
+    }
+    assert_eq!(daemon.tell(&["cancel", &first]).code, 0);
+    let third =
+        daemon.tell(&["claim", "--cpu", "801m", "--scope", "crew", "--gang", "crew:2", "--wait", "1h"]);
+    assert!(third.code != 0 && third.err.contains("the members of gang"), "{third:?}");
+}

@@ -79,7 +79,7 @@ impl Engine {
             Some(parent) => self.check_within(parent, ask, nearest, &mut lines),
             None => self.check_sets(ask, nearest, &mut lines, &mut sets),
         };
-        let checked = checked.and_then(|()| self.check_gang_fits(&path, ask, &lines));
+        let checked = checked.and_then(|()| self.check_gang_fits(&path, nearest, ask, &lines));
         let springs = lines.iter().any(|line| line.springs);
         (self.resolved.lines, self.resolved.sets) = (lines, sets);
         checked?;
@@ -305,19 +305,25 @@ impl Engine {
         for line in lines.iter().filter(|line| self.books.bounds_any(line.resource)) {
             let asked: Amount =
                 lines.iter().filter(|other| other.resource == line.resource).map(|other| other.amount).sum();
+            let spec = self.books.spec(line.resource);
+            let above = |what: String, most: Amount| {
+                let message = format!("{asked} {} of {} is {what}", spec.unit, spec.name);
+                Err(Refusal::new(Reason::InsufficientQuota, message).hint(format!("at most {most}")))
+            };
+            for quota in self.books.quotas_of(scope, line.resource) {
+                let limit = self.books.cap(quota);
+                if asked > limit {
+                    let path = self.books.scope_path(quotas.scope[quota as usize]);
+                    return above(format!("above the limit of scope {path:?}"), limit);
+                }
+            }
+            // It may be there now, because others have spent; it would have to wait until they do so again.
+            if self.books.ledger_short(scope, line.resource, asked).is_none() {
+                continue;
+            }
             for quota in self.books.quotas_of(scope, line.resource) {
                 let beside = self.books.most_beside(scope, quota);
-                let (limit, spec) = (self.books.cap(quota), self.books.spec(line.resource));
-                let scope_path = || self.books.scope_path(quotas.scope[quota as usize]);
-                let above = |what: String, most: Amount| {
-                    let message = format!("{asked} {} of {} is {what}", spec.unit, spec.name);
-                    Err(Refusal::new(Reason::InsufficientQuota, message).hint(format!("at most {most}")))
-                };
-                if asked > limit {
-                    return above(format!("above the limit of scope {:?}", scope_path()), limit);
-                }
-                // It may be there now, because others have spent; it would have to wait until they do so again.
-                if asked > beside && self.books.ledger_short(scope, line.resource, asked).is_some() {
+                if asked > beside {
                     let what = "more than there ever is at once beside what others are assured of";
                     return above(what.into(), beside);
                 }

@@ -155,8 +155,14 @@ impl Engine {
     }
 
     /// Refuses a member with which those who wait already could never be granted together: there is never so much of
-    /// a kind, or of what is named.
-    pub(crate) fn check_gang_fits(&self, scope: &str, ask: &Ask, lines: &[Wanted]) -> Result<(), Refusal> {
+    /// a kind, of what is named, or below their limits.
+    pub(crate) fn check_gang_fits(
+        &self,
+        scope: &str,
+        nearest: Option<Row>,
+        ask: &Ask,
+        lines: &[Wanted],
+    ) -> Result<(), Refusal> {
         let Some(gang) = &ask.gang else { return Ok(()) };
         let Some(members) = self.gangs.gangs.get(&(scope.to_owned(), gang.name.clone())) else {
             return Ok(());
@@ -164,17 +170,15 @@ impl Engine {
         let tables = self.books.tables();
         let rows = members.waiting.iter().filter_map(|&claim| self.books.claim(claim));
         let others = rows.flat_map(|row| tables.claims.line_rows(row)).map(|line| {
-            let l = line as usize;
-            (tables.lines.resource[l], tables.lines.want[l], tables.lines.amount[l])
+            let (resource, want) = (tables.lines.resource[line as usize], tables.lines.want[line as usize]);
+            Wanted { resource, want, amount: tables.lines.amount[line as usize], models: 0, springs: false }
         });
-        let own = lines.iter().map(|line| (line.resource, line.want, line.amount));
-        let all: Vec<(Row, Row, Amount)> = others.chain(own).collect();
+        let all: Vec<Wanted> = others.chain(lines.iter().copied()).collect();
         for line in lines.iter().filter(|line| !line.springs) {
             let same = |named: bool| {
-                let of = |other: &&(Row, Row, Amount)| {
-                    other.0 == line.resource && (!named || other.1 == line.want)
-                };
-                all.iter().filter(of).map(|other| other.2).sum::<Amount>()
+                let of =
+                    |other: &&Wanted| other.resource == line.resource && (!named || other.want == line.want);
+                all.iter().filter(of).map(|other| other.amount).sum::<Amount>()
             };
             let pools = (0..tables.pools.id.len() as Row).filter(|&pool| {
                 tables.pools.id[pool as usize] != 0 && tables.pools.resource[pool as usize] == line.resource
@@ -188,7 +192,10 @@ impl Engine {
                 return self.never_together(gang, &Wanted { want: NONE, ..*line }, same(false), ever);
             }
         }
-        Ok(())
+        self.check_limits(nearest, &all).map_err(|refusal| {
+            let message = format!("the members of gang {:?} together: {}", gang.name, refusal.message);
+            Refusal { message, ..refusal }
+        })
     }
 
     fn never_together(&self, gang: &Gang, line: &Wanted, asked: Amount, ever: Amount) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! Who holds what a claim waits for, set by set of its lines, as far as somebody may see them: whom one may not
 //! see leaves no gap.
 use crate::{Engine, Short, Why};
-use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, bound::NAMED_MAX};
+use bursar_interface::{Amount, ClaimId, NONE, Phase, Reason, Row, Time, bound::NAMED_MAX};
 use std::ops::Range;
 
 impl Engine {
@@ -18,7 +18,7 @@ impl Engine {
                 why.reason = told;
             }
             let within = self.books.slice_short(row).is_some();
-            let ledger = self.books.quota_short_in(row, lines.clone()).map(|(quota, _)| quota);
+            let ledger = self.binding_ledger(row, lines.clone());
             for short in &mut why.short {
                 short.holders = match within {
                     true => self.siblings(row, sees),
@@ -75,9 +75,6 @@ impl Engine {
         let scope = tables.claims.scope[row as usize];
         let short = |resource, by| Short { resource, by, holders: Vec::new() };
         let free = |kind: Row| tables.resources.free[kind as usize];
-        let ledger = |(&kind, &asked): (&Row, &Amount)| {
-            Some(short(kind, self.books.ledger_short(scope, kind, asked)?.1))
-        };
         let mut shorts: Vec<Short> = sums
             .iter()
             .filter(|&(&kind, &asked)| asked > free(kind))
@@ -89,7 +86,55 @@ impl Engine {
                 shorts.push(short(kind, by));
             }
         }
-        shorts.extend(sums.iter().find_map(ledger).filter(|_| shorts.is_empty()));
-        (!shorts.is_empty()).then_some(Why { reason: Reason::WaitingForGang, short: shorts, retry_at: None })
+        let ledgers = sums
+            .iter()
+            .filter_map(|(&kind, &asked)| Some((kind, self.books.ledger_short(scope, kind, asked)?.1)));
+        let bound: Vec<(Row, Amount)> = ledgers.collect();
+        let (reason, retry_at) = self.gang_reason(claim, row, &shorts, &bound);
+        shorts.extend(bound.first().filter(|_| shorts.is_empty()).map(|&(kind, by)| short(kind, by)));
+        (!shorts.is_empty()).then_some(Why { reason, short: shorts, retry_at })
+    }
+
+    /// The word for what a whole gang is short of in pools, and of room in ledgers `bound`, by what is there last.
+    fn gang_reason(
+        &self,
+        claim: ClaimId,
+        row: Row,
+        shorts: &[Short],
+        bound: &[(Row, Amount)],
+    ) -> (Reason, Option<Time>) {
+        let lines = self.books.tables().claims.line_rows(row);
+        let pools = shorts.iter().map(|short| (short.resource, Reason::WaitingForGang));
+        let ledgers = bound.iter().map(|&(kind, _)| (kind, Reason::InsufficientQuota));
+        let all = pools.chain(ledgers).map(|(kind, held)| match self.spent(kind) {
+            Some(spent) => (spent, self.flows_back(claim, lines.clone(), kind)),
+            None => (held, None),
+        });
+        let when = |of: &(Reason, Option<Time>)| of.1.unwrap_or(Time::NEVER);
+        let last = all.reduce(|last, other| if when(&other) > when(&last) { other } else { last });
+        last.unwrap_or((Reason::WaitingForGang, None))
+    }
+
+    /// The ledger that binds for one set of a waiting claim's lines, or for the whole gang that it waits with.
+    pub fn binding_ledger(&self, row: Row, lines: Range<Row>) -> Option<Row> {
+        let own = self.books.quota_short_in(row, lines).map(|(quota, _)| quota);
+        own.or_else(|| self.gang_ledger(row))
+    }
+
+    /// The ledger of which a whole gang is short, though there is enough in the pools.
+    fn gang_ledger(&self, row: Row) -> Option<Row> {
+        let tables = self.books.tables();
+        let claim = ClaimId(tables.claims.id[row as usize]);
+        if !self.is_ganged(claim) || self.waits_for_others(claim) {
+            return None;
+        }
+        let (sums, named) = self.gang_sums(&self.gang(claim)?);
+        let short = |(&kind, &asked): (&Row, &Amount)| asked > tables.resources.free[kind as usize];
+        if sums.iter().any(short) || named.iter().any(|(&pool, &asked)| self.books.missing(pool, asked) > 0) {
+            return None;
+        }
+        let scope = tables.claims.scope[row as usize];
+        let ledger = |(&kind, &asked): (&Row, &Amount)| self.books.ledger_short(scope, kind, asked);
+        sums.iter().find_map(ledger).map(|(quota, _)| quota)
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     shape::Shape,
 };
 use bursar_interface::{
-    Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take, Time,
-    What, Within,
+    Amount, Ask, ClaimId, Decider, Ending, Home, NONE, Phase, Plan, Principal, Reason, Refusal, Row, Take,
+    Time, Used, What, Within,
     bound::{LINES_MAX, NAMED_MAX},
 };
 use bursar_pool::{Books, Inner, Placement, Wanted};
@@ -118,7 +118,32 @@ impl Engine {
         self.check_lines(&ask.lines, lines)?;
         let inner = self.books.split_inner(parent, lines);
         self.check_fit_within(parent, ask, lines, &inner)?;
-        self.check_limits(nearest, lines)
+        self.check_limits(nearest, lines)?;
+        inner.iter().try_for_each(|line| self.check_limits_within(nearest, line, lines, &inner))
+    }
+
+    /// Refuses at once what is above a limit below the scope of the lease that a line is drawn from: from there on
+    /// that lease itself counts.
+    fn check_limits_within(
+        &self,
+        nearest: Option<Row>,
+        line: &Inner,
+        lines: &[Wanted],
+        inner: &[Inner],
+    ) -> Result<(), Refusal> {
+        let (Some(scope), Some(of)) = (nearest, self.books.claim(line.of)) else { return Ok(()) };
+        let (tables, spec) = (self.books.tables(), self.books.spec(line.resource));
+        let outer = lines.iter().map(|line| (line.resource, line.amount));
+        let all = outer.chain(inner.iter().map(|line| (line.resource, line.amount)));
+        let asked: Amount = all.filter(|&(kind, _)| kind == line.resource).map(|(_, amount)| amount).sum();
+        let top = tables.claims.scope[of as usize];
+        let below = |quota: &Row| tables.quotas.scope[*quota as usize] != top;
+        let mut ledgers = self.books.quotas_of(scope, line.resource).take_while(below);
+        let Some(quota) = ledgers.find(|&quota| asked > self.books.cap(quota)) else { return Ok(()) };
+        let path = self.books.scope_path(tables.quotas.scope[quota as usize]);
+        let message = format!("{asked} {} of {} is above the limit of scope {path:?}", spec.unit, spec.name);
+        let most = self.books.cap(quota);
+        Err(Refusal::new(Reason::InsufficientQuota, message).hint(format!("at most {most}")))
     }
 
     /// Refuses at once what could never be granted within the parent, even if nobody else drew from it.
@@ -133,12 +158,16 @@ impl Engine {
         if let Some(line) = self.books.never_within(inner) {
             let spec = self.books.spec(line.resource);
             let most = self.books.largest_slice(line);
+            let hint = match most {
+                0 => "what it had is settled or spent; ask outside of it".to_owned(),
+                _ => format!("at most {most} {}, or a larger lease around it", spec.unit),
+            };
             return never(
                 &format!(
                     "{} {} of {} is more than claim {} has for those within it",
                     line.amount, spec.unit, spec.name, line.of
                 ),
-                &format!("at most {most} {}, or a larger lease around it", spec.unit),
+                &hint,
             );
         }
         self.check_fit(ask, lines)?;
@@ -229,6 +258,24 @@ impl Engine {
                 self.end(tape, cause, child, Ending::ParentGone);
             }
         }
+    }
+
+    /// Who waits for a part of what was settled would wait for ever: it is there no more.
+    pub(crate) fn end_short_within(
+        &mut self,
+        tape: &mut Tape<'_>,
+        cause: Option<u32>,
+        claim: ClaimId,
+        used: &[Used],
+    ) {
+        let settled = |kind: Row| used.iter().any(|used| used.resource == self.books.spec(kind).name);
+        let waits = |within: &ClaimId| {
+            let row = self.books.claim(*within).filter(|_| self.waits(*within));
+            let inner = row.map_or(&[][..], |row| self.books.inner(row));
+            self.books.never_within(inner).is_some_and(|line| line.of == claim && settled(line.resource))
+        };
+        let never: Vec<ClaimId> = self.books.descendants(claim).filter(waits).collect();
+        never.into_iter().for_each(|within| self.end(tape, cause, within, Ending::ParentGone));
     }
 
     /// What a claim held is proved back: it closes, or waits for those within it.

@@ -36,6 +36,9 @@ impl Engine {
     ) -> Result<(), Refusal> {
         let changes = self.judge(settings)?;
         self.emit(tape, cause, What::Applied(changes.clone()));
+        if settings.iter().any(|setting| matches!(setting, Setting::Quota(_) | Setting::RemoveQuota { .. })) {
+            self.disown(tape);
+        }
         for (setting, change) in settings.iter().zip(changes) {
             if let (Setting::Node(node), false) = (setting, change == Change::Unchanged) {
                 self.ask_to_leave(cause, tape, node);

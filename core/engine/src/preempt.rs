@@ -159,7 +159,7 @@ impl Engine {
         late.into_iter().for_each(|claim| self.unpromise(tape, claim));
     }
 
-    fn unpromise(&mut self, tape: &mut Tape<'_>, claim: ClaimId) {
+    pub(crate) fn unpromise(&mut self, tape: &mut Tape<'_>, claim: ClaimId) {
         if self.preemption.promises.contains_key(&claim) {
             self.emit(tape, None, What::Unpromised(claim));
             self.queue.wake_claim(claim);

@@ -9,6 +9,7 @@ use bursar_interface::{
     Amount, Backfill, ClaimId, Command, Discipline, Fence, Input, LineSize, NONE, NodeState, Phase,
     Principal, Reason, Refusal, Row, Shape, Size, Time, What,
     bound::{AMOUNT_MAX, LINES_MAX},
+    canary,
 };
 use bursar_pool::{Digest, Tight};
 use serde::{Deserialize, Serialize};
@@ -239,6 +240,8 @@ impl Engine {
                 "claim anew",
             );
         }
+        let spends = matches!(spec.shape, Shape::Rate | Shape::Budget);
+        let spent = if spends { self.books.drawn_from(l as Row) } else { 0 };
         let most = if spec.piece > 0 { spec.piece } else { AMOUNT_MAX };
         // What was claimed of a rate flows back meanwhile: only what is more has to be there at once.
         let held = if spec.shape == Shape::Rate { before } else { 0 };
@@ -257,6 +260,19 @@ impl Engine {
                 &format!("{amount} {unit} of {name} is more than the {before} that are held"),
                 "a shrink says what to hold then; to have more, extend",
             ),
+            // It would come to nobody: what is spent is gone.
+            false
+                if amount < before
+                    && amount < spent
+                    && !canary!("a lease shrinks below what was spent within") =>
+            {
+                bad(
+                    &format!(
+                        "{spent} {unit} of {name} are spent within the lease, which is more than {amount}"
+                    ),
+                    &format!("at least {} {unit}", spent.min(before)),
+                )
+            }
             true if amount.saturating_sub(held) > self.books.ever(pool as Row) => {
                 let most = held + self.books.ever(pool as Row);
                 let message = format!("{amount} {unit} of {name} is more than its pool ever has");

@@ -1,6 +1,6 @@
 //! Who may take from whom: guarantees first, then bands. Asked whenever a lease is chosen, and again when
-//! its grace is over.
-use crate::Engine;
+//! its grace is over, or bounds have changed.
+use crate::{Engine, engine::Tape};
 use bursar_interface::{Amount, ClaimId, Claimed, NONE, Row, canary};
 use std::collections::BTreeMap;
 
@@ -83,19 +83,11 @@ impl Engine {
     /// By what right a claim may take a lease for the sake of `wanted` kinds, once all of `gone` is given
     /// back; `None` if it may not.
     pub(crate) fn right(&self, row: Row, victim: Row, wanted: &[Row], gone: &Gone) -> Option<Right> {
-        let tables = self.books.tables();
-        let (mine, theirs) = (tables.claims.scope[row as usize], tables.claims.scope[victim as usize]);
-        let mut above = self.books.chain(theirs);
-        let common = above.find(|&up| self.books.chain(mine).any(|own| own == up)).unwrap_or(0);
+        let theirs = self.books.tables().claims.scope[victim as usize];
+        let common = self.common(row, victim);
         let straddles = self.beyond_guarantee(victim, theirs, common, gone)?;
         let policy = &self.preemption.policy;
-        let mut kinds = wanted.iter().filter(|&&kind| self.books.asked(victim, kind) > 0).peekable();
-        let lent = policy.reclaim
-            && theirs != mine
-            && kinds.peek().is_some()
-            && kinds.all(|&kind| {
-                self.speaker(mine, kind, common).is_some_and(|ledger| self.stays_within(row, kind, ledger))
-            });
+        let lent = self.has_lent(row, victim, wanted, common);
         let (own, other) = (self.band(row), self.band(victim));
         let band = policy.by_band
             && (own < other
@@ -109,6 +101,47 @@ impl Engine {
             _ => return None,
         };
         Some(Right { why, straddles })
+    }
+
+    /// Whether a lease holds only what it has lent, of the `wanted` kinds, of the scope of a claim that stays within
+    /// its guarantee; `common` is the lowest scope of both.
+    fn has_lent(&self, row: Row, victim: Row, wanted: &[Row], common: Row) -> bool {
+        let claims = &self.books.tables().claims;
+        let (mine, theirs) = (claims.scope[row as usize], claims.scope[victim as usize]);
+        let mut kinds = wanted.iter().filter(|&&kind| self.books.asked(victim, kind) > 0).peekable();
+        self.preemption.policy.reclaim
+            && theirs != mine
+            && kinds.peek().is_some()
+            && kinds.all(|&kind| {
+                self.speaker(mine, kind, common).is_some_and(|ledger| self.stays_within(row, kind, ledger))
+            })
+    }
+
+    /// The lowest scope that is above both.
+    fn common(&self, row: Row, victim: Row) -> Row {
+        let claims = &self.books.tables().claims;
+        let (mine, theirs) = (claims.scope[row as usize], claims.scope[victim as usize]);
+        let mut above = self.books.chain(theirs);
+        above.find(|&up| self.books.chain(mine).any(|own| own == up)).unwrap_or(0)
+    }
+
+    /// Bounds changed: of those for whom others give back what they have lent, whom no guarantee covers any more. Of
+    /// several below one guarantee the last ones.
+    pub(crate) fn disown(&mut self, tape: &mut Tape<'_>) {
+        let promised: Vec<ClaimId> = self.preemption.promises.keys().rev().copied().collect();
+        for by in promised {
+            let Some(row) = self.books.claim(by) else { continue };
+            let wanted = self.wanted(row);
+            let lent = self
+                .preemption
+                .notices
+                .iter()
+                .filter(|(_, notice)| notice.by == by && notice.why == Claimed::Lent);
+            let mut victims = lent.filter_map(|(&victim, _)| self.books.claim(victim));
+            if victims.any(|victim| !self.has_lent(row, victim, &wanted, self.common(row, victim))) {
+                self.unpromise(tape, by);
+            }
+        }
     }
 
     /// `None` where a lease is within a guarantee of its scope, at any level below `common`; else whether it
@@ -139,10 +172,8 @@ impl Engine {
     /// guarantee meanwhile. What drains already is gone.
     pub(crate) fn still_takeable(&self, claim: ClaimId, by: ClaimId) -> bool {
         let (Some(victim), Some(row)) = (self.books.claim(claim), self.books.claim(by)) else { return false };
-        let tables = self.books.tables();
-        let (mine, theirs) = (tables.claims.scope[row as usize], tables.claims.scope[victim as usize]);
-        let mut above = self.books.chain(theirs);
-        let common = above.find(|&up| self.books.chain(mine).any(|own| own == up)).unwrap_or(0);
+        let theirs = self.books.tables().claims.scope[victim as usize];
+        let common = self.common(row, victim);
         self.beyond_guarantee(victim, theirs, common, &self.leaving()).is_some()
     }
 }

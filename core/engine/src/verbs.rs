@@ -117,6 +117,7 @@ impl Engine {
             }
         }
         self.emit(tape, cause, What::Settled(of.0));
+        self.end_short_within(tape, cause, of.0, used);
         Ok(())
     }
 
@@ -354,6 +355,7 @@ impl Engine {
     ) -> Result<(), Refusal> {
         self.check_quota_spec(spec)?;
         self.emit(tape, cause, What::QuotaSet);
+        self.disown(tape);
         Ok(())
     }
 

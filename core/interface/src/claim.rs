@@ -71,7 +71,7 @@ pub enum Ending {
     Rebooted,
     /// Its node was drained.
     Drained,
-    /// The lease that it drew from ended.
+    /// The lease that it drew from ended, or what it waited for there was settled.
     ParentGone,
     /// Somebody had a better right to what it held.
     Preempted,

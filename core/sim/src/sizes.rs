@@ -25,6 +25,22 @@ pub(crate) fn resize(random: &mut Random, engine: &Engine, claim: ClaimId, fence
     }
 }
 
+/// A holder wants to spend more, or less, than it said, and nothing else.
+pub(crate) fn resize_spent(random: &mut Random, engine: &Engine, claim: ClaimId, fence: Fence) -> Command {
+    let kinds = spent::of(engine, claim);
+    let resource = (*random.pick(if kinds.is_empty() { &[spent::RATE] } else { &kinds })).to_owned();
+    let books = engine.books();
+    let now =
+        books.claim(claim).zip(books.resource(&resource)).map_or(0, |(row, kind)| books.asked(row, kind));
+    let grows = random.chance(1, 2);
+    let amount = if grows { now + random.below(30) } else { 1 + random.below(now.max(1)) };
+    let to = vec![Size { resource, pool: None, amount }];
+    match grows {
+        true => Command::Extend { claim, fence, to },
+        false => Command::Shrink { claim, fence, to },
+    }
+}
+
 /// What an edge reports of a change that is under way; now and then of one that is not.
 pub(crate) fn report(random: &mut Random, engine: &Engine, claim: ClaimId) -> Option<Command> {
     let due = engine.resizing(claim).is_some();

@@ -2,6 +2,7 @@
 //!
 //! The rate is the generic cell rate algorithm in its textbook form (a theoretical arrival time, ITU-T
 //! I.371), where the books keep a bucket; the budget is a sum per period.
+use bursar_engine::Engine;
 use bursar_interface::{
     Amount, Batch, ClaimId, Command, Event, LineAsk, PoolSpec, QuotaSpec, Refill, ResourceSpec, Shape, Time,
     What, bound::SETS_MAX,
@@ -40,6 +41,16 @@ pub(crate) fn assured(scope: &str, guaranteed: Amount, lend_limit: Option<Amount
     let refill = Refill { period_ns: PERIODS[0], ..Refill::default() };
     let (scope, resource) = (scope.to_owned(), RATE.to_owned());
     Command::SetQuota(QuotaSpec { scope, resource, guaranteed, lend_limit, refill, ..QuotaSpec::default() })
+}
+
+/// Those of the two that a claim has lines of, its own or out of a lease around it.
+pub(crate) fn of(engine: &Engine, claim: ClaimId) -> Vec<&'static str> {
+    let books = engine.books();
+    let has = |name: &&str| {
+        let (row, kind) = (books.claim(claim), books.resource(name));
+        row.zip(kind).is_some_and(|(row, kind)| books.holds_some(row, kind, None))
+    };
+    [RATE, BUDGET].into_iter().filter(has).collect()
 }
 
 /// What a claim asked for and said it used, of each of the two.
@@ -130,6 +141,9 @@ impl Opinion {
             }
             (What::Resizing { claim, .. }, Some(command)) => {
                 let Some((before, to)) = self.sized(*claim, command) else { return Ok(()) };
+                if let Command::Shrink { .. } = command {
+                    self.shrinks(*claim, to)?;
+                }
                 if let Some(spender) = self.spenders.get_mut(claim) {
                     spender.resizing = Some([before, to]);
                 }
@@ -139,6 +153,9 @@ impl Opinion {
             (What::Resized { claim, .. }, Some(command)) => {
                 let pending = self.spenders.get_mut(claim).and_then(|spender| spender.resizing.take());
                 let known = self.sized(*claim, command).map(|(_, to)| to);
+                if let (Command::Shrink { .. }, Some(to)) = (command, known) {
+                    self.shrinks(*claim, to)?;
+                }
                 if let Some(to) = known.or(pending.map(|[_, to]| to)) {
                     return self.resized(batch.at.0, *claim, to);
                 }
@@ -171,7 +188,11 @@ impl Opinion {
         let (asked, parent) = (spender.asked, spender.parent);
         for kind in [0, 1] {
             let Some(around) = parent[kind].and_then(|parent| self.spenders.get(&parent)) else { continue };
-            let left = around.asked[kind].saturating_sub(around.used[kind].unwrap_or(0) + around.drawn[kind]);
+            // What is settled has nothing left: others may have it.
+            let left = match around.used[kind] {
+                None => around.asked[kind].saturating_sub(around.drawn[kind]),
+                Some(_) => 0,
+            };
             if asked[kind] > left {
                 return Err(format!("claim {claim} was granted {} of a slice that has {left}", asked[kind]));
             }
@@ -207,19 +228,37 @@ impl Opinion {
         Some((before, [named(RATE).unwrap_or(before[0]), named(BUDGET).unwrap_or(before[1])]))
     }
 
-    /// A lease holds so much of the two from now on.
+    /// Nobody says to hold less than was spent within already: that is gone.
+    fn shrinks(&self, claim: ClaimId, to: [Amount; 2]) -> Result<(), String> {
+        let Some(spender) = self.spenders.get(&claim) else { return Ok(()) };
+        let below = |&kind: &usize| {
+            let least = spender.asked[kind].min(spender.drawn[kind]);
+            spender.used[kind].is_none() && to[kind] < least
+        };
+        match [0, 1].into_iter().find(below) {
+            Some(kind) => Err(format!("claim {claim} shrank below the {} within it", spender.drawn[kind])),
+            None => Ok(()),
+        }
+    }
+
+    /// A lease holds so much of the two from now on; what was spent within above that is counted already.
     fn resized(&mut self, now: u64, claim: ClaimId, to: [Amount; 2]) -> Result<(), String> {
         let Some(spender) = self.spenders.get_mut(&claim) else { return Ok(()) };
-        let (before, used) = (std::mem::replace(&mut spender.asked, to), spender.used);
-        if used[0].is_none() && to[0] != before[0] {
-            self.recount(now, 0, claim, before[0], to[0]);
-            if to[0] > before[0] && self.rate_owed(now) > u128::from(BURST) * u128::from(PERIODS[0]) {
+        let before = std::mem::replace(&mut spender.asked, to);
+        let (used, drawn) = (spender.used, spender.drawn);
+        let (was, is) = (before[0].max(drawn[0]), to[0].max(drawn[0]));
+        if used[0].is_none() && was != is {
+            self.recount(now, 0, claim, was, is);
+            if is > was && self.rate_owed(now) > u128::from(BURST) * u128::from(PERIODS[0]) {
                 return Err(format!("claim {claim} grew by more of a rate than was back"));
             }
         }
-        if used[1].is_none() {
+        if used[1].is_none() && to[1] != before[1] {
+            let there = self.held + self.spent;
             self.held = self.held + to[1] - before[1];
-            if to[1] > before[1] && self.held + self.spent > CAPACITY {
+            let beyond = |asked: Amount| drawn[1].saturating_sub(asked);
+            self.recount(now, 1, claim, beyond(before[1]), beyond(to[1]));
+            if self.held + self.spent > CAPACITY.max(there) {
                 return Err(format!("claim {claim} grew to {} of a budget that has less", to[1]));
             }
         }

@@ -133,7 +133,7 @@ impl Engine {
         };
         let mut cause = Cause { reason: Some(why.reason), resource: Some(resource), ledger: None };
         let lease = self.books.slice_short(row).map(|(line, _)| line.of);
-        let ledger = self.books.quota_short_in(row, lines.clone()).map(|(quota, _)| quota as usize);
+        let ledger = self.binding_ledger(row, lines.clone()).map(|quota| quota as usize);
         let named = lines.map(|line| line as usize).filter(|&l| tables.lines.resource[l] == resource);
         let named = named.map(|l| tables.lines.want[l]).find(|&want| want != NONE);
         let place = match (lease, ledger, named) {

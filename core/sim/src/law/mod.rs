@@ -146,13 +146,14 @@ impl Witness {
         self.lives.are(engine)?;
         self.lives.nobody_outstays(engine.books().at().0)?;
         self.before.look(engine, self.heard.settled)?;
+        // What nodes were told says more than what they are.
+        self.closed.look(engine).or_else(|why| broken(Law::Drain, why))?;
         place::all_are_lawful(engine, &self.heard.granted, self.heard.settled)?;
         if self.heard.settled {
             place::all_can_fit(engine, &self.heard.queued)?;
         }
         self.nothing_is_spent_twice(engine)?;
         self.measured.look(engine)?;
-        self.closed.look(engine).or_else(|why| broken(Law::Drain, why))?;
         self.family.look(engine).or_else(|why| broken(Law::Slice, why))?;
         self.circled.look(engine).or_else(|why| broken(Law::Circle, why))?;
         self.report.heirs += self.circled.heirs(engine).or_else(|why| broken(Law::Heir, why))?;

@@ -77,6 +77,32 @@ impl World {
         }
     }
 
+    /// A part of what a lease may spend.
+    pub(super) fn part(&mut self, lease: ClaimId) -> Ask {
+        let (resource, amount) = (self.spent_by(lease), 1 + self.random.below(30));
+        Ask {
+            scope: (*self.random.pick(&SCOPES)).into(),
+            wait_ns: self.random.below(2) * self.random.below(20 * SECOND),
+            ttl_ns: 1 + self.random.below(TTL_S * SECOND),
+            lines: vec![LineAsk { resource, amount, ..LineAsk::default() }],
+            within: Within::Lease(lease, None),
+            ..Ask::default()
+        }
+    }
+
+    /// A kind that a lease spends; any, where it spends nothing.
+    fn spent_by(&mut self, lease: ClaimId) -> String {
+        let kinds = spent::of(&self.engine, lease);
+        (*self.random.pick(if kinds.is_empty() { &[spent::RATE, spent::BUDGET] } else { &kinds })).into()
+    }
+
+    /// What a lease used of a kind that it spends: more than it said, now and then.
+    pub(super) fn used_of(&mut self, lease: ClaimId) -> Used {
+        let resource = self.spent_by(lease);
+        let amount = self.random.below(2) * self.random.below(50);
+        Used { resource, pool: None, amount }
+    }
+
     fn lines(&mut self) -> Vec<LineAsk> {
         let line =
             |resource: &str, amount| LineAsk { resource: resource.into(), amount, ..LineAsk::default() };

@@ -320,11 +320,12 @@ impl World {
     fn anything(&mut self, inputs: &mut Vec<Input>) {
         let operation = self.any_operation();
         let mut to = self.target(operation.who);
+        let holds = matches!(operation.who, Who::Holder | Who::Spender);
         let wrong = self.faults.of_holder(to.claim);
         let gone = self.engine.books().claim(to.claim).is_none();
         match wrong {
-            Some(Fault::Crash) if operation.who == Who::Holder => return,
-            Some(Fault::Hang) if operation.who == Who::Holder && !gone => return,
+            Some(Fault::Crash) if holds => return,
+            Some(Fault::Hang) if holds && !gone => return,
             Some(Fault::Stale) => to.fence = Fence(to.fence.0.saturating_sub(self.random.below(3))),
             _ => {}
         }
@@ -343,7 +344,7 @@ impl World {
         }
         let by = match operation.who {
             Who::Edge | Who::Operator => told(Command::Tick).by,
-            Who::Client | Who::Holder => self.speaker(to.claim),
+            Who::Client | Who::Holder | Who::Spender => self.speaker(to.claim),
         };
         if twice {
             inputs.push(Input { by: by.clone(), body: body.clone() });
@@ -357,7 +358,12 @@ impl World {
             let (claim, fence) = self.past[self.random.below(self.past.len() as u64) as usize];
             return Target { claim, fence, phase: Phase::Closed };
         }
-        let live = self.live();
+        let mut live = self.live();
+        if who == Who::Spender {
+            let spends =
+                |to: &Target| to.phase != Phase::Pending && !spent::of(&self.engine, to.claim).is_empty();
+            live.retain(spends);
+        }
         match live.is_empty() {
             true => Target { claim: ClaimId(self.random.below(50)), fence: Fence(1), phase: Phase::Pending },
             false => *self.random.pick(&live),

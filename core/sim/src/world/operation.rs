@@ -16,6 +16,8 @@ pub(crate) enum Who {
     Client,
     /// Whoever has a claim, with its token.
     Holder,
+    /// Whoever has a lease over something that is spent, if anybody does.
+    Spender,
     /// What makes leases true and takes them back, in time or not.
     Edge,
     /// Whoever administers.
@@ -52,6 +54,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     op(4, Who::Holder, |world, to| {
         let used = vec![world.used()];
         Command::Settle { claim: to.claim, fence: to.fence, used }
+    }),
+    // Within what is spent: what is drawn from it, what was used of it, and more or less of it.
+    op(16, Who::Spender, |world, to| Command::Ask(world.part(to.claim))),
+    op(10, Who::Spender, |world, to| {
+        let used = vec![world.used_of(to.claim)];
+        Command::Settle { claim: to.claim, fence: to.fence, used }
+    }),
+    op(12, Who::Spender, |world, to| {
+        sizes::resize_spent(&mut world.random, &world.engine, to.claim, to.fence)
     }),
     op(8, Who::Holder, |world, to| {
         let process = world.process();
