@@ -20,7 +20,7 @@ pub(crate) const LOW: &str = "memory.low";
 const SOFT_V1: &str = "memory.soft_limit_in_bytes";
 
 /// The group below a cell's own in which its processes live, where v2 limits.
-const LEAF: &str = "own";
+pub(crate) const LEAF: &str = "own";
 
 /// What a lease may use; `None` for no limit of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,13 +220,17 @@ impl Cell {
             false => Ok(()),
         };
         still()?;
-        let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
-        self.needed()
-            .try_for_each(|(_, group)| lives_in(group).unwrap_or(group).write("cgroup.procs", process.pid))?;
+        self.enter(process.pid)?;
         // The pid may have passed on between the first look and the write, but not of one that is still there.
         still()?;
         self.remember(process);
         Ok(watch)
+    }
+
+    /// Writes a process into the groups in which it is to live.
+    pub(crate) fn enter(&self, pid: u32) -> io::Result<()> {
+        let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
+        self.needed().try_for_each(|(_, group)| lives_in(group).unwrap_or(group).write("cgroup.procs", pid))
     }
 
     /// Remembers an attached process that is in already.
@@ -343,7 +347,7 @@ impl Cell {
     }
 
     /// All that there may be, the one of v2 last, each with its place.
-    fn places(&self) -> impl Iterator<Item = (usize, &Group)> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, &Group)> {
         self.v1.iter().map(|(_, group)| group).chain(&self.v2).enumerate()
     }
 }
