@@ -142,13 +142,20 @@ impl Desk {
         self.checkpoint_next = self.journal.since_checkpoint() + self.checkpoint_batches;
     }
 
-    /// Puts the state where the next start finds it at once.
+    /// Puts the state where the next start finds it at once. Where there is no room for that, the next start replays
+    /// more: that is no failure.
     ///
     /// # Errors
-    /// Those of [`Journal::close`].
+    /// Those of [`Journal::close`] but [`Error::Full`].
     pub fn close(mut self) -> Result<(), Error> {
         self.checkpoint();
-        self.journal.close()
+        match self.journal.close() {
+            Err(error @ Error::Full { .. }) => {
+                tracing::warn!(%error, "the next start takes longer: there is no room for the state as it is now");
+                Ok(())
+            }
+            closed => closed,
+        }
     }
 
     /// Writes the state beside the journal, so that a restart has less to replay. One that cannot be
