@@ -22,6 +22,7 @@ pub fn restore(context: &Context, restore: &Restore) -> Outcome {
 }
 
 fn copy(context: &Context, from: &Path, to: &Path) -> Outcome {
+    crate::serve::outlive_limits().map_err(anyhow::Error::from)?;
     let report = bursar_journal::backup(from, to).map_err(anyhow::Error::from)?;
     match context.output {
         Output::Table => show::line(&format!(

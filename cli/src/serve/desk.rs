@@ -21,8 +21,11 @@ use std::{
 };
 
 /// How long the desk sleeps at most when nothing is due. Its timers stand still while the machine is suspended
-/// and leases do not: after that they end at most so much too late.
+/// and leases do not: after that they are looked at at most so much too late.
 const IDLE: Duration = Duration::from_secs(10);
+/// A turn that is later than this, in nanoseconds, is not late by itself: the daemon was held up, as by a stop or the
+/// machine's sleep, and whoever wanted to renew meanwhile was as well.
+const HELD_UP_NS: u64 = 1_000_000_000;
 /// How long a checkpoint waits for the follower.
 const FOLLOWED: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
@@ -94,9 +97,11 @@ impl Desk {
     /// When the journal cannot be trusted any more: the daemon has to end, and nothing was answered that
     /// is not on the disk.
     pub fn turn(&mut self) -> Result<(), Error> {
-        let letters = self.inbox.take(BATCH_MAX);
-        if !letters.is_empty() || self.engine.wake_at().is_some_and(|at| at <= self.clock.now()) {
-            self.serve(letters)?;
+        let (letters, now) = (self.inbox.take(BATCH_MAX), self.clock.now());
+        let due = self.engine.wake_at();
+        if !letters.is_empty() || due.is_some_and(|at| at <= now) {
+            let woke = due.filter(|at| at.after(HELD_UP_NS) <= now).map(|at| held_up(at, now));
+            self.serve(woke.into_iter().chain(letters).collect())?;
         }
         Ok(())
     }
@@ -142,13 +147,20 @@ impl Desk {
         self.checkpoint_next = self.journal.since_checkpoint() + self.checkpoint_batches;
     }
 
-    /// Puts the state where the next start finds it at once.
+    /// Puts the state where the next start finds it at once. Where there is no room for that, the next start replays
+    /// more: that is no failure.
     ///
     /// # Errors
-    /// Those of [`Journal::close`].
+    /// Those of [`Journal::close`] but [`Error::Full`].
     pub fn close(mut self) -> Result<(), Error> {
         self.checkpoint();
-        self.journal.close()
+        match self.journal.close() {
+            Err(error @ Error::Full { .. }) => {
+                tracing::warn!(%error, "the next start takes longer: there is no room for the state as it is now");
+                Ok(())
+            }
+            closed => closed,
+        }
     }
 
     /// Writes the state beside the journal, so that a restart has less to replay. One that cannot be
@@ -287,6 +299,14 @@ impl Desk {
             };
         }
     }
+}
+
+/// Tells of a turn that comes so late: before anything else, so that nobody's lease ends unheard.
+fn held_up(due: Time, now: Time) -> Letter {
+    let late_ms = now.0.saturating_sub(due.0) / 1_000_000;
+    tracing::warn!(late_ms, "the daemon was held up: leases that ran out get time to be renewed in");
+    let Input { by, body } = super::own(Command::Woke);
+    Letter { by, bodies: vec![body], enclosed: None, joining: None, reply: None }
 }
 
 /// Answers what would grow the state and keeps what gives back: release, expiry and settling go on

@@ -457,8 +457,9 @@ impl Enforcer {
         });
         self.held(claim);
         let around = self.build_around(claim);
+        let hierarchy = self.hierarchy.clone();
         let held = self.held(claim);
-        if let Err(error) = around.and_then(|()| held.take_over(limits, &bodies)) {
+        if let Err(error) = around.and_then(|()| held.take_over(limits, &bodies, &hierarchy)) {
             tracing::warn!(%claim, %error, "a lease from before the restart is not limited any more");
         }
         if becoming {

@@ -2,7 +2,7 @@
 use super::clock::boottime_ns;
 use super::enforcer::Ground;
 use super::workers::Workers;
-use bursar_enforce::{Cell, Entrance, Limits, Reclaim, Watch, same};
+use bursar_enforce::{Cell, Entrance, Hierarchy, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
 use bursar_interface::{
     Amount, Batch, ClaimId, Class, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
@@ -126,13 +126,22 @@ impl Held {
         }
     }
 
-    /// Takes the cell over as it is; processes that are gone are seen to be gone.
-    pub fn take_over(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
-        bodies.iter().for_each(|body| self.watch(body, Watch::open(body)));
-        self.since = bodies.iter().filter_map(began).min().or(self.since);
+    /// Takes the cell over as it is; processes that are gone are seen to be gone, and so are those that another
+    /// daemon has: that one lives, and neither its groups nor its processes are touched.
+    pub fn take_over(&mut self, limits: Limits, bodies: &[Process], hierarchy: &Hierarchy) -> io::Result<()> {
+        let claim = self.cell.claim();
+        let is_anothers = |body: &&Process| same(body) && hierarchy.is_anothers(body.pid, claim);
+        let (others, own): (Vec<&Process>, Vec<&Process>) = bodies.iter().partition(is_anothers);
+        for body in others {
+            tracing::warn!(%claim, pid = body.pid, "another daemon has this process, so it is taken for gone here");
+            self.evidence.push(format!("process {} is another daemon's", body.pid));
+            self.watches.push((body.clone(), Watch::nobody()));
+        }
+        own.iter().for_each(|body| self.watch(body, Watch::open(body)));
+        self.since = own.iter().copied().filter_map(began).min().or(self.since);
         self.cell.build(limits)?;
-        for body in bodies.iter().filter(|body| same(body)) {
-            self.cell.join(body)?;
+        for body in own.into_iter().filter(|body| same(body)) {
+            self.cell.inherit(body)?;
         }
         Ok(())
     }

@@ -31,6 +31,7 @@ mod hangup;
 mod held;
 mod holdings;
 mod host;
+mod instance;
 mod join;
 mod layers;
 mod learned;
@@ -77,6 +78,7 @@ pub use layers::{Layers, Origin};
 pub use roster::Roster;
 pub use seats::{linked_allocator, linked_qos, strategies};
 pub use settings::Settings;
+pub use signals::outlive_limits;
 pub use told::home;
 
 use anyhow::{Context, Result, anyhow};
@@ -96,6 +98,7 @@ use follower::Follower;
 use gauges::Gauges;
 use holdings::Holdings;
 use host::Host;
+use instance::Instance;
 use liveness::Watchman;
 use mail::{Inbox, Mailbox};
 use reconciler::Reconciler;
@@ -150,6 +153,7 @@ pub fn run(options: Options) -> Result<()> {
     bursar_enforce::keep_little();
     let (tcp, lifetime) = (Tcp::wanted(&settings)?, settings.http.lifetime()?);
     raise_files();
+    signals::outlive_limits().context("the signal of a limit on the size of files")?;
     let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
     let epoch = recovered.epoch;
@@ -163,12 +167,13 @@ pub fn run(options: Options) -> Result<()> {
     let (engine, blame) = recover(&mut journal, recovered)?;
     let epoch = epoch.max(engine.epoch() + 1);
     let state = state.canonicalize().unwrap_or(state);
+    let instance = Instance::settle(&state)?;
     let unattended = unattended::Unattended::open(&state, &engine);
-    settings.plugins.settle_in(&state, &instance(&state));
+    settings.plugins.settle_in(&state, &instance.id);
     let audit = audit::Audit::open(&state)?;
     let listener = door::bound(&socket, &state, usual.as_deref())?;
     let hierarchy = match settings.enforce.cgroups {
-        true => Hierarchy::detect(&instance(&state)),
+        true => Hierarchy::detect(&instance.id),
         false => Hierarchy::weak(),
     };
     let hierarchy = hierarchy.of(&socket);
@@ -425,11 +430,6 @@ fn recover(journal: &mut Journal, recovered: bursar_journal::Recovered) -> Resul
     })?;
     tracing::info!(sequence = engine.next_seq(), claims = engine.books().live(), "recovered");
     Ok((engine, blame))
-}
-
-/// A name for this installation's control groups: the same for the same state directory.
-fn instance(state: &Path) -> String {
-    bursar_loader::sha256(state.as_os_str().as_encoded_bytes())[..8].to_owned()
 }
 
 /// How plugins are found, and which program hosts those in a child: this one.

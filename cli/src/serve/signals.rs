@@ -10,8 +10,17 @@ pub(super) struct Signals {
     term: Signal,
     int: Signal,
     hangup: Hangup,
-    /// Heard and not acted on: a write beyond the limit on the size of files fails then, and does not end us.
-    _beyond: Signal,
+}
+
+/// From here on a write beyond the limit on the size of files fails, and does not end this process: a signal that was
+/// listened for once stays heard. To be called before anything large is written.
+///
+/// # Errors
+/// What the system says.
+pub fn outlive_limits() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    signal(SignalKind::from_raw(Number::XFSZ.as_raw())).map(drop)
 }
 
 impl Signals {
@@ -24,7 +33,6 @@ impl Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hangup: Hangup::new()?,
-            _beyond: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
 

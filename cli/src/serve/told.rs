@@ -145,6 +145,7 @@ fn told(what: &What) -> (&'static str, Value) {
     let nothing = Value::Null;
     match what {
         What::Started => ("started", nothing),
+        What::Woken => ("woken", nothing),
         What::ResourceSet => ("resource_set", nothing),
         What::NodeSet => ("node_set", nothing),
         What::PoolSet => ("pool_set", nothing),

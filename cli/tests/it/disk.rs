@@ -27,7 +27,12 @@ impl Small {
 
     /// Takes everything that is left.
     fn fill(&self) -> PathBuf {
-        let filler = self.0.join("filler");
+        self.fill_into("filler")
+    }
+
+    /// The same with a file beside what others took.
+    fn fill_into(&self, name: &str) -> PathBuf {
+        let filler = self.0.join(name);
         let into = format!("of={}", filler.display());
         let _ = Command::new("dd").args(["if=/dev/zero", "bs=4096"]).arg(into).output();
         filler
@@ -253,4 +258,79 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
     daemon.start();
     assert_eq!(daemon.claim("1")["phase"], "closed");
     assert_eq!(daemon.claim("20")["phase"], "held");
+}
+
+/// Words that stand before a command whose files are to be no larger than that.
+fn no_larger(kib: u32) -> [String; 3] {
+    let script = format!("trap - XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+    ["sh".into(), "-c".into(), script]
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_at_the_start_is_a_full_disk_too() {
+    let mut daemon = Daemon::plain();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 0);
+    daemon.stop();
+    fs::remove_file(daemon.state().join("ballast")).expect("as in a new one");
+    let within = no_larger(5000);
+    daemon.start_within(&within.each_ref().map(String::as_str));
+    let told = daemon.tell(&["claim", "--cpu", "0.01"]);
+    assert!(told.code == 4 && told.err.contains("StorageFull"), "{told:?}");
+    assert_eq!(daemon.tell(&["release", "1", "--fence", &fence(&daemon, "1")]).code, 0);
+    daemon.stop();
+}
+
+#[test]
+fn a_copy_that_a_limit_on_the_size_of_files_cuts_off_is_refused_in_words_and_leaves_nothing() {
+    let daemon = Daemon::plain();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.01"]).code, 0);
+    let [state, to] = [daemon.state(), daemon.scratch.path().join("copy")];
+    let [first, words @ ..] = no_larger(8);
+    for verb in [["backup"].as_slice(), &["restore"]] {
+        let mut command = Command::new(&first);
+        command.args(&words).arg(crate::daemon::program()).args(verb);
+        match verb {
+            ["backup"] => command.arg(&to).arg("--state").arg(&state),
+            _ => command.arg(&state).arg("--state").arg(&to),
+        };
+        let told = crate::daemon::told(command);
+        assert!(told.code == 1 && told.err.contains("the disk is full"), "{told:?}");
+        assert_eq!(fs::read_dir(&to).expect("a folder").count(), 0);
+    }
+    let told = daemon.tell(&["backup", &to.display().to_string(), "--state", &state.display().to_string()]);
+    assert_eq!(told.code, 0, "{told:?}");
+}
+
+#[test]
+fn an_end_in_good_order_on_a_disk_without_any_room_leaves_room_for_the_next_start() {
+    let mut daemon = Daemon::configured(BALLAST);
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    let Some(small) = Small::mount(&daemon.state()) else { return };
+    daemon.start();
+    for _ in 0..3 {
+        assert_eq!(daemon.tell(&["claim", "--cpu", "0.1", "--ttl", "1h"]).code, 0);
+    }
+    let mut fillers = vec![small.fill()];
+    until_full(&daemon);
+    // What it gave up is somebody else's.
+    fillers.push(small.fill_into("while-it-is-up"));
+    daemon.stop();
+    fillers.push(small.fill_into("while-it-is-down"));
+    daemon.start();
+    for id in ["1", "2"] {
+        assert_eq!(daemon.claim(id)["phase"], "held");
+        assert_eq!(daemon.tell(&["release", id, "--fence", &fence(&daemon, id)]).code, 0, "{}", daemon.log());
+    }
+    let told = daemon.tell(&["claim", "--cpu", "0.01"]);
+    assert!(told.code == 4 && told.err.contains("StorageFull"), "{told:?}");
+    fillers.iter().for_each(|filler| fs::remove_file(filler).expect("removed"));
+    daemon.eventually("there is room again", || daemon.tell(&["claim", "--cpu", "0.01"]).code == 0);
+    daemon.stop();
+    daemon.start();
+    assert_eq!(
+        (&daemon.claim("2")["phase"], &daemon.claim("3")["phase"]),
+        (&"closed".into(), &"held".into())
+    );
+    daemon.stop();
 }

@@ -10,6 +10,7 @@ mod circles;
 mod comeback;
 mod containers;
 mod contract;
+mod copies;
 mod daemon;
 mod discipline;
 mod disclosure;

@@ -1,5 +1,6 @@
 //! Time that stands still, jumps and ends: no lease ends early, none lives on for ever, no token comes twice.
-use crate::daemon::{Daemon, LONG};
+use crate::daemon::{Daemon, LONG, Lasting};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -262,4 +263,28 @@ fn another_boot_ends_what_had_processes_and_nothing_else() {
     assert_eq!(daemon.await_phase(&id(&bodied), "closed")["ending"], "rebooted");
     let _ = child.kill();
     child.wait().expect("ended");
+}
+
+#[test]
+fn a_daemon_that_was_stopped_for_longer_than_leases_last_hears_their_holders_first() {
+    let daemon = Daemon::plain();
+    let run = || Lasting::start(daemon.command(&["run", "--cpu", "0.1", "--ttl", "2s", "--", "cat"]));
+    let runs = [run(), run(), run()];
+    for id in ["1", "2", "3"] {
+        daemon.await_phase(id, "held");
+    }
+    let nobodys = ask(&daemon, "2s")["id"].as_str().expect("an id").to_owned();
+    for _ in 0..2 {
+        let pid = Pid::from_raw(daemon.pid() as i32).expect("a pid");
+        kill_process(pid, Signal::STOP).expect("stopped");
+        std::thread::sleep(Duration::from_secs(4));
+        kill_process(pid, Signal::CONT).expect("it goes on");
+        // Long enough for a grace to end.
+        std::thread::sleep(Duration::from_millis(3000));
+        for id in ["1", "2", "3"] {
+            assert_eq!(daemon.claim(id)["phase"], "held", "{}", daemon.log());
+        }
+    }
+    assert!(runs.into_iter().all(Lasting::end), "whoever kept its lease ends when it wants to");
+    assert_eq!(daemon.claim(&nobodys)["ending"], "lease_expired", "one grace, and no more");
 }

@@ -24,7 +24,8 @@ impl Engine {
             | What::LoopBroken { .. }
             | What::Found
             | What::Suspected
-            | What::Squeezed(_) => {}
+            | What::Squeezed(_)
+            | What::Woken => {}
             What::Queued { claim, .. } => self.queued(*claim, input),
             What::Waiting { claim, reason, retry_at } => {
                 self.with(*claim, |engine, row| engine.books.set_reason(row, *reason, *retry_at))
@@ -252,8 +253,9 @@ impl Engine {
     }
 
     fn renewed(&mut self, claim: ClaimId, lease_until: Time, input: Option<&Input>) {
-        // What nobody asked for but a start is a grace.
-        let grace = input.is_some_and(|input| matches!(input.body, Command::Start { .. }));
+        // What nobody asked for but a daemon that is back is a grace.
+        let back = |input: &Input| matches!(input.body, Command::Start { .. } | Command::Woke);
+        let grace = input.is_some_and(back);
         self.with(claim, |engine, row| match grace {
             true => engine.books.give_grace(row, lease_until),
             false => engine.books.renew(row, lease_until),

@@ -17,6 +17,12 @@ impl Engine {
         self.grace(cause, tape);
     }
 
+    /// The daemon goes on after it was held up: to those who could not reach it that is as a restart.
+    pub(crate) fn wake(&mut self, cause: Option<u32>, tape: &mut Tape<'_>) {
+        self.emit(tape, cause, What::Woken);
+        self.grace(cause, tape);
+    }
+
     fn lose_processes(&mut self, cause: Option<u32>, tape: &mut Tape<'_>) {
         // Those within first: what ended them is the reboot, and not what is around them.
         let bodied: Vec<ClaimId> = self.bodies.keys().rev().copied().collect();

@@ -192,6 +192,7 @@ impl Engine {
             Command::Start { boot, .. } => {
                 self.restart(cause, tape, boot);
             }
+            Command::Woke => self.wake(cause, tape),
             Command::SetResource(spec) => self.set_resource(cause, tape, spec)?,
             Command::SetNode(spec) => self.set_node(cause, tape, spec)?,
             Command::SetPool(spec) => self.set_pool(cause, tape, spec)?,

@@ -169,3 +169,31 @@ fn a_grace_ends_no_later_than_that_of_the_lease_around() {
     world.start(14 * SECOND);
     assert_eq!([world.end_of(outer), world.end_of(inner)], [Some(17 * SECOND); 2]);
 }
+
+#[test]
+fn a_daemon_that_was_held_up_gives_the_grace_of_a_restart_and_both_are_one() {
+    let (mut world, ttl) = (World::new(), 3 * SECOND);
+    let woke = || vec![Command::Woke];
+    let (claim, fence) = world.claim(10 * SECOND, ttl, Within::Own);
+    let (long, _) = world.claim(10 * SECOND, 60 * SECOND, Within::Own);
+    world.tell(16 * SECOND, woke());
+    assert_eq!(world.end_of(claim), Some(19 * SECOND), "nobody could renew it meanwhile");
+    assert_eq!(world.end_of(long), Some(70 * SECOND), "this one has time left");
+    world.tell(18 * SECOND, woke());
+    world.start(18 * SECOND + TENTH);
+    assert_eq!(world.end_of(claim), Some(19 * SECOND), "that was the grace");
+    world.tell(18 * SECOND + TENTH, vec![Command::Renew { claim, fence, ttl_ns: 0 }]);
+    world.start(22 * SECOND);
+    assert_eq!(world.end_of(claim), Some(25 * SECOND), "it was renewed meanwhile");
+    world.tell(26 * SECOND, woke());
+    assert_eq!(world.end_of(claim), None);
+}
+
+#[test]
+fn whoever_renews_as_a_daemon_goes_on_has_renewed() {
+    let (mut world, ttl) = (World::new(), 3 * SECOND);
+    let (claim, fence) = world.claim(10 * SECOND, ttl, Within::Own);
+    world.tell(16 * SECOND, vec![Command::Woke, Command::Renew { claim, fence, ttl_ns: 0 }]);
+    world.tell(20 * SECOND, vec![Command::Woke]);
+    assert_eq!(world.end_of(claim), Some(23 * SECOND), "it has another grace");
+}

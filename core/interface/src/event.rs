@@ -247,6 +247,8 @@ pub enum What {
     Suspected,
     /// What was done because memory runs short, as told; nothing of the books changed.
     Squeezed(Option<ClaimId>),
+    /// The daemon was held up, as told, and goes on.
+    Woken,
 }
 
 /// One step of a circle: who waits for what, and who holds it.

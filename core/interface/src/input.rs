@@ -311,6 +311,8 @@ pub enum Command {
         /// Which claim.
         claim: ClaimId,
     },
+    /// The daemon was held up, as while it was stopped or the machine slept: nobody could renew meanwhile.
+    Woke,
 }
 
 /// A claim that waits though there seems to be room for it.

@@ -20,7 +20,7 @@ pub(crate) const LOW: &str = "memory.low";
 const SOFT_V1: &str = "memory.soft_limit_in_bytes";
 
 /// The group below a cell's own in which its processes live, where v2 limits.
-const LEAF: &str = "own";
+pub(crate) const LEAF: &str = "own";
 
 /// What a lease may use; `None` for no limit of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -240,9 +240,8 @@ impl Cell {
     pub fn open(&self, process: &Process) -> io::Result<Entrance> {
         let watch = Watch::open(process);
         watch.still(process)?;
-        let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
-        let ways = self.needed().map(|(_, group)| lives_in(group).unwrap_or(group).way_in());
-        Ok(Entrance { process: process.clone(), watch, ways: ways.collect::<io::Result<_>>()? })
+        let ways = self.homes().map(Group::way_in).collect::<io::Result<_>>()?;
+        Ok(Entrance { process: process.clone(), watch, ways })
     }
 
     /// Puts a process in for which all is ready.
@@ -257,6 +256,12 @@ impl Cell {
         watch.still(&process)?;
         self.remember(&process);
         Ok(watch)
+    }
+
+    /// The groups in which its processes are to live.
+    pub(crate) fn homes(&self) -> impl Iterator<Item = &Group> {
+        let lives_in = |group| if Some(group) == self.v2.as_ref() { self.leaf.as_ref() } else { None };
+        self.needed().map(move |(_, group)| lives_in(group).unwrap_or(group))
     }
 
     /// Remembers an attached process that is in already.
@@ -373,7 +378,7 @@ impl Cell {
     }
 
     /// All that there may be, the one of v2 last, each with its place.
-    fn places(&self) -> impl Iterator<Item = (usize, &Group)> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, &Group)> {
         self.v1.iter().map(|(_, group)| group).chain(&self.v2).enumerate()
     }
 }

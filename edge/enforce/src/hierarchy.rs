@@ -216,8 +216,7 @@ impl Hierarchy {
             return Ok(marked_by(pid, self.socket.as_deref()));
         }
         let own = small::text(format!("/proc/{pid}/cgroup"))?;
-        let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
-        let ours: Vec<&str> = folders.filter_map(|group| group.0.file_name()?.to_str()).collect();
+        let ours: Vec<&str> = self.names().collect();
         // Where a hierarchy was not needed, it stands further out there than it lives.
         let cells = own.lines().filter_map(|line| {
             let path = line.splitn(3, ':').nth(2)?;
@@ -226,6 +225,12 @@ impl Hierarchy {
             Some((cells.len(), *cells.last()?))
         });
         Ok(cells.max_by_key(|(depth, _)| *depth).map(|(_, claim)| claim))
+    }
+
+    /// The name of our folders, for each hierarchy.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
+        folders.filter_map(|group| group.0.file_name()?.to_str())
     }
 
     /// Takes this process out of the lease's cell that it was started in, if any: whoever ends that lease
@@ -275,7 +280,7 @@ impl Hierarchy {
 }
 
 /// The claim whose cell has this name.
-fn claim_of(name: &str) -> Option<ClaimId> {
+pub(crate) fn claim_of(name: &str) -> Option<ClaimId> {
     name.strip_prefix(LEASE)?.parse().ok().map(ClaimId)
 }
 

@@ -1,11 +1,15 @@
 //! Where there are no control groups, a lease's processes are known by a mark in their environment and
 //! by their parents.
 use bursar_interface::{ClaimId, Fence};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// The variable that marks a lease's processes.
@@ -53,6 +57,19 @@ fn alive(pid: u32) -> bool {
 /// The claim of the daemon at `socket` whose mark a process carries. A process can shed it: without groups nothing
 /// better is known.
 pub(crate) fn marked_by(pid: u32, socket: Option<&Path>) -> Option<ClaimId> {
+    let (claim, other) = mark_of(pid)?;
+    let strange = |own: &Path| other.as_ref().is_some_and(|other| !is_same(other, own));
+    (!socket.is_some_and(strange)).then_some(claim)
+}
+
+/// Whether a process carries the mark of a claim of another daemon than the one at `socket`, which answers there.
+pub(crate) fn marked_by_another(pid: u32, claim: ClaimId, socket: Option<&Path>) -> bool {
+    let Some((of, Some(other))) = mark_of(pid) else { return false };
+    of == claim && socket.is_some_and(|own| !is_same(&other, own)) && answers(&other)
+}
+
+/// The mark that a process carries: which claim's, and where the daemon of that is.
+fn mark_of(pid: u32) -> Option<(ClaimId, Option<PathBuf>)> {
     // The environment of others' processes cannot be read, and none of those is ours.
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let value = |name: &str| {
@@ -60,9 +77,21 @@ pub(crate) fn marked_by(pid: u32, socket: Option<&Path>) -> Option<ClaimId> {
         variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     };
     let claim = std::str::from_utf8(value(MARK)?).ok()?.split(':').next()?.parse().ok()?;
-    let strange =
-        |own: &Path| value(SOCKET).is_some_and(|other| !is_same(Path::new(OsStr::from_bytes(other)), own));
-    (!socket.is_some_and(strange)).then_some(ClaimId(claim))
+    Some((ClaimId(claim), value(SOCKET).map(|socket| OsStr::from_bytes(socket).into())))
+}
+
+/// Whether somebody listens at a socket; a full backlog is an answer, too.
+fn answers(path: &Path) -> bool {
+    let ask = || {
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    matches!(ask(), Ok(()) | Err(Errno::AGAIN | Errno::ACCESS))
 }
 
 /// Whether two paths lead to one socket. One that says nothing by itself could be any.

@@ -161,6 +161,11 @@ impl Watch {
         Watch(opened.filter(|_| same(process)))
     }
 
+    /// Watches nobody: as if the process were gone.
+    pub fn nobody() -> Watch {
+        Watch(None)
+    }
+
     /// Sends a signal to the process, by its number; one that has ended does not hear it.
     pub fn tell(&self, signal: i32) {
         if let (Some(process), Some(signal)) = (&self.0, Signal::from_named_raw(signal)) {

@@ -2,7 +2,7 @@
 use crate::{
     Error, Report, checkpoint,
     place::{self, Place},
-    recover, schema,
+    recover, room, schema,
     sidecar::{self, Mark, Sidecar},
     verify,
 };
@@ -28,7 +28,10 @@ pub fn backup(from: &Path, to: &Path) -> Result<Report, Error> {
     let target = empty(to)?;
     let mut report = Report::default();
     for _ in 0..TRIES_MAX {
-        report = copy(&source, &target)?;
+        report = copy(&source, &target).inspect_err(|_| {
+            // Half a copy would stand in the way of the next one. What went wrong says more than what is left of it.
+            let _ = clear(&target);
+        })?;
         if report.sound() {
             return Ok(report);
         }
@@ -49,7 +52,8 @@ fn copy(source: &Place, target: &Place) -> Result<Report, Error> {
     // SQLite writes into a file that is there if it is empty: this one has the right mode.
     drop(place::open_file(&target.database)?);
     let into = target.database.to_string_lossy();
-    conn.execute("VACUUM INTO ?1", [into.as_ref()]).map_err(|e| Error::sqlite(&target.database, e))?;
+    conn.execute("VACUUM INTO ?1", [into.as_ref()])
+        .map_err(|e| room::wanted(target, Error::sqlite(&target.database, e)))?;
     place::open_file(&target.database)?.sync_all().map_err(|e| Error::io(&target.database, e))?;
     let next = verify(&target.dir)?.next_seq;
     recover::proved(source, found, next)?;
@@ -64,8 +68,8 @@ fn clear(target: &Place) -> Result<(), Error> {
     for (_, path) in checkpoint::list(target)? {
         place::remove_file(&path)?;
     }
-    let shm = target.dir.join("journal.sqlite-shm");
-    [&target.database, &target.wal, &shm, &target.answered]
+    let [shm, undo] = ["shm", "journal"].map(|end| target.dir.join(format!("journal.sqlite-{end}")));
+    [&target.database, &target.wal, &shm, &undo, &target.answered]
         .into_iter()
         .try_for_each(|path| place::remove_file(path).map(drop))
 }

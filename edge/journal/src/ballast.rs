@@ -25,6 +25,11 @@ pub(crate) fn restore(place: &Place, bytes: u64) -> Result<(), Error> {
     })
 }
 
+/// Whether there is room to give up.
+pub(crate) fn is_there(place: &Place) -> bool {
+    place::length(&place.ballast) > 0
+}
+
 /// Gives the room up; tells whether there was any.
 pub(crate) fn free(place: &Place) -> Result<bool, Error> {
     place::remove_file(&place.ballast)

@@ -302,12 +302,17 @@ impl Journal {
     }
 
     /// Waits for the checkpoint under way and folds the log into the database, so that
-    /// `journal.sqlite` alone is whole. Dropping does the same and keeps quiet about errors.
+    /// `journal.sqlite` alone is whole. Dropping does the same and keeps quiet about errors. Where the ballast was
+    /// given up, the log stays as it is: its room may be the last that there is, and the next start needs it.
     ///
     /// # Errors
     /// Those of [`Journal::checkpointed`] and [`Journal::append`]; nothing is lost by them.
     pub fn close(mut self) -> Result<(), Error> {
         self.poll(true);
+        if self.options.ballast_bytes > 0 && !ballast::is_there(&self.place) {
+            schema::keep_log(&self.conn, &self.place)?;
+            return self.written.take().transpose().map(drop);
+        }
         let fold = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         fold.map_err(|e| Error::sqlite(&self.place.database, e))?;
         self.written.take().transpose().map(drop)

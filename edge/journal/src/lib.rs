@@ -12,6 +12,9 @@
 //! | `damaged-N`, `form-F-N`, `unread-N` | checkpoints that were put aside: not what was written, of another form, not read by the host |
 //! | `lost-N` | the rows as they were when an operator accepted that some are lost |
 //!
+//! and beside these what the daemon keeps there, as `instance`: eight hexadecimal digits that name its control groups.
+//! A copy by [`backup`] has none of that.
+//!
 //! [`Journal`] is the one writer; [`Follower`] reads beside it; [`verify`] looks without touching; [`backup`]
 //! copies the whole.
 //! What was answered is never lost in silence: SQLite drops the rest of its write-ahead log at the

@@ -160,6 +160,15 @@ pub(crate) fn leave_syncing(conn: &Connection, place: &Place) -> Result<(), Erro
     conn.pragma_update(None, "synchronous", "NORMAL").map_err(|e| Error::sqlite(&place.database, e))
 }
 
+/// Folds what can be folded of the log without giving its room away, and has closing leave it alone.
+pub(crate) fn keep_log(conn: &Connection, place: &Place) -> Result<(), Error> {
+    let kept = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    kept.map_err(|e| Error::sqlite(&place.database, e))?;
+    // What cannot be folded stays in the log, and nothing is lost.
+    let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    Ok(())
+}
+
 fn upgrade(conn: &mut Connection, from: i64) -> rusqlite::Result<()> {
     if from == KNOWN {
         return Ok(());

@@ -70,7 +70,7 @@ impl Lives {
             What::Granted { claim, fence, lease_until, .. } => {
                 self.granted(at, *claim, *fence, lease_until.0)
             }
-            What::Renewed { claim, lease_until } if is_start(input) => self.graced(at, *claim, lease_until.0),
+            What::Renewed { claim, lease_until } if is_back(input) => self.graced(at, *claim, lease_until.0),
             What::Renewed { claim, lease_until } => {
                 self.with(*claim, |life| (life.until, life.graced) = (lease_until.0, false));
                 Ok(())
@@ -172,8 +172,8 @@ impl Lives {
         Ok(())
     }
 
-    /// A restart makes no lease longer by more than one grace, counted from its end or from the first start after
-    /// that, and none twice.
+    /// A restart, or that the daemon was held up, makes no lease longer by more than one grace, counted from its end or
+    /// from the first time after that at which the daemon is back, and none twice.
     fn graced(&mut self, at: u64, claim: ClaimId, until: u64) -> Result<(), Broken> {
         let Some(life) = self.live.get_mut(&claim) else { return Ok(()) };
         let most = life.until.max(at).saturating_add(life.ttl_ns.min(GRACE_NS));
@@ -186,7 +186,7 @@ impl Lives {
 
     /// Whoever could not renew because nobody was there is heard before the lease is over.
     fn heard(&self, batch: &Batch, claim: ClaimId, ending: Ending) -> Result<(), Broken> {
-        let starts = batch.inputs.iter().any(|input| is_start(Some(input)));
+        let starts = batch.inputs.iter().any(|input| is_back(Some(input)));
         let held = self.live.get(&claim).filter(|life| life.stage == Stage::Held && !life.within);
         match held {
             Some(life) if starts && ending == Ending::LeaseExpired && !life.graced => {
@@ -313,8 +313,9 @@ fn proves(input: Option<&Input>, claim: ClaimId) -> bool {
     matches!(input, Some(Input { body: Command::Reclaimed { claim: of, .. }, .. }) if *of == claim)
 }
 
-fn is_start(input: Option<&Input>) -> bool {
-    input.is_some_and(|input| matches!(input.body, Command::Start { .. }))
+/// Whether the daemon was away, or held up, and is back.
+fn is_back(input: Option<&Input>) -> bool {
+    input.is_some_and(|input| matches!(input.body, Command::Start { .. } | Command::Woke))
 }
 
 /// Whether somebody said again what a lease is to hold.

@@ -56,6 +56,7 @@ verbs! {
     Squeezed "squeezed",
     Evict "evict",
     Spare "spare",
+    Woke "woke",
 }
 
 /// Counts by fault and operation.
@@ -126,6 +127,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         Verb::Swap,
         Verb::Start,
         Verb::Tick,
+        Verb::Woke,
     ]);
     match fault {
         Fault::Crash | Fault::Hang | Fault::Hoard | Fault::Double | Fault::Stale if of_no_claim => {
@@ -157,6 +159,7 @@ pub fn impossible(fault: Fault, verb: usize) -> Option<&'static str> {
         {
             Some("it carries no token")
         }
+        Fault::Still if among(&[Verb::Woke]) => Some("where the clock stands nobody was held up"),
         Fault::Full if among(&[Verb::Start]) => Some("a start that cannot be written is none"),
         Fault::Reboot | Fault::Restart | Fault::Torn | Fault::Full => None,
         _ => None,

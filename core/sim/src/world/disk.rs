@@ -102,5 +102,6 @@ fn grows(body: &Command) -> bool {
             | Command::Swap { .. }
             | Command::Start { .. }
             | Command::Tick
+            | Command::Woke
     )
 }

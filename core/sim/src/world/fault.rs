@@ -37,7 +37,7 @@ faults! {
     Burst "burst",
     /// A pool has less than is in use of it.
     Shrink "capacity shrank",
-    /// Boot time jumps forward by many minutes.
+    /// Boot time jumps forward by many minutes: the daemon was stopped, or the machine slept.
     Jump "clock jumps",
     /// Time stands still from one step to the next.
     Still "clock stands",

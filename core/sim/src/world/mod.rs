@@ -168,7 +168,8 @@ impl World {
             most = INPUTS[1];
             met.add(Fault::Burst);
         }
-        let mut inputs = Vec::new();
+        // Whoever is held up for so long says so first.
+        let mut inputs: Vec<Input> = met.has(Fault::Jump).then(|| told(Command::Woke)).into_iter().collect();
         (0..self.random.below(most)).for_each(|_| self.anything(&mut inputs));
         let restarts = [Fault::Restart, Fault::Reboot].into_iter().find(|&fault| self.faults.has(fault));
         match restarts {

@@ -128,8 +128,11 @@ fn a_copy_does_not_hide_what_is_missing() {
     fs::write(&wal, &bytes[..bytes.len() / 2]).expect("cut");
     let copied = bursar_journal::backup(&dead, &to);
     assert!(matches!(&copied, Err(Error::Truncated { answered: 60, .. })), "{copied:?}");
-    fs::remove_dir_all(&to).expect("removed");
     fs::write(&wal, &bytes).expect("mended");
-    fs::remove_file(dead.join("answered")).expect("lost");
+    fs::rename(dead.join("answered"), dir.path().join("answered")).expect("lost");
     assert!(matches!(bursar_journal::backup(&dead, &to), Err(Error::Unproved { recovered: 60, .. })));
+    // What was refused leaves nothing in the way of what is right.
+    assert_eq!(fs::read_dir(&to).expect("a folder").count(), 0);
+    fs::rename(dir.path().join("answered"), dead.join("answered")).expect("found");
+    bursar_journal::backup(&dead, &to).expect("copied");
 }

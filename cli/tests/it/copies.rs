@@ -1,0 +1,196 @@
+//! Copies of a state directory, and one that was moved: what runs belongs to one daemon, wherever its state lies.
+use crate::daemon::{Daemon, LONG, Lasting, Told, number_in, program, runs, told};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const WEAK: &str = "[enforce]\ncgroups = false\n";
+
+/// A daemon whose state is what `make` puts there.
+fn served(config: &str, make: impl FnOnce(&Path)) -> Daemon {
+    let mut daemon = Daemon::configured(config);
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    make(&daemon.state());
+    daemon.start();
+    daemon
+}
+
+/// Puts a backup of a daemon's state somewhere else.
+fn restored(daemon: &Daemon, to: &Path) {
+    let copy = daemon.scratch.path().join("copy");
+    let (state, to) = (daemon.state().display().to_string(), to.display().to_string());
+    let copy = copy.display().to_string();
+    for words in [["backup", &copy, "--state", &state], ["restore", &copy, "--state", &to]] {
+        let told = daemon.tell(&words);
+        assert_eq!(told.code, 0, "{told:?}");
+    }
+}
+
+fn copied(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(done.is_ok_and(|status| status.success()));
+}
+
+/// A daemon on a state of its own, with a lease of two seconds that somebody keeps.
+fn with_a_lease(config: &str) -> (Daemon, Lasting, u32) {
+    let daemon = Daemon::configured(config);
+    let run = Lasting::start(daemon.command(&["run", "--cpu", "0.1", "--ttl", "2s", "--", "cat"]));
+    daemon.eventually("it runs", || daemon.claim("1")["pids"][0].is_number());
+    let pid = daemon.await_phase("1", "held")["pids"][0].as_u64().expect("a pid") as u32;
+    let comm = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    daemon.eventually("it is in", || comm() == "cat\n");
+    (daemon, run, pid)
+}
+
+fn left_alone(config: &str) {
+    let (daemon, run, pid) = with_a_lease(config);
+    let groups = || fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    let before = groups();
+    let look = served(config, |state| restored(&daemon, state));
+    let closed = look.await_phase("1", "closed");
+    assert_eq!(closed["ending"], "process_gone", "what it has is another daemon's\n{}", look.log());
+    assert_eq!(groups(), before);
+    // Longer than the lease, which nobody renews there.
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(runs(pid), "{}", look.log());
+    assert_eq!(daemon.claim("1")["phase"], "held");
+    drop(look);
+    assert!(runs(pid) && run.end(), "it ends when it wants to");
+    assert_eq!(daemon.await_phase("1", "closed")["ending"], "released");
+}
+
+#[test]
+fn a_copy_beside_a_live_daemon_leaves_its_processes_alone() {
+    left_alone("");
+}
+
+#[test]
+fn a_copy_beside_a_live_daemon_leaves_its_processes_alone_without_groups_too() {
+    left_alone(WEAK);
+}
+
+/// What a daemon on that state says as it ends.
+fn refused(daemon: &Daemon, state: &Path) -> Told {
+    let mut command = daemon.command(&["serve", "--state"]);
+    command.arg(state).arg("--socket").arg(state.with_extension("sock")).env("HOME", daemon.scratch.path());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program");
+    let since = Instant::now();
+    while child.try_wait().expect("a look").is_none() {
+        if since.elapsed() > Duration::from_secs(5) {
+            child.kill().expect("killed");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("ended");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    Told { code: output.status.code().unwrap_or(-1), out: String::new(), err }
+}
+
+fn refused_beside(config: &str) {
+    let (daemon, run, pid) = with_a_lease(config);
+    let copy = daemon.scratch.path().join("copy");
+    copied(&daemon.state(), &copy);
+    let told = refused(&daemon, &copy);
+    let file = copy.join("instance");
+    assert!(told.code == 1 && told.err.contains(&format!("remove {}", file.display())), "{told:?}");
+    assert!(told.err.contains(&daemon.state().display().to_string()), "it says of whom: {told:?}");
+    fs::remove_file(&file).expect("as it says");
+    let look = served(config, |state| copied(&copy, state));
+    assert_eq!(look.await_phase("1", "closed")["ending"], "process_gone");
+    drop(look);
+    assert!(runs(pid));
+    assert_eq!(daemon.claim("1")["phase"], "held");
+    assert!(run.end());
+}
+
+#[test]
+fn a_copy_of_the_whole_folder_is_not_served_beside_its_original() {
+    refused_beside("");
+}
+
+#[test]
+fn nor_is_it_without_groups() {
+    refused_beside(WEAK);
+}
+
+/// A daemon on a state that lies elsewhere; killed when dropped.
+struct Elsewhere(Child);
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Serves a state at the daemon's own socket.
+fn elsewhere(daemon: &Daemon, state: &Path) -> Elsewhere {
+    let mut command = Command::new(program());
+    command.arg("serve").arg("--config").arg(daemon.scratch.path().join("bursar.toml"));
+    command.arg("--state").arg(state).arg("--socket").arg(daemon.socket());
+    command.env("HOME", daemon.scratch.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let log = fs::File::options().append(true).open(daemon.scratch.path().join("log")).expect("a log");
+    let child = Elsewhere(command.stderr(log).spawn().expect("the program"));
+    daemon.eventually("it is up", || daemon.client().alive());
+    child
+}
+
+/// A lease of which one process has left the others' session; the first process and that one.
+fn with_a_straggler(daemon: &Daemon) -> (Child, u32, u32) {
+    let (root, straggler) = (daemon.scratch.path().join("root"), daemon.scratch.path().join("straggler"));
+    let script = format!(
+        "setsid sh -c 'echo $$ > {}; exec sleep 300' & echo $$ > {}; exec sleep 300",
+        straggler.display(),
+        root.display()
+    );
+    let run = daemon.command(&["run", "--cpu", "0.1", "--ttl", "1h", "--", "sh", "-c", &script]).spawn();
+    (run.expect("run"), number_in(&root), number_in(&straggler))
+}
+
+fn ends_all(daemon: &Daemon, pids: [u32; 2]) {
+    let told = told(daemon.command(&["cancel", "1"]));
+    assert_eq!(told.code, 0, "{told:?}");
+    assert_eq!(daemon.await_phase("1", "closed")["ending"], "cancelled");
+    let since = Instant::now();
+    while pids.iter().any(|pid| runs(*pid)) && since.elapsed() < LONG / 10 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let left = pids.map(runs);
+    // Nothing stays behind on this machine, whatever came of it.
+    for pid in pids.iter().filter_map(|pid| rustix::process::Pid::from_raw(*pid as i32)) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    assert_eq!(left, [false; 2], "what was given back is over\n{}", daemon.log());
+}
+
+#[test]
+fn a_state_that_was_moved_while_its_daemon_was_away_finds_all_that_runs() {
+    let mut daemon = Daemon::plain();
+    let (mut run, root, straggler) = with_a_straggler(&daemon);
+    daemon.await_phase("1", "held");
+    daemon.kill();
+    let moved = daemon.scratch.path().join("moved");
+    fs::rename(daemon.state(), &moved).expect("moved");
+    let served = elsewhere(&daemon, &moved);
+    ends_all(&daemon, [root, straggler]);
+    run.wait().expect("ended");
+    drop(served);
+}
+
+#[test]
+fn a_copy_that_is_served_elsewhere_after_its_original_died_finds_all_that_runs() {
+    let mut daemon = Daemon::plain();
+    let (mut run, root, straggler) = with_a_straggler(&daemon);
+    daemon.await_phase("1", "held");
+    let copy = daemon.scratch.path().join("restored");
+    restored(&daemon, &copy);
+    daemon.kill();
+    let served = elsewhere(&daemon, &copy);
+    ends_all(&daemon, [root, straggler]);
+    run.wait().expect("ended");
+    drop(served);
+}
