@@ -72,6 +72,56 @@ fn asks_that_make_no_sense() {
     );
 }
 
+#[test]
+fn a_list_is_no_object_however_deep_it_lies() {
+    let daemon = Daemon::plain();
+    let lease = daemon.ask(&["claim", "--lock", "tree:exclusive"])["claim"].clone();
+    assert_eq!(lease["lines"][0]["pool"], "tree", "{lease}");
+    let (fence, node) = (&lease["fence"], daemon.ask(&["get", "nodes"])["nodes"][0]["id"].clone());
+    let node = format!("/v1/nodes/{}", node.as_str().expect("a name"));
+    let line = r#"{"resource":"cpu","amount":"1"}"#;
+    for (method, path, body, what) in [
+        ("POST", "/v1/claims", "[]".to_owned(), "the body is a list, and an object is right here"),
+        ("POST", "/v1/claims", "7".into(), "the body is no object"),
+        ("POST", "/v1/claims", "\"lines\"".into(), "the body is no object"),
+        ("POST", "/v1/claims", r#"{"lines":[["cpu","500"]]}"#.into(), "lines[0]: "),
+        ("POST", "/v1/claims", format!(r#"{{"lines":[{line}],"gang":["crew",1]}}"#), "gang: "),
+        ("POST", "/v1/claims", format!(r#"{{"lines":[{line}],"alternatives":[[[]]]}}"#), "alternatives[0]: "),
+        (
+            "POST",
+            "/v1/claims",
+            format!(r#"{{"lines":[{line}],"alternatives":[{{"lines":[["cpu","1"]]}}]}}"#),
+            "alternatives[0].lines[0]: ",
+        ),
+        ("POST", "/v1/claims", r#"{"lines":[7]}"#.into(), "lines[0]: "),
+        ("POST", "/v1/claims/1/release", format!("[{fence}]"), "the body is a list"),
+        ("POST", "/v1/claims/1/settle", format!(r#"{{"fence":{fence},"used":[["lock","1"]]}}"#), "used[0]: "),
+        (
+            "POST",
+            "/v1/claims/1/shrink",
+            format!(r#"{{"fence":{fence},"lines":[["lock","1"]]}}"#),
+            "lines[0]: ",
+        ),
+        ("PUT", &node, r#"["cordoned"]"#.into(), "the body is a list"),
+        ("POST", "/v1/plugins", r#"["reload"]"#.into(), "the body is a list"),
+        ("POST", "/v1/plugins", "true".into(), "the body is no object"),
+        ("POST", "/v1/apply", r#"{"scopes":[["a",2]]}"#.into(), "scopes[0]: "),
+        ("POST", "/v1/batch", format!(r#"{{"operations":[{{"release":["1",{fence}]}}]}}"#), "operations[0]"),
+        ("POST", "/v1/batch", r#"{"operations":[{"ask":[[]]}]}"#.into(), "operations[0]"),
+        ("POST", "/v1/batch", format!(r#"{{"operations":[{{"ask":{{"lines":[[{line}]]}}}}]}}"#), "lines[0]"),
+    ] {
+        let (status, told) = daemon.http(method, path, &body);
+        let told = told.to_string();
+        assert!(status == 400 && told.contains(what), "{method} {path} {body}: {status} {told}");
+        let ours = ["struct ", "enum ", "elements", "Body"].iter().any(|word| told.contains(word));
+        assert!(!ours, "{method} {path} {body}: {told}");
+    }
+    let (_, told) = daemon.http("POST", "/v1/claims", r#"{"lines":[["cpu","500"]]}"#);
+    assert!(told.to_string().contains("an object of resource, amount, pool"), "{told}");
+    assert_eq!(daemon.claim("1")["phase"], "held", "nothing came of it");
+    assert_eq!(daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len), Some(1));
+}
+
 /// Tries to serve, and says why not.
 fn serve(scratch: &Path, args: &[&str]) -> Told {
     let mut command = Command::new(program());

@@ -23,6 +23,7 @@ mod hall;
 mod house;
 mod json;
 pub mod limits;
+mod objects;
 mod openapi;
 mod plugins;
 mod pulse;
