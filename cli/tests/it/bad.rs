@@ -180,6 +180,56 @@ fn places_and_configs_that_cannot_be_used() {
 }
 
 #[test]
+fn configs_that_the_books_refuse() {
+    let scratch = TempDir::new().expect("a folder");
+    let state = scratch.path().join("s").display().to_string();
+    let long = "x".repeat(300);
+    let pool = |capacity: &str| {
+        format!("[[pool]]\nresource = \"tokens\"\nname = \"acct\"\ncapacity = \"{capacity}\"\n")
+    };
+    for (config, what) in [
+        ("[node]\nlabels = [\"\"]\n".to_owned(), "config: node.labels: \"\" is no name for a label"),
+        (format!("[node]\nlabels = [\"fast\", \"{long}\"]\n"), "config: node.labels: \"xxx"),
+        (
+            format!("[node]\nlabels = {:?}\n", (0..65).map(|n| format!("l{n}")).collect::<Vec<_>>()),
+            "config: node.labels: more than 64 label terms",
+        ),
+        (format!("[node]\nname = \"{long}\"\n"), "config: node.name: \"xxx"),
+        ("[node]\nname = \"a\\nb\"\n".into(), "config: node.name: \"a\\nb\" is no name for a node"),
+        (
+            "[node.sharing]\ncpuu = \"share-overcommit\"\n".into(),
+            "config: node.sharing: there is no resource \"cpuu\"; there are ",
+        ),
+        (
+            "[[scope]]\npath = \"a\"\nweight = 0\n".into(),
+            "config: scope \"a\": weight: 0 is no weight; from 1 to 1000000",
+        ),
+        (
+            "[[scope]]\npath = \"a\"\nweight = 2000000\n".into(),
+            "config: scope \"a\": weight: 2000000 is no weight; from 1 to 1000000",
+        ),
+        ("[[scope]]\npath = \"a//b\"\n".into(), "config: scope \"a//b\": "),
+        (
+            "[[scope]]\npath = \"a\"\nweight = 2\n[[scope]]\npath = \"a\"\nmax-claims = 3\n".into(),
+            "config: scope \"a\": it is set twice; say it once",
+        ),
+        ([pool("50k/m"), pool("60k/m")].concat(), "config: pool tokens:acct: it is set twice; say it once"),
+        (pool("50k/m").replace("acct", &long), "config: pool tokens:xxx"),
+    ] {
+        fs::write(scratch.path().join("c.toml"), &config).expect("written");
+        let config = scratch.path().join("c.toml").display().to_string();
+        // One that starts all the same does not stay.
+        let told = serve(scratch.path(), &["--config", &config, "--state", &state, "--idle-exit", "1s"]);
+        says(&told, 1, what);
+    }
+    let journal = serve(scratch.path(), &["--state", &state, "--idle-exit", "100ms"]);
+    assert!(
+        journal.code == 0 && !journal.err.contains("ERROR"),
+        "nothing of it was written down: {journal:?}"
+    );
+}
+
+#[test]
 fn a_state_directory_in_use_is_left_alone() {
     let mut daemon = Daemon::plain();
     let state = daemon.state().display().to_string();
