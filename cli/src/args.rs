@@ -13,9 +13,9 @@ pub use operator::{Apply, Drain, Node, Set, SetPool, SetQuota, SetWhat, Token};
 pub use setup::{Config, ConfigVerb, Man};
 use std::path::PathBuf;
 
-/// One gate through which a fleet of agents gets everything it spends.
+/// The one gate through which a fleet of agents gets everything it spends
 #[derive(Debug, Parser)]
-#[command(name = "bursar", version, about, long_about = None, max_term_width = 110, subcommand_required = true)]
+#[command(name = "bursar", version, max_term_width = 110, subcommand_required = true)]
 pub struct Cli {
     /// The daemon's socket [default: in the user's runtime directory]
     #[arg(long, global = true, value_name = "PATH", env = "BURSAR_SOCKET")]

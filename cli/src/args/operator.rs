@@ -97,7 +97,7 @@ pub struct SetScope {
     /// Scope path, as team/session
     #[arg(value_name = "PATH")]
     pub path: String,
-    /// Share of its parent relative to its siblings, from 1
+    /// Share of its parent relative to its siblings, from 1 to 1000000
     #[arg(long, value_name = "N")]
     pub weight: u32,
 }
@@ -127,7 +127,7 @@ pub struct Drain {
 #[derive(Debug, Args)]
 pub struct Token {
     /// The scope that its bearer acts in, and sees no more than [default: the root]
-    #[arg(long, value_name = "PATH", default_value = "")]
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
     pub scope: String,
     /// What it is good for: read, claim, operate
     #[arg(long, value_name = "VERB,…", value_delimiter = ',', default_value = "read,claim")]

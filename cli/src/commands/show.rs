@@ -125,9 +125,7 @@ pub fn line_text(line: &wire::Line) -> String {
     let amount = wire::show(&line.resource, line.amount);
     match &line.pool {
         // Whoever has it alone has all that it could be shared by.
-        Some(pool) if line.resource == "lock" => {
-            format!("lock:{pool}{}", if line.amount == 1 { ":shared" } else { "" })
-        }
+        Some(pool) if line.resource == "lock" => format!("lock:{}", wire::show_lock(pool, line.amount != 1)),
         None if line.resource == "lock" => "lock".into(),
         Some(pool) if *pool != line.resource && line.amount == 1 => format!("{}:{pool}", line.resource),
         Some(pool) if *pool != line.resource => format!("{}:{pool}={amount}", line.resource),

@@ -325,6 +325,8 @@ fn of_the_config(body: &Command) -> bool {
     match body {
         Command::SetPool(pool) => pool.node.is_none(),
         Command::Share { .. } => true,
+        // Without it there is no pool of this node.
+        Command::SetNode(_) => true,
         Command::SetQuota(_) | Command::SetScope(_) | Command::SetFanOut(_) | Command::SetPreemption(_) => {
             true
         }

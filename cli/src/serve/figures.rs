@@ -1,6 +1,6 @@
 //! Figures as they are shown: what metrics measured last, and what plugins count of themselves, each under its plugin.
 use super::{host::Host, present::rfc3339, told};
-use bursar_interface::{Principal, Role};
+use bursar_interface::{Principal, Role, Time};
 use bursar_wire as wire;
 use std::sync::PoisonError;
 
@@ -29,5 +29,21 @@ impl Host {
             wire::Metric { plugin, role, home: home.into(), name: sample.name, value: sample.value, at }
         }));
         rows
+    }
+
+    /// The newest samples for `doctor`. They count what all have: who sees one part of the tree only is told none.
+    pub(super) fn sampled(&self, by: &Principal) -> Vec<wire::Finding> {
+        if !by.root.is_empty() {
+            return Vec::new();
+        }
+        let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = |name: &str| {
+            let (state, detail) = match rings.window(name, Time(0)).last {
+                Some(last) => ("ok", format!("{last:.3}")),
+                None => ("missing", "unknown".into()),
+            };
+            wire::Finding { what: name.into(), state: state.into(), detail, advice: None }
+        };
+        rings.names().map(row).collect()
     }
 }

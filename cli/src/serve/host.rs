@@ -413,14 +413,14 @@ impl House for Host {
             findings.push(row("journal", "ok", journal));
             let cells = self.hierarchy.cells().len();
             findings.push(row("cells", "ok", format!("{cells} leases have one")));
+            let state = if quarantined == 0 { "ok" } else { "wrong" };
+            findings.push(row(
+                "reclaim",
+                state,
+                format!("{quarantined} of {pools} pools hold what came back without proof"),
+            ));
+            findings.push(gauge_finding(&self.gauges));
         }
-        let state = if quarantined == 0 { "ok" } else { "wrong" };
-        findings.push(row(
-            "reclaim",
-            state,
-            format!("{quarantined} of {pools} pools hold what came back without proof"),
-        ));
-        findings.push(gauge_finding(&self.gauges));
         findings.extend(remedy_findings(&self.hierarchy, &self.gauges, &self.settings.memory));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
         findings.extend(misnamed(&self.settings.plugins, &self.loader()));
@@ -428,15 +428,7 @@ impl House for Host {
             let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);
             wire::Finding { advice: Some(found.advice), ..row(&found.kind, "weak", detail) }
         }));
-        let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in rings.names() {
-            let window = rings.window(name, Time(0));
-            let (state, last) = match window.last {
-                Some(last) => ("ok", format!("{last:.3}")),
-                None => ("missing", "unknown".into()),
-            };
-            findings.push(row(name, state, last));
-        }
+        findings.extend(self.sampled(by));
         advise(&mut findings);
         wire::Doctor { sound: findings.iter().all(|finding| finding.state != "wrong"), findings }
     }

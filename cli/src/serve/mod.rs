@@ -201,7 +201,7 @@ pub fn run(options: Options) -> Result<()> {
     // Before it is written down: what a config sets that cannot be would outlive it.
     let inputs: Vec<Input> = told.iter().cloned().map(own).collect();
     let judged = engine.rehearse_start(&inputs);
-    judged.map_err(|refusal| anyhow::anyhow!("config: {refusal}; {}", refusal.hint))?;
+    judged.map_err(|refusal| anyhow::anyhow!("config: {}; {}", refusal.message, refusal.hint))?;
 
     let boot = bursar_enforce::boot_id().context("this host's boot id")?;
     let now = boottime_ns();

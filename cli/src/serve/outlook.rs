@@ -64,8 +64,7 @@ fn options(ask: &Ask, with_estimate: bool) -> String {
         let same = wire::quantity(&line.resource, &shown) == Ok(line.amount);
         let amount = if same { shown } else { line.amount.to_string() };
         match (line.resource.as_str(), &line.pool) {
-            ("lock", Some(name)) if line.whole => format!("--lock {name}"),
-            ("lock", Some(name)) => format!("--lock {name}:shared"),
+            ("lock", Some(name)) => format!("--lock {}", wire::show_lock(name, line.whole)),
             ("port", Some(number)) => format!("--port {number}"),
             ("port", None) => "--port".into(),
             (kind @ ("cpu" | "memory" | "pids" | "gpu"), None) => format!("--{kind} {amount}"),

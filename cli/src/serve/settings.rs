@@ -203,7 +203,7 @@ pub struct Pool {
 pub struct Scope {
     /// Its path.
     pub path: String,
-    /// Share of its parent relative to its siblings, from 1.
+    /// Share of its parent relative to its siblings, from 1 to 1000000.
     #[serde(default = "one")]
     pub weight: u32,
     /// How far demands may fan out, whoever asks. These keys are spelt out because serde cannot flatten what

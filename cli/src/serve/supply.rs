@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use bursar_engine::Engine;
 use bursar_interface::{
     Amount, Command, FanOut, FanOutSpec, NONE, NodeSpec, NodeState, PoolSpec, QuotaSpec, Refill,
-    ResourceSpec, Row, ScopeSpec, Supply,
+    ResourceSpec, Row, ScopeSpec, Supply, bound::WEIGHT_MAX,
 };
 use bursar_wire::{bounds_per_time, per_time, quantity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,36 +32,53 @@ pub fn commands(
     let state = engine.books().node(&node).map_or(NodeState::Open, |row| engine.books().node_state(row));
     commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state }));
     commands.extend(offers(settings, engine, supplies, &known, |_| true)?);
-    for set in &settings.pool {
-        let floating =
-            floating(set).map_err(|why| anyhow!("config: pool {}:{}: {why}", set.resource, set.name))?;
-        commands.push(Command::SetPool(floating));
+    for kind in settings.node.sharing.keys() {
+        known_kind("node.sharing", kind, &known)?;
     }
-    commands.extend(
-        settings
-            .scope
-            .iter()
-            .map(|scope| Command::SetScope(ScopeSpec { path: scope.path.clone(), weight: scope.weight })),
-    );
-    commands.extend(fan_out(settings, engine));
-    let mut bounds = BTreeSet::new();
-    for set in &settings.quota {
-        if !bounds.insert((&set.scope, &set.resource)) {
-            return Err(anyhow!(
-                "config: quota of {:?} on {}: it is set twice; say it once",
-                set.scope,
-                set.resource
-            ));
-        }
-        let bound = bound(set).map_err(|why| anyhow!("config: quota of {:?}: {why}", set.scope))?;
-        commands.push(Command::SetQuota(bound));
-    }
+    commands.extend(demanded(settings, engine)?);
     let policy = super::preemption::policy(&settings.preemption)?;
     // What is known already need not be written down at every start.
     if *engine.preemption_policy() != policy {
         commands.push(Command::SetPreemption(policy));
     }
     Ok(commands)
+}
+
+/// What the config says of supplies on no node and of scopes: each thing once, within its bounds.
+fn demanded(settings: &Settings, engine: &Engine) -> Result<Vec<Command>> {
+    let (mut commands, mut said) = (Vec::new(), BTreeSet::new());
+    let mut once = |what: String| match said.insert(what.clone()) {
+        true => Ok(what),
+        false => Err(anyhow!("config: {what}: it is set twice; say it once")),
+    };
+    for set in &settings.pool {
+        let what = once(format!("pool {}:{}", set.resource, set.name))?;
+        let floating = floating(set).map_err(|why| anyhow!("config: {what}: {why}"))?;
+        commands.push(Command::SetPool(floating));
+    }
+    for set in &settings.scope {
+        let (what, weight) = (once(format!("scope {:?}", set.path))?, set.weight);
+        if !(1..=WEIGHT_MAX).contains(&weight) {
+            return Err(anyhow!("config: {what}: weight: {weight} is no weight; from 1 to {WEIGHT_MAX}"));
+        }
+        commands.push(Command::SetScope(ScopeSpec { path: set.path.clone(), weight }));
+    }
+    commands.extend(fan_out(settings, engine));
+    for set in &settings.quota {
+        let what = once(format!("quota of {:?} on {}", set.scope, set.resource))?;
+        let bound = bound(set).map_err(|why| anyhow!("config: {what}: {why}"))?;
+        commands.push(Command::SetQuota(bound));
+    }
+    Ok(commands)
+}
+
+/// Refuses a kind that nobody offers.
+fn known_kind(key: &str, kind: &str, known: &BTreeSet<String>) -> Result<()> {
+    let names = || known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match known.contains(kind) {
+        true => Ok(()),
+        false => Err(anyhow!("config: {key}: there is no resource {kind:?}; there are {}", names())),
+    }
 }
 
 /// What was found of the kinds that are spoken of, corrected by the config; what is not there any more is offered no
@@ -150,13 +167,7 @@ fn corrected(
 ) -> Result<Vec<Supply>> {
     supplies.retain(|supply| known.contains(&supply.resource));
     for (resource, text) in &settings.node.capacity {
-        if !known.contains(resource) {
-            let names: Vec<&str> = known.iter().map(String::as_str).collect();
-            return Err(anyhow!(
-                "config: node.capacity: there is no resource {resource:?}; there are {}",
-                names.join(", ")
-            ));
-        }
+        known_kind("node.capacity", resource, known)?;
         let capacity =
             bursar_wire::quantity(resource, text).map_err(|why| anyhow!("config: node.capacity: {why}"))?;
         let set = Supply { resource: resource.clone(), pool: resource.clone(), capacity, labels: Vec::new() };

@@ -32,6 +32,10 @@ fn asks_that_make_no_sense() {
         (&["claim", "--cpu", "1", "--scope", "a//b"], 2, "a//b"),
         (&["claim", "--cpu", "1", "--scope", "1/2/3/4/5/6/7/8/9/10"], 4, "10 levels deep"),
         (&["claim"], 2, "nothing is asked for"),
+        (&["claim", "--lock", "tree:exclusiv"], 2, "write it as tree, tree:shared or tree:exclusive"),
+        (&["claim", "--lock", "tree:"], 2, "\"tree:\" is no lock"),
+        (&["run", "--lock", "tree:Shared", "--", "true"], 125, "\"tree:Shared\" is no lock"),
+        (&["claim", "--cpu", "1", "--or", "lock:tree:write"], 2, "\"tree:write\" is no lock"),
         (&["run", "--or", "cpu=1", "--", "true"], 125, "nothing is asked for"),
         (&["run", "--gang", "crew", "--", "true"], 125, "is no gang"),
         (&["renew", "1", "--fence", "x"], 2, "\"x\" is no fence"),
@@ -66,6 +70,56 @@ fn asks_that_make_no_sense() {
         Some(1),
         "nothing else came of it"
     );
+}
+
+#[test]
+fn a_list_is_no_object_however_deep_it_lies() {
+    let daemon = Daemon::plain();
+    let lease = daemon.ask(&["claim", "--lock", "tree:exclusive"])["claim"].clone();
+    assert_eq!(lease["lines"][0]["pool"], "tree", "{lease}");
+    let (fence, node) = (&lease["fence"], daemon.ask(&["get", "nodes"])["nodes"][0]["id"].clone());
+    let node = format!("/v1/nodes/{}", node.as_str().expect("a name"));
+    let line = r#"{"resource":"cpu","amount":"1"}"#;
+    for (method, path, body, what) in [
+        ("POST", "/v1/claims", "[]".to_owned(), "the body is a list, and an object is right here"),
+        ("POST", "/v1/claims", "7".into(), "the body is no object"),
+        ("POST", "/v1/claims", "\"lines\"".into(), "the body is no object"),
+        ("POST", "/v1/claims", r#"{"lines":[["cpu","500"]]}"#.into(), "lines[0]: "),
+        ("POST", "/v1/claims", format!(r#"{{"lines":[{line}],"gang":["crew",1]}}"#), "gang: "),
+        ("POST", "/v1/claims", format!(r#"{{"lines":[{line}],"alternatives":[[[]]]}}"#), "alternatives[0]: "),
+        (
+            "POST",
+            "/v1/claims",
+            format!(r#"{{"lines":[{line}],"alternatives":[{{"lines":[["cpu","1"]]}}]}}"#),
+            "alternatives[0].lines[0]: ",
+        ),
+        ("POST", "/v1/claims", r#"{"lines":[7]}"#.into(), "lines[0]: "),
+        ("POST", "/v1/claims/1/release", format!("[{fence}]"), "the body is a list"),
+        ("POST", "/v1/claims/1/settle", format!(r#"{{"fence":{fence},"used":[["lock","1"]]}}"#), "used[0]: "),
+        (
+            "POST",
+            "/v1/claims/1/shrink",
+            format!(r#"{{"fence":{fence},"lines":[["lock","1"]]}}"#),
+            "lines[0]: ",
+        ),
+        ("PUT", &node, r#"["cordoned"]"#.into(), "the body is a list"),
+        ("POST", "/v1/plugins", r#"["reload"]"#.into(), "the body is a list"),
+        ("POST", "/v1/plugins", "true".into(), "the body is no object"),
+        ("POST", "/v1/apply", r#"{"scopes":[["a",2]]}"#.into(), "scopes[0]: "),
+        ("POST", "/v1/batch", format!(r#"{{"operations":[{{"release":["1",{fence}]}}]}}"#), "operations[0]"),
+        ("POST", "/v1/batch", r#"{"operations":[{"ask":[[]]}]}"#.into(), "operations[0]"),
+        ("POST", "/v1/batch", format!(r#"{{"operations":[{{"ask":{{"lines":[[{line}]]}}}}]}}"#), "lines[0]"),
+    ] {
+        let (status, told) = daemon.http(method, path, &body);
+        let told = told.to_string();
+        assert!(status == 400 && told.contains(what), "{method} {path} {body}: {status} {told}");
+        let ours = ["struct ", "enum ", "elements", "Body"].iter().any(|word| told.contains(word));
+        assert!(!ours, "{method} {path} {body}: {told}");
+    }
+    let (_, told) = daemon.http("POST", "/v1/claims", r#"{"lines":[["cpu","500"]]}"#);
+    assert!(told.to_string().contains("an object of resource, amount, pool"), "{told}");
+    assert_eq!(daemon.claim("1")["phase"], "held", "nothing came of it");
+    assert_eq!(daemon.ask(&["get", "claims"])["claims"].as_array().map(Vec::len), Some(1));
 }
 
 /// Tries to serve, and says why not.
@@ -123,6 +177,56 @@ fn places_and_configs_that_cannot_be_used() {
     fs::write(path("file"), "").expect("written");
     says(&serve(scratch.path(), &["--state", &path("s"), "--socket", &path("file")]), 1, "file");
     says(&serve(scratch.path(), &["--state", &path("s"), "--http", "nowhere:x"]), 1, "nowhere:x");
+}
+
+#[test]
+fn configs_that_the_books_refuse() {
+    let scratch = TempDir::new().expect("a folder");
+    let state = scratch.path().join("s").display().to_string();
+    let long = "x".repeat(300);
+    let pool = |capacity: &str| {
+        format!("[[pool]]\nresource = \"tokens\"\nname = \"acct\"\ncapacity = \"{capacity}\"\n")
+    };
+    for (config, what) in [
+        ("[node]\nlabels = [\"\"]\n".to_owned(), "config: node.labels: \"\" is no name for a label"),
+        (format!("[node]\nlabels = [\"fast\", \"{long}\"]\n"), "config: node.labels: \"xxx"),
+        (
+            format!("[node]\nlabels = {:?}\n", (0..65).map(|n| format!("l{n}")).collect::<Vec<_>>()),
+            "config: node.labels: more than 64 label terms",
+        ),
+        (format!("[node]\nname = \"{long}\"\n"), "config: node.name: \"xxx"),
+        ("[node]\nname = \"a\\nb\"\n".into(), "config: node.name: \"a\\nb\" is no name for a node"),
+        (
+            "[node.sharing]\ncpuu = \"share-overcommit\"\n".into(),
+            "config: node.sharing: there is no resource \"cpuu\"; there are ",
+        ),
+        (
+            "[[scope]]\npath = \"a\"\nweight = 0\n".into(),
+            "config: scope \"a\": weight: 0 is no weight; from 1 to 1000000",
+        ),
+        (
+            "[[scope]]\npath = \"a\"\nweight = 2000000\n".into(),
+            "config: scope \"a\": weight: 2000000 is no weight; from 1 to 1000000",
+        ),
+        ("[[scope]]\npath = \"a//b\"\n".into(), "config: scope \"a//b\": "),
+        (
+            "[[scope]]\npath = \"a\"\nweight = 2\n[[scope]]\npath = \"a\"\nmax-claims = 3\n".into(),
+            "config: scope \"a\": it is set twice; say it once",
+        ),
+        ([pool("50k/m"), pool("60k/m")].concat(), "config: pool tokens:acct: it is set twice; say it once"),
+        (pool("50k/m").replace("acct", &long), "config: pool tokens:xxx"),
+    ] {
+        fs::write(scratch.path().join("c.toml"), &config).expect("written");
+        let config = scratch.path().join("c.toml").display().to_string();
+        // One that starts all the same does not stay.
+        let told = serve(scratch.path(), &["--config", &config, "--state", &state, "--idle-exit", "1s"]);
+        says(&told, 1, what);
+    }
+    let journal = serve(scratch.path(), &["--state", &state, "--idle-exit", "100ms"]);
+    assert!(
+        journal.code == 0 && !journal.err.contains("ERROR"),
+        "nothing of it was written down: {journal:?}"
+    );
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! What one tenant hears of another: nothing. Two daemons live through the same, but for what the other tenant is
 //! called, holds and may hold, while it presses as much in all: whatever the first one reads is the same in both, and
 //! holds nothing of the other. What it may not see is answered as what is not there.
-use crate::daemon::{Daemon, program};
-use serde_json::Value;
+use crate::{
+    access::{House, token},
+    daemon::{Daemon, Lasting, program},
+};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Two processors, of which all is wanted, and less memory and disk than any machine has left: how much that is,
@@ -115,14 +118,14 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             // What was measured of this machine.
-            let finding = fields.contains_key("state") && fields.contains_key("what");
+            let measured = fields.get("what").is_some_and(|what| what == "memory pressure");
             // Whether its own lease has been looked at yet, and what it used just then.
             let lease = fields.contains_key("phase");
             for (key, value) in fields {
                 let timed = ["_ms", "_ns", "p50", "p90"].iter().any(|end| key.ends_with(end));
                 match MOMENTS.contains(&key.as_str())
                     || timed
-                    || finding && key == "detail"
+                    || measured && key == "detail"
                     || lease && key == "usage"
                 {
                     true => *value = Value::Null,
@@ -228,4 +231,58 @@ fn whatever_the_other_tenant_is_called_and_holds_the_first_one_hears_the_same() 
     assert_eq!(hidden.len(), 9, "{hidden:?}");
     assert_eq!(hidden, absent);
     assert!(hidden.values().all(|answer| answer.contains("UnknownClaim")), "{hidden:?}");
+}
+
+/// Everything that there is to read for whoever comes with this token.
+fn all_read(house: &House, secret: &str, waits: &str) -> BTreeMap<String, Value> {
+    let lists = ["claims", "pools", "nodes", "scopes", "quotas", "plugins", "strategies", "keys"];
+    let more = ["doctor", "findings", "metrics", "audit", "events?since=0&limit=1000"];
+    let own = [format!("claims/{waits}"), format!("claims/{waits}/explain")];
+    let paths = lists.iter().chain(&more).map(|path| (*path).to_owned()).chain(own);
+    let read = paths.map(|path| {
+        let (status, body) = house.ask("GET", &format!("/v1/{path}"), Some(secret), "");
+        assert_eq!(status, 200, "{path}: {body}");
+        let mut document = serde_json::from_str(&body).expect("JSON");
+        mask(&mut document);
+        (path, document)
+    });
+    read.collect()
+}
+
+#[test]
+fn how_many_leases_others_have_is_told_nowhere() {
+    let tokens = ["one", "two"].map(|name| token(name, name, &["read", "claim"], "")).concat();
+    let often = CONFIG.replace("analytics-interval = \"1h\"", "analytics-interval = \"1s\"");
+    let house = House::with(&format!("{often}{tokens}"));
+    let post = |secret: &str, body: &Value| {
+        let (status, answer) = house.ask("POST", "/v1/claims", Some(secret), &body.to_string());
+        assert!((200..300).contains(&status), "{status} {answer}");
+        serde_json::from_str::<Value>(&answer).expect("JSON")["claim"]["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    };
+    let lock = |name: &str| json!([{ "resource": "lock", "pool": name, "whole": true }]);
+    post("one", &json!({ "lines": lock("mine") }));
+    let waits = post("one", &json!({ "lines": lock("mine"), "detach": true, "wait": "1h" }));
+    let before = all_read(&house, "one", &waits);
+    // Locks, so that nothing of what is everybody's is taken; one of them with a process, which is looked at.
+    for name in ["a", "b", "c"] {
+        post("two", &json!({ "lines": lock(name) }));
+    }
+    let running = house.daemon.command(&["run", "--scope", "two", "--lock", "d", "--", "cat"]);
+    let running = Lasting::start(running);
+    // Who sees everything is told all of it.
+    let told = ["\"reclaim\"", "\"1 leases are looked at", "\"leases_ending\"", "\"host_load1\""];
+    house.daemon.eventually("all is counted", || {
+        let report = house.daemon.ask(&["doctor"]).to_string();
+        told.iter().all(|word| report.contains(word))
+    });
+    let after = all_read(&house, "one", &waits);
+    for (path, document) in &before {
+        assert_eq!(Some(document), after.get(path), "{path}");
+    }
+    assert!(running.end());
+    let report = after["doctor"].to_string();
+    assert!(!told.iter().any(|word| report.contains(word)), "{report}");
 }

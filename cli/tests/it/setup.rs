@@ -100,6 +100,27 @@ fn the_manual_has_a_page_for_each_command() {
 }
 
 #[test]
+fn help_says_what_it_is_for_and_of_each_option_one_default() {
+    let home = TempDir::new().expect("a folder");
+    let help = at_home(&home, &["--help"], &[]).out;
+    let first = help.lines().next().expect("a line");
+    assert!(include_str!("../../../README.md").contains(first.trim_end_matches('.')), "{first}");
+    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let named = |line: &str| line.starts_with("  ") && !line.starts_with("   ");
+    let verbs = verbs.take_while(|line| !line.is_empty()).filter(|line| named(line));
+    let verbs: Vec<&str> = verbs.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(verbs.contains(&"run") && verbs.contains(&"token"), "{verbs:?}");
+    for verb in verbs.into_iter().filter(|verb| *verb != "help") {
+        // What is said of an option is indented further than the option.
+        let help = at_home(&home, &[verb, "--help"], &[]).out.replace("\n  -", "\n      -");
+        for option in help.split("\n      -") {
+            let empty = ["[default: ]", "[default: \"\"]"].iter().any(|said| option.contains(said));
+            assert!(!empty && option.matches("[default: ").count() < 2, "{verb}: {option}");
+        }
+    }
+}
+
+#[test]
 fn the_doctor_says_what_would_help() {
     let daemon = Daemon::configured("[enforce]\ncgroups = false\n");
     let told = daemon.tell(&["doctor"]);

@@ -4,9 +4,9 @@
 //!
 //! Asked of what operators set anew, and of the config at the start, as it will be when all of it is set. Whoever makes something better that
 //! was wrong before is not refused because it is not yet right.
-use crate::{Engine, admit::bad, engine::Tape};
+use crate::{Engine, admit::bad, engine::Tape, verbs::check_name};
 use bursar_interface::{
-    Amount, Command, Input, PoolSpec, QuotaChange, QuotaSpec, Refusal, Row, Setting, What,
+    Amount, Command, FanOutSpec, Input, PoolSpec, QuotaChange, QuotaSpec, Refusal, Row, Setting, What,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,22 +97,38 @@ impl Engine {
         let (mut copy, before) = (self.clone(), self.bounds());
         let mut tape = Tape { inputs: told, events: Vec::new() };
         for (cause, input) in (0..).zip(told) {
-            let Command::SetQuota(QuotaSpec { scope, resource, .. }) = &input.body else {
-                copy.admit(cause, input, &mut tape);
-                continue;
-            };
             let seen = tape.events.len();
             copy.admit(cause, input, &mut tape);
+            let Some(place) = copy.config_key(&input.body) else { continue };
             let refused = tape.events[seen..].iter().find_map(|event| match &event.what {
                 What::Refused(refusal) => Some(refusal.clone()),
                 _ => None,
             });
             if let Some(refusal) = refused {
-                let message = format!("quota of {scope:?} on {resource}: {}", refusal.message);
+                let message = format!("{place}: {}", refusal.message);
                 return Err(Refusal { message, ..refusal });
             }
         }
         copy.keeps_guarantees(&before)
+    }
+
+    /// Under which key of a config stands what is set; `None` for what was found.
+    fn config_key(&self, body: &Command) -> Option<String> {
+        Some(match body {
+            Command::SetNode(spec) if check_name("node", &spec.name).is_err() => "node.name".into(),
+            Command::SetNode(spec) if self.check_labels(&spec.labels).is_err() => "node.labels".into(),
+            Command::SetNode(_) => "node".into(),
+            Command::SetPool(PoolSpec { resource, node: None, name, .. }) => {
+                format!("pool {resource}:{name}")
+            }
+            Command::SetScope(spec) => format!("scope {:?}", spec.path),
+            Command::SetFanOut(FanOutSpec { scope: Some(path), .. }) => format!("scope {path:?}"),
+            Command::SetQuota(QuotaSpec { scope, resource, .. }) => {
+                format!("quota of {scope:?} on {resource}")
+            }
+            Command::SetPreemption(_) => "preemption".into(),
+            _ => return None,
+        })
     }
 
     /// Every bound that is set.

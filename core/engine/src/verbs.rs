@@ -411,7 +411,7 @@ impl Engine {
         }
     }
 
-    fn check_labels(&self, labels: &[String]) -> Result<(), Refusal> {
+    pub(crate) fn check_labels(&self, labels: &[String]) -> Result<(), Refusal> {
         labels.iter().try_for_each(|label| check_name("label", label))?;
         let new =
             labels.iter().filter(|label| self.books.labels(std::slice::from_ref(label)).is_err()).count();
@@ -422,7 +422,7 @@ impl Engine {
     }
 }
 
-fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return bad(
             &format!("{name:?} is no name for a {what}"),

@@ -3,6 +3,7 @@
 use crate::{
     denial::Denial,
     limits::{BODY_BYTES_MAX, DEPTH_MAX, ITEMS_MAX, STRING_BYTES_MAX},
+    objects::{self, Objects},
 };
 use axum::{body::Body, extract::Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -33,7 +34,9 @@ pub(crate) async fn body_of<T: DeserializeOwned>(
 ) -> Result<T, Denial> {
     check_type(request.headers())?;
     let bytes = bytes(request.into_body(), patience).await?;
-    parse(&bytes, items)
+    check_sound(&bytes, items)?;
+    check_object(&bytes)?;
+    read(&bytes)
 }
 
 /// Makes sure that a request says nothing, or an empty object.
@@ -96,16 +99,29 @@ fn too_large() -> Denial {
     Denial::of(StatusCode::PAYLOAD_TOO_LARGE, message).closing()
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8], items: usize) -> Result<T, Denial> {
+fn check_sound(bytes: &[u8], items: usize) -> Result<(), Denial> {
     let mut strict = serde_json::Deserializer::from_slice(bytes);
     let sound = Strict { depth: 0, items }.deserialize(&mut strict).and_then(|()| strict.end());
-    sound.map_err(|error| Denial::bad(format!("the body is not the JSON that is read here: {error}")))?;
+    sound.map_err(|error| Denial::bad(format!("the body is not the JSON that is read here: {error}")))
+}
+
+/// Every body is an object at the top, also one of which that is not clear from its type.
+fn check_object(sound: &[u8]) -> Result<(), Denial> {
+    match sound.trim_ascii_start().first() {
+        Some(b'{') => Ok(()),
+        Some(b'[') => Err(Denial::bad("the body is a list, and an object is right here".into())),
+        _ => Err(Denial::bad("the body is no object".into())),
+    }
+}
+
+/// Reads what is known to be sound.
+fn read<T: DeserializeOwned>(sound: &[u8]) -> Result<T, Denial> {
     // To know the place of what is wrong costs as much as reading does, so it is found out when it is.
-    if let Ok(read) = serde_json::from_slice(bytes) {
+    if let Ok(read) = objects::read(&mut serde_json::Deserializer::from_slice(sound)) {
         return Ok(read);
     }
-    let mut lenient = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut lenient).map_err(|error| {
+    let mut lenient = serde_json::Deserializer::from_slice(sound);
+    serde_path_to_error::deserialize(Objects(&mut lenient)).map_err(|error| {
         let place = error.path().to_string();
         let what = error.into_inner();
         match place.as_str() {
@@ -220,6 +236,11 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 mod tests {
     use super::*;
     use serde_json::Value;
+
+    fn parse<T: DeserializeOwned>(bytes: &[u8], items: usize) -> Result<T, Denial> {
+        check_sound(bytes, items)?;
+        read(bytes)
+    }
 
     fn refused(text: &str) -> String {
         parse::<Value>(text.as_bytes(), ITEMS_MAX).expect_err("not sound").message().to_owned()

@@ -24,6 +24,7 @@ mod house;
 mod json;
 pub mod limits;
 mod local;
+mod objects;
 mod openapi;
 mod plugins;
 mod pulse;

@@ -103,13 +103,8 @@ fn lines(arguments: &Arguments) -> Result<Vec<LineBody>, Denial> {
         });
     }
     for lock in arguments.texts("locks")? {
-        lines.push(LineBody {
-            resource: "lock".into(),
-            amount: "1".into(),
-            pool: Some(lock.to_owned()),
-            whole: true,
-            ..LineBody::default()
-        });
+        let wrong = |_| Denial::bad("locks: write each as NAME, NAME:shared or NAME:exclusive");
+        lines.push(wire::lock(lock).map_err(wrong)?);
     }
     Ok(lines)
 }
@@ -247,6 +242,20 @@ mod tests {
     fn claim(amount: u64) -> Claim {
         let line = wire::Line { resource: "cpu".into(), amount, ..wire::Line::default() };
         Claim { id: 7, fence: Some(9), phase: "held".into(), lines: vec![line], ..Claim::default() }
+    }
+
+    #[test]
+    fn a_lock_is_named_as_on_the_command_line_and_what_is_wrong_with_it_is_not_told_back() {
+        let asked = |lock: &str| {
+            let arguments = json!({ "locks": [lock] });
+            let arguments = Arguments::of(arguments.as_object().cloned(), &KNOWN).expect("known keys");
+            lines(&arguments).map(|lines| (lines[0].pool.clone().unwrap_or_default(), lines[0].whole))
+        };
+        let held = |name: &str, alone| (name.to_owned(), alone);
+        assert_eq!(asked("tree").expect("a lock"), held("tree", true));
+        assert_eq!(asked("tree:shared").expect("a lock"), held("tree", false));
+        let denial = format!("{:?}", asked("tree:exclusiv").expect_err("no lock"));
+        assert!(denial.contains("NAME:exclusive") && !denial.contains("tree"), "{denial}");
     }
 
     fn said(answer: Answer) -> Value {

@@ -131,7 +131,7 @@ fn allocate() -> Value {
             "memory": text("Bytes: 512M or 2G"),
             "gpu": text("Devices: 1 or 0.5"),
             "needs": list(object(need(), &["resource"]), "Anything else"),
-            "locks": list(plain(), "Names to hold exclusively"),
+            "locks": list(plain(), "Names to hold alone, or NAME:shared"),
             "or": list(plain(), "What would do as well, best first, as cpu=1,memory=512M"),
             "scope": text("Path below your own, as team/task"),
             "class": {

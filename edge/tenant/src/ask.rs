@@ -25,15 +25,7 @@ pub fn body(ask: &Ask) -> Result<AskBody, Failed> {
         lines.push(LineBody { resource, pool, amount, ..LineBody::default() });
     }
     for lock in &ask.lock {
-        let (name, shared) = lock.strip_suffix(":shared").map_or((lock.as_str(), false), |name| (name, true));
-        let (resource, amount) = ("lock".into(), "1".into());
-        lines.push(LineBody {
-            resource,
-            amount,
-            pool: Some(name.into()),
-            whole: !shared,
-            ..LineBody::default()
-        });
+        lines.push(bursar_wire::lock(lock).map_err(|why| Failed::usage(format!("--lock {why}")))?);
     }
     for port in &ask.port {
         let pool = match port.as_str() {
@@ -86,12 +78,11 @@ pub fn with_lines(ask: &Ask, lines: Vec<LineBody>) -> Result<AskBody, Failed> {
     })
 }
 
-/// `cpu=2,memory=1G,lock:build` as a set of lines; a lock without an amount is held alone.
+/// `cpu=2,memory=1G,lock:build` as a set of lines; a lock without an amount is one as behind `--lock`.
 fn alternative(set: &str) -> Result<Alternative, Failed> {
     let line = |text: &str| {
         if let Some(name) = text.strip_prefix("lock:").filter(|name| !name.contains('=')) {
-            let (resource, pool) = ("lock".to_owned(), Some(name.to_owned()));
-            return Ok(LineBody { resource, amount: "1".into(), pool, whole: true, ..LineBody::default() });
+            return bursar_wire::lock(name).map_err(|why| Failed::usage(format!("--or lock:{why}")));
         }
         let (resource, pool, amount) = amount_of(text)?;
         Ok(LineBody { resource, pool, amount, ..LineBody::default() })

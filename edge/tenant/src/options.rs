@@ -26,14 +26,15 @@ pub struct Ask {
     /// order of preference
     #[arg(long, value_name = "KIND=AMOUNT,…")]
     pub or: Vec<String>,
-    /// A named lock, as NAME or NAME:shared; may be given more than once
+    /// A named lock, alone or as NAME:shared; may be given more than once. What stands behind the last colon says how it
+    /// is held: of a name that has one itself, say NAME:exclusive
     #[arg(long, value_name = "NAME[:shared]")]
     pub lock: Vec<String>,
     /// A TCP port: that one, or any
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = crate::ask::ANY_PORT)]
     pub port: Vec<String>,
-    /// Scope path below one's own root, as team/session/agent
-    #[arg(long, value_name = "PATH", default_value = "")]
+    /// Scope path below one's own root, as team/session/agent [default: that root]
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
     pub scope: String,
     /// How firmly
     #[arg(long, value_enum, default_value_t = ClassArg::Burstable)]

@@ -31,6 +31,7 @@ mod blame;
 mod circle;
 mod client;
 mod lists;
+mod lock;
 mod metric;
 mod quantity;
 mod refusal;
@@ -60,6 +61,7 @@ pub use lists::{
     AuditLog, ClaimAnswer, Claims, Events, Findings, Keyed, Keys, List, Metrics, NodeAnswer, Nodes, PAGE_MAX,
     Plugins, Pools, Quotas, Scopes, Strategies,
 };
+pub use lock::{lock, show_lock};
 pub use metric::Metric;
 pub use quantity::{Bounded, amount, bounds_per_time, duration, per_time, quantity, show};
 pub use refusal::{EXIT_FAILED, EXIT_UNREACHABLE, ErrorBody, Problem, exit_code, reason, status};

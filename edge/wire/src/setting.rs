@@ -108,7 +108,7 @@ pub struct ScopeBody {
     /// Its path.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Share of its parent relative to its siblings, from 1.
+    /// Share of its parent relative to its siblings, from 1 to 1000000.
     pub weight: u32,
 }
 
