@@ -194,3 +194,23 @@ fn a_copy_that_is_served_elsewhere_after_its_original_died_finds_all_that_runs()
     run.wait().expect("ended");
     drop(served);
 }
+
+#[test]
+fn what_runs_in_the_lease_of_another_daemon_as_well_is_found_again() {
+    let (outer, mut inner) = (Daemon::plain(), Daemon::configured(WEAK));
+    let [program, socket] = [program(), inner.socket()].map(|path| path.display().to_string());
+    let words =
+        ["run", "--cpu", "0.1", "--", &program, "run", "--socket", &socket, "--cpu", "0.1", "--", "cat"];
+    let run = Lasting::start(outer.command(&words));
+    inner.eventually("it runs", || inner.claim("1")["pids"][0].is_number());
+    let pid = inner.await_phase("1", "held")["pids"][0].as_u64().expect("a pid");
+    let comm = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    inner.eventually("it is in", || comm() == "cat\n");
+    inner.kill();
+    inner.start();
+    // Longer than a look takes.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(inner.claim("1")["phase"], "held", "{}", inner.log());
+    assert!(run.end());
+    assert_eq!(inner.await_phase("1", "closed")["ending"], "released");
+}

@@ -62,6 +62,12 @@ pub(crate) fn marked_by(pid: u32, socket: Option<&Path>) -> Option<ClaimId> {
     (!socket.is_some_and(strange)).then_some(claim)
 }
 
+/// Whether a process carries the mark of a claim of the daemon at `socket`, and of no other that may be meant.
+pub(crate) fn marked_by_us(pid: u32, claim: ClaimId, socket: Option<&Path>) -> bool {
+    let Some((of, Some(named))) = mark_of(pid) else { return false };
+    of == claim && named.is_absolute() && socket.is_some_and(|own| is_same(&named, own))
+}
+
 /// Whether a process carries the mark of a claim of another daemon than the one at `socket`, which answers there.
 pub(crate) fn marked_by_another(pid: u32, claim: ClaimId, socket: Option<&Path>) -> bool {
     let Some((of, Some(other))) = mark_of(pid) else { return false };

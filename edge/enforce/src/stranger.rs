@@ -5,7 +5,7 @@ use crate::{
     cell::LEAF,
     groups::Group,
     hierarchy::{PREFIX, claim_of},
-    marks::marked_by_another,
+    marks::{marked_by_another, marked_by_us},
     presence::lives,
 };
 use bursar_interface::{ClaimId, Process};
@@ -19,13 +19,16 @@ impl Hierarchy {
     /// whatever our books say.
     pub fn is_anothers(&self, pid: u32, claim: ClaimId) -> bool {
         let Ok(groups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { return false };
-        if self.names().any(|ours| groups.split(['/', '\n']).any(|part| part == ours)) {
+        let socket = self.socket.as_deref();
+        if self.names().any(|ours| has_part(&groups, ours)) || marked_by_us(pid, claim, socket) {
             return false;
         }
         let user = fs::metadata(format!("/proc/{pid}")).map_or(0, |found| found.uid());
-        let in_groups = innermost(&groups)
-            .is_some_and(|(instance, of)| of == claim && lives(instance.trim_start_matches(PREFIX), user));
-        in_groups || marked_by_another(pid, claim, self.socket.as_deref())
+        // A cell in which we live ourselves has what is ours in it, too.
+        let around = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let theirs = innermost(&groups).filter(|(instance, of)| *of == claim && !has_part(&around, instance));
+        theirs.is_some_and(|(instance, _)| lives(instance.trim_start_matches(PREFIX), user))
+            || marked_by_another(pid, claim, socket)
     }
 }
 
@@ -38,8 +41,8 @@ impl Cell {
     pub fn inherit(&mut self, process: &Process) -> io::Result<()> {
         let groups = fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap_or_default();
         let ours = |part: &str| self.places().any(|(_, group)| instance_of(group) == Some(part));
-        let before = innermost(&groups)
-            .filter(|(_, claim)| *claim == self.claim() && !groups.split(['/', '\n']).any(ours));
+        let before =
+            innermost(&groups).filter(|(_, claim)| *claim == self.claim() && !parts(&groups).any(ours));
         let left: Vec<Group> = before.map_or(Vec::new(), |(instance, _)| self.of(&instance));
         self.join(process)?;
         for _ in 0..MOVES_MAX {
@@ -84,6 +87,15 @@ fn innermost(groups: &str) -> Option<(String, ClaimId)> {
     });
     // Where a hierarchy was not needed, it stands further out there than it lives.
     cells.max_by_key(|(depth, ..)| *depth).map(|(_, instance, claim)| (instance, claim))
+}
+
+/// The names of all groups that are told of.
+fn parts(groups: &str) -> impl Iterator<Item = &str> {
+    groups.split(['/', '\n'])
+}
+
+fn has_part(groups: &str, name: &str) -> bool {
+    parts(groups).any(|part| part == name)
 }
 
 /// The processes in a cell's own group, and not in the cells within.
