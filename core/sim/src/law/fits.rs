@@ -19,8 +19,12 @@ pub(crate) fn now(engine: &Engine, row: Row) -> bool {
     // Who draws from a lease goes where that is.
     let bound = books.node_bound(row);
     let mut places = places(&view, row).filter(|&node| bound.is_none_or(|bound| bound == node));
+    let claim = ClaimId(view.claims.id[row as usize]);
+    // What a lease holds for those within it is not known before the edge has said what a change of it came to.
+    let changes = books.around(claim).skip(1).any(|around| engine.resizing(around).is_some());
     // Whether a gang fits is for all of it, and not looked at here.
-    !engine.is_ganged(ClaimId(view.claims.id[row as usize]))
+    !engine.is_ganged(claim)
+        && !changes
         && books.quota_short(row).is_none()
         && books.slice_short(row).is_none()
         && places.any(|node| on(&view, row, node, &free))
