@@ -423,7 +423,7 @@ impl House for Host {
         }
         findings.extend(remedy_findings(&self.hierarchy, &self.gauges, &self.settings.memory));
         findings.extend(plugin_findings(&self.loader().listings(|_, _| false)));
-        findings.extend(misnamed(&self.settings.plugins, &self.loader()));
+        findings.extend(misnamed(&self.settings, &self.loader(), &self.follower));
         findings.extend(self.findings(by).into_iter().map(|found| {
             let detail = format!("{} {}: {}", found.severity, found.subject, found.advice);
             wire::Finding { advice: Some(found.advice), ..row(&found.kind, "weak", detail) }

@@ -1,13 +1,14 @@
 //! Names in the config that no plugin has: what is written for them is for nobody, and mostly for somebody else.
-use super::settings::Plugins;
+use super::{follower::Follower, settings::Settings};
 use crate::near::near;
 use bursar_interface::Role;
 use bursar_loader::Loader;
 use bursar_wire as wire;
 use std::collections::BTreeSet;
 
-/// A finding for each table of the config that is for a plugin which there is not.
-pub fn misnamed(plugins: &Plugins, loader: &Loader) -> Vec<wire::Finding> {
+/// A finding for each table of the config that is for a plugin which there is not, or for a kind that none has.
+pub fn misnamed(settings: &Settings, loader: &Loader, follower: &Follower) -> Vec<wire::Finding> {
+    let plugins = &settings.plugins;
     let known: BTreeSet<String> = Role::ALL.into_iter().flat_map(|role| loader.ids(role)).collect();
     let config = plugins.config.keys().map(|name| ("config", name));
     let grant = plugins.grant.keys().map(|name| ("grant", name));
@@ -26,6 +27,16 @@ pub fn misnamed(plugins: &Plugins, loader: &Loader) -> Vec<wire::Finding> {
             findings.push(told("pin", key, "plugin", name, known.iter().map(String::as_str)));
         }
     }
+    let unknown = follower.read(|engine| {
+        let kinds = settings.node.sharing.keys();
+        kinds.filter(|kind| engine.books().resource(kind).is_none()).cloned().collect::<Vec<_>>()
+    });
+    findings.extend(unknown.into_iter().map(|kind| wire::Finding {
+        what: format!("node.sharing.{kind}"),
+        state: "weak".into(),
+        detail: format!("there is no resource {kind:?}: what is written for it is for nobody"),
+        advice: Some("`bursar get pools` shows what there is; a kind may come with a library".into()),
+    }));
     findings
 }
 

@@ -247,7 +247,7 @@ pub fn run(options: Options) -> Result<()> {
         keeping.keep()
     })?;
 
-    for finding in misnamed::misnamed(&settings.plugins, &loader) {
+    for finding in misnamed::misnamed(&settings, &loader, &follower) {
         tracing::warn!(what = finding.what, "{}", finding.detail);
     }
     loader.warm_up_on(Arc::new(Followed { follower: follower.clone(), mailbox: mailbox.clone() }));

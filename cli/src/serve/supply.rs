@@ -1,5 +1,6 @@
 //! What this node offers: found by the drivers, corrected by the config, told to the engine.
 use super::settings::Settings;
+use crate::near::near;
 use anyhow::{Result, anyhow};
 use bursar_engine::Engine;
 use bursar_interface::{
@@ -32,8 +33,13 @@ pub fn commands(
     let state = engine.books().node(&node).map_or(NodeState::Open, |row| engine.books().node_state(row));
     commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state }));
     commands.extend(offers(settings, engine, supplies, &known, |_| true)?);
-    for kind in settings.node.sharing.keys() {
-        known_kind("node.sharing", kind, &known)?;
+    for kind in settings.node.sharing.keys().filter(|kind| !known.contains(*kind)) {
+        // Any other may come with a library while the daemon runs.
+        if let Some(meant) = near(kind, known.iter().map(String::as_str)) {
+            return Err(anyhow!(
+                "config: node.sharing: there is no resource {kind:?}; did you mean {meant:?}?"
+            ));
+        }
     }
     commands.extend(demanded(settings, engine)?);
     let policy = super::preemption::policy(&settings.preemption)?;
@@ -70,15 +76,6 @@ fn demanded(settings: &Settings, engine: &Engine) -> Result<Vec<Command>> {
         commands.push(Command::SetQuota(bound));
     }
     Ok(commands)
-}
-
-/// Refuses a kind that nobody offers.
-fn known_kind(key: &str, kind: &str, known: &BTreeSet<String>) -> Result<()> {
-    let names = || known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    match known.contains(kind) {
-        true => Ok(()),
-        false => Err(anyhow!("config: {key}: there is no resource {kind:?}; there are {}", names())),
-    }
 }
 
 /// What was found of the kinds that are spoken of, corrected by the config; what is not there any more is offered no
@@ -167,7 +164,13 @@ fn corrected(
 ) -> Result<Vec<Supply>> {
     supplies.retain(|supply| known.contains(&supply.resource));
     for (resource, text) in &settings.node.capacity {
-        known_kind("node.capacity", resource, known)?;
+        if !known.contains(resource) {
+            let names: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(anyhow!(
+                "config: node.capacity: there is no resource {resource:?}; there are {}",
+                names.join(", ")
+            ));
+        }
         let capacity =
             bursar_wire::quantity(resource, text).map_err(|why| anyhow!("config: node.capacity: {why}"))?;
         let set = Supply { resource: resource.clone(), pool: resource.clone(), capacity, labels: Vec::new() };

@@ -198,7 +198,7 @@ fn configs_that_the_books_refuse() {
         ("[node]\nname = \"a\\nb\"\n".into(), "config: node.name: \"a\\nb\" is no name for a node"),
         (
             "[node.sharing]\ncpuu = \"share-overcommit\"\n".into(),
-            "config: node.sharing: there is no resource \"cpuu\"; there are ",
+            "config: node.sharing: there is no resource \"cpuu\"; did you mean \"cpu\"?",
         ),
         (
             "[[scope]]\npath = \"a\"\nweight = 0\n".into(),

@@ -100,6 +100,8 @@ fn analyzers_metrics_and_rules_come_and_go_while_the_daemon_runs() {
     let plugins = vec![folder.path().into()];
     let daemon = Daemon::with(Setup { plugins, config: config.into(), ..Setup::default() });
     assert!(!is_active(&daemon, "analyzer") && figure(&daemon, "chaos-talk", "talk_words").is_none());
+    let unknown = || daemon.tell(&["doctor"]).out.contains("node.sharing.sticky");
+    assert!(unknown() && daemon.log().contains("node.sharing.sticky"), "there is no such kind yet");
     // What the host's own metric measures stands beside.
     daemon.eventually("it measures", || figure(&daemon, "host", "host_memory_total_bytes").is_some());
 
@@ -115,6 +117,7 @@ fn analyzers_metrics_and_rules_come_and_go_while_the_daemon_runs() {
     let shown = daemon.tell(&["get", "metrics"]).out;
     assert!(shown.contains("talk_words") && shown.contains("host_memory_total_bytes"), "{shown}");
     // The rules are for pools that came with it as well: one holder at a time.
+    assert!(!unknown());
     assert_eq!(daemon.tell(&["claim", "--need", "sticky=1"]).code, 0);
     assert_ne!(daemon.tell(&["claim", "--need", "sticky=1"]).code, 0, "it has a holder");
 
