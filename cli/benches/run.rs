@@ -15,8 +15,8 @@ use std::{
 use tempfile::TempDir;
 
 const ROUNDS: usize = 5;
-/// Commands of one starter in one round.
-const COMMANDS: usize = 60;
+/// Commands of one starter in one round: thousands in all, as the goal is about.
+const COMMANDS: usize = 200;
 
 fn main() {
     let scratch = TempDir::new().expect("a folder");

@@ -231,7 +231,7 @@ impl Books {
     pub(crate) fn account(&self, claim: Row) -> Option<Account> {
         match (self.phase(claim), self.tables.claims.bodied[claim as usize]) {
             (Phase::Pending | Phase::Closed, _) => None,
-            (_, QUARANTINED) => Some(Account::Quarantined),
+            (_, QUARANTINED) if !canary!("what is quarantined is held") => Some(Account::Quarantined),
             (Phase::Reserved, _) => Some(Account::Reserved),
             (Phase::Held | Phase::Draining, _) => Some(Account::Held),
         }
