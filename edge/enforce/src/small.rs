@@ -18,19 +18,10 @@ pub(crate) fn text(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// What an open one says from where it stands.
 pub(crate) fn read(file: &mut File) -> io::Result<String> {
-    let mut bytes = vec![0; ROOM];
-    let mut length = 0;
-    loop {
-        match file.read(&mut bytes[length..])? {
-            0 => break,
-            more => length += more,
-        }
-        if length == bytes.len() {
-            bytes.resize(2 * length, 0);
-        }
-    }
-    bytes.truncate(length);
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let mut text = String::with_capacity(ROOM);
+    // A part of a file is not asked how long it is, and this is all of it.
+    file.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
