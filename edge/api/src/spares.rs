@@ -11,12 +11,16 @@ pub(crate) struct Spares {
     files: Vec<File>,
     /// One more, for what takes a file for a moment only.
     lent: Option<File>,
+    /// Which all of them are: to have it once more is quicker than to open it.
+    first: Option<File>,
 }
 
 impl Spares {
     /// As many as can be had.
     pub(crate) fn new() -> Spares {
-        let mut spares = Spares { files: Vec::with_capacity(SPARES_MAX), lent: spare() };
+        let first = File::open("/dev/null").ok();
+        let mut spares = Spares { files: Vec::with_capacity(SPARES_MAX), lent: None, first };
+        spares.lent = spares.spare();
         spares.complete();
         spares
     }
@@ -25,7 +29,7 @@ impl Spares {
     /// one is missing, files are scarce.
     pub(crate) fn complete(&mut self) -> bool {
         while self.files.len() < SPARES_MAX
-            && let Some(file) = spare()
+            && let Some(file) = self.spare()
         {
             self.files.push(file);
         }
@@ -44,13 +48,13 @@ impl Spares {
             self.give_up();
         }
         let done = act();
-        self.lent = spare();
+        self.lent = self.spare();
         done
     }
-}
 
-fn spare() -> Option<File> {
-    File::open("/dev/null").ok()
+    fn spare(&self) -> Option<File> {
+        self.first.as_ref()?.try_clone().ok()
+    }
 }
 
 #[cfg(test)]
