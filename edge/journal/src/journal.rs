@@ -199,7 +199,7 @@ impl Journal {
             },
         );
         let rows: Vec<Row<'_>> = rows.collect();
-        self.cutoff = commit(&mut self.conn, &rows, self.cutoff).map_err(|e| {
+        self.cutoff = commit(&self.conn, &rows, self.cutoff).map_err(|e| {
             let error = room::wanted(&self.place, Error::sqlite(&self.place.database, e));
             self.broken = !matches!(error, Error::Full { .. });
             error
@@ -395,14 +395,26 @@ fn follows(place: &Place, broken: bool, end: u64, batch: &Batch) -> Result<(), E
 
 /// Writes the rows, and takes a few of the rows before `cutoff` away in the same transaction; returns
 /// the cutoff if there may be more.
-fn commit(conn: &mut Connection, rows: &[Row<'_>], cutoff: Option<u64>) -> rusqlite::Result<Option<u64>> {
+fn commit(conn: &Connection, rows: &[Row<'_>], cutoff: Option<u64>) -> rusqlite::Result<Option<u64>> {
     if let ([row], None) = (rows, cutoff) {
         // A transaction by itself.
         return row.insert(conn).map(|_| None);
     }
-    let tx = conn.transaction()?;
-    rows.iter().try_for_each(|row| row.insert(&tx).map(drop))?;
-    let more = cutoff.map_or(Ok(false), |cutoff| prune::some(&tx, cutoff))?;
-    tx.commit()?;
+    let more = together(conn, || {
+        rows.iter().try_for_each(|row| row.insert(conn).map(drop))?;
+        cutoff.map_or(Ok(false), |cutoff| prune::some(conn, cutoff))
+    })?;
     Ok(cutoff.filter(|_| more))
+}
+
+/// Does all of it or nothing. What begins and ends that is kept ready: to read it anew takes as long as to write a row.
+fn together<T>(conn: &Connection, act: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let say = |words| conn.prepare_cached(words)?.execute([]).map(drop);
+    say("BEGIN")?;
+    let done = act().and_then(|done| say("COMMIT").map(|()| done));
+    if done.is_err() && !conn.is_autocommit() {
+        // Where that fails as well, the next one fails for it.
+        let _ = say("ROLLBACK");
+    }
+    done
 }
