@@ -1,14 +1,23 @@
 //! What can be enforced on a host, and what would help where something is amiss.
-use bursar_enforce::{Ability, Hierarchy, Strength};
+use bursar_enforce::{Ability, Hierarchy, Moves, Strength};
 use bursar_wire as wire;
 
+/// Whether a process is in its groups at once.
+const MOVES: &str = "moves into groups";
+
 /// What would help, by what was looked at (or how its name begins) and how it is.
-const ADVICE: [(&str, &[&str], &str); 15] = [
+const ADVICE: [(&str, &[&str], &str); 16] = [
     (
         "control groups",
         &["weak", "missing"],
         "start the daemon where it may make control groups: as root, or by `systemd-run --user --scope -p Delegate=yes \
          bursar serve`",
+    ),
+    (
+        MOVES,
+        &["weak"],
+        "mount control groups with `favordynmods` (Linux 6.0); a daemon that is root, outside of containers, has the \
+         kernel do so by itself where the config says `[enforce] quick-moves = true`",
     ),
     (
         "cpu limit",
@@ -97,6 +106,16 @@ pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
     let state = if hierarchy.grouped() { "ok" } else { "weak" };
     let detail = [vec![hierarchy.kind().to_owned()], hierarchy.notes().to_vec()].concat().join("; ");
     let mut findings = vec![row("control groups", state, detail)];
+    let moves = match hierarchy.moves() {
+        Moves::Unknown => None,
+        Moves::Quick => Some(("ok", "a process is in its groups at once".into())),
+        Moves::OnDemand => Some(("ok", "a process is in its groups at once while others keep coming".into())),
+        Moves::Slow(why) => {
+            let late = "the first process in a while, and one of some hundred, waits 6 to 20 ms";
+            Some(("weak", format!("{late}: {why}")))
+        }
+    };
+    findings.extend(moves.map(|(state, detail)| row(MOVES, state, detail)));
     findings.extend(Ability::ALL.into_iter().map(|ability| {
         let strength = hierarchy.strength(ability);
         let detail = match strength.name() {
@@ -128,6 +147,7 @@ mod tests {
         let mut lacking: Vec<wire::Finding> =
             Ability::ALL.into_iter().map(|ability| weak(ability.name())).collect();
         lacking.extend(["control groups", "daemon", "host_memory_pressure"].map(weak));
+        lacking.push(wire::Finding { state: "weak".into(), ..weak(MOVES) });
         let sick = |what: &str| wire::Finding { state: "wrong".into(), ..weak(what) };
         lacking.extend(["plugins", "plugin allocator mine", "reclaim", "problem"].map(sick));
         advise(&mut lacking);

@@ -8,7 +8,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The way to the enforcer. Cloned freely; all clones are one.
@@ -21,8 +21,7 @@ struct Shared {
     bell: Condvar,
     /// Gone when the daemon is ending.
     enforcer: Mutex<Option<Enforcer>>,
-    /// Its own thread looks up every few milliseconds, so that nothing waits for it for long, and no process is
-    /// moved for the first time after a quiet while, which takes long.
+    /// No process is moved for the first time after a quiet while, which may take long.
     warm: AtomicBool,
 }
 
@@ -31,6 +30,8 @@ struct Shared {
 struct Notes {
     waiting: VecDeque<Note>,
     rung: bool,
+    /// When the enforcer's own thread looks up by itself; `None` for never.
+    up_at: Option<Instant>,
 }
 
 impl Edges {
@@ -72,6 +73,12 @@ impl Edges {
             while let Some(note) = self.take(Note::is_quick) {
                 enforcer.take(note);
             }
+            // What time brings because of that is for its own thread.
+            let due = enforcer.due().map(|due| Instant::now() + due);
+            drop(seat);
+            if due.is_some_and(|due| self.notes().up_at.is_none_or(|up_at| due < up_at)) {
+                self.ring();
+            }
         }
     }
 
@@ -79,7 +86,7 @@ impl Edges {
     pub fn keep(&self, enforcer: Enforcer) {
         *self.seat() = Some(enforcer);
         loop {
-            let due = {
+            {
                 let mut seat = self.seat();
                 let Some(enforcer) = seat.as_mut() else { return };
                 while let Some(note) = self.take(|_| true) {
@@ -91,9 +98,9 @@ impl Edges {
                 }
                 let due = enforcer.go_on();
                 self.0.warm.store(enforcer.is_warm(), Ordering::Release);
-                due
-            };
-            self.wait(due);
+                self.look_up_in(due);
+            }
+            self.wait();
         }
     }
 
@@ -110,12 +117,21 @@ impl Edges {
         }
     }
 
-    /// Waits until somebody rings or the time is over; not at all while notes are there.
-    fn wait(&self, patience: Option<Duration>) {
+    /// The enforcer's own thread will look up then, or when it meant to before, if that is sooner: mostly the next
+    /// command comes before that, and it need not be woken for it.
+    fn look_up_in(&self, due: Option<Duration>) {
+        let (now, mut notes) = (Instant::now(), self.notes());
+        let meant = notes.up_at.filter(|up_at| now < *up_at);
+        notes.up_at = [due.map(|due| now + due), meant].into_iter().flatten().min();
+    }
+
+    /// Waits until somebody rings or it is time to look up; not at all while notes are there.
+    fn wait(&self) {
         let notes = self.notes();
         let idle = |notes: &mut Notes| notes.waiting.is_empty() && !notes.rung;
-        let mut notes = match patience {
-            Some(patience) => {
+        let mut notes = match notes.up_at {
+            Some(up_at) => {
+                let patience = up_at.saturating_duration_since(Instant::now());
                 let woken = self.0.bell.wait_timeout_while(notes, patience, idle);
                 woken.unwrap_or_else(PoisonError::into_inner).0
             }

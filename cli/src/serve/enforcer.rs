@@ -3,15 +3,15 @@ use super::{
     driven::{Over, Seen},
     follower::Follower,
     gauges::Gauges,
-    held::{Held, measured},
+    held::{Entering, Held, measured},
     holdings::Holdings,
     mail::Mailbox,
     workers::{Answer, Drivers, Workers},
 };
-use bursar_enforce::{Cell, Entrance, Hierarchy, Limits, Progress, Reclaim, STIR_EVERY, Warmth};
-use bursar_interface::{Batch, ClaimId, Command, Fence, Phase, Process, Proof, Row, What};
+use bursar_enforce::{Cell, Exposure, Hierarchy, Limits, Progress, Reclaim, Warmth};
+use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Phase, Process, Proof, Row, What};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -52,6 +52,8 @@ pub struct Ground {
     pub limits: Limits,
     /// Who is to live there.
     pub bodies: Vec<Process>,
+    /// How firmly it will be promised.
+    pub class: Class,
 }
 
 impl Note {
@@ -95,7 +97,9 @@ pub struct Enforcer {
     pub(super) notice: Option<i32>,
     pub(super) leases: BTreeMap<ClaimId, Held>,
     /// Cells of leases that were not promised yet when their groups were made, and who is to live there.
-    ground: BTreeMap<ClaimId, (Cell, Vec<Entrance>)>,
+    ground: BTreeMap<ClaimId, (Cell, Vec<Entering>)>,
+    /// Leases whose cells are on their way back.
+    reclaiming: BTreeSet<ClaimId>,
     /// Cells that belong to no lease.
     strays: Vec<Reclaim>,
     looked: Instant,
@@ -126,6 +130,7 @@ impl Enforcer {
             notice,
             leases,
             ground: BTreeMap::new(),
+            reclaiming: BTreeSet::new(),
             strays,
             looked,
             gauges,
@@ -157,20 +162,22 @@ impl Enforcer {
     /// Goes on with what time brings; returns how long until there is more of that, `None` for never.
     pub fn go_on(&mut self) -> Option<Duration> {
         self.advance();
+        self.go_on_freezing();
         self.look();
         self.warmth.stir();
-        let moving = |held: &Held| held.reclaim.is_some() || held.freezing.is_some();
-        let reclaiming = !self.strays.is_empty() || self.leases.values().any(moving);
-        let watching = self.leases.values().any(|held| !held.watches.is_empty() || held.again.is_some());
-        match (self.warmth.is_warm(), reclaiming, watching) {
-            (true, ..) => Some(STIR_EVERY),
-            (false, true, _) => Some(STEP),
-            (false, false, true) => Some(LOOK),
-            (false, false, false) => None,
-        }
+        let freezing = self.leases.values().any(|held| held.freezing.is_some());
+        [self.due(), freezing.then_some(STEP)].into_iter().flatten().min()
     }
 
-    /// Whether processes were attached a moment ago, so that the next one is in at once.
+    /// How long until time brings something because of what was heard at once; `None` for never.
+    pub fn due(&self) -> Option<Duration> {
+        let reclaiming = !self.strays.is_empty() || !self.reclaiming.is_empty();
+        let watching = || self.leases.values().any(|held| !held.watches.is_empty() || held.again.is_some());
+        let step = if reclaiming { Some(STEP) } else { watching().then_some(LOOK) };
+        [step, self.warmth.due()].into_iter().flatten().min()
+    }
+
+    /// Whether the next process that is attached is in at once.
     pub fn is_warm(&self) -> bool {
         self.warmth.is_warm()
     }
@@ -208,10 +215,14 @@ impl Enforcer {
         if !self.hierarchy.grouped() {
             return;
         }
-        for Ground { claim, limits, bodies } in grounds {
+        for Ground { claim, limits, bodies, class } in grounds {
             let mut cell = self.hierarchy.cell(*claim);
             if cell.build(*limits).is_ok() {
-                let entering = bodies.iter().filter_map(|body| cell.open(body).ok()).collect();
+                let ready = |body: &Process| {
+                    let entrance = cell.open(body).ok()?;
+                    Some(Entering { entrance, exposure: Exposure::of(body.pid, *class) })
+                };
+                let entering = bodies.iter().filter_map(ready).collect();
                 self.ground.insert(*claim, (cell, entering));
             }
         }
@@ -246,8 +257,7 @@ impl Enforcer {
         let held = self.held(claim);
         // In a cell that somebody lives in, a change of limits is a matter of its own.
         let limits = if held.is_bodied() { held.cell.limits() } else { limits };
-        let joined = around.and_then(|()| held.take_in(limits, &bodies));
-        super::still::expose(&bodies, class);
+        let joined = around.and_then(|()| held.take_in(limits, &bodies, class));
         self.warmth.attached();
         match joined {
             Ok(()) => self.tell_enforced(claim),
@@ -277,6 +287,7 @@ impl Enforcer {
         // Groups are about to go, and with them the count.
         held.over_limit |= held.cell.oom_kills().is_some_and(|kills| kills > 0);
         held.reclaim = Some(Reclaim::begin(held.cell.clone(), grace));
+        self.reclaiming.insert(claim);
         self.thaw(claim);
     }
 
@@ -312,11 +323,9 @@ impl Enforcer {
                 false
             }
         });
-        let leaving: Vec<ClaimId> =
-            self.leases.iter().filter(|(_, held)| held.reclaim.is_some()).map(|(claim, _)| *claim).collect();
         // Those within came after those around them, and go before them.
-        leaving.into_iter().rev().for_each(|claim| self.advance_one(claim));
-        self.go_on_freezing();
+        let leaving: Vec<ClaimId> = self.reclaiming.iter().rev().copied().collect();
+        leaving.into_iter().for_each(|claim| self.advance_one(claim));
     }
 
     fn advance_one(&mut self, claim: ClaimId) {
@@ -326,6 +335,7 @@ impl Enforcer {
         match held.reclaim.as_mut().map(Reclaim::advance) {
             Some(Progress::Proved(proof)) => {
                 held.reclaim = None;
+                self.reclaiming.remove(&claim);
                 held.evidence.extend(Some(proof.evidence).filter(|_| held.is_bodied()));
                 self.release_driven(claim);
             }

@@ -2,7 +2,7 @@
 use super::clock::boottime_ns;
 use super::enforcer::Ground;
 use super::workers::Workers;
-use bursar_enforce::{Cell, Entrance, Hierarchy, Limits, Reclaim, Watch, same};
+use bursar_enforce::{Cell, Entrance, Exposure, Hierarchy, Limits, Reclaim, Watch, same};
 use bursar_engine::{Engine, Resizing};
 use bursar_interface::{
     Amount, Batch, ClaimId, Class, Command, Fence, Gauge, Lease, LeaseLine, LineSize, Process, Row, Used,
@@ -15,12 +15,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A process for whom all is ready.
+pub struct Entering {
+    /// Its way in.
+    pub entrance: Entrance,
+    /// How it is to stand when memory runs out.
+    pub exposure: io::Result<Exposure>,
+}
+
 /// A lease that has processes or drivers.
 pub struct Held {
     /// Its processes' home.
     pub cell: Cell,
     /// Attached processes that are about to be in it.
-    pub entering: Vec<Entrance>,
+    pub entering: Vec<Entering>,
     /// Attached processes that are in the cell.
     pub watches: Vec<(Process, Watch)>,
     /// Since when the first one is in.
@@ -63,7 +71,7 @@ pub struct Held {
 
 impl Held {
     /// A lease with nothing in it yet, and those for whom all is ready.
-    pub fn new(cell: Cell, entering: Vec<Entrance>) -> Held {
+    pub fn new(cell: Cell, entering: Vec<Entering>) -> Held {
         Held {
             cell,
             entering,
@@ -95,8 +103,8 @@ impl Held {
         *self.versions.entry(driver.to_owned()).or_insert_with(newest)
     }
 
-    /// Makes the cell and puts in the attached processes that are not in yet.
-    pub fn take_in(&mut self, limits: Limits, bodies: &[Process]) -> io::Result<()> {
+    /// Makes the cell and puts in the attached processes that are not in yet, which are of this class.
+    pub fn take_in(&mut self, limits: Limits, bodies: &[Process], class: Class) -> io::Result<()> {
         let stood = self.cell.stands(limits);
         if !stood {
             self.cell.build(limits)?;
@@ -105,7 +113,14 @@ impl Held {
         }
         for body in bodies {
             if !self.watches.iter().any(|(known, _)| known == body) {
-                let watch = match self.join(body) {
+                let ready = self.entering.iter().position(|ready| ready.entrance.process() == body);
+                let ready = ready.map(|at| self.entering.swap_remove(at));
+                let (entrance, exposure) = ready.map(|ready| (ready.entrance, ready.exposure)).unzip();
+                let joined = match entrance {
+                    Some(entrance) => self.cell.enter(entrance),
+                    None => self.cell.join(body),
+                };
+                let watch = match joined {
                     // Somebody took away what was made.
                     Err(error) if stood && error.kind() == io::ErrorKind::NotFound => {
                         self.cell.build(limits)?;
@@ -113,17 +128,11 @@ impl Held {
                     }
                     joined => joined?,
                 };
+                expose(body, exposure.unwrap_or_else(|| Exposure::of(body.pid, class)));
                 self.watch(body, watch);
             }
         }
         Ok(())
-    }
-
-    fn join(&mut self, body: &Process) -> io::Result<Watch> {
-        match self.entering.iter().position(|entrance| entrance.process() == body) {
-            Some(at) => self.cell.enter(self.entering.swap_remove(at)),
-            None => self.cell.join(body),
-        }
     }
 
     /// Takes the cell over as it is; processes that are gone are seen to be gone, and so are those that another
@@ -168,6 +177,13 @@ impl Held {
     }
 }
 
+/// Has the kernel choose among leases when memory runs out all the same. Another user's processes stand where they are.
+fn expose(body: &Process, exposure: io::Result<Exposure>) {
+    if let Err(error) = exposure.and_then(Exposure::begin) {
+        tracing::debug!(pid = body.pid, %error, "it stands where it was");
+    }
+}
+
 /// When a process began, as far back as that can be told.
 fn began(process: &Process) -> Option<Instant> {
     let ticks_per_second = rustix::param::clock_ticks_per_second();
@@ -192,8 +208,10 @@ pub fn grounds(engine: &Engine, batch: &Batch) -> Vec<Ground> {
     });
     let outermost = comers.filter(|claim| books.around(*claim).nth(1).is_none());
     let rows = outermost.filter_map(|claim| Some((claim, books.claim(claim)?)));
-    let ground =
-        |(claim, row)| Ground { claim, limits: limits(engine, row), bodies: engine.bodies(claim).to_vec() };
+    let ground = |(claim, row): (ClaimId, Row)| {
+        let class = Class::of(engine.view().claims.class[row as usize]);
+        Ground { claim, limits: limits(engine, row), bodies: engine.bodies(claim).to_vec(), class }
+    };
     rows.map(ground).collect()
 }
 

@@ -176,7 +176,7 @@ pub fn run(options: Options) -> Result<()> {
         true => Hierarchy::detect(&instance.id),
         false => Hierarchy::weak(),
     };
-    let hierarchy = hierarchy.of(&socket);
+    let hierarchy = hierarchy.of(&socket).hurried(settings.enforce.quick_moves);
     if let Err(error) = hierarchy.leave() {
         tracing::warn!(%error, "this daemon stays in the lease that it was started in, and ends with it");
     }

@@ -372,6 +372,9 @@ impl Analysis {
 pub struct Enforce {
     /// Use control groups where there are any; without them, processes are sampled.
     pub cgroups: bool,
+    /// Have the kernel move processes into groups at once (`favordynmods`), where it can and this daemon may; from Linux
+    /// 6.18 on it goes on so until the machine's next start.
+    pub quick_moves: bool,
     /// Milliseconds between asking a lease's processes to end and killing them.
     pub grace_ms: u64,
     /// Milliseconds between two looks at what is there and what leases have.
@@ -390,7 +393,7 @@ impl Enforce {
 impl Default for Enforce {
     fn default() -> Self {
         let over = super::driven::Over::default();
-        Enforce { cgroups: true, grace_ms: 5000, reconcile_ms: 2000, over }
+        Enforce { cgroups: true, quick_moves: true, grace_ms: 5000, reconcile_ms: 2000, over }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     groups::Group,
     marks::marked_by,
     mounts::{Mounts, mounts},
+    moves::Moves,
     small,
 };
 use bursar_interface::{ClaimId, bound::NEST_MAX};
@@ -87,6 +88,7 @@ pub struct Hierarchy {
     notes: Vec<String>,
     /// Where the daemon answers whose leases these are; marks of others' are none of ours.
     pub(crate) socket: Option<PathBuf>,
+    moves: Moves,
 }
 
 impl Hierarchy {
@@ -106,6 +108,19 @@ impl Hierarchy {
     /// Of the daemon that answers there, whose leases without groups are told from other daemons' by that.
     pub fn of(self: Arc<Self>, socket: &Path) -> Arc<Hierarchy> {
         Arc::new(Hierarchy { socket: Some(socket.to_owned()), ..Arc::unwrap_or_clone(self) })
+    }
+
+    /// Finds out how quickly processes are moved here; `allowed` to have the kernel move them at once.
+    pub fn hurried(self: Arc<Self>, allowed: bool) -> Arc<Hierarchy> {
+        match self.grouped() {
+            true => Arc::new(Hierarchy { moves: Moves::here(allowed), ..Arc::unwrap_or_clone(self) }),
+            false => self,
+        }
+    }
+
+    /// How processes are moved here.
+    pub fn moves(&self) -> &Moves {
+        &self.moves
     }
 
     fn make(mounts: &Mounts, instance: &str) -> Hierarchy {

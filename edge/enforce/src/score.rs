@@ -20,20 +20,38 @@ pub fn spare_self() -> io::Result<()> {
     put("self", DAEMON)
 }
 
-/// Has a lease's process, with all that it starts, stand before those that are in none: the worst class first. Where
+/// What has a lease's process, with all that it starts, stand before those that are in none: the worst class first. Where
 /// nobody can be spared, that is what spares the daemon.
-///
-/// # Errors
-/// When it is gone, or another user's.
-pub fn expose(pid: u32, class: Class) -> io::Result<()> {
-    let (score, path) = (LEASES[class as usize], path(&pid.to_string()));
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
-    let mut file = File::options().read(true).write(true).open(&path).map_err(named)?;
-    let known = small::read(&mut file).map_err(named)?;
-    // One that stands worse by its own choice stays there.
-    match known.trim().parse::<i32>().is_ok_and(|known| known < score) {
-        true => file.write_all(score.to_string().as_bytes()).map_err(named),
-        false => Ok(()),
+#[derive(Debug)]
+pub struct Exposure {
+    path: String,
+    file: File,
+    /// Where it is to stand; nowhere else than it does by its own choice, if that is worse.
+    score: Option<i32>,
+}
+
+impl Exposure {
+    /// All that can be done ahead, without any effect.
+    ///
+    /// # Errors
+    /// When it is gone, or another user's.
+    pub fn of(pid: u32, class: Class) -> io::Result<Exposure> {
+        let (score, path) = (LEASES[class as usize], path(&pid.to_string()));
+        let opened = File::options().read(true).write(true).open(&path).and_then(|mut file| {
+            let known = small::read(&mut file)?.trim().parse::<i32>();
+            Ok((file, known.is_ok_and(|known| known < score)))
+        });
+        let (file, better) = opened.map_err(|error| named(&path, &error))?;
+        Ok(Exposure { path, file, score: Some(score).filter(|_| better) })
+    }
+
+    /// From now on it stands there.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn begin(mut self) -> io::Result<()> {
+        let told = self.score.map_or(Ok(()), |score| self.file.write_all(score.to_string().as_bytes()));
+        told.map_err(|error| named(&self.path, &error))
     }
 }
 
@@ -56,8 +74,11 @@ fn path(pid: &str) -> String {
 
 fn put(pid: &str, score: i32) -> io::Result<()> {
     let path = path(pid);
-    fs::write(&path, score.to_string())
-        .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
+    fs::write(&path, score.to_string()).map_err(|error| named(&path, &error))
+}
+
+fn named(path: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 #[cfg(test)]
@@ -74,8 +95,11 @@ mod tests {
         }
         unspare(child.id()).expect("it may always stand worse");
         assert_eq!(score_of(&pid), Some(0));
-        expose(child.id(), Class::BestEffort).expect("worse");
-        expose(child.id(), Class::Guaranteed).expect("it stays where it is");
+        let expose = |class| Exposure::of(child.id(), class).and_then(Exposure::begin);
+        let ahead = Exposure::of(child.id(), Class::BestEffort).expect("it runs");
+        assert_eq!(score_of(&pid), Some(0), "nothing is done ahead");
+        ahead.begin().expect("worse");
+        expose(Class::Guaranteed).expect("it stays where it is");
         assert_eq!(score_of(&pid), Some(LEASES[2]));
         child.kill().expect("killed");
         child.wait().expect("ended");

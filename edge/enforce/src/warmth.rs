@@ -1,11 +1,13 @@
-//! Keeps the way into control groups warm while commands keep coming.
+//! Keeps the way into control groups warm while commands keep coming, where moves are not quick by themselves
+//! ([`Moves`]).
 //!
-//! The first process that is moved into a control group after a quiet while waits for a grace period of
-//! the kernel (a `percpu_rw_semaphore` leaves its readers' fast path), 6 to 15 ms. The kernel goes back
-//! to fast readers one grace period after the last move; a move before that waits for nothing. So this
-//! process moves itself, into the group where it is already, every few milliseconds as long as processes
-//! were attached a moment ago. On an idle machine it does nothing.
-use crate::Hierarchy;
+//! The kernel goes back to where a move is slow one grace period after the last move. So either our hierarchy is held
+//! for a while, or this process moves itself, into the group where it is already, every few milliseconds: then one of
+//! some hundred is late all the same, since a grace period may be shorter than that. On an idle machine neither is done.
+use crate::{
+    Hierarchy,
+    moves::{Favor, Moves},
+};
 use std::{
     fs::File,
     io::Write,
@@ -13,52 +15,89 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two moves: shorter than a grace period. A move takes about 30 us of processor time.
-pub const STIR_EVERY: Duration = Duration::from_millis(4);
-/// How long after the last process was attached it goes on.
-const WARM_FOR: Duration = Duration::from_secs(1);
+/// Between two moves: shorter than most grace periods. A move takes about 30 us of processor time.
+const STIR_EVERY: Duration = Duration::from_millis(4);
+/// How long after the last process was attached moves go on.
+const STIRRED_FOR: Duration = Duration::from_secs(1);
+/// The same of our hierarchy, which costs this process nothing.
+const HELD_FOR: Duration = Duration::from_secs(60);
 
 /// How long ago a process was attached, and what keeps the next one from waiting.
 #[derive(Debug)]
 pub struct Warmth {
     hierarchy: Arc<Hierarchy>,
-    procs: Option<File>,
-    until: Option<Instant>,
-    stirred: Instant,
+    moves: Moves,
+    warm: Option<Warm>,
+}
+
+#[derive(Debug)]
+struct Warm {
+    until: Instant,
+    by: By,
+}
+
+#[derive(Debug)]
+enum By {
+    Holding(#[expect(dead_code, reason = "it is held")] Favor),
+    Stirring { procs: File, last: Instant },
 }
 
 impl Warmth {
-    /// Cold at first.
+    /// Cold at first, where there is anything to keep warm.
     pub fn new(hierarchy: Arc<Hierarchy>) -> Warmth {
-        Warmth { hierarchy, procs: None, until: None, stirred: Instant::now() }
+        let moves = hierarchy.moves().clone();
+        Warmth { hierarchy, moves, warm: None }
     }
 
     /// A process was attached: others may follow.
     pub fn attached(&mut self) {
-        let now = Instant::now();
-        if self.until.is_none() {
-            self.procs = self.hierarchy.own_procs();
+        if self.moves == Moves::Quick {
+            return;
         }
-        self.until = Some(now + WARM_FOR).filter(|_| self.procs.is_some());
-        self.stirred = now;
+        let by = self.warm.take().map(|warm| warm.by).or_else(|| self.begin());
+        self.warm = by.map(|by| match by {
+            By::Holding(_) => Warm { until: Instant::now() + HELD_FOR, by },
+            By::Stirring { procs, .. } => {
+                let last = Instant::now();
+                Warm { until: last + STIRRED_FOR, by: By::Stirring { procs, last } }
+            }
+        });
     }
 
-    /// Moves this process to where it is, if it is time to; to be called about every [`STIR_EVERY`] as
-    /// long as this is warm.
+    fn begin(&mut self) -> Option<By> {
+        if self.moves == Moves::OnDemand {
+            match Favor::ask() {
+                Ok(favor) => return Some(By::Holding(favor)),
+                Err(error) => self.moves = Moves::Slow(error.to_string()),
+            }
+        }
+        let procs = self.hierarchy.own_procs()?;
+        Some(By::Stirring { procs, last: Instant::now() })
+    }
+
+    /// Does what it is time for.
     pub fn stir(&mut self) {
-        let (Some(until), Some(procs)) = (self.until, &mut self.procs) else { return };
         let now = Instant::now();
-        if now >= until {
-            (self.until, self.procs) = (None, None);
-        } else if now.duration_since(self.stirred) >= STIR_EVERY {
+        self.warm = self.warm.take().filter(|warm| now < warm.until);
+        if let Some(Warm { by: By::Stirring { procs, last }, .. }) = &mut self.warm
+            && now.duration_since(*last) >= STIR_EVERY
+        {
             // What cannot be kept warm is cold, and no more than that.
             let _ = procs.write_all(std::process::id().to_string().as_bytes());
-            self.stirred = Instant::now();
+            *last = Instant::now();
         }
     }
 
-    /// Whether it has to be stirred.
+    /// How long until it is to be stirred; `None` where it is not.
+    pub fn due(&self) -> Option<Duration> {
+        self.warm.as_ref().map(|warm| match warm.by {
+            By::Holding(_) => warm.until.saturating_duration_since(Instant::now()),
+            By::Stirring { .. } => STIR_EVERY,
+        })
+    }
+
+    /// Whether the next process is in at once.
     pub fn is_warm(&self) -> bool {
-        self.until.is_some()
+        self.moves == Moves::Quick || self.warm.is_some()
     }
 }
