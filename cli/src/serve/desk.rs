@@ -9,6 +9,7 @@ use super::{
     mail::{Chosen, Inbox, Letter, Reply},
     promise,
     retired::Retired,
+    returned,
 };
 use bursar_engine::{Blame, Engine, Plugins};
 use bursar_interface::{
@@ -208,32 +209,29 @@ impl Desk {
         }
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
         let mut stood = self.engine.stood().to_vec();
-        let joined = join::attaches(&batch, joining);
-        let then = (!joined.is_empty())
-            .then(|| Arc::new(self.engine.step(self.clock.now(), joined, &mut self.plugins)));
+        let mut promised = promise::is_made(&batch, &self.engine, is_answered(&replies));
+        let more = [join::attaches(&batch, joining), self.take_back(&batch)].concat();
+        let then =
+            (!more.is_empty()).then(|| Arc::new(self.engine.step(self.clock.now(), more, &mut self.plugins)));
         if let Some(then) = &then {
             stood.extend(self.engine.stood());
+            promised |= promise::is_made(then, &self.engine, |_| false);
             self.edges.foretell(grounds(&self.engine, then));
         }
-        self.commit(Committed { batch, then, stood, replies })
+        let patience = if promised { Patience::Disk } else { Patience::Log };
+        self.commit(Committed { batch, then, stood, replies }, patience)
+    }
+
+    /// What is to be told of a lease that is given back with this batch, where nothing lives in it any more.
+    fn take_back(&self, batch: &Batch) -> Vec<Input> {
+        let bodied = returned::only(batch).filter(|claim| !self.engine.bodies(*claim).is_empty());
+        bodied.map(|claim| self.edges.take_back(claim)).into_iter().flatten().map(super::own).collect()
     }
 
     /// Makes what was done durable, and only then known.
-    fn commit(&mut self, committed: Committed) -> Result<(), Error> {
+    fn commit(&mut self, committed: Committed, patience: Patience) -> Result<(), Error> {
         let (batch, then) = (&committed.batch, committed.then.as_deref());
         let (wall_ms, end) = (self.clock.wall_ms(batch.at), then.unwrap_or(batch).next_seq());
-        let mut ends = 0;
-        let ends = committed.replies.iter().map(|reply| {
-            ends += reply.inputs;
-            (ends, reply.to.is_some())
-        });
-        let ends: Vec<(usize, bool)> = ends.collect();
-        let answered =
-            |input| ends.iter().find(|(end, _)| input < *end).is_some_and(|(_, answered)| *answered);
-        let patience = match then.is_some() || promise::is_made(batch, &self.engine, answered) {
-            true => Patience::Disk,
-            false => Patience::Log,
-        };
         let batches: Vec<&Batch> = [Some(&**batch), then].into_iter().flatten().collect();
         match self.journal.append_all(&batches, wall_ms, &self.clock.boot, patience) {
             Ok(()) => {
@@ -299,6 +297,17 @@ impl Desk {
             };
         }
     }
+}
+
+/// Which inputs somebody waits for, by their number.
+fn is_answered(replies: &[Reply]) -> impl Fn(usize) -> bool + use<> {
+    let mut end = 0;
+    let ends = replies.iter().map(|reply| {
+        end += reply.inputs;
+        (end, reply.to.is_some())
+    });
+    let ends: Vec<(usize, bool)> = ends.collect();
+    move |input| ends.iter().find(|(end, _)| input < *end).is_some_and(|(_, answered)| *answered)
 }
 
 /// Tells of a turn that comes so late: before anything else, so that nobody's lease ends unheard.

@@ -2,6 +2,7 @@
 //! and ends used to change four times. So as long as commands keep coming, whoever has committed a batch makes it true
 //! as well; the enforcer's own thread does what is left, what may take long, and what time brings.
 use super::enforcer::{Enforcer, Ground, Note};
+use bursar_interface::{ClaimId, Command};
 use std::{
     collections::VecDeque,
     sync::{
@@ -52,6 +53,17 @@ impl Edges {
         if self.0.warm.load(Ordering::Acquire) && !grounds.is_empty() {
             self.send(Note::Ground(grounds));
         }
+    }
+
+    /// Takes back what a lease holds, if that is quick, nothing lives in it and nobody else is at it; tells what is to be
+    /// told of that.
+    pub fn take_back(&self, claim: ClaimId) -> Vec<Command> {
+        // Who is about to live in it may stand in a note.
+        if !self.0.warm.load(Ordering::Acquire) || self.first(|_| true) {
+            return Vec::new();
+        }
+        let Ok(mut seat) = self.0.enforcer.try_lock() else { return Vec::new() };
+        seat.as_mut().map_or_else(Vec::new, |enforcer| enforcer.take_back(claim))
     }
 
     /// Wakes the enforcer's thread.

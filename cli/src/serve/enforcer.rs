@@ -9,7 +9,7 @@ use super::{
     workers::{Answer, Drivers, Workers},
 };
 use bursar_enforce::{Cell, Exposure, Hierarchy, Limits, Progress, Reclaim, Warmth};
-use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Phase, Process, Proof, Row, What};
+use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Gauge, Phase, Process, Proof, Row, What};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -265,19 +265,29 @@ impl Enforcer {
         }
     }
 
-    /// Tells that the lease is true, if nothing is outstanding.
+    /// Tells that the lease is true, if nothing is outstanding: its asker at once, the desk when it is next at work,
+    /// because a daemon that dies meanwhile finds that out anew.
     pub(super) fn tell_enforced(&mut self, claim: ClaimId) {
         if let Some(held) = self.leases.get(&claim).filter(|held| held.outstanding == 0 && !held.leaving) {
-            self.mailbox.tell(Command::Enforced { claim, processes: held.watches.len() as u32 });
+            let enforced = Command::Enforced { claim, processes: held.watches.len() as u32 };
+            match held.watches.is_empty() {
+                // Nobody looks after it, and so nobody would remember.
+                true => self.mailbox.tell(enforced),
+                false => self.mailbox.mention(enforced),
+            }
+            self.follower.is_true(claim);
         }
     }
 
     /// Measures what was used, then takes everything back.
     fn draining(&mut self, claim: ClaimId) {
-        if self.leases.get(&claim).is_some_and(|held| held.leaving) {
+        let left = self.leases.get(&claim).is_some_and(|held| held.leaving);
+        if left || self.follower.read(|engine| engine.books().claim(claim).is_none()) {
             return;
         }
-        let used = self.used(claim);
+        let bodied = self.leases.get(&claim).filter(|held| held.is_bodied());
+        let last = bodied.map(|held| held.cell.last_gauge()).unwrap_or_default();
+        let used = self.used(claim, last);
         let grace = self.grace;
         let held = self.held(claim);
         held.used = used;
@@ -291,10 +301,25 @@ impl Enforcer {
         self.thaw(claim);
     }
 
-    /// What a lease that had processes used, as the commands that say so: of what it asked for, and over its life.
-    fn used(&self, claim: ClaimId) -> Vec<Command> {
-        let Some(held) = self.leases.get(&claim).filter(|held| held.is_bodied()) else { return Vec::new() };
+    /// Takes a lease back that is being given back, if nothing lives in it; says what is to be told of it, nothing if
+    /// it is to go as all others do. What becomes of none of that is found out anew.
+    pub fn take_back(&mut self, claim: ClaimId) -> Vec<Command> {
+        let is_over = |held: &&mut Held| {
+            let still = held.leaving || held.frozen || held.squeezed || !held.driven.is_empty();
+            !still && held.all_gone()
+        };
+        let Some(held) = self.leases.get_mut(&claim).filter(is_over) else { return Vec::new() };
         let last = held.cell.last_gauge();
+        // Groups are about to go, and with them the count.
+        held.over_limit |= held.cell.oom_kills().is_some_and(|kills| kills > 0);
+        let Some(proof) = Reclaim::at_once(&held.cell) else { return Vec::new() };
+        let reclaimed = Command::Reclaimed { claim, proof, over_limit: held.over_limit };
+        self.used(claim, last).into_iter().chain([reclaimed]).collect()
+    }
+
+    /// What a lease that had processes used, as the commands that say so: of what it asked for, and over its life.
+    fn used(&self, claim: ClaimId, last: Gauge) -> Vec<Command> {
+        let Some(held) = self.leases.get(&claim).filter(|held| held.is_bodied()) else { return Vec::new() };
         let settled = self.follower.read(|engine| {
             let row = engine.books().claim(claim)?;
             let used = measured(engine.books(), row, held, &last);
@@ -329,7 +354,10 @@ impl Enforcer {
     }
 
     fn advance_one(&mut self, claim: ClaimId) {
-        let Some(held) = self.leases.get_mut(&claim) else { return };
+        let Some(held) = self.leases.get_mut(&claim) else {
+            self.reclaiming.remove(&claim);
+            return;
+        };
         // Groups are about to go, and with them the count.
         held.over_limit |= held.cell.oom_kills().is_some_and(|kills| kills > 0);
         match held.reclaim.as_mut().map(Reclaim::advance) {
@@ -382,6 +410,7 @@ impl Enforcer {
             }
         }
         again.into_iter().for_each(|claim| self.release_driven(claim));
+        self.mailbox.press();
     }
 
     fn held(&mut self, claim: ClaimId) -> &mut Held {

@@ -15,9 +15,9 @@ use bursar_interface::{
 use bursar_monitor::Lasting;
 use bursar_wire as wire;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -35,6 +35,8 @@ const READING: Duration = Duration::from_micros(30);
 pub struct Follower {
     engine: RwLock<Engine>,
     bells: Mutex<HashMap<ClaimId, Arc<Notify>>>,
+    /// Leases that are true, which the books are about to hear.
+    became_true: Mutex<BTreeSet<ClaimId>>,
     tail: Mutex<Tail>,
     seen: Mutex<Seen>,
     places: Places,
@@ -103,6 +105,7 @@ impl Follower {
         Follower {
             engine: RwLock::new(engine),
             bells: Mutex::default(),
+            became_true: Mutex::default(),
             tail: Mutex::default(),
             seen: Mutex::new(Seen { blame, ..Seen::default() }),
             places: Places::default(),
@@ -153,6 +156,7 @@ impl Follower {
             concerns_edges
                 .extend(batch.events.iter().any(|event| acts(&engine, batch, event)).then_some(batch));
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).see(&engine, batch);
+            self.forget_truths(batch);
         }
         // Whoever reads finds places and state as of the same moment.
         self.places.see(stood, batches.clone().map(|batch| &**batch));
@@ -273,6 +277,34 @@ impl Follower {
             bells.remove(&claim);
         }
         seen
+    }
+
+    /// A lease is true, whatever the books say until they hear of it.
+    pub fn is_true(&self, claim: ClaimId) {
+        self.became_true().insert(claim);
+        if let Some(bell) = self.bells.lock().unwrap_or_else(PoisonError::into_inner).get(&claim) {
+            bell.notify_waiters();
+        }
+    }
+
+    /// Whether a lease is true: its processes live in it, and whoever holds its kinds has said so.
+    pub fn is_becoming(&self, engine: &Engine, row: Row, claim: ClaimId) -> bool {
+        engine.books().becoming(row) && !self.became_true().contains(&claim)
+    }
+
+    fn forget_truths(&self, batch: &Batch) {
+        let known = batch.events.iter().filter_map(|event| match event.what {
+            What::Enforced(claim) | What::Attached(claim) | What::Closed { claim, .. } => Some(claim),
+            _ => None,
+        });
+        let mut became_true = self.became_true();
+        for claim in known {
+            became_true.remove(&claim);
+        }
+    }
+
+    fn became_true(&self) -> MutexGuard<'_, BTreeSet<ClaimId>> {
+        self.became_true.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The batches still in memory that hold inputs from `since` on, and whether older ones are gone.

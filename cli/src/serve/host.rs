@@ -221,10 +221,9 @@ impl House for Host {
 
     async fn enforced(&self, claim: ClaimId) {
         let enforced = |engine: &Engine| {
-            engine
-                .books()
-                .claim(claim)
-                .is_none_or(|row| engine.books().phase(row) > Phase::Held || !engine.books().becoming(row))
+            let becoming = |row| self.follower.is_becoming(engine, row, claim);
+            let row = engine.books().claim(claim);
+            row.is_none_or(|row| engine.books().phase(row) > Phase::Held || !becoming(row))
         };
         self.follower.wait_for(claim, None, enforced).await;
     }

@@ -55,6 +55,7 @@ mod reload;
 mod remedies;
 mod resize;
 mod retired;
+mod returned;
 mod roster;
 mod rungs;
 mod seats;

@@ -125,6 +125,18 @@ impl Mailbox {
         self.0.own_turn();
     }
 
+    /// As [`Mailbox::tell`], of what nobody waits for: it is taken along with whatever comes next, or with
+    /// [`Mailbox::press`].
+    pub fn mention(&self, body: Command) {
+        let by = Principal { admin: true, ..Principal::default() };
+        self.0.inbox.insist(Letter { by, bodies: vec![body], enclosed: None, joining: None, reply: None });
+    }
+
+    /// Has what was mentioned taken in, if nobody did so meanwhile.
+    pub fn press(&self) {
+        self.0.own_turn();
+    }
+
     /// As [`Mailbox::tell`], several things at one moment.
     pub fn tell_all(&self, bodies: Vec<Command>) {
         if bodies.is_empty() {

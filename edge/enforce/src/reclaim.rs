@@ -46,6 +46,11 @@ impl Reclaim {
         Reclaim { cell, since, grace, found, killed: false, gone: false }
     }
 
+    /// Takes a cell away in which nothing is; `None` if something is, which is left alone.
+    pub fn at_once(cell: &Cell) -> Option<Proof> {
+        matches!(cell.remove(), Ok(true)).then(|| proof(0, false, Duration::ZERO))
+    }
+
     /// Whose cell it is.
     pub fn claim(&self) -> bursar_interface::ClaimId {
         self.cell.claim()
@@ -78,11 +83,15 @@ impl Reclaim {
     }
 
     fn proof(&self) -> Proof {
-        let how = match (self.found, self.killed) {
-            (0, _) => "was empty".to_owned(),
-            (n, false) => format!("empty after TERM to {n}"),
-            (n, true) => format!("empty after KILL of {n}"),
-        };
-        Proof { evidence: format!("cell {how}, {} ms", self.since.elapsed().as_millis()) }
+        proof(self.found, self.killed, self.since.elapsed())
     }
+}
+
+fn proof(found: usize, killed: bool, after: Duration) -> Proof {
+    let how = match (found, killed) {
+        (0, _) => "was empty".to_owned(),
+        (n, false) => format!("empty after TERM to {n}"),
+        (n, true) => format!("empty after KILL of {n}"),
+    };
+    Proof { evidence: format!("cell {how}, {} ms", after.as_millis()) }
 }
