@@ -12,3 +12,35 @@ pub fn only(batch: &Batch) -> Option<ClaimId> {
     let input = batch.inputs.get(cause? as usize)?;
     matches!(input.body, Command::Release { .. }).then_some(claim)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bursar_interface::{Ending, Event, Fence, Input, Principal, Time};
+
+    fn batch(inputs: Vec<Command>, leaving: &[(u64, Option<u32>)]) -> Batch {
+        let by = Principal::default();
+        let events = leaving.iter().map(|&(claim, cause)| {
+            let what = What::Draining { claim: ClaimId(claim), ending: Ending::Released };
+            Event { cause, what }
+        });
+        Batch {
+            first_seq: 1,
+            at: Time(1),
+            inputs: inputs.into_iter().map(|body| Input { by: by.clone(), body }).collect(),
+            events: events.collect(),
+        }
+    }
+
+    #[test]
+    fn one_that_its_holder_gives_back_and_nobody_else() {
+        let release = |claim| Command::Release { claim: ClaimId(claim), fence: Fence(1) };
+        let cancel = Command::Cancel { claim: ClaimId(7) };
+        assert_eq!(only(&batch(vec![Command::Tick, release(7)], &[(7, Some(1))])), Some(ClaimId(7)));
+        assert_eq!(only(&batch(vec![release(7)], &[])), None, "it was refused");
+        assert_eq!(only(&batch(vec![cancel], &[(7, Some(0))])), None, "by somebody else");
+        assert_eq!(only(&batch(vec![Command::Tick], &[(7, None)])), None, "it ran out");
+        let several = batch(vec![release(7), release(8)], &[(7, Some(0)), (8, Some(1))]);
+        assert_eq!(only(&several), None);
+    }
+}

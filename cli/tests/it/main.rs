@@ -36,6 +36,7 @@ mod journal;
 mod licence;
 mod logs;
 mod many;
+mod moments;
 mod negotiate;
 mod nested;
 mod onekey;
