@@ -9,7 +9,7 @@ use super::{
     workers::{Answer, Drivers, Workers},
 };
 use bursar_enforce::{Cell, Exposure, Hierarchy, Limits, Progress, Reclaim, Warmth};
-use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Gauge, Phase, Process, Proof, Row, What};
+use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Gauge, Process, Proof, What};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -88,7 +88,7 @@ pub struct Parts {
 
 /// Everything that is being made true or taken back.
 pub struct Enforcer {
-    hierarchy: Arc<Hierarchy>,
+    pub(super) hierarchy: Arc<Hierarchy>,
     pub(super) follower: Arc<Follower>,
     pub(super) mailbox: Mailbox,
     pub(super) workers: Workers,
@@ -101,7 +101,7 @@ pub struct Enforcer {
     /// Leases whose cells are on their way back.
     reclaiming: BTreeSet<ClaimId>,
     /// Cells that belong to no lease.
-    strays: Vec<Reclaim>,
+    pub(super) strays: Vec<Reclaim>,
     looked: Instant,
     /// What leases use, look by look.
     gauges: Arc<Gauges>,
@@ -280,7 +280,7 @@ impl Enforcer {
     }
 
     /// Measures what was used, then takes everything back.
-    fn draining(&mut self, claim: ClaimId) {
+    pub(super) fn draining(&mut self, claim: ClaimId) {
         let left = self.leases.get(&claim).is_some_and(|held| held.leaving);
         if left || self.follower.read(|engine| engine.books().claim(claim).is_none()) {
             return;
@@ -413,7 +413,7 @@ impl Enforcer {
         self.mailbox.press();
     }
 
-    fn held(&mut self, claim: ClaimId) -> &mut Held {
+    pub(super) fn held(&mut self, claim: ClaimId) -> &mut Held {
         let (hierarchy, follower) = (&self.hierarchy, &self.follower);
         let (ground, strays) = (&mut self.ground, &mut self.strays);
         self.leases.entry(claim).or_insert_with(|| {
@@ -428,7 +428,7 @@ impl Enforcer {
     }
 
     /// Makes the cells around a claim's, with their limits, though nobody lives in them yet.
-    fn build_around(&mut self, claim: ClaimId) -> io::Result<()> {
+    pub(super) fn build_around(&mut self, claim: ClaimId) -> io::Result<()> {
         let mut around: Vec<(ClaimId, Limits)> = self.follower.read(|engine| {
             let books = engine.books();
             let rows = books.around(claim).skip(1).filter_map(|around| Some((around, books.claim(around)?)));
@@ -447,62 +447,5 @@ impl Enforcer {
             around.iter().for_each(|&(_, limits)| held.cell.surround(limits));
         }
         Ok(())
-    }
-
-    /// After a restart: what the books say is there goes on; cells that no lease has are swept away.
-    fn adopt(&mut self) {
-        let known: Vec<(ClaimId, Phase, bool)> = self.follower.read(|engine| {
-            let view = engine.view();
-            let rows = (0..view.claims.len() as Row).filter(|&row| view.claims.id[row as usize] != 0);
-            rows.map(|row| {
-                let claim = ClaimId(view.claims.id[row as usize]);
-                (claim, engine.books().phase(row), !engine.bodies(claim).is_empty())
-            })
-            .collect()
-        });
-        for &(claim, phase, bodied) in known.iter().filter(|(_, phase, _)| *phase != Phase::Pending) {
-            let driven = self.driven(claim);
-            if !bodied && driven.is_empty() {
-                continue;
-            }
-            let held = self.held(claim);
-            (held.adopted, held.driven) = (true, driven);
-            if phase == Phase::Draining {
-                self.draining(claim);
-                continue;
-            }
-            self.enforce_driven(claim);
-            if bodied {
-                self.readopt(claim);
-            }
-            // A change that was under way is made true now.
-            if self.follower.read(|engine| engine.resizing(claim).is_some()) {
-                self.resize(claim);
-            }
-            self.readopt_frozen(claim);
-        }
-        let stray = |path: &Vec<ClaimId>| !known.iter().any(|(known, ..)| Some(known) == path.last());
-        let strays = self.hierarchy.cells().into_iter().filter(stray);
-        self.strays =
-            strays.map(|path| Reclaim::begin(self.hierarchy.cell_at(&path), Duration::ZERO)).collect();
-    }
-
-    /// Takes a lease's cell and processes over from the daemon that was before.
-    fn readopt(&mut self, claim: ClaimId) {
-        let (limits, bodies, becoming) = self.follower.read(|engine| {
-            let row = engine.books().claim(claim);
-            let limits = row.map(|row| super::held::limits_before(engine, row)).unwrap_or_default();
-            (limits, engine.bodies(claim).to_vec(), row.is_some_and(|row| engine.books().becoming(row)))
-        });
-        self.held(claim);
-        let around = self.build_around(claim);
-        let hierarchy = self.hierarchy.clone();
-        let held = self.held(claim);
-        if let Err(error) = around.and_then(|()| held.take_over(limits, &bodies, &hierarchy)) {
-            tracing::warn!(%claim, %error, "a lease from before the restart is not limited any more");
-        }
-        if becoming {
-            self.tell_enforced(claim);
-        }
     }
 }

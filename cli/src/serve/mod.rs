@@ -3,6 +3,7 @@
 //! Threads: the runtime of the front door; one desk (engine and journal) and one follower (state that is
 //! read) for what is not done where it came in; one enforcer, one per driver, one for metrics, one that
 //! compares what is there with what leases have.
+mod adopted;
 mod agents;
 mod analysis;
 mod audit;
