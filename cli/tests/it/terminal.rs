@@ -2,6 +2,7 @@
 //! control, and keys.
 use crate::daemon::{Daemon, LONG, number_in, program, runs};
 use rustix::{
+    process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
@@ -189,6 +190,33 @@ fn ctrl_z_stops_the_command_and_gives_the_shell_back() {
         sleep(longer);
         assert_eq!(daemon.claim("1")["phase"], "held", "round {round}");
     }
+    screen.type_in(CTRL_C);
+    screen.type_in("echo status-$?\n");
+    screen.expect("status-130");
+    assert_eq!(daemon.taken(), 0);
+}
+
+#[test]
+fn ctrl_z_stops_it_though_a_renewal_has_no_answer() {
+    let daemon = Daemon::plain();
+    let file = daemon.scratch.path().join("pid");
+    let mut screen = Screen::shell(&daemon);
+    screen.type_in(&format!(
+        "$B run --cpu 0.2 --ttl 3s -- sh -c 'echo $$ > {}; exec sleep 1000'\n",
+        file.display()
+    ));
+    let command = number_in(&file);
+    let served = Pid::from_raw(daemon.pid() as i32).expect("a pid");
+    kill_process(served, Signal::STOP).expect("stopped");
+    // It renews every second.
+    sleep(Duration::from_secs(3));
+    screen.type_in(CTRL_Z);
+    screen.type_in("echo prompt-$((1+1))\n");
+    screen.expect("prompt-2");
+    daemon.eventually("the command is stopped", || state(command) == 'T');
+    kill_process(served, Signal::CONT).expect("goes on");
+    screen.type_in("fg\n");
+    daemon.eventually("the command goes on", || "SR".contains(state(command)));
     screen.type_in(CTRL_C);
     screen.type_in("echo status-$?\n");
     screen.expect("status-130");

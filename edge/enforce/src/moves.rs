@@ -41,7 +41,7 @@ impl Moves {
             return Moves::Quick;
         }
         if !allowed {
-            return Moves::Slow("nothing was asked of the kernel".into());
+            return Moves::Slow("nothing was asked of the kernel by this daemon".into());
         }
         match Favor::ask() {
             Ok(_) if kernel().is_some_and(|kernel| kernel >= FOR_GOOD) => Moves::Quick,

@@ -15,7 +15,7 @@ use rustix::{
 };
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
     time::{Duration, Instant},
 };
@@ -144,8 +144,8 @@ impl Tenancy {
     /// Keeps the lease of a command that was stopped, as by Ctrl-Z, while this process stops as well:
     /// `stopped` returns when both go on. What cannot be told now cannot be helped.
     pub(crate) fn pause(&self, stopped: impl FnOnce()) {
-        // No renewal that is due in this moment makes it short again.
-        let mut client = self.client();
+        // No renewal that is due in this moment makes it short again; one without an answer says that there is none.
+        let Some(mut client) = self.client_within(STOPPED_PATIENCE) else { return stopped() };
         *client = Client::new(&self.socket).patience(STOPPED_PATIENCE);
         let ttl = Some(STOPPED_TTL.into());
         let _ = self.post(&mut client, "renew", &RenewBody { fence: self.fence, ttl });
@@ -245,6 +245,19 @@ impl Tenancy {
 
     fn client(&self) -> MutexGuard<'_, Client> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, if nobody waits for an answer on it for so long.
+    fn client_within(&self, patience: Duration) -> Option<MutexGuard<'_, Client>> {
+        let since = Instant::now();
+        loop {
+            match self.client.try_lock() {
+                Ok(client) => return Some(client),
+                Err(TryLockError::Poisoned(client)) => return Some(client.into_inner()),
+                Err(TryLockError::WouldBlock) if since.elapsed() > patience => return None,
+                Err(TryLockError::WouldBlock) => thread::sleep(RETURN_LOOK),
+            }
+        }
     }
 
     fn hang_up(&self) {
