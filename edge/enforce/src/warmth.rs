@@ -101,3 +101,26 @@ impl Warmth {
         self.moves == Moves::Quick || self.warm.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_helps_a_hierarchy_is_held_and_not_stirred() {
+        let mut warmth = Warmth { moves: Moves::OnDemand, ..Warmth::new(Hierarchy::weak()) };
+        assert!(!warmth.is_warm(), "nobody came");
+        warmth.attached();
+        if warmth.moves != Moves::OnDemand {
+            assert!(!warmth.is_warm(), "nor is there a group to be moved to");
+            return eprintln!("skipped: {:?}", warmth.moves);
+        }
+        let due = warmth.due().expect("held for a while");
+        assert!(warmth.is_warm() && due > HELD_FOR / 2 && due <= HELD_FOR);
+        warmth.attached();
+        assert!(warmth.due() > Some(due), "for as long again");
+        warmth.warm = warmth.warm.map(|warm| Warm { until: Instant::now(), ..warm });
+        warmth.stir();
+        assert!(!warmth.is_warm() && warmth.due().is_none());
+    }
+}
