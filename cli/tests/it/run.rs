@@ -351,3 +351,44 @@ fn an_idle_daemon_leaves() {
     }
     assert!(daemon.ended().is_some_and(|status| status.success()), "{}", daemon.log());
 }
+
+#[test]
+fn a_command_finds_its_signals_as_its_caller_left_them() {
+    let daemon = Daemon::plain();
+    // With so many variables the C library and Rust's start come before the command.
+    for variables in [0, 300] {
+        let run = |before: &[&str], command: &[&str]| {
+            let mut own = Command::new("env");
+            own.args(before).arg(program()).args(["run", "--"]).args(command);
+            own.env("BURSAR_SOCKET", daemon.socket()).envs((0..variables).map(|i| (format!("V{i}"), "v")));
+            told(own)
+        };
+        let broken = ["sh", "-c", "kill -PIPE $$; echo lives"];
+        assert_eq!(run(&["--ignore-signal=PIPE"], &broken).out, "lives\n", "{variables}");
+        assert_eq!(run(&["--default-signal=PIPE"], &broken).code, 141, "{variables}");
+        let blocked = ["grep", "SigBlk", "/proc/self/status"];
+        for (before, set) in [("--block-signal=USR1", "200"), ("--default-signal", "0")] {
+            let told = run(&[before], &blocked);
+            assert_eq!(told.out, format!("SigBlk:\t{set:0>16}\n"), "{variables} {told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_command_finds_those_descriptors_closed_that_its_caller_has_closed() {
+    let daemon = Daemon::plain();
+    for (script, code) in
+        [("/bin/echo x >&-", 1), ("cat <&-", 1), ("ls /proc/self/fd/2 2>&-", 2), ("cat < /dev/null", 0)]
+    {
+        let run = |words: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("{words}{script}")]);
+            shell.env("BURSAR_SOCKET", daemon.socket()).env("B", program());
+            told(shell).code
+        };
+        assert_eq!(run("env "), code, "{script}, without");
+        assert_eq!(run("$B run -- "), code, "{script}");
+        assert_eq!(run("$B run --lock l -- "), code, "{script}");
+    }
+    assert_eq!(daemon.taken(), 0);
+}

@@ -217,6 +217,7 @@ pub unsafe fn first(stack: *const usize, early: fn(&Start) -> Option<u8>) {
     if let Some(code) = early(&start) {
         kernel::exit(code.into());
     }
+    standing::remember();
 }
 
 /// Makes `early` the first thing that a program does, which has to be linked with `bursar_early` as its entry. If that

@@ -3,7 +3,10 @@
 //!
 //! It is forked, not started anew: a second start of a program costs as much as the command's own.
 #![allow(unsafe_code)]
-use crate::search::{PATH, SHELL, Search, folders};
+use crate::{
+    caller,
+    search::{PATH, SHELL, Search, folders},
+};
 use rustix::{
     io::Errno,
     pipe::{PipeFlags, pipe_with},
@@ -273,11 +276,14 @@ unsafe fn stand_and_become(
     unsafe {
         // With its own copy open it would never see that the parent is gone.
         libc::close(opener);
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-        // Every Rust program ignores it, and no command expects that.
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let mut blocked: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut blocked);
+        for signal in (1..=64).filter(|signal| caller::mask() & 1 << (signal - 1) != 0) {
+            libc::sigaddset(&raw mut blocked, signal);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const blocked, ptr::null_mut());
+        // Every Rust program ignores it, and no command expects that but from who started it.
+        libc::signal(libc::SIGPIPE, if caller::ignores_pipes() { libc::SIG_IGN } else { libc::SIG_DFL });
         let mut length = [0; 4];
         let told = take_up(gate, &mut length);
         let length = (u32::from_ne_bytes(length) as usize).min(added.len());
@@ -286,6 +292,10 @@ unsafe fn stand_and_become(
         }
         for start in (0..length).filter(|&at| at == 0 || added[at - 1] == 0) {
             place(&mut environment.pointers, added.as_ptr().add(start).cast());
+        }
+        // What Rust's start has put into their places is this program's alone.
+        for descriptor in caller::all_closed() {
+            libc::close(descriptor);
         }
         let error = become_found(&mut words, environment.pointers.as_ptr());
         let bytes = error.raw_os_error().to_ne_bytes();

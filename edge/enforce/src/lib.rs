@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod binary;
+mod caller;
 mod cell;
 mod counter;
 mod dial;

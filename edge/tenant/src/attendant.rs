@@ -2,7 +2,7 @@
 //! while it waits they end the waiting, while the command runs they are the command's.
 //!
 //! Signals are taken from a descriptor. No arrangement is made that a child could inherit, so one that
-//! is ignored here, as under `nohup`, is ignored by the command too.
+//! is ignored here, as under `nohup`, is ignored by the command too; which were blocked it is told (`enforce/caller.rs`).
 use crate::run::REFUSED;
 use nix::{
     errno::Errno,

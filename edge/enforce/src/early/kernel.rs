@@ -69,28 +69,35 @@ pub(super) fn exit(code: i32) -> ! {
     }
 }
 
-/// Blocks these signals besides.
-pub(super) fn block(signals: &Signals) -> Result<(), Errno> {
-    // SAFETY: a set as long as it says; nobody is there who would count on any of them.
-    let done = unsafe {
-        call(libc::SYS_rt_sigprocmask, [libc::SIG_BLOCK as usize, ptr::from_ref(&signals.0) as usize, 0, SET])
-    };
-    done.map(drop)
+/// Blocks these signals besides; says which were blocked before.
+pub(super) fn block(signals: &Signals) -> Result<u64, Errno> {
+    let mut before = 0_u64;
+    let sets = [ptr::from_ref(&signals.0) as usize, ptr::from_mut(&mut before) as usize];
+    // SAFETY: sets as long as it says; nobody is there who would count on any of them.
+    let done = unsafe { call(libc::SYS_rt_sigprocmask, [libc::SIG_BLOCK as usize, sets[0], sets[1], SET]) };
+    done.map(|_| before)
 }
 
-/// Blocks none, and lets a broken pipe end the program as it ends any that made no arrangements.
+/// Blocks these signals and no others.
 ///
 /// # Safety
 /// Nothing in this program counts on any of them.
-pub(super) unsafe fn let_all_in() {
-    let (none, usual) = (0_u64, [0_usize; 4]);
-    // SAFETY: as promised; an arrangement of nothing is the usual one.
+pub(super) unsafe fn block_only(signals: u64) {
+    // SAFETY: as promised.
     unsafe {
-        let none = ptr::from_ref(&none) as usize;
-        let _ = call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, none, 0, SET]);
-        let usual = usual.as_ptr() as usize;
-        let _ = call(libc::SYS_rt_sigaction, [libc::SIGPIPE as usize, usual, 0, SET]);
+        let signals = ptr::from_ref(&signals) as usize;
+        let _ = call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, signals, 0, SET]);
     }
+}
+
+/// Whether a signal is ignored.
+pub(super) fn is_ignored(signal: Signal) -> bool {
+    let mut now = [0_usize; 4];
+    // SAFETY: room for an arrangement, and none is made.
+    let looked = unsafe {
+        call(libc::SYS_rt_sigaction, [signal.as_raw() as usize, 0, now.as_mut_ptr() as usize, SET])
+    };
+    looked.is_ok() && now[0] == libc::SIG_IGN
 }
 
 /// Lets a signal do what it does to any program that has made no arrangements.

@@ -4,6 +4,7 @@ use super::{
     kernel::{self, Signals, execve},
 };
 use crate::{
+    caller,
     gate::{ADDED_MAX, ADDED_VARIABLES_MAX, NEVER_OPENED, NOT_FOUND, NOT_RUNNABLE, place, take_up},
     search::{PATH, SHELL, Search, folders},
 };
@@ -56,8 +57,17 @@ pub fn seen<'a>(descriptor: RawFd) -> BorrowedFd<'a> {
 pub fn hear(signals: &[Signal]) -> Option<RawFd> {
     kernel::as_usual(Signal::CHILD);
     let signals = Signals::of(signals);
-    kernel::block(&signals).ok()?;
+    caller::blocked(kernel::block(&signals).ok()?);
     kernel::told_of(&signals).ok()
+}
+
+/// Remembers what a command is to be started with, before others change it.
+pub(super) fn remember() {
+    kernel::block(&Signals::of(&[])).into_iter().for_each(caller::blocked);
+    if kernel::is_ignored(Signal::PIPE) {
+        caller::ignored_pipes();
+    }
+    (0..STANDARD).filter(|&one| rustix::io::fcntl_getfd(seen(one)).is_err()).for_each(caller::closed);
 }
 
 /// A child at its gate.
@@ -128,7 +138,7 @@ unsafe fn stand_and_become(pipes: [RawFd; 3], start: &Start, command: usize) -> 
     // With its own copy open it would never see that the parent is gone.
     shut(opener);
     // SAFETY: nothing in this process counts on any of them.
-    unsafe { kernel::let_all_in() };
+    unsafe { kernel::block_only(caller::mask()) };
     let mut length = [0; 4];
     if !take_up(gate, &mut length) {
         kernel::exit(NEVER_OPENED);
