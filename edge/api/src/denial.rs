@@ -129,6 +129,11 @@ impl Denial {
         self
     }
 
+    /// Status and reason, for those who write it down.
+    pub(crate) fn verdict(&self) -> (StatusCode, Option<Reason>) {
+        (self.status, Some(self.reason))
+    }
+
     /// What of it is ours.
     pub(crate) fn problem(&self) -> wire::Problem {
         wire::Problem {
