@@ -136,6 +136,25 @@ fn signs_of_progress_tell_the_place_in_line() {
     assert_eq!(hand.call("resource_monitor", json!({ "resource": "cpu" }))["status"], "OK", "it goes on");
 }
 
+#[test]
+fn what_is_no_scope_is_no_filter() {
+    let daemon = Daemon::configured(ONE_CORE);
+    let mut hand = hand(&daemon);
+    hand.call("resource_allocate", json!({ "cpu": "1m", "scope": "team" }));
+    for tool in ["resource_analytics", "resource_optimize"] {
+        for scope in ["//", "/", "a//b", ".."] {
+            let told = hand.call(tool, json!({ "scope": scope }));
+            assert_eq!(
+                (&told["status"], &told["reason"]),
+                (&"DENIED".into(), &"BadRequest".into()),
+                "{told}"
+            );
+            assert!(told["fix"].as_str().is_some_and(|fix| fix.starts_with("scope: ")), "{told}");
+        }
+        assert_eq!(hand.call(tool, json!({ "scope": "team" }))["status"], "OK");
+    }
+}
+
 /// Whatever may stand for a value.
 fn odd() -> Vec<Value> {
     let nested = (0..60).fold(json!(1), |inner, _| json!([inner]));
