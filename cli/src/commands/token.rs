@@ -4,16 +4,24 @@ use super::{
     outcome::{Failed, Outcome},
     show,
 };
-use crate::args::{Output, Token};
+use crate::{
+    args::{Output, Token},
+    serve::rights,
+};
 use serde_json::json;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// Times are written to the second.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// `bursar token`.
 pub fn token(context: &Context, token: &Token) -> Outcome {
-    if token.verbs.iter().any(|verb| bursar_api::Verb::named(verb).is_none()) {
-        return Err(Failed::usage(format!("{:?}: there are read, claim and operate", token.verbs)));
+    rights(&token.scope, &token.verbs).map_err(|error| Failed::usage(error.to_string()))?;
+    let ttl = token.ttl.as_deref().map(bursar_wire::duration).transpose();
+    let ttl = ttl.map_err(|why| Failed::usage(format!("--ttl: {why}")))?;
+    if ttl.is_some_and(|ttl| ttl < SHORTEST) {
+        return Err(Failed::usage("--ttl: such a token has run out before it is shown; write 1s or more"));
     }
-    let ttl = token.ttl.as_deref().map(bursar_wire::duration).transpose().map_err(Failed::usage)?;
     let until = ttl.map(|ttl| jiff::Timestamp::try_from(SystemTime::now() + ttl)).transpose();
     let until = until.map_err(|error| Failed::usage(format!("--ttl: {error}")))?;
     let expires = until.map(|until| until.round(jiff::Unit::Second).unwrap_or(until).to_string());

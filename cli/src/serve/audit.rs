@@ -59,23 +59,28 @@ impl Audit {
         Ok(Audit { folder: folder.into(), bytes_max, end: Mutex::new(end) })
     }
 
-    /// Writes a row down, with its place and the time; what was carried out is on the disk then.
-    pub fn note(&self, row: AuditRow) {
+    /// Writes rows down, with their places and the time; what was carried out is on the disk then.
+    pub fn note(&self, rows: Vec<AuditRow>) {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = row.reason.is_some();
-        if refused && !end.has_room() {
-            end.omitted += 1;
-            return;
-        }
+        let done = rows.iter().any(|row| row.reason.is_none());
         let at = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-        let row = AuditRow { seq: end.seq, at: at.to_string(), omitted: end.omitted, ..row };
-        if let Err(error) = self.write(&mut end, &row, refused) {
-            // The act is done: its answer is as true as without this.
-            tracing::error!(%error, act = row.act, uid = row.uid, "the audit log cannot be written");
+        for row in rows {
+            if row.reason.is_some() && !end.has_room() {
+                end.omitted += 1;
+                continue;
+            }
+            let row = AuditRow { seq: end.seq, at: at.to_string(), omitted: end.omitted, ..row };
+            if let Err(error) = self.write(&mut end, &row) {
+                // The act is done: its answer is as true as without this.
+                tracing::error!(%error, act = row.act, uid = row.uid, "the audit log cannot be written");
+            }
+        }
+        if done && let Err(error) = end.file.sync_data() {
+            tracing::error!(%error, "the audit log cannot be synced");
         }
     }
 
-    fn write(&self, end: &mut End, row: &AuditRow, refused: bool) -> io::Result<()> {
+    fn write(&self, end: &mut End, row: &AuditRow) -> io::Result<()> {
         let mut line = serde_json::to_vec(row).map_err(io::Error::other)?;
         line.push(b'\n');
         if end.bytes + line.len() as u64 > self.bytes_max && end.bytes > 0 {
@@ -85,7 +90,7 @@ impl Audit {
         end.file.write_all(&line)?;
         end.bytes += line.len() as u64;
         (end.seq, end.omitted) = (end.seq + 1, 0);
-        if refused { Ok(()) } else { end.file.sync_data() }
+        Ok(())
     }
 
     /// Begins a new file.
@@ -219,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let audit = Audit::bounded(folder.path(), 1000).expect("open");
         for act in 0..40 {
-            audit.note(done(&format!("PUT /v1/nodes/{act}")));
+            audit.note(vec![done(&format!("PUT /v1/nodes/{act}"))]);
         }
         let kept = all(&audit);
         assert_eq!(kept.last(), Some(&40));
@@ -230,7 +235,7 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(folder.path().join(FILE)).expect("there");
         file.write_all(b"{\"seq\":\"41\",\"at").expect("cut short");
         let audit = Audit::bounded(folder.path(), 1000).expect("open");
-        audit.note(done("POST /v1/apply"));
+        audit.note(vec![done("POST /v1/apply")]);
         assert_eq!(all(&audit).last(), Some(&41));
         assert_eq!(audit.since(&Principal::default(), 39, 1).expect("readable")[0].seq, 40);
     }
@@ -240,9 +245,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let audit = Audit::open(folder.path()).expect("open");
         for _ in 0..1000 {
-            audit.note(AuditRow { status: 403, reason: Some("Forbidden".into()), ..done("POST /v1/apply") });
+            let refused =
+                AuditRow { status: 403, reason: Some("Forbidden".into()), ..done("POST /v1/apply") };
+            audit.note(vec![refused]);
         }
-        audit.note(done("POST /v1/apply"));
+        audit.note(vec![done("POST /v1/apply")]);
         let rows = audit.since(&Principal::default(), 0, usize::MAX).expect("readable");
         let written = rows.len() as u64 - 1;
         let omitted: u64 = rows.iter().map(|row| row.omitted).sum();
@@ -255,7 +262,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let audit = Audit::open(folder.path()).expect("open");
         for (scope, uid) in [("one/a", Some(1)), ("two", Some(2)), ("", Some(0)), ("", None)] {
-            audit.note(AuditRow { scope: scope.into(), uid, ..done("POST /v1/apply") });
+            audit.note(vec![AuditRow { scope: scope.into(), uid, ..done("POST /v1/apply") }]);
         }
         let sees = |root: &str| {
             let by = Principal { root: root.into(), ..Principal::default() };

@@ -2,6 +2,7 @@
 use super::Settings;
 use anyhow::{Result, anyhow, bail};
 use bursar_api::{Bearer, Verb};
+use bursar_interface::check_scope;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, time::SystemTime};
@@ -40,14 +41,7 @@ fn bearer(token: &Token) -> Result<Bearer> {
     for (byte, pair) in digest.iter_mut().zip(text.chunks(2)) {
         *byte = u8::from_str_radix(&String::from_utf8_lossy(pair), 16)?;
     }
-    let verb = |name: &String| {
-        Verb::named(name)
-            .ok_or_else(|| anyhow!("verbs: there is no {name:?}; there are read, claim, operate"))
-    };
-    let verbs = token.verbs.iter().map(verb).collect::<Result<Vec<Verb>>>()?;
-    if verbs.contains(&Verb::Operate) && !token.scope.is_empty() {
-        bail!("verbs: operate is for the root; leave it out, or write scope = \"\"");
-    }
+    let verbs = rights(&token.scope, &token.verbs)?;
     let until = token.expires.as_deref().map(|text| {
         let at: jiff::Timestamp = text
             .parse()
@@ -55,6 +49,23 @@ fn bearer(token: &Token) -> Result<Bearer> {
         Ok::<_, anyhow::Error>(SystemTime::from(at))
     });
     Ok(Bearer { digest, scope: token.scope.clone(), verbs, until: until.transpose()? })
+}
+
+/// What a token is good for that would be good for these verbs in this scope.
+///
+/// # Errors
+/// Says why its bearer would not be let in.
+pub fn rights(scope: &str, verbs: &[String]) -> Result<Vec<Verb>> {
+    check_scope(scope).map_err(|refusal| anyhow!("scope: {}; {}", refusal.message, refusal.hint))?;
+    let verb = |name: &String| {
+        Verb::named(name)
+            .ok_or_else(|| anyhow!("verbs: there is no {name:?}; there are read, claim, operate"))
+    };
+    let verbs = verbs.iter().map(verb).collect::<Result<Vec<Verb>>>()?;
+    if verbs.contains(&Verb::Operate) && !scope.is_empty() {
+        bail!("verbs: operate is for the root; leave it out, or the scope");
+    }
+    Ok(verbs)
 }
 
 /// Whether TCP may be served at an address: beyond this machine only for who says so, because nothing is
@@ -90,6 +101,7 @@ mod tests {
             (token("abc", "a", &["read"], None), "64 hexadecimal"),
             (token(&sound, "a", &["rule"], None), "\"rule\""),
             (token(&sound, "a", &["operate"], None), "for the root"),
+            (token(&sound, "a//b", &["read"], None), "\"a//b\" is no scope"),
             (token(&sound, "a", &["read"], Some("soon")), "\"soon\""),
         ] {
             let error = bearer(&token).expect_err(told).to_string();

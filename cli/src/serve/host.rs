@@ -432,8 +432,8 @@ impl House for Host {
         wire::Doctor { sound: findings.iter().all(|finding| finding.state != "wrong"), findings }
     }
 
-    fn note(&self, act: wire::AuditRow) {
-        block_in_place(|| self.audit.note(act));
+    fn note(&self, acts: Vec<wire::AuditRow>) {
+        block_in_place(|| self.audit.note(acts));
     }
 
     fn audit(&self, by: &Principal, since: u64, max: usize) -> Result<Vec<wire::AuditRow>, Refusal> {

@@ -75,6 +75,7 @@ mod unattended;
 mod used;
 mod workers;
 
+pub use bearers::rights;
 pub use checkup::{advise, host_findings};
 pub use layers::{Layers, Origin};
 pub use roster::Roster;

@@ -45,6 +45,7 @@ fn shown(change: &Change) -> wire::Change {
         resource: line.resource.clone(),
         amount: line.amount,
         pool: line.pool.clone(),
+        whole: line.whole,
     };
     let shorter = change.how == Relaxed::Shorter;
     wire::Change {

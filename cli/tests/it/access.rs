@@ -268,6 +268,38 @@ fn a_token_is_made_shown_once_and_let_in_by_what_is_printed() {
 }
 
 #[test]
+fn a_token_that_would_let_nobody_in_is_not_made_and_not_read() {
+    let daemon = Daemon::plain();
+    let state = daemon.scratch.path().join("other");
+    let file = daemon.scratch.path().join("wrong.toml");
+    for (scope, verbs, word) in [
+        ("team", "read,operate", "operate is for the root"),
+        ("/", "read", "is no scope"),
+        ("a//b", "read", "is no scope"),
+        ("a/..", "read", "is no scope"),
+        ("team", "rule", "there are read, claim"),
+    ] {
+        let told = daemon.tell(&["token", "--scope", scope, "--verbs", verbs]);
+        assert_eq!((told.code, told.out.as_str()), (2, ""), "{scope} {verbs}: {told:?}");
+        assert!(told.err.contains(word), "{told:?}");
+        let verbs: Vec<&str> = verbs.split(',').collect();
+        std::fs::write(&file, token("secret", scope, &verbs, "")).expect("written");
+        let mut command = daemon.command(&["serve", "--state"]);
+        command.arg(&state).arg("--socket").arg(state.with_extension("sock"));
+        command.arg("--config").arg(&file).args(["--http", "127.0.0.1:0"]);
+        let told = crate::daemon::told(command);
+        assert!(
+            told.code != 0 && told.err.contains("token 1") && told.err.contains(word),
+            "{scope}: {told:?}"
+        );
+    }
+    for ttl in ["0s", "10ms"] {
+        let told = daemon.tell(&["token", "--ttl", ttl]);
+        assert!(told.code == 2 && told.out.is_empty() && told.err.contains("--ttl"), "{ttl}: {told:?}");
+    }
+}
+
+#[test]
 fn beyond_this_machine_tcp_is_served_only_to_who_says_so() {
     let daemon = Daemon::plain();
     let state = daemon.scratch.path().join("other");

@@ -73,6 +73,7 @@ fn who_did_what_when_is_told_survives_a_restart_and_is_the_administrators_busine
     let told: Vec<&str> = rows.iter().filter_map(|row| row["act"].as_str()).collect();
     assert_eq!(told, ["POST /v1/apply", &format!("POST /v1/claims/{id}/cancel"), "POST /v1/batch"]);
     assert_eq!((&rows[0]["body"], &rows[2]["body"]), (&body.as_str().into(), &"cancel 77".into()));
+    assert_eq!((&rows[2]["status"], &rows[2]["reason"]), (&404.into(), &"UnknownClaim".into()));
     assert_eq!(rows[0]["pid"], std::process::id(), "{rows:?}");
     assert!(rows[0]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{rows:?}");
     // A tenant ends what is its own: that is no act of an administrator's.
@@ -89,4 +90,25 @@ fn who_did_what_when_is_told_survives_a_restart_and_is_the_administrators_busine
     assert_eq!(acts(&house.daemon, 0), rows, "what was answered is there after a crash");
     assert_eq!(house.daemon.http("PUT", "/v1/scopes/team", r#"{"weight":3}"#).0, 200);
     assert_eq!(last(&house.daemon), 4);
+}
+
+#[test]
+fn each_cancel_of_a_batch_is_written_down_with_what_came_of_it() {
+    let daemon = Daemon::plain();
+    let claim = daemon.http("POST", "/v1/claims", r#"{"lines":[{"resource":"cpu","amount":"1"}]}"#).1;
+    let id = claim["claim"]["id"].as_str().expect("an id").to_owned();
+    let cancel = |id: &str| json!({ "cancel": { "id": id } });
+    let ask = json!({ "ask": { "lines": [{ "resource": "cpu", "amount": "1" }] } });
+    let body = json!({ "operations": [cancel("77777"), ask, cancel(&id)] }).to_string();
+    let (status, answer) = daemon.http("POST", "/v1/batch", &body);
+    assert_eq!((status, &answer["answers"][0]["error"]["reason"]), (200, &"UnknownClaim".into()));
+    let rows = acts(&daemon, 0);
+    let told: Vec<_> =
+        rows.iter().map(|row| (&row["act"], &row["body"], &row["status"], &row["reason"])).collect();
+    let act = Value::from("POST /v1/batch");
+    let (refused, done) = (Value::from("cancel 77777"), Value::from(format!("cancel {id}")));
+    assert_eq!(
+        told,
+        [(&act, &refused, &404.into(), &"UnknownClaim".into()), (&act, &done, &200.into(), &Value::Null)]
+    );
 }

@@ -1,5 +1,8 @@
 //! The contract as a document: complete, sound in itself, and true of what is answered.
-use crate::daemon::{Daemon, program, told};
+use crate::{
+    access::House,
+    daemon::{Daemon, program, told},
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, process::Command};
 
@@ -164,6 +167,71 @@ fn what_is_answered_is_what_is_described() {
     let schema =
         document.pointer(&format!("{refused}/content/application~1problem+json/schema")).expect("described");
     assert_eq!((status, wrong(&document, schema, &answer, "")), (422, Vec::new()), "{answer}");
+}
+
+/// The status of what is wrong with a request: method, path, body and headers.
+type Odd<'a> = (u16, &'a str, &'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+#[test]
+fn every_status_of_a_refusal_stands_in_the_document_with_its_reason() {
+    let house = House::with("");
+    let document = document();
+    let told = document["components"]["responses"]["Problem"]["description"].as_str().expect("text");
+    let line = |status: u16| told.lines().find_map(|line| line.strip_prefix(&format!("- {status}: ")));
+    let long = "x".repeat(2 << 20);
+    let (get, post) = ("GET", "POST");
+    let json = [("Content-Type", "application/json")];
+    let odd: [Odd<'_>; 6] = [
+        (404, get, "/v2/claims", "", &[]),
+        (405, "DELETE", "/v1/claims", "", &[]),
+        (413, post, "/v1/claims", &long, &json),
+        (415, post, "/v1/claims", "{}", &[("Content-Type", "text/plain")]),
+        (417, post, "/v1/claims", "{}", &[("Content-Type", "application/json"), ("Expect", "the-best")]),
+        (431, get, "/v1/claims", "", &[("X-Long", &long[..100_000])]),
+    ];
+    for (status, method, path, body, headers) in odd {
+        let mut client = house.daemon.client();
+        let body = (!body.is_empty()).then_some(body.as_bytes());
+        let answer = client.request(method, path, body, headers).expect("an answer");
+        let problem: Value = serde_json::from_slice(&answer.body).expect("a problem");
+        assert_eq!(answer.status, status, "{method} {path}: {problem}");
+        let reason = problem["error"]["reason"].as_str().expect("a reason");
+        assert!(line(status).is_some_and(|line| line.contains(reason)), "{status} {reason}: {told}");
+    }
+    assert_eq!(house.ask(get, "/v1/claims", Some("wrong"), "").0, 401);
+    assert!(line(401).is_some_and(|line| line.contains("Forbidden")), "{told}");
+}
+
+#[test]
+fn what_the_tools_path_refuses_is_a_problem_like_any_other() {
+    let daemon = Daemon::plain();
+    let accept = ("Accept", "application/json, text/event-stream");
+    for (status, method, body, kind) in [
+        (415, "POST", Some("no json"), "application/json"),
+        (415, "POST", Some("{}"), "text/plain"),
+        (405, "GET", None, "application/json"),
+        (405, "DELETE", None, "application/json"),
+    ] {
+        let headers = [accept, ("Content-Type", kind), ("MCP-Protocol-Version", "2025-11-25")];
+        let answer = daemon.client().request(method, "/mcp", body.map(str::as_bytes), &headers).expect("one");
+        assert_eq!(answer.status, status, "{method} {body:?}");
+        let problem: Value = serde_json::from_slice(&answer.body).expect("a problem");
+        assert_eq!((&problem["status"], &problem["error"]["reason"]), (&status.into(), &"BadRequest".into()));
+        assert!(problem["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+    }
+}
+
+#[test]
+fn a_node_is_told_only_what_it_can_be_set_to() {
+    let daemon = Daemon::plain();
+    for state in ["x", "lost"] {
+        let (status, answer) = daemon.http("PUT", "/v1/nodes/any", &json!({ "state": state }).to_string());
+        let message = answer["error"]["message"].as_str().expect("text");
+        assert_eq!(status, 400, "{answer}");
+        let (wrong, place) = message.split_once(" at line").expect("a place");
+        let right = "expected one of `open`, `cordoned`, `draining`";
+        assert!(wrong.starts_with("state: ") && wrong.ends_with(right), "{wrong} {place}");
+    }
 }
 
 #[test]

@@ -56,6 +56,11 @@ fn a_task_from_its_beginning_to_its_end() {
         (4, &json!("deny"), &json!("InsufficientCapacity"))
     );
     assert!(denied["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
+    for (task, place) in [(json!({ "needs": ["cpu"] }), "needs: "), (json!({ "pid": "me" }), "pid: ")] {
+        let (code, denied) = hook(&daemon, &["pre-task"], task);
+        let message = denied["message"].as_str().expect("text");
+        assert!(code == 2 && message.starts_with(place), "{denied}");
+    }
     let named = json!({ "task_id": "t/1", "scope": "team" });
     let renewed = hook(&daemon, &["progress"], named.clone()).1;
     // An agent that asks from time to time hears whether it is to use less.

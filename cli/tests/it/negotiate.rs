@@ -77,6 +77,38 @@ fn the_place_in_line_is_the_true_one_whoever_is_asked() {
 }
 
 #[test]
+fn an_offer_of_a_lock_is_the_lock_that_was_asked_for() {
+    let daemon = Daemon::configured(ONE_CORE);
+    let mut hand = hand(&daemon);
+    assert_eq!(hand.call("resource_allocate", json!({ "locks": ["q3:shared"] }))["status"], "GRANTED");
+    let right = json!([{ "resource": "lock", "amount": "shared", "pool": "q3" }]);
+    for ask in [json!({ "locks": ["q3"] }), json!({ "locks": ["q3"], "wait": "10m" })] {
+        let offered = hand.call("resource_allocate", ask);
+        assert_eq!((&offered["status"], &offered["offers"][0]["lines"]), (&"COUNTER_OFFER".into(), &right));
+        if let Some(claim) = offered["claim"].as_str() {
+            // Whoever looks at a claim may be another than who asked for it, so the name is not told again.
+            let explained = hand.call("resource_explain", json!({ "claim": claim }));
+            let lines = json!([{ "resource": "lock", "amount": "shared" }]);
+            assert_eq!(explained["offers"][0]["lines"], lines, "{explained}");
+            assert_eq!(hand.call("resource_allocate", json!({ "needs": lines }))["reason"], "BadRequest");
+            assert_eq!(hand.call("resource_release", json!({ "claim": claim }))["status"], "RELEASED");
+        }
+        let granted = hand.call("resource_allocate", json!({ "needs": offered["offers"][0]["lines"] }));
+        assert_eq!(granted["status"], "GRANTED", "{granted}");
+        let lock = &daemon.claim(granted["claim"].as_str().expect("a claim"))["lines"][0];
+        assert_eq!((&lock["pool"], &lock["amount"]), (&"q3".into(), &"1".into()), "{lock}");
+    }
+    // What is to be held alone stays so in an offer of less of something else.
+    assert_eq!(hand.call("resource_allocate", json!({ "cpu": "0.5" }))["status"], "GRANTED");
+    let offered = hand.call("resource_allocate", json!({ "cpu": 1, "locks": ["other"] }));
+    let lines = offered["offers"][0]["lines"].as_array().expect("an offer").clone();
+    assert!(
+        lines.contains(&json!({ "resource": "lock", "amount": "exclusive", "pool": "other" })),
+        "{offered}"
+    );
+}
+
+#[test]
 fn signs_of_progress_tell_the_place_in_line() {
     let daemon = Daemon::configured(ONE_CORE);
     let mut hand = ByHand::start(&daemon, &[]);
@@ -102,6 +134,25 @@ fn signs_of_progress_tell_the_place_in_line() {
     daemon.await_phase("3", "closed");
     assert_eq!(daemon.claim("3")["ending"], "cancelled");
     assert_eq!(hand.call("resource_monitor", json!({ "resource": "cpu" }))["status"], "OK", "it goes on");
+}
+
+#[test]
+fn what_is_no_scope_is_no_filter() {
+    let daemon = Daemon::configured(ONE_CORE);
+    let mut hand = hand(&daemon);
+    hand.call("resource_allocate", json!({ "cpu": "1m", "scope": "team" }));
+    for tool in ["resource_analytics", "resource_optimize"] {
+        for scope in ["//", "/", "a//b", ".."] {
+            let told = hand.call(tool, json!({ "scope": scope }));
+            assert_eq!(
+                (&told["status"], &told["reason"]),
+                (&"DENIED".into(), &"BadRequest".into()),
+                "{told}"
+            );
+            assert!(told["fix"].as_str().is_some_and(|fix| fix.starts_with("scope: ")), "{told}");
+        }
+        assert_eq!(hand.call(tool, json!({ "scope": "team" }))["status"], "OK");
+    }
 }
 
 /// Whatever may stand for a value.

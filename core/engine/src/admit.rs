@@ -6,10 +6,9 @@ use bursar_interface::{
     Amount, Ask, ClaimId, Class, Command, Input, LineAsk, NONE, Principal, Reason, Refusal, Row, ScopeId,
     What,
     bound::{
-        AMOUNT_MAX, CLAIMS_MAX, KEY_BYTES_MAX, LINES_MAX, NAME_BYTES_MAX, PENDING_MAX, SCOPE_DEPTH_MAX,
-        SCOPES_MAX, TTL_NS_MAX,
+        AMOUNT_MAX, CLAIMS_MAX, KEY_BYTES_MAX, LINES_MAX, NAME_BYTES_MAX, PENDING_MAX, SCOPES_MAX, TTL_NS_MAX,
     },
-    canary,
+    canary, check_scope,
 };
 use bursar_pool::Wanted;
 
@@ -64,11 +63,11 @@ impl Engine {
         self.check_fan(by, parent, &path)?;
         let known = self.books.scope(&path);
         if known.is_none() {
-            check_path(&path)?;
+            check_scope(&path)?;
         }
         self.check_gang(&path, ask)?;
         if let Some(apart) = &ask.apart {
-            check_path(&join(&by.root, apart))?;
+            check_scope(&join(&by.root, apart))?;
         }
         let mut lines = std::mem::take(&mut self.resolved.lines);
         let mut sets = std::mem::take(&mut self.resolved.sets);
@@ -355,30 +354,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Refuses a path that is no scope.
-pub(crate) fn check_path(path: &str) -> Result<(), Refusal> {
-    if path.is_empty() {
-        return Ok(());
-    }
-    let mut depth = 0;
-    for level in path.split('/') {
-        depth += 1;
-        // Who sends a path as an address has these two resolved on the way.
-        let walks = matches!(level, "." | "..");
-        if level.is_empty() || walks || level.len() > NAME_BYTES_MAX || level.chars().any(char::is_control) {
-            return bad(
-                &format!("{path:?} is no scope"),
-                "use names separated by single slashes, none of them . or .., as team/session/agent",
-            );
-        }
-    }
-    if depth > SCOPE_DEPTH_MAX {
-        return Err(Refusal::new(Reason::FanOut, format!("{path:?} is {depth} levels deep"))
-            .hint(format!("at most {SCOPE_DEPTH_MAX} levels")));
-    }
-    Ok(())
 }
 
 pub(crate) fn bad<T>(message: &str, hint: &str) -> Result<T, Refusal> {

@@ -1,9 +1,10 @@
 //! How far demands may fan out: 188 agents in a minute meet a wall, politely. Every refusal names the bound,
 //! where it is set, and when it is worth to ask again.
-use crate::{Engine, admit::check_path, engine::Tape};
+use crate::{Engine, engine::Tape};
 use bursar_interface::{
     ClaimId, FanOut, FanOutSpec, Phase, Principal, Reason, Refusal, Row, Shape, Time, What,
     bound::{AGENT_ASKS_PER_SECOND, AGENT_CHILDREN, AGENT_CLAIMS, AGENT_DEPTH, FAN_SCOPES_MAX, NEST_MAX},
+    check_scope,
 };
 use bursar_pool::{Digest, Flow, Meter};
 use serde::{Deserialize, Serialize};
@@ -229,7 +230,7 @@ impl Engine {
         spec: &FanOutSpec,
     ) -> Result<(), Refusal> {
         if let Some(path) = &spec.scope {
-            check_path(path)?;
+            check_scope(path)?;
             if !self.fan.scopes.contains_key(path) && self.fan.scopes.len() >= FAN_SCOPES_MAX {
                 return Err(Refusal::new(
                     Reason::BadRequest,

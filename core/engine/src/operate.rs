@@ -1,14 +1,11 @@
 //! What operators set: all of it at one moment, or none of it. Everything is checked before anything is
 //! done, and what each setting comes to is told in the event, so that a fold need not find out.
-use crate::{
-    Engine,
-    admit::{bad, check_path},
-    engine::Tape,
-};
+use crate::{Engine, admit::bad, engine::Tape};
 use bursar_interface::{
     Change, Command, Input, NodeChange, NodeState, PoolChange, PoolId, PoolSpec, Principal, QuotaChange,
     QuotaSpec, Reason, Refusal, Row, ScopeSpec, Setting, Shape, What,
     bound::{AMOUNT_MAX, POOLS_MAX, SCOPES_MAX, SETTINGS_MAX, TTL_NS_MAX, WEIGHT_MAX},
+    check_scope,
 };
 use std::collections::BTreeSet;
 
@@ -199,7 +196,7 @@ impl Engine {
     }
 
     fn judge_scope(&self, spec: &ScopeSpec) -> Result<Change, Refusal> {
-        check_path(&spec.path)?;
+        check_scope(&spec.path)?;
         if !(1..=WEIGHT_MAX).contains(&spec.weight) {
             return bad(&format!("{} is no weight", spec.weight), &format!("from 1 to {WEIGHT_MAX}"));
         }
@@ -212,7 +209,7 @@ impl Engine {
     }
 
     fn judge_quota(&self, change: &QuotaChange) -> Result<Change, Refusal> {
-        check_path(&change.scope)?;
+        check_scope(&change.scope)?;
         self.check_kind(&change.resource)?;
         let Some(resource) = self.books.resource(&change.resource) else { return Ok(Change::Unchanged) };
         let before = self.quota_before(change, resource);

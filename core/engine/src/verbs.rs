@@ -1,9 +1,5 @@
 //! The other verbs: what holders, operators and edges may do to a claim and to the installation.
-use crate::{
-    Engine,
-    admit::{bad, check_path},
-    engine::Tape,
-};
+use crate::{Engine, admit::bad, engine::Tape};
 use bursar_interface::{
     ClaimId, Command, Ending, Fence, NodeSpec, Phase, PoolSpec, Principal, QuotaSpec, Reason, Refill,
     Refusal, ResourceSpec, Row, Shape, Used, What,
@@ -11,7 +7,7 @@ use bursar_interface::{
         AMOUNT_MAX, LABELS_MAX, NAME_BYTES_MAX, NODES_MAX, PERIOD_NS_MAX, POOLS_MAX, RESOURCES_MAX,
         TTL_NS_MAX,
     },
-    canary,
+    canary, check_scope,
 };
 
 /// Processes attached to one lease at most.
@@ -198,7 +194,7 @@ impl Engine {
             Command::SetPool(spec) => self.set_pool(cause, tape, spec)?,
             Command::SetQuota(spec) => self.set_quota(cause, tape, spec)?,
             Command::SetScope(spec) => {
-                check_path(&spec.path)?;
+                check_scope(&spec.path)?;
                 self.emit(tape, cause, What::ScopeSet);
             }
             Command::Swap { .. } => self.emit(tape, cause, What::Swapped),
@@ -362,7 +358,7 @@ impl Engine {
 
     /// Whether a bound can be like this.
     pub(crate) fn check_quota_spec(&self, spec: &QuotaSpec) -> Result<(), Refusal> {
-        check_path(&spec.scope)?;
+        check_scope(&spec.scope)?;
         self.check_kind(&spec.resource)?;
         let assured = spec.guaranteed > 0 && self.is_rate(&spec.resource);
         if spec.limit.is_some() || assured || spec.refill.period_ns > 0 {

@@ -14,6 +14,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use bursar_interface::Reason;
 use bursar_wire as wire;
 use hyper::{Method, StatusCode, Uri};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub(crate) async fn written_down<H: House>(
     let mut entry = Entry::new(&hall, row(&hall, Some(&caller), &method, &path));
     let response = match json::bytes(body, hall.limits.body).await {
         Ok(bytes) => {
-            entry.row().body = told(&bytes);
+            entry.says(&bytes);
             next.run(Request::from_parts(parts, Body::from(bytes))).await
         }
         Err(denial) => denial.into_response(),
@@ -61,19 +62,51 @@ pub(crate) fn turned_away<H: House>(hall: &Hall<H>, method: &Method, path: &str,
     }
 }
 
-/// Writes down claims that are ended in a batch by one who administers.
-pub(crate) fn cancelled<H: House>(
-    hall: &Hall<H>,
-    caller: &Caller,
-    claims: impl Iterator<Item = u64>,
-    response: &Response,
-) {
-    let mut claims = claims.map(|claim| claim.to_string()).peekable();
-    if caller.principal.admin && claims.peek().is_some() {
-        let mut entry = Entry::new(hall, row(hall, Some(caller), &Method::POST, "/v1/batch"));
-        entry.row().body = told(format!("cancel {}", claims.collect::<Vec<_>>().join(" ")).as_bytes());
-        entry.answered(response);
+/// Claims that one who administers ends in a batch.
+pub(crate) struct Cancels<'a, H: House> {
+    entry: Entry<'a, H>,
+    /// Where each row of the entry stands among the operations, in order.
+    places: Vec<usize>,
+}
+
+impl<'a, H: House> Cancels<'a, H> {
+    /// Those among operations, each of which is to be written down with what comes of it; none for who ends no more
+    /// than what is theirs.
+    pub(crate) fn among(
+        hall: &'a Hall<H>,
+        caller: &Caller,
+        operations: &[wire::Operation],
+    ) -> Cancels<'a, H> {
+        let (mut rows, mut places) = (Vec::new(), Vec::new());
+        for (place, operation) in operations.iter().enumerate().filter(|_| caller.principal.admin) {
+            if let wire::Operation::Cancel { id } = operation {
+                let body = told(format!("cancel {id}").as_bytes());
+                let row = row(hall, Some(caller), &Method::POST, "/v1/batch");
+                rows.push(wire::AuditRow { body, ..row });
+                places.push(place);
+            }
+        }
+        Cancels { entry: Entry { hall, rows }, places }
     }
+
+    /// What an operation came to, if it is one of them.
+    pub(crate) fn came_to(&mut self, place: usize, refused: Option<&Denial>) {
+        let row = self.places.binary_search(&place).ok().and_then(|at| self.entry.rows.get_mut(at));
+        if let Some(row) = row {
+            answered(row, refused.map_or((StatusCode::OK, None), Denial::verdict));
+        }
+    }
+
+    /// All of them were refused.
+    pub(crate) fn refused(mut self, denial: &Denial) {
+        self.entry.rows.iter_mut().for_each(|row| answered(row, denial.verdict()));
+    }
+}
+
+/// What an act came to; a refusal has a reason.
+fn answered(row: &mut wire::AuditRow, (status, why): (StatusCode, Option<Reason>)) {
+    row.status = status.as_u16();
+    row.reason = why.map(|reason| reason.name().to_owned());
 }
 
 fn row<H: House>(hall: &Hall<H>, caller: Option<&Caller>, method: &Method, path: &str) -> wire::AuditRow {
@@ -96,33 +129,31 @@ fn told(bytes: &[u8]) -> Option<String> {
     (!cut.is_empty()).then(|| String::from_utf8_lossy(cut).into_owned())
 }
 
-/// An act that is under way. If its author leaves, it is written down all the same.
+/// Acts that are under way together. If their author leaves, they are written down all the same.
 struct Entry<'a, H: House> {
     hall: &'a Hall<H>,
-    row: Option<wire::AuditRow>,
+    rows: Vec<wire::AuditRow>,
 }
 
 impl<'a, H: House> Entry<'a, H> {
     fn new(hall: &'a Hall<H>, row: wire::AuditRow) -> Entry<'a, H> {
-        Entry { hall, row: Some(row) }
+        Entry { hall, rows: vec![row] }
     }
 
-    fn row(&mut self) -> &mut wire::AuditRow {
-        self.row.get_or_insert_default()
+    fn says(&mut self, body: &[u8]) {
+        self.rows.iter_mut().for_each(|row| row.body = told(body));
     }
 
     fn answered(mut self, response: &Response) {
-        let (status, why) = (response.status().as_u16(), response.extensions().get::<Why>());
-        let row = self.row();
-        row.status = status;
-        row.reason = why.map(|Why(reason)| reason.name().to_owned());
+        let why = response.extensions().get::<Why>().map(|Why(reason)| *reason);
+        self.rows.iter_mut().for_each(|row| answered(row, (response.status(), why)));
     }
 }
 
 impl<H: House> Drop for Entry<'_, H> {
     fn drop(&mut self) {
-        if let Some(row) = self.row.take() {
-            self.hall.house.note(row);
+        if !self.rows.is_empty() {
+            self.hall.house.note(std::mem::take(&mut self.rows));
         }
     }
 }

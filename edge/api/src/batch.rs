@@ -1,6 +1,7 @@
 //! Many operations in one request. They enter the engine together, and are answered in their order.
 use crate::{
-    House, audit,
+    House,
+    audit::Cancels,
     claims::seen,
     denial::Denial,
     hall::{Caller, Hall},
@@ -31,7 +32,7 @@ pub(crate) async fn batch<H: House>(
     if body.operations.is_empty() {
         return Err(Denial::bad("operations: there is nothing to do".into()));
     }
-    let ended: Vec<u64> = body.operations.iter().filter_map(cancelled).collect();
+    let mut cancels = Cancels::among(&hall, &caller, &body.operations);
     let (mut bodies, mut read) = (Vec::with_capacity(body.operations.len()), Vec::new());
     for operation in body.operations {
         let detached = matches!(&operation, wire::Operation::Ask(ask) if ask.detach);
@@ -42,7 +43,14 @@ pub(crate) async fn batch<H: House>(
     }
     let done = match bodies.is_empty() {
         true => Vec::new(),
-        false => hall.waiters.submit_all(caller.principal.clone(), bodies).await?,
+        false => match hall.waiters.submit_all(caller.principal.clone(), bodies).await {
+            Ok(done) => done,
+            Err(refusal) => {
+                let denial = Denial::from(refusal);
+                cancels.refused(&denial);
+                return Err(denial);
+            }
+        },
     };
     // There is an answer to each that was handed in.
     let mut done = done.into_iter();
@@ -64,6 +72,7 @@ pub(crate) async fn batch<H: House>(
             Ok((_, Some(Err(refusal)))) | Err(refusal) => Err(Denial::from(refusal)),
             Ok((_, None)) => Err(Denial::bug()),
         };
+        cancels.came_to(nth, answer.as_ref().err());
         let answer = answer.unwrap_or_else(|denial| wire::Outcome::Refused(denial.problem()));
         serde_json::to_writer(&mut answers, &answer).expect("an answer is plain data");
         answers.extend_from_slice(if nth + 1 < count { b"," } else { b"]}" });
@@ -72,22 +81,12 @@ pub(crate) async fn batch<H: House>(
         hall.house.stay(&staying);
     }
     waiters.into_iter().for_each(|waiter| waiter.answered());
-    let response = fresh_text(answers);
-    audit::cancelled(&hall, &caller, ended.into_iter(), &response);
-    Ok(response)
+    Ok(fresh_text(answers))
 }
 
 /// Whether what came of an operation is a claim that waits.
 fn waits(outcome: &wire::Outcome) -> bool {
     matches!(outcome, wire::Outcome::Done(done) if done.claim.phase == wire::PENDING)
-}
-
-/// Which claim an operation ends, whoever holds it.
-fn cancelled(operation: &wire::Operation) -> Option<u64> {
-    match operation {
-        wire::Operation::Cancel { id } => Some(*id),
-        _ => None,
-    }
 }
 
 /// What a claim came to. One that was `asked` for without a wait is decided by now, and may be refused.

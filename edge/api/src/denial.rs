@@ -47,6 +47,21 @@ pub(crate) struct Told<'a> {
     would_admit: &'a [wire::Change],
 }
 
+/// What is wrong with requests that never get as far as the engine, with the status that says it: beside those that
+/// stand for reasons.
+pub(crate) const BEFORE: [(StatusCode, &str); 10] = [
+    (StatusCode::UNAUTHORIZED, "no token that is good"),
+    (StatusCode::NOT_FOUND, "nothing is at that path"),
+    (StatusCode::METHOD_NOT_ALLOWED, "that is not done there"),
+    (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+    (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+    (StatusCode::URI_TOO_LONG, "the path is too long"),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is no JSON, or packed"),
+    (StatusCode::EXPECTATION_FAILED, "the Expect header cannot be met"),
+    (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long or too many"),
+    (StatusCode::INTERNAL_SERVER_ERROR, "a bug"),
+];
+
 /// Goes with the answer to a refusal, for those who write it down.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Why(pub(crate) Reason);
@@ -59,10 +74,7 @@ impl Denial {
 
     /// A request that is malformed in the way that `status` says.
     pub(crate) fn of(status: StatusCode, message: String) -> Denial {
-        let reason = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reason::Forbidden,
-            _ => Reason::BadRequest,
-        };
+        let reason = reason(status);
         Denial {
             status,
             reason,
@@ -127,6 +139,11 @@ impl Denial {
     pub(crate) fn closing(mut self) -> Denial {
         self.closing = true;
         self
+    }
+
+    /// Status and reason, for those who write it down.
+    pub(crate) fn verdict(&self) -> (StatusCode, Option<Reason>) {
+        (self.status, Some(self.reason))
     }
 
     /// What of it is ours.
@@ -229,6 +246,14 @@ impl IntoResponse for Denial {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// The reason that goes with a status which none stands for.
+pub(crate) fn reason(status: StatusCode) -> Reason {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reason::Forbidden,
+        _ => Reason::BadRequest,
     }
 }
 

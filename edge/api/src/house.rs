@@ -199,9 +199,9 @@ pub trait House: Send + Sync + 'static {
     /// What works on this host and what does not.
     fn doctor(&self, by: &Principal) -> wire::Doctor;
 
-    /// Writes down what somebody who administers did or tried, with its place in the log and the time. It is on the
-    /// disk when this returns, if it was carried out.
-    fn note(&self, act: wire::AuditRow);
+    /// Writes down what somebody who administers did or tried at once, with its places in the log and the time. What
+    /// was carried out of it is on the disk when this returns.
+    fn note(&self, acts: Vec<wire::AuditRow>);
 
     /// At most `max` rows of that log whose sequence is above `since`, oldest first.
     ///

@@ -105,9 +105,13 @@ pub(crate) async fn document<H: House>() -> Response {
 
 /// Which status stands for which reasons.
 fn refusals() -> String {
-    let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    let mut by_status: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for &reason in Reason::ALL {
-        by_status.entry(wire::status(reason)).or_default().push(reason.name());
+        by_status.entry(wire::status(reason)).or_default().push(reason.name().into());
+    }
+    for (status, what) in denial::BEFORE {
+        let told = format!("{} ({what})", denial::reason(status).name());
+        by_status.entry(status.as_u16()).or_default().push(told);
     }
     let lines = by_status.iter().map(|(status, reasons)| format!("- {status}: {}", reasons.join(", ")));
     let lines: Vec<String> = lines.collect();

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, StatusCode,
     body::Bytes,
-    header::{CONTENT_TYPE, HeaderValue, ORIGIN},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN},
     http::request::Parts,
     service::Service as _,
 };
@@ -30,6 +30,9 @@ use tower_service::Service;
 
 /// Bytes of an answer that is read inside the house.
 const INSIDE_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of a refusal in a service's own words.
+const REFUSAL_BYTES_MAX: usize = 4096;
 
 /// The way back in.
 #[derive(Clone)]
@@ -180,5 +183,23 @@ where
         Err(denial) => return denial.into_response(),
     };
     let response = service.call(hyper::Request::from_parts(parts, Body::from(bytes))).await;
-    response.unwrap_or_else(|never| match never {}).map(Body::new)
+    refused_alike(response.unwrap_or_else(|never| match never {}).map(Body::new)).await
+}
+
+/// A refusal of the service's own that is plain text, as a refusal like any other: with its words and headers.
+async fn refused_alike(response: Response) -> Response {
+    let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE));
+    let read = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
+    if read || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let words = Limited::new(body, REFUSAL_BYTES_MAX).collect().await.map(|body| body.to_bytes());
+    let words = String::from_utf8_lossy(&words.unwrap_or_default()).trim().to_owned();
+    let message = if words.is_empty() { format!("the request is refused: {status}") } else { words };
+    let mut told = Denial::of(status, message).into_response();
+    if let Some(allow) = parts.headers.get(ALLOW) {
+        told.headers_mut().insert(ALLOW, allow.clone());
+    }
+    told
 }

@@ -8,6 +8,7 @@ use crate::{
     price::Price,
     usage::Usage,
 };
+use bursar_interface::check_scope;
 use bursar_wire::{LineBody, UsedBody};
 use hyper::Uri;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -86,8 +87,13 @@ impl Terms {
             }
             models.push(self::model(model, &mut cascades)?);
         }
+        let scope = |place: &str, path: &str| {
+            check_scope(path).map_err(|why| wrong(format!("{place}: {}; {}", why.message, why.hint)))
+        };
+        scope("scope", &config.scope)?;
         let mut callers = BTreeMap::new();
         for caller in &config.caller {
+            scope("caller: scope", &caller.scope)?;
             callers.insert(digest(&caller.token_sha256)?, caller.scope.clone());
         }
         Ok(Terms {
@@ -233,5 +239,27 @@ impl Model {
             ("usd", &self.usd, cost),
         ];
         all.into_iter().filter_map(|(kind, pool, amount)| Some((kind, pool.as_deref()?, amount)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Caller, Provider};
+
+    #[test]
+    fn a_scope_that_is_none_is_named_with_its_place() {
+        let provider = Provider { name: "p".into(), shape: Shape::Openai, url: "http://127.0.0.1:1".into() };
+        let config = Config { provider: vec![provider], ..Config::default() };
+        let caller = |scope: &str| Caller { token_sha256: "ab".repeat(32), scope: scope.into() };
+        let wrong = |config: Config| Terms::read(&config).err().map(|error| error.to_string());
+        assert_eq!(
+            wrong(Config { scope: "team".into(), caller: vec![caller("a/b")], ..config.clone() }),
+            None
+        );
+        let told = wrong(Config { scope: "/".into(), ..config.clone() }).expect("wrong");
+        assert!(told.contains("scope: \"/\" is no scope; use names"), "{told}");
+        let told = wrong(Config { caller: vec![caller("a//b")], ..config }).expect("wrong");
+        assert!(told.contains("caller: scope: \"a//b\" is no scope"), "{told}");
     }
 }

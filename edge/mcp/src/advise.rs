@@ -23,7 +23,8 @@ struct Measured {
 
 /// Advises, as far as there is something to go by.
 pub(crate) async fn optimize<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments) -> Result<Answer, Denial> {
-    let claims = of_scope(call.get::<Claims>("/v1/claims").await?.claims, arguments.text("scope")?);
+    let scope = arguments.scope()?;
+    let claims = of_scope(call.get::<Claims>("/v1/claims").await?.claims, scope);
     let mut kinds: BTreeMap<&str, Measured> = BTreeMap::new();
     for line in claims.iter().flat_map(|claim| &claim.lines) {
         let Some(used) = line.used else { continue };

@@ -37,7 +37,7 @@ pub(crate) async fn allocate<D: Daemon>(call: &Call<'_, D>, arguments: &Argument
         Ok(Outcome::Granted(claim)) => Ok(granted(&body, &claim)),
         Ok(Outcome::Queued(claim, explained)) => {
             call.refused();
-            Ok(queued(&claim, &explained))
+            Ok(queued(&Act::Ask(Box::new(body)).lines(), &claim, &explained))
         }
         Err(denial) => {
             call.refused();
@@ -93,20 +93,25 @@ fn lines(arguments: &Arguments) -> Result<Vec<LineBody>, Denial> {
         }
     }
     for need in arguments.objects("needs", &NEED)? {
-        let resource = Arguments::needed("needs: resource", need.text("resource")?)?;
-        let amount = need.amount("amount", resource)?.unwrap_or(1);
-        lines.push(LineBody {
-            resource: resource.to_owned(),
-            amount: amount.to_string(),
-            pool: need.figure("pool")?,
-            ..LineBody::default()
-        });
+        lines.push(line(&need)?);
     }
     for lock in arguments.texts("locks")? {
         let wrong = |_| Denial::bad("locks: write each as NAME, NAME:shared or NAME:exclusive");
         lines.push(wire::lock(lock).map_err(wrong)?);
     }
     Ok(lines)
+}
+
+/// An element of `needs`. How much of a lock is said in words, as offers and grants tell it.
+fn line(need: &Arguments) -> Result<LineBody, Denial> {
+    let resource = Arguments::needed("needs: resource", need.text("resource")?)?;
+    let (pool, how) = (need.figure("pool")?, need.figure("amount")?);
+    if let ("lock", Some(how @ (terms::SHARED | terms::EXCLUSIVE))) = (resource, how.as_deref()) {
+        let name = Arguments::needed("needs: pool of the lock, its name,", pool)?;
+        return wire::lock(&format!("{name}:{how}")).map_err(|_| Denial::bad("needs: pool: name the lock"));
+    }
+    let amount = need.amount("amount", resource)?.unwrap_or(1).to_string();
+    Ok(LineBody { resource: resource.to_owned(), amount, pool, ..LineBody::default() })
 }
 
 /// `cpu=2,memory=1G` as a set of lines.
@@ -210,8 +215,8 @@ pub(crate) fn held(status: &str, claim: &Claim) -> Answer {
         .with_list("lines", terms::lines(&claim.lines))
 }
 
-fn queued(claim: &Claim, explained: &Value) -> Answer {
-    let offers = terms::offers(explained);
+fn queued(own: &[LineBody], claim: &Claim, explained: &Value) -> Answer {
+    let offers = terms::offers(explained, own);
     let (status, next) = match offers.is_empty() {
         true => ("QUEUED", "resource_monitor with this claim and wait; resource_release leaves the line"),
         false => ("COUNTER_OFFER", "still in line; to take an offer, release this claim and ask for it"),
@@ -277,7 +282,7 @@ mod tests {
     #[test]
     fn an_offer_is_told_where_there_is_one_and_nothing_is_made_up() {
         let pending = Claim { id: 7, reason: Some("InsufficientCapacity".into()), ..Claim::default() };
-        let plain = said(queued(&pending, &json!({ "eta_ms": null, "would_admit": [] })));
+        let plain = said(queued(&[], &pending, &json!({ "eta_ms": null, "would_admit": [] })));
         assert_eq!(
             (&plain["status"], &plain["position"], &plain["eta"]),
             (&json!("QUEUED"), &json!("unknown"), &json!("unknown"))
@@ -285,7 +290,7 @@ mod tests {
         assert!(plain.get("offers").is_none());
         let line = json!({ "resource": "cpu", "amount": "500", "pool": null });
         let change = json!({ "change": "less", "options": "", "lines": [line], "expect_ms": null });
-        let offered = said(queued(&pending, &json!({ "would_admit": [change] })));
+        let offered = said(queued(&[], &pending, &json!({ "would_admit": [change] })));
         assert_eq!(
             (&offered["status"], &offered["offers"][0]["lines"][0]["amount"]),
             (&json!("COUNTER_OFFER"), &json!("0.5"))

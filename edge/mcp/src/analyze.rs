@@ -14,7 +14,8 @@ const REASONS_MAX: usize = 3;
 
 /// Analyzes the claims that the daemon still remembers.
 pub(crate) async fn analyze<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments) -> Result<Answer, Denial> {
-    let claims = of_scope(call.get::<Claims>("/v1/claims").await?.claims, arguments.text("scope")?);
+    let scope = arguments.scope()?;
+    let claims = of_scope(call.get::<Claims>("/v1/claims").await?.claims, scope);
     let count = |which: &dyn Fn(&Claim) -> bool| claims.iter().filter(|claim| which(claim)).count();
     let waiting = count(&|claim| claim.phase == wire::PENDING);
     let ended = count(&|claim| claim.phase == "closed" && claim.fence.is_some());
@@ -40,7 +41,7 @@ pub(crate) async fn analyze<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments
 /// The claims of a scope and of those below it, at most so many. Claims tell whole paths, a caller those below
 /// its own root: so the path is looked for wherever it stands.
 pub(crate) fn of_scope(claims: Vec<Claim>, scope: Option<&str>) -> Vec<Claim> {
-    let part = scope.map(|scope| format!("/{}/", scope.trim_matches('/')));
+    let part = scope.map(|scope| format!("/{scope}/"));
     let asked = claims
         .into_iter()
         .filter(|claim| part.as_ref().is_none_or(|part| format!("/{}/", claim.scope).contains(part)));
@@ -83,7 +84,7 @@ mod tests {
         let of = |scope: &str| Claim { scope: scope.into(), ..Claim::default() };
         let claims = vec![of("a"), of("a/b"), of("uid-7/a/c"), of("ab"), of("")];
         assert_eq!(of_scope(claims.clone(), Some("a")).len(), 3);
-        assert_eq!(of_scope(claims.clone(), Some("a/b/")).len(), 1);
+        assert_eq!(of_scope(claims.clone(), Some("a/b")).len(), 1);
         assert_eq!(of_scope(claims, None).len(), 5);
     }
 }

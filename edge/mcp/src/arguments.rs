@@ -4,6 +4,7 @@ use crate::{
     denial::Denial,
     limits::{ARGUMENT_BYTES_MAX, LIST_MAX},
 };
+use bursar_interface::check_scope;
 use bursar_wire as wire;
 use serde_json::{Map, Value};
 
@@ -37,6 +38,17 @@ impl Arguments {
         match self.0.get(key) {
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
             _ => self.text(key).map(|text| text.map(str::to_owned)),
+        }
+    }
+
+    /// The path of a scope to look at; `None` for all that can be seen.
+    pub(crate) fn scope(&self) -> Result<Option<&str>, Denial> {
+        let scope = self.text("scope")?;
+        match scope.map(check_scope) {
+            Some(Err(_)) => {
+                Err(Denial::bad("scope: not a path; write names between single slashes, as team/task"))
+            }
+            _ => Ok(scope),
         }
     }
 

@@ -66,7 +66,7 @@ impl<D: Daemon> Call<'_, D> {
         }
         let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         match wire::ErrorBody::deserialize(&problem["error"]) {
-            Ok(error) => Err(Denial { offers: terms::offers(&problem), ..Denial::from(&error) }),
+            Ok(error) => Err(Denial { offers: terms::offers(&problem, &[]), ..Denial::from(&error) }),
             Err(_) => Err(Denial::away()),
         }
     }
@@ -78,9 +78,10 @@ impl<D: Daemon> Call<'_, D> {
 
     /// The same where the answer may take as long as it likes.
     pub(crate) async fn lengthy_act(&self, act: Act) -> Result<wire::Claim, Denial> {
+        let own = act.lines();
         let acted = self.daemon.act(self.from(), act).await.map_err(|_| Denial::away())?;
         acted.map_err(|refused| Denial {
-            offers: terms::changes(&refused.offers),
+            offers: terms::changes(&refused.offers, &own),
             ..Denial::from(&refused.error)
         })
     }

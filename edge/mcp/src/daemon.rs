@@ -87,6 +87,17 @@ pub trait Daemon: Clone + Send + Sync + 'static {
 }
 
 impl Act {
+    /// The lines that whoever asks has said, in whichever set of them.
+    pub(crate) fn lines(&self) -> Vec<wire::LineBody> {
+        match self {
+            Act::Ask(body) => {
+                let others = body.alternatives.iter().flat_map(|set| &set.lines);
+                body.lines.iter().chain(others).cloned().collect()
+            }
+            Act::Release { .. } => Vec::new(),
+        }
+    }
+
     /// Where it goes in the contract, and with what.
     fn document(&self) -> (String, Value) {
         let plain = "plain data always becomes JSON";

@@ -23,7 +23,7 @@ pub(crate) async fn explain<D: Daemon>(call: &Call<'_, D>, arguments: &Arguments
         .with("position", terms::position(&explained))
         .with("eta", terms::eta(&explained))
         .with("fix", Denial::of(reason, None).fix)
-        .with_list("offers", terms::offers(&explained))
+        .with_list("offers", terms::offers(&explained, &[]))
         .with_list("short", short.iter().filter_map(row).collect()))
 }
 

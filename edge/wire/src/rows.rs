@@ -374,6 +374,9 @@ pub struct ChangedLine {
     pub amount: u64,
     /// Only from the pool of this name.
     pub pool: Option<String>,
+    /// All of that pool, however much that is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// One thing that is missing.

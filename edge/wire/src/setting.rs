@@ -9,7 +9,7 @@ use bursar_interface::{
     bound::SETTINGS_MAX,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Things that are set in one request at most.
 pub const APPLIED_MAX: usize = SETTINGS_MAX;
@@ -168,11 +168,28 @@ impl QuotaBody {
 #[serde(deny_unknown_fields)]
 pub struct NodeBody {
     /// `open`, `cordoned` or `draining`.
+    #[serde(deserialize_with = "settable")]
     #[schemars(with = "NodeWord")]
     pub state: NodeState,
     /// Draining: how long its leases may stay, as `30s`, which is also what is meant if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<String>,
+}
+
+/// A state that a node can be set to. That it is lost is found out, and nobody is told to say so.
+fn settable<'de, D: Deserializer<'de>>(from: D) -> Result<NodeState, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Settable {
+        Open,
+        Cordoned,
+        Draining,
+    }
+    Ok(match Settable::deserialize(from)? {
+        Settable::Open => NodeState::Open,
+        Settable::Cordoned => NodeState::Cordoned,
+        Settable::Draining => NodeState::Draining,
+    })
 }
 
 impl NodeBody {

@@ -43,9 +43,11 @@ struct Task {
 
 /// Answers a hook of the generic form.
 pub fn answer(turn: &mut Turn<'_>, input: &Value) -> Result<Said, Trouble> {
-    let task = Task::deserialize(input).map_err(|error| {
+    let task: Task = serde_path_to_error::deserialize(input).map_err(|error| {
+        let place = Some(error.path().to_string()).filter(|place| place != ".");
+        let place = place.map_or_else(String::new, |place| format!("{place}: "));
         Trouble::input(
-            error.to_string(),
+            format!("{place}{}", error.into_inner()),
             "known are: task_id, scope, cpu, memory, needs, ttl, wait, pid, claim, fence, used",
         )
     })?;
