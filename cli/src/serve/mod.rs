@@ -208,7 +208,7 @@ pub fn run(options: Options) -> Result<()> {
     let now = boottime_ns();
     let clock = Clock::new(engine.now(&boot, now), now, boot.clone());
     let start = Command::Start { epoch, boot, boottime_ns: now };
-    let ending = Arc::new(AtomicBool::new(false));
+    let (ending, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(full_since.is_some())));
     let (out, committed) = sync_channel(COMMITTED_MAX);
     let edges = Edges::default();
     let checkpoint_batches = settings.journal.checkpoint_batches.max(1);
@@ -223,6 +223,7 @@ pub fn run(options: Options) -> Result<()> {
         inbox: Arc::new(Inbox::default()),
         out,
         full_since,
+        full: full.clone(),
         checkpoint_batches,
         checkpoint_next: checkpoint_batches,
     };
@@ -355,6 +356,7 @@ pub fn run(options: Options) -> Result<()> {
         state: state.clone(),
         uid: rustix::process::geteuid().as_raw(),
         ending: ending.clone(),
+        full,
         used_at: AtomicU64::new(clock.now().0),
         offered: Mutex::new(Instant::now()),
         audit,
