@@ -186,10 +186,10 @@ pub fn run(options: Options) -> Result<()> {
         Loader::new(loader_settings(&settings, &[], &state)?).map_err(|reject| anyhow!(reject))?;
     let mut roster = roster::Roster::open(&state);
     let strategies = seats::strategies(&mut loader, &settings, &engine, &mut roster)?;
-    let kinds = seats::kinds(&mut loader, &settings);
-    let mut drivers = seats::drivers(&mut loader, &settings);
-    let metrics = seats::metrics(&mut loader, &settings);
-    let analyzers = seats::analyzers(&mut loader, &settings);
+    let kinds = seats::kinds(&mut loader, &settings)?;
+    let mut drivers = seats::drivers(&mut loader, &settings)?;
+    let metrics = seats::metrics(&mut loader, &settings)?;
+    let analyzers = seats::analyzers(&mut loader, &settings)?;
     let every = settings.analysis.every()?;
     let mut supplies = Vec::new();
     for (name, driver) in &mut drivers {
