@@ -155,7 +155,7 @@ pub fn run(options: Options) -> Result<()> {
     let (tcp, lifetime) = (Tcp::wanted(&settings)?, settings.http.lifetime()?);
     raise_files();
     signals::outlive_limits().context("the signal of a limit on the size of files")?;
-    let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
+    let (mut journal, recovered) = Journal::open(&state, settings.journal.options(&state, accept_loss)?)?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
     let epoch = recovered.epoch;
     // Without the ballast the little room that there is belongs to what gives back.
@@ -440,7 +440,7 @@ pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> 
     let mut dirs: Vec<PathBuf> = flags.iter().chain(&settings.plugins.dirs).cloned().collect();
     for dir in &dirs {
         if !dir.is_dir() {
-            return Err(anyhow!("{} is no folder of plugins", dir.display()));
+            return Err(anyhow!("{} is no folder of plugins (plugins.dirs, --plugins)", dir.display()));
         }
     }
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
@@ -453,7 +453,7 @@ pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> 
         stage: state.join("plugins"),
         trusted,
         host: (std::env::current_exe().context("this program's own path")?, vec!["plugin-host".into()]),
-        strategy_deadline: settings.deadline().min(INLINE_MAX),
+        strategy_deadline: settings.deadline()?.min(INLINE_MAX),
         call_deadline: CALL_MAX,
         strikes_max: settings.plugins.strikes,
         quarantine: Duration::from_millis(settings.plugins.quarantine_ms).min(PAUSE_MAX),
