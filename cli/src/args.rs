@@ -256,9 +256,9 @@ pub struct Get {
     /// Follow: show it again whenever something happens
     #[arg(short, long)]
     pub watch: bool,
-    /// Events or acts above this sequence
-    #[arg(long, value_name = "SEQ", default_value_t = 0)]
-    pub since: u64,
+    /// Of events or audit: those above this sequence
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
     /// So many rows, from the first one on
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -340,7 +340,7 @@ pub struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
     /// How many seeds; the answer has their mean
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
     /// A folder of plugin libraries; may be given more than once
     #[arg(long, value_name = "DIR")]

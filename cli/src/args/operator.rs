@@ -1,4 +1,5 @@
 //! What operators say: settings and the nodes that they close.
+use bursar_tenant::scope_path;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -45,8 +46,8 @@ pub enum SetWhat {
 /// A bound.
 #[derive(Debug, Args)]
 pub struct SetQuota {
-    /// Scope path, as team/session; "" for the root
-    #[arg(value_name = "SCOPE")]
+    /// Scope path, as team/session; / for the root
+    #[arg(value_name = "SCOPE", value_parser = scope_path)]
     pub scope: String,
     /// Of what
     #[arg(value_name = "KIND")]
@@ -94,8 +95,8 @@ pub struct SetPool {
 /// A weight.
 #[derive(Debug, Args)]
 pub struct SetScope {
-    /// Scope path, as team/session
-    #[arg(value_name = "PATH")]
+    /// Scope path, as team/session; / for the root
+    #[arg(value_name = "PATH", value_parser = scope_path)]
     pub path: String,
     /// Share of its parent relative to its siblings, from 1 to 1000000
     #[arg(long, value_name = "N")]
@@ -126,8 +127,8 @@ pub struct Drain {
 /// Make a token. It is shown once and kept nowhere.
 #[derive(Debug, Args)]
 pub struct Token {
-    /// The scope that its bearer acts in, and sees no more than [default: the root]
-    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
+    /// The scope that its bearer acts in, and sees no more than [default: the root, as /]
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true, value_parser = scope_path)]
     pub scope: String,
     /// What it is good for: read, claim, operate
     #[arg(long, value_name = "VERB,…", value_delimiter = ',', default_value = "read,claim")]

@@ -1,5 +1,11 @@
 //! Looking: lists of everything, once or followed, and why a claim waits.
-use super::{Context, lease::number, names::Named, outcome::Outcome, show};
+use super::{
+    Context,
+    lease::number,
+    names::Named,
+    outcome::{Failed, Outcome},
+    show,
+};
 use crate::args::{Explain, Get, Output, What};
 use bursar_wire::{self as wire, List};
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,11 +20,14 @@ const AUDIT_LOOK: Duration = Duration::from_millis(500);
 
 /// `bursar get`.
 pub fn get(context: &Context, get: &Get) -> Outcome {
+    let since = get.since.unwrap_or(0);
     match (get.what, get.watch) {
-        (What::Events, false) => events(context, get.since, get.limit),
-        (What::Events, true) => follow_events(context, get.since),
-        (What::Audit, false) => audit(context, get.since, get.limit),
-        (What::Audit, true) => follow_audit(context, get.since),
+        (What::Events, false) => events(context, since, get.limit),
+        (What::Events, true) => follow_events(context, since),
+        (What::Audit, false) => audit(context, since, get.limit),
+        (What::Audit, true) => follow_audit(context, since),
+        _ if get.since.is_some() => Err(Failed::usage("--since is for what has a sequence")
+            .hint("`bursar get events` or `bursar get audit`")),
         (what, watch) => list(context, what, get.limit, watch),
     }
 }

@@ -123,7 +123,7 @@ pub fn carry_out(cli: Cli) -> ExitCode {
         Verb::Restore(restore) => backup::restore(&context, &restore),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "bursar", &mut script);
+            clap_complete::generate(shell, &mut for_people(&Cli::command()), "bursar", &mut script);
             // A reader that has gone away is no failure.
             let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
             Ok(())
@@ -163,4 +163,11 @@ fn state_dir() -> Result<std::path::PathBuf, Failed> {
 fn make_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The command line without what is hidden, which completions offer all the same.
+fn for_people(whole: &clap::Command) -> clap::Command {
+    let seen = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
+    let version = whole.get_version().map(str::to_owned).unwrap_or_default();
+    clap::Command::new("bursar").version(version).args(whole.get_arguments().cloned()).subcommands(seen)
 }

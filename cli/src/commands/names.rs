@@ -1,5 +1,5 @@
 //! The names of rows, each as other commands take it.
-use crate::args::Verb;
+use crate::args::{ConfigVerb, Verb};
 use bursar_wire as wire;
 
 /// Something that is called by a name.
@@ -47,7 +47,8 @@ pub fn has(verb: &Verb) -> bool {
     match verb {
         Claim(_) | Renew(_) | Settle(_) | Extend(_) | Shrink(_) | Release(_) | Cancel(_) | Attach(_) => true,
         Get(_) | Explain(_) | Apply(_) | Set(_) | Cordon(_) | Uncordon(_) | Drain(_) => true,
-        Plugin(_) | Strategy(_) | Doctor(_) | Config(_) => true,
+        Config(config) => !matches!(config.verb, ConfigVerb::Schema),
+        Plugin(_) | Strategy(_) | Doctor(_) => true,
         Serve(_) | Run(_) | Top(_) | Hook(_) | Mcp(_) | Gate(_) | Simulate(_) | Token(_) => false,
         Backup(_) | Restore(_) | Api | Man(_) | Completions { .. } | PluginHost { .. } => false,
     }

@@ -71,7 +71,7 @@ fn openb(context: &Context, simulate: &Simulate) -> Outcome {
     let scratch = scratch(simulate)?;
     let mut runs = Vec::new();
     let (mut spent, mut home) = (0.0, "linked");
-    for seed in simulate.seed..simulate.seed + simulate.seeds.max(1) {
+    for seed in simulate.seed..simulate.seed + simulate.seeds {
         let mut plugins = plugins(simulate, &simulate.qos, &scratch)?;
         home = serve::home(plugins.allocator.decider.home);
         let experiment = Experiment::new(&nodes, &pods, seed, &mut plugins);

@@ -6,7 +6,7 @@ use bursar_wire as wire;
 const MOVES: &str = "moves into groups";
 
 /// What would help, by what was looked at (or how its name begins) and how it is.
-const ADVICE: [(&str, &[&str], &str); 16] = [
+const ADVICE: [(&str, &[&str], &str); 17] = [
     (
         "control groups",
         &["weak", "missing"],
@@ -70,6 +70,12 @@ const ADVICE: [(&str, &[&str], &str); 16] = [
         &["wrong"],
         "see `bursar get claims` for those that are quarantined, and the log for what of them is still there: what \
          proves to be gone comes back by itself",
+    ),
+    (
+        "journal",
+        &["wrong"],
+        "free space on the disk of the state directory: it is tried again every two seconds, and releases work \
+         meanwhile",
     ),
     ("daemon", &["missing"], "start one with `bursar serve`; `bursar run` starts one by itself"),
     (
@@ -149,7 +155,7 @@ mod tests {
         lacking.extend(["control groups", "daemon", "host_memory_pressure"].map(weak));
         lacking.push(wire::Finding { state: "weak".into(), ..weak(MOVES) });
         let sick = |what: &str| wire::Finding { state: "wrong".into(), ..weak(what) };
-        lacking.extend(["plugins", "plugin allocator mine", "reclaim", "problem"].map(sick));
+        lacking.extend(["plugins", "plugin allocator mine", "reclaim", "journal", "problem"].map(sick));
         advise(&mut lacking);
         assert!(lacking.iter().all(|finding| finding.advice.is_some()), "{lacking:?}");
         let mut sound = host_findings(&Hierarchy::weak());

@@ -17,7 +17,11 @@ use bursar_interface::{
 };
 use bursar_journal::{Error, Journal, Patience};
 use std::{
-    sync::{Arc, mpsc::SyncSender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::SyncSender,
+    },
     time::{Duration, Instant},
 };
 
@@ -54,6 +58,8 @@ pub struct Desk {
     pub edges: Edges,
     /// Since when the disk is full.
     pub full_since: Option<Instant>,
+    /// The same for those who show whether it is.
+    pub full: Arc<AtomicBool>,
     /// Batches after which a checkpoint is written.
     pub checkpoint_batches: u64,
     /// How many there must be for the next attempt.
@@ -276,6 +282,7 @@ impl Desk {
             tracing::error!(%error, "the ballast could not be freed");
         }
         self.full_since = Some(Instant::now());
+        self.full.store(true, Ordering::Release);
     }
 
     /// Waits until the follower has folded all that was committed.
@@ -295,6 +302,7 @@ impl Desk {
                 }
                 Err(_) => Some(Instant::now()),
             };
+            self.full.store(self.full_since.is_some(), Ordering::Release);
         }
     }
 }
@@ -364,7 +372,8 @@ fn closes(setting: &Setting) -> bool {
     matches!(setting, Setting::Node(node) if node.state != NodeState::Open)
 }
 
-fn storage_full() -> Refusal {
+/// Nothing that grows is taken while the disk is full.
+pub(super) fn storage_full() -> Refusal {
     Refusal::new(Reason::StorageFull, "the journal's disk is full; nothing was changed")
         .hint("free space on the disk of the state directory; releases still work")
 }

@@ -156,7 +156,8 @@ fn serve_tcp(
     limits: Limits,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<impl Future<Output = Result<(), bursar_api::Error>> + Send + 'static> {
-    let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(&address)
+        .with_context(|| format!("cannot listen on {address} (http.listen, --http)"))?;
     let local = listener.local_addr()?;
     bearers::allowed(local, far || tls.is_some())?;
     hosts.extend([local.to_string(), format!("localhost:{}", local.port())]);

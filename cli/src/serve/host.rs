@@ -6,6 +6,7 @@ use super::{
     checkup::{advise, host_findings},
     circle,
     clock::Clock,
+    desk::storage_full,
     follower::Follower,
     gauges::{Gauges, gauge_finding},
     listed::{plugin_findings, plugin_row},
@@ -80,6 +81,8 @@ pub struct Host {
     pub uid: u32,
     /// The daemon is ending.
     pub ending: Arc<AtomicBool>,
+    /// The journal's disk is full.
+    pub full: Arc<AtomicBool>,
     /// Engine time of the last request.
     pub used_at: AtomicU64,
     /// When a counter-offer was last made.
@@ -118,6 +121,11 @@ impl Host {
             0 => self.clock.now().0.saturating_sub(last.0),
             _ => 0,
         }
+    }
+
+    /// Whether there is no room to write more down than what gives back.
+    fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
     }
 
     /// What came of a command, for who sent it: of its claim was heard.
@@ -303,8 +311,12 @@ impl House for Host {
         }
     }
 
-    fn ready(&self) -> bool {
-        !self.ending.load(Ordering::Acquire)
+    fn ready(&self) -> Result<(), Refusal> {
+        match (self.ending.load(Ordering::Acquire), self.is_full()) {
+            (true, _) => Err(ending()),
+            (_, true) => Err(storage_full()),
+            _ => Ok(()),
+        }
     }
 
     fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim> {
@@ -408,8 +420,13 @@ impl House for Host {
         };
         // Of what is everybody's, those hear who see everybody.
         if by.root.is_empty() {
-            let journal = format!("{}: sequence {next}, state {digest:016x}", self.state.display());
-            findings.push(row("journal", "ok", journal));
+            findings.push(match self.is_full() {
+                false => {
+                    let journal = format!("{}: sequence {next}, state {digest:016x}", self.state.display());
+                    row("journal", "ok", journal)
+                }
+                true => row("journal", "wrong", "the disk is full: only what gives back is accepted".into()),
+            });
             let cells = self.hierarchy.cells().len();
             findings.push(row("cells", "ok", format!("{cells} leases have one")));
             let state = if quarantined == 0 { "ok" } else { "wrong" };

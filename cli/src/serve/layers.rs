@@ -200,7 +200,25 @@ fn collect(at: &str, value: &Value, found: &mut Vec<(String, Value)>) {
 
 /// The settings, or what is wrong with them and what was meant.
 fn settled(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Settings> {
-    builder.build().and_then(Settings::of).map_err(|error| anyhow!(meant(&error.to_string())))
+    builder.build().and_then(Settings::of).map_err(|error| {
+        let told = error.to_string();
+        anyhow!(one_of(&told).unwrap_or_else(|| meant(&told)))
+    })
+}
+
+/// What is said of a word that is none of those that a key may have, with those: config names only the type.
+fn one_of(told: &str) -> Option<String> {
+    let (name, rest) = told.strip_prefix("enum ")?.split_once(" does not have variant constructor ")?;
+    let (word, rest) = rest.split_once(" for key `")?;
+    let (key, _) = rest.split_once('`')?;
+    // A dot is missing there.
+    let key = key.replace("].", "]").replace(']', "].");
+    let schema = serde_json::to_value(schemars::schema_for!(Settings)).ok()?;
+    let kind = schema.pointer(&format!("/$defs/{name}"))?;
+    let described = kind["oneOf"].as_array().into_iter().flatten().map(|one| &one["const"]);
+    let plain = kind["enum"].as_array().into_iter().flatten();
+    let words: Vec<&str> = described.chain(plain).filter_map(Value::as_str).collect();
+    Some(format!("{key}: there is no {word:?}; write one of {}", words.join(", ")))
 }
 
 #[cfg(test)]
@@ -242,6 +260,23 @@ mod tests {
         for (file, vars, told) in [
             ("[journal]\nretain-days = 5\n", &[][..], "config file"),
             ("[plugins]\nidel-ms = 5\n", &[][..], "did you mean \"idle-ms\"?"),
+            (
+                "[memory]\nadmission = \"headrom\"\n",
+                &[][..],
+                "memory.admission: there is no \"headrom\"; write one of asked, headroom, measured",
+            ),
+            (
+                "[liveness]\nhung = \"end\"\n",
+                &[][..],
+                "liveness.hung: there is no \"end\"; write one of warn, stop, ignore",
+            ),
+            ("[enforce]\nover = \"end\"\n", &[][..], "enforce.over: there is no \"end\"; write one of "),
+            ("[gate]\nfail = \"opne\"\n", &[][..], "gate.fail: there is no \"opne\"; write one of "),
+            (
+                "[[gate.provider]]\nname = \"x\"\nshape = \"opnai\"\n",
+                &[][..],
+                "gate.provider[0].shape: there is no \"opnai\"; write one of ",
+            ),
             (
                 "[journal]\n",
                 &[("BURSAR__JOURNAL__RETAIN_DAYS", "5")][..],

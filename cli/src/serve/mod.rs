@@ -157,7 +157,7 @@ pub fn run(options: Options) -> Result<()> {
     let (tcp, lifetime) = (Tcp::wanted(&settings)?, settings.http.lifetime()?);
     raise_files();
     signals::outlive_limits().context("the signal of a limit on the size of files")?;
-    let (mut journal, recovered) = Journal::open(&state, settings.journal.options(accept_loss))?;
+    let (mut journal, recovered) = Journal::open(&state, settings.journal.options(&state, accept_loss)?)?;
     recovered.notes.iter().for_each(|note| tracing::warn!(note, "recovery"));
     let epoch = recovered.epoch;
     // Without the ballast the little room that there is belongs to what gives back.
@@ -188,10 +188,10 @@ pub fn run(options: Options) -> Result<()> {
         Loader::new(loader_settings(&settings, &[], &state)?).map_err(|reject| anyhow!(reject))?;
     let mut roster = roster::Roster::open(&state);
     let strategies = seats::strategies(&mut loader, &settings, &engine, &mut roster)?;
-    let kinds = seats::kinds(&mut loader, &settings);
-    let mut drivers = seats::drivers(&mut loader, &settings);
-    let metrics = seats::metrics(&mut loader, &settings);
-    let analyzers = seats::analyzers(&mut loader, &settings);
+    let kinds = seats::kinds(&mut loader, &settings)?;
+    let mut drivers = seats::drivers(&mut loader, &settings)?;
+    let metrics = seats::metrics(&mut loader, &settings)?;
+    let analyzers = seats::analyzers(&mut loader, &settings)?;
     let every = settings.analysis.every()?;
     let mut supplies = Vec::new();
     for (name, driver) in &mut drivers {
@@ -210,7 +210,7 @@ pub fn run(options: Options) -> Result<()> {
     let now = boottime_ns();
     let clock = Clock::new(engine.now(&boot, now), now, boot.clone());
     let start = Command::Start { epoch, boot, boottime_ns: now };
-    let ending = Arc::new(AtomicBool::new(false));
+    let (ending, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(full_since.is_some())));
     let (out, committed) = sync_channel(COMMITTED_MAX);
     let edges = Edges::default();
     let checkpoint_batches = settings.journal.checkpoint_batches.max(1);
@@ -225,6 +225,7 @@ pub fn run(options: Options) -> Result<()> {
         inbox: Arc::new(Inbox::default()),
         out,
         full_since,
+        full: full.clone(),
         checkpoint_batches,
         checkpoint_next: checkpoint_batches,
     };
@@ -357,6 +358,7 @@ pub fn run(options: Options) -> Result<()> {
         state: state.clone(),
         uid: rustix::process::geteuid().as_raw(),
         ending: ending.clone(),
+        full,
         used_at: AtomicU64::new(clock.now().0),
         offered: Mutex::new(Instant::now()),
         audit,
@@ -440,7 +442,7 @@ pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> 
     let mut dirs: Vec<PathBuf> = flags.iter().chain(&settings.plugins.dirs).cloned().collect();
     for dir in &dirs {
         if !dir.is_dir() {
-            return Err(anyhow!("{} is no folder of plugins", dir.display()));
+            return Err(anyhow!("{} is no folder of plugins (plugins.dirs, --plugins)", dir.display()));
         }
     }
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
@@ -453,7 +455,7 @@ pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> 
         stage: state.join("plugins"),
         trusted,
         host: (std::env::current_exe().context("this program's own path")?, vec!["plugin-host".into()]),
-        strategy_deadline: settings.deadline().min(INLINE_MAX),
+        strategy_deadline: settings.deadline()?.min(INLINE_MAX),
         call_deadline: CALL_MAX,
         strikes_max: settings.plugins.strikes,
         quarantine: Duration::from_millis(settings.plugins.quarantine_ms).min(PAUSE_MAX),

@@ -29,6 +29,9 @@ pub fn policy(set: &settings::Preemption) -> Result<PreemptionPolicy> {
         };
         grace_ns[number] = ns("grace-of", grace)?;
     }
+    if set.shrink_to > 100 {
+        bail!("config: preemption.shrink-to: {} % is more than what is held; at most 100", set.shrink_to);
+    }
     Ok(PreemptionPolicy {
         reclaim: set.enabled,
         by_band: set.enabled,
@@ -76,6 +79,7 @@ mod tests {
         for (set, word) in [
             (Preemption { grace: "soon".into(), ..Preemption::default() }, "preemption.grace"),
             (Preemption { min_runtime: "x".into(), ..Preemption::default() }, "min-runtime"),
+            (Preemption { shrink_to: 101, ..Preemption::default() }, "preemption.shrink-to: 101 %"),
             (Preemption { grace_of: of_none, ..Preemption::default() }, "platinum"),
         ] {
             assert!(policy(&set).expect_err("wrong").to_string().contains(word));

@@ -7,9 +7,9 @@ use super::{
 use anyhow::{Context, Result, anyhow};
 use bursar_engine::{Engine, Plugins, Seat};
 use bursar_interface::{Allocator, Analyzer, Decider, Driver, Home, Metric, Qos, ResourceSpec, Role};
-use bursar_loader::{Loader, Seated};
+use bursar_loader::{Loader, Reject, Seated};
 use bursar_sdk::Config;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The allocator that always decides when the chosen one cannot.
 const ALLOCATOR: &str = "best-fit";
@@ -52,15 +52,21 @@ pub fn strategies(
 fn seated<T: ?Sized>(
     wanted: &str,
     configured: &str,
-    mut load: impl FnMut(&str) -> Result<Seated<T>, bursar_loader::Reject>,
+    mut load: impl FnMut(&str) -> Result<Seated<T>, Reject>,
 ) -> Result<Seated<T>> {
     match load(wanted) {
         Err(reject) if wanted != configured => {
             tracing::warn!(%reject, configured, "the strategy that was chosen last is gone; the configured one decides");
             load(configured).map_err(|reject| anyhow!(reject))
         }
+        Err(Reject::MakeLinked { why, .. }) => Err(set_wrong(name_of(wanted), &why)),
         other => other.map_err(|reject| anyhow!(reject)),
     }
+}
+
+/// What is set for a plugin that is linked in, and refused by it.
+fn set_wrong(id: &str, why: &str) -> anyhow::Error {
+    anyhow!("config: plugins.config.{id}: {}", why.strip_prefix("config: ").unwrap_or(why))
 }
 
 fn seat<T: ?Sized>(
@@ -108,45 +114,55 @@ pub fn linked_qos(id: &str) -> Option<Box<dyn Qos>> {
 }
 
 /// Every kind that a plugin defines. One that cannot be asked is left out, and that is said.
-pub fn kinds(loader: &mut Loader, settings: &Settings) -> Vec<ResourceSpec> {
+///
+/// # Errors
+/// As [`of_library`].
+pub fn kinds(loader: &mut Loader, settings: &Settings) -> Result<Vec<ResourceSpec>> {
     let ids = loader.ids(Role::Resource);
-    let load = |id: String| {
-        let spec = loader.resource(&id, &config_of(settings, &id));
-        spec.inspect_err(|reject| tracing::error!(%reject, "a resource is left out")).ok()
-    };
-    ids.into_iter().filter_map(load).map(|seated| *seated.plugin).collect()
+    let load = |id: String| of_library(&id, loader.resource(&id, &config_of(settings, &id))).transpose();
+    ids.into_iter().filter_map(load).map(|seated| seated.map(|seated| *seated.plugin)).collect()
 }
 
 /// Every driver by name.
-pub fn drivers(loader: &mut Loader, settings: &Settings) -> BTreeMap<String, Seated<dyn Driver>> {
-    let ids = loader.ids(Role::Driver);
-    let load = |id: String| {
-        let driver = loader.driver(&id, &config_of(settings, &id));
-        let driver = driver.inspect_err(|reject| tracing::error!(%reject, "a driver is left out")).ok()?;
-        Some((id, driver))
-    };
-    ids.into_iter().filter_map(load).collect()
+///
+/// # Errors
+/// As [`of_library`].
+pub fn drivers(loader: &mut Loader, settings: &Settings) -> Result<BTreeMap<String, Seated<dyn Driver>>> {
+    every(loader.ids(Role::Driver), |id| loader.driver(id, &config_of(settings, id)))
 }
 
 /// Every metric by name.
-pub fn metrics(loader: &mut Loader, settings: &Settings) -> BTreeMap<String, Seated<dyn Metric>> {
-    let ids = loader.ids(Role::Metric);
-    let load = |id: String| {
-        let metric = loader.metric(&id, &config_of(settings, &id));
-        let metric = metric.inspect_err(|reject| tracing::error!(%reject, "a metric is left out")).ok()?;
-        Some((id, metric))
-    };
-    ids.into_iter().filter_map(load).collect()
+///
+/// # Errors
+/// As [`of_library`].
+pub fn metrics(loader: &mut Loader, settings: &Settings) -> Result<BTreeMap<String, Seated<dyn Metric>>> {
+    every(loader.ids(Role::Metric), |id| loader.metric(id, &config_of(settings, id)))
 }
 
 /// Every analyzer by name.
-pub fn analyzers(loader: &mut Loader, settings: &Settings) -> BTreeMap<String, Seated<dyn Analyzer>> {
-    let ids = loader.ids(Role::Analyzer);
-    let load = |id: String| {
-        let analyzer = loader.analyzer(&id, &config_of(settings, &id));
-        let analyzer =
-            analyzer.inspect_err(|reject| tracing::error!(%reject, "an analyzer is left out")).ok()?;
-        Some((id, analyzer))
-    };
-    ids.into_iter().filter_map(load).collect()
+///
+/// # Errors
+/// As [`of_library`].
+pub fn analyzers(loader: &mut Loader, settings: &Settings) -> Result<BTreeMap<String, Seated<dyn Analyzer>>> {
+    every(loader.ids(Role::Analyzer), |id| loader.analyzer(id, &config_of(settings, id)))
+}
+
+fn every<T: ?Sized>(
+    ids: BTreeSet<String>,
+    mut load: impl FnMut(&str) -> Result<Seated<T>, Reject>,
+) -> Result<BTreeMap<String, Seated<T>>> {
+    let made =
+        ids.into_iter().map(|id| of_library(&id, load(&id)).map(|made| made.map(|seated| (id, seated))));
+    made.filter_map(Result::transpose).collect()
+}
+
+/// A plugin; none, which is said, if a library's cannot be had: it may be mended while the daemon runs.
+///
+/// # Errors
+/// Names the plugin whose config one that is linked in refuses: only who starts the daemon anew can mend it.
+fn of_library<T: ?Sized>(id: &str, made: Result<Seated<T>, Reject>) -> Result<Option<Seated<T>>> {
+    match made {
+        Err(Reject::MakeLinked { why, .. }) => Err(set_wrong(id, &why)),
+        made => Ok(made.inspect_err(|reject| tracing::error!(%reject, "a plugin is left out")).ok()),
+    }
 }

@@ -89,9 +89,14 @@ impl Http {
     /// How long a connection is kept.
     ///
     /// # Errors
-    /// When it is no duration.
+    /// When it is no duration, or none at all.
     pub fn lifetime(&self) -> Result<Duration> {
-        bursar_wire::duration(&self.lifetime).map_err(|why| anyhow!("config: http.lifetime: {why}"))
+        let lifetime =
+            bursar_wire::duration(&self.lifetime).map_err(|why| anyhow!("config: http.lifetime: {why}"))?;
+        match lifetime.is_zero() {
+            true => bail!("config: http.lifetime: {} is no time; write it as 1h", self.lifetime),
+            false => Ok(lifetime),
+        }
     }
 }
 
@@ -427,16 +432,28 @@ impl Default for Journal {
 }
 
 impl Journal {
-    /// How the journal is to be kept.
-    pub fn options(&self, accept_loss: bool) -> bursar_journal::Options {
-        bursar_journal::Options {
+    /// How the journal is to be kept in this folder, which need not be there yet.
+    ///
+    /// # Errors
+    /// When the ballast is larger than the disk.
+    pub fn options(&self, state: &std::path::Path, accept_loss: bool) -> Result<bursar_journal::Options> {
+        let disk = state.ancestors().find_map(|at| rustix::fs::statvfs(at).ok());
+        let most = disk.map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+        if most > 0 && self.ballast_bytes >= most {
+            bail!(
+                "config: journal.ballast-bytes: {} is more than the disk of {} has: {most}",
+                self.ballast_bytes,
+                state.display()
+            );
+        }
+        Ok(bursar_journal::Options {
             ballast_bytes: self.ballast_bytes,
             retain_batches: self.retain_batches,
             retain_bytes: self.retain_bytes,
             retain_ms: self.retain_hours.saturating_mul(HOUR_MS),
             accept_loss,
             ..bursar_journal::Options::default()
-        }
+        })
     }
 }
 
@@ -450,7 +467,13 @@ impl Settings {
     }
 
     /// How long a strategy in a child may take.
-    pub fn deadline(&self) -> Duration {
-        Duration::from_millis(self.plugins.deadline_ms.max(1))
+    ///
+    /// # Errors
+    /// When it has no time at all.
+    pub fn deadline(&self) -> Result<Duration> {
+        match self.plugins.deadline_ms {
+            0 => bail!("config: plugins.deadline-ms: in 0 ms nobody decides; at least 1"),
+            ms => Ok(Duration::from_millis(ms)),
+        }
     }
 }

@@ -58,6 +58,9 @@ fn asks_that_make_no_sense() {
         (&["claim", "--cpu", "1", "--key", "a\r\nHost: b"], 2, "Idempotency-Key"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["get", "dreams"], 2, "invalid value"),
+        (&["get", "claims", "--since", "5"], 2, "--since is for what has a sequence"),
+        (&["simulate", "--experiment", "kueue-baseline", "--seeds", "0"], 2, "0 is not in 1"),
+        (&["config", "schema", "-o", "name"], 2, "no names"),
     ] {
         says(&daemon.tell(args), code, what);
     }
@@ -215,6 +218,39 @@ fn configs_that_the_books_refuse() {
         ),
         ([pool("50k/m"), pool("60k/m")].concat(), "config: pool tokens:acct: it is set twice; say it once"),
         (pool("50k/m").replace("acct", &long), "config: pool tokens:xxx"),
+        ("[preemption]\nshrink-to = 101\n".into(), "config: preemption.shrink-to: 101 %"),
+        ("[http]\nlifetime = \"0s\"\n".into(), "config: http.lifetime: 0s is no time"),
+        ("[http]\nlisten = \"x\"\n".into(), "cannot listen on x (http.listen, --http)"),
+        ("[plugins]\ndirs = [\"/x\"]\n".into(), "/x is no folder of plugins (plugins.dirs, --plugins)"),
+        ("[plugins]\ndeadline-ms = 0\n".into(), "config: plugins.deadline-ms: in 0 ms nobody decides"),
+        (
+            format!("[journal]\nballast-bytes = {}\n", i64::MAX),
+            "config: journal.ballast-bytes: 9223372036854775807 is more than the disk of ",
+        ),
+        (
+            "[plugins.config.port]\nfrst = 28700\n".into(),
+            "config: plugins.config.port: unknown key \"frst\"; did you mean \"first\"?",
+        ),
+        (
+            "[plugins.config.port]\nfirst = 30000\nlast = 20000\n".into(),
+            "config: plugins.config.port: first 30000 to last 20000 is no range",
+        ),
+        (
+            "[plugins.config.disk]\nkept-percent = 200\n".into(),
+            "config: plugins.config.disk: kept-percent 200",
+        ),
+        (
+            "[plugins.config.detect-pressure]\nlook = 2\n".into(),
+            "config: plugins.config.detect-pressure: unknown key \"look\"; did you mean \"looks\"?",
+        ),
+        (
+            "[plugins.config.cpu]\nx = 1\n".into(),
+            "config: plugins.config.cpu: unknown key \"x\"; cpu takes no config",
+        ),
+        (
+            "[plugins.config.best-fit]\nx = 1\n".into(),
+            "config: plugins.config.best-fit: unknown key \"x\"; best-fit takes no config",
+        ),
     ] {
         fs::write(scratch.path().join("c.toml"), &config).expect("written");
         let config = scratch.path().join("c.toml").display().to_string();

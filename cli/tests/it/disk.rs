@@ -101,6 +101,38 @@ fn a_full_disk_is_survived() {
     daemon.stop();
 }
 
+#[test]
+fn who_looks_hears_that_the_disk_is_full_and_that_there_is_room_again() {
+    let mut daemon = Daemon::configured(BALLAST);
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    let Some(small) = Small::mount(&daemon.state()) else { return };
+    daemon.start();
+    let journal = |doctor: &serde_json::Value| {
+        let rows = doctor["findings"].as_array().expect("findings");
+        rows.iter().find(|row| row["what"] == "journal").expect("a journal").clone()
+    };
+    assert_eq!(journal(&daemon.ask(&["doctor"]))["state"], "ok");
+    assert_eq!(daemon.http("GET", "/readyz", "").0, 200);
+    let filler = small.fill();
+    until_full(&daemon);
+    let told = daemon.tell(&["doctor", "-o", "json"]);
+    let row = journal(&told.json());
+    assert!(told.code == 1 && row["state"] == "wrong", "{told:?}");
+    assert_eq!(row["detail"], "the disk is full: only what gives back is accepted");
+    assert!(row["advice"].as_str().is_some_and(|advice| advice.contains("free space")), "{row}");
+    let (status, why) = daemon.http("GET", "/readyz", "");
+    assert_eq!((status, &why["error"]["reason"]), (503, &"StorageFull".into()), "{why}");
+    // The next one starts on it, and says so too.
+    daemon.kill();
+    daemon.start();
+    assert_eq!(daemon.http("GET", "/readyz", "").0, 503);
+    fs::remove_file(&filler).expect("removed");
+    daemon.eventually("it is ready again", || daemon.http("GET", "/readyz", "").0 == 200);
+    assert_eq!(journal(&daemon.ask(&["doctor"]))["state"], "ok");
+    daemon.stop();
+}
+
 /// What lies in the groups of a daemon, of which this is what one of its commands is in: a folder for each lease.
 fn cells(groups: &str) -> Vec<PathBuf> {
     let lines = groups.lines().filter_map(|line| {

@@ -87,7 +87,9 @@ fn a_supply_goes_when_nobody_has_any_of_it_by_file_and_by_http() {
     assert_eq!(outcomes(&http("DELETE", "/v1/quotas/cpu/team", Value::Null).1), ["removed"]);
     assert_eq!(outcomes(&http("DELETE", "/v1/quotas/cpu", Value::Null).1), ["unchanged"], "the root's");
     for (method, path, body, what) in [
-        ("DELETE", "/v1/pools/cpu/cpu", Value::Null, "unchanged"),
+        ("DELETE", "/v1/pools/cpu/cpu", Value::Null, "cpu is a thing of nodes, and no node is named"),
+        ("DELETE", "/v1/quotas/cpu//a", Value::Null, "is no scope"),
+        ("PUT", "/v1/quotas/cpu/%2F", json!({ "limit": "1" }), "is no scope"),
         (
             "PUT",
             "/v1/quotas/cpu/team",
@@ -100,6 +102,12 @@ fn a_supply_goes_when_nobody_has_any_of_it_by_file_and_by_http() {
         assert!(told.to_string().contains(what), "{path}: {told}");
     }
     says(&daemon.tell(&["set", "pool", "cpu", "--remove"]), 2, "set its capacity to 0");
+    says(
+        &daemon.tell(&["set", "pool", "cpu:x", "--node", "elsewhere", "--remove"]),
+        3,
+        "no node \"elsewhere\"",
+    );
+    says(&daemon.tell(&["set", "quota", "a//b", "cpu", "--remove"]), 2, "\"a//b\" is no scope");
     let wrong = daemon.scratch.path().join("wrong.toml");
     fs::write(&wrong, "[[quota]]\nscope = \"a\"\nresource = \"cpu\"\nremove = true\nlimit = \"1\"\n")
         .expect("written");
@@ -108,4 +116,21 @@ fn a_supply_goes_when_nobody_has_any_of_it_by_file_and_by_http() {
         2,
         "quota 1: limit: it is to be removed",
     );
+}
+
+#[test]
+fn the_root_is_written_as_it_is_shown() {
+    let daemon = Daemon::plain();
+    let set = |args: &[&str]| outcomes(&daemon.ask(&[&["set"], args].concat()));
+    assert_eq!(set(&["quota", "/", "cpu", "--limit", "1"]), ["created"]);
+    assert_eq!(daemon.tell(&["get", "quotas", "-o", "name"]).out.trim(), "/ cpu");
+    assert_eq!(set(&["quota", "", "cpu", "--limit", "1"]), ["unchanged"], "it is the same one");
+    assert_eq!(set(&["quota", "/", "cpu", "--remove"]), ["removed"]);
+    assert_eq!(set(&["scope", "/", "--weight", "1"]), ["unchanged"]);
+    assert_eq!(daemon.ask(&["claim", "--cpu", "0.1", "--scope", "/"])["claim"]["scope"], "");
+    for scope in [&["--scope", "/"][..], &["--scope=/"]] {
+        let ran = daemon.tell(&[&["run"], scope, &["--pids", "9", "--", "true"]].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    says(&daemon.tell(&["set", "quota", "//", "cpu", "--limit", "1"]), 2, "\"//\" is no scope");
 }

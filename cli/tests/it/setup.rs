@@ -96,6 +96,7 @@ fn the_manual_has_a_page_for_each_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let told = at_home(&home, &["completions", shell], &[]);
         assert!(told.code == 0 && told.out.contains("bursar") && told.out.contains("config"), "{shell}");
+        assert!(!told.out.contains("plugin-host") && told.out.contains("socket"), "{shell}");
     }
 }
 

@@ -102,6 +102,9 @@ fn one_that_is_disabled_does_not_decide_until_it_is_enabled() {
     assert_eq!(decides(&daemon), "worst-fit child");
     let unknown = daemon.tell(&["plugin", "disable", "allocator", "no-fit"]);
     assert!(unknown.code == 3 && unknown.err.contains("known are: best-fit"), "{unknown:?}");
+    let stays = daemon.tell(&["plugin", "disable", "qos", "class"]);
+    let told = "qos class is linked in and stays";
+    assert!(stays.code == 2 && stays.err.contains(told), "{stays:?}");
     let role = daemon.tell(&["plugin", "disable", "gadget", "no-fit"]);
     assert!(role.code != 0 && role.err.contains("roles are: resource"), "{role:?}");
 }

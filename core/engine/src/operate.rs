@@ -182,17 +182,23 @@ impl Engine {
         if self.books.tables().pools.len() >= POOLS_MAX {
             return bad(&format!("{POOLS_MAX} pools exist already"), "");
         }
-        let tables = self.books.tables();
-        if change.node.is_none() && tables.resources.largest[resource as usize] > 0 {
-            return bad(
-                &format!("{} is a thing of nodes, and no node is named", spec.name),
-                "say which pool of which node, as in `bursar get pools`",
-            );
-        }
+        self.check_place(resource, change.node.as_deref())?;
         if spec.driven || change.node.is_some() {
             return bad("nothing has found it there", "set what `bursar get pools` shows");
         }
         Ok(Change::Created)
+    }
+
+    /// Refuses to look for a pool where none of its kind is.
+    pub(crate) fn check_place(&self, kind: Row, node: Option<&str>) -> Result<(), Refusal> {
+        match node {
+            Some(node) => self.check_node_name(node),
+            None if self.books.tables().resources.largest[kind as usize] > 0 => bad(
+                &format!("{} is a thing of nodes, and no node is named", self.books.spec(kind).name),
+                "say which pool of which node, as in `bursar get pools`",
+            ),
+            None => Ok(()),
+        }
     }
 
     fn judge_scope(&self, spec: &ScopeSpec) -> Result<Change, Refusal> {

@@ -1,7 +1,7 @@
 //! Supplies and bounds that an operator takes away. A bound goes at any moment: nothing is taken from anybody by
 //! it. A supply goes when nobody has, or waits by name for, any of it.
 use crate::{Engine, admit::bad};
-use bursar_interface::{Change, ClaimId, NONE, PoolId, Refusal, Row, Setting};
+use bursar_interface::{Change, ClaimId, NONE, PoolId, Refusal, Row, Setting, check_scope};
 
 /// Claims named in one refusal at most.
 const NAMED_MAX: usize = 8;
@@ -9,6 +9,7 @@ const NAMED_MAX: usize = 8;
 impl Engine {
     /// Whether a bound can go.
     pub(crate) fn judge_quota_gone(&self, scope: &str, resource: &str) -> Result<Change, Refusal> {
+        check_scope(scope)?;
         self.check_kind(resource)?;
         let Some(kind) = self.books.resource(resource) else { return Ok(Change::Unchanged) };
         Ok(match self.books.quota_spec(scope, kind) {
@@ -26,8 +27,10 @@ impl Engine {
     ) -> Result<Change, Refusal> {
         self.check_kind(resource)?;
         let Some(kind) = self.books.resource(resource) else { return Ok(Change::Unchanged) };
-        let Some(pool) = self.books.pool_on(kind, node, name) else { return Ok(Change::Unchanged) };
         let spec = self.books.spec(kind);
+        let Some(pool) = self.books.pool_on(kind, node, name) else {
+            return self.check_place(kind, node).map(|()| Change::Unchanged);
+        };
         if spec.springs > 0 {
             return bad(
                 &format!("pools of {} spring from their names, and go with their last holder", spec.name),

@@ -110,6 +110,11 @@ impl Denial {
         Denial::from(Refusal::new(Reason::QueueFull, message))
     }
 
+    /// No claims are taken, whatever the reason: who spreads requests looks at the status.
+    pub(crate) fn unready(why: Refusal) -> Denial {
+        Denial { status: StatusCode::SERVICE_UNAVAILABLE, ..Denial::from(why) }
+    }
+
     /// No such claim, or none that this caller may see.
     pub(crate) fn no_claim(id: impl std::fmt::Display) -> Denial {
         Denial::from(

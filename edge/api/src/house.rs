@@ -150,8 +150,11 @@ pub trait House: Send + Sync + 'static {
     /// Resolves when no lease is on a node any more.
     fn emptied(&self, node: &str) -> impl Future<Output = ()> + Send;
 
-    /// Whether claims are taken: recovery is over and the journal can be written.
-    fn ready(&self) -> bool;
+    /// Whether claims are taken: the house is not ending, and the journal can be written.
+    ///
+    /// # Errors
+    /// Why none are.
+    fn ready(&self) -> Result<(), Refusal>;
 
     /// One claim, alive or remembered.
     fn claim(&self, by: &Principal, id: ClaimId) -> Option<wire::Claim>;

@@ -129,7 +129,7 @@ pub(crate) async fn alive() -> Response {
 /// Claims are taken.
 pub(crate) async fn ready<H: House>(State(hall): State<Arc<Hall<H>>>) -> Response {
     match hall.house.ready() {
-        true => fresh(StatusCode::OK, Ready { ready: true }),
-        false => Denial::busy("the daemon is not ready to take claims".into()).into_response(),
+        Ok(()) => fresh(StatusCode::OK, Ready { ready: true }),
+        Err(refusal) => Denial::unready(refusal).into_response(),
     }
 }

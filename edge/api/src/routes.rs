@@ -226,12 +226,13 @@ fn strategies<H: House>() -> Vec<Route<H>> {
 
 fn house<H: House>() -> Vec<Route<H>> {
     let doctor = says("doctor", "What works on this host and what does not.").answers::<wire::Doctor>();
+    let ready = says("readyz", "Claims are taken: the daemon is not ending and its disk is not full.");
     let document = says("openapi", "This document.").answers::<serde_json::Value>();
     vec![
         at(GET, "/v1/doctor", reads::doctor::<H>, doctor),
         at(GET, "/v1/openapi.json", openapi::document::<H>, document),
         at(GET, "/healthz", reads::alive, says("healthz", "The process lives.").answers::<reads::Alive>()),
-        at(GET, "/readyz", reads::ready::<H>, says("readyz", "Claims are taken.").answers::<reads::Ready>()),
+        at(GET, "/readyz", reads::ready::<H>, ready.answers::<reads::Ready>()),
     ]
 }
 

@@ -23,7 +23,7 @@ pub use attendant::unmasked;
 #[cfg(target_arch = "x86_64")]
 pub use early::early;
 pub use home::{home_elsewhere, home_file, write_home};
-pub use options::{Ask, ClassArg, Run};
+pub use options::{Ask, ClassArg, Run, scope_path};
 pub use outcome::{Failed, Outcome};
 pub use persist::persist;
 pub use run::{REFUSED, run};

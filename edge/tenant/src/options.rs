@@ -1,5 +1,6 @@
 //! What can be said of a claim on the command line, with its help.
 use clap::{Args, ValueEnum};
+use std::convert::Infallible;
 
 /// What a claim asks for.
 #[derive(Clone, Debug, Default, Args)]
@@ -33,8 +34,8 @@ pub struct Ask {
     /// A TCP port: that one, or any
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = crate::ask::ANY_PORT)]
     pub port: Vec<String>,
-    /// Scope path below one's own root, as team/session/agent [default: that root]
-    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
+    /// Scope path below one's own root, as team/session/agent [default: that root, as /]
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true, value_parser = scope_path)]
     pub scope: String,
     /// How firmly
     #[arg(long, value_enum, default_value_t = ClassArg::Burstable)]
@@ -83,6 +84,14 @@ impl Ask {
         [&self.cpu, &self.memory, &self.pids, &self.gpu].into_iter().all(Option::is_none)
             && [&self.need, &self.lock, &self.port, &self.or].into_iter().all(Vec::is_empty)
     }
+}
+
+/// A scope path as it is written: / is the root, as lists show it.
+///
+/// # Errors
+/// None: what is no path is told by who knows the scopes.
+pub fn scope_path(text: &str) -> Result<String, Infallible> {
+    Ok(if text == "/" { String::new() } else { text.into() })
 }
 
 /// How firmly a claim is promised.

@@ -118,7 +118,8 @@ fn put(ask: &mut Ask, name: &str, value: &str) -> Option<()> {
         "priority" if ask.priority == 0 => {
             value.parse().ok().filter(|&it| it > 0).map(|it| ask.priority = it)
         }
-        "scope" if ask.scope.is_empty() => {
+        // The root by the sign that is shown for it is read by those who read everything.
+        "scope" if ask.scope.is_empty() && value != "/" => {
             ask.scope = text;
             Some(())
         }
@@ -214,6 +215,7 @@ mod tests {
             "run --no-autostart=1 -- true",
             "run --cpu= -- true",
             "run --scope= -- true",
+            "run --scope / -- true",
             "-o json run -- true",
             "--socket run -- true",
             "--socket= run -- true",

@@ -137,11 +137,14 @@ impl Loader {
     /// stays, as somebody has to decide.
     ///
     /// # Errors
-    /// [`Reject::Unknown`] for one that no folder has, [`Reject::Io`] if it cannot be written down.
+    /// [`Reject::Linked`] for one that is only linked in, [`Reject::Unknown`] for one that is nowhere, [`Reject::Io`]
+    /// if it cannot be written down.
     pub fn enable(&mut self, role: Role, id: &str, enabled: bool) -> Result<(), Reject> {
         let there = self.found(role, id).next().is_some();
         if !there && !self.off.has(role, id) {
-            return Err(self.unknown(role, id));
+            let stays = linked().any(|entry| entry.make.role() == role && entry.id == id);
+            let linked = || Reject::Linked { role: role.name().into(), id: id.into() };
+            return Err(if stays { linked() } else { self.unknown(role, id) });
         }
         self.off.set(role, id, !enabled)
     }
@@ -244,10 +247,19 @@ impl Loader {
                 }
             }
         }
-        let unmade = |why: String| Reject::Make { plugin: format!("{} {id}", role.name()), why };
+        // Where a library has that name, what is set may be for it.
+        let its_own = self.shelf.found.iter().all(|found| found.manifest.id != id);
+        let unmade = |why: String| {
+            let plugin = format!("{} {id}", role.name());
+            if its_own { Reject::MakeLinked { plugin, why } } else { Reject::Make { plugin, why } }
+        };
         let parsed = Config::read(config).map_err(|fault| unmade(fault.message))?;
         let mut entries = linked().filter(|entry| entry.id == id && wanted.allows_linked());
-        let made = entries.find_map(|entry| link(entry, &parsed).map(|made| (entry.version, made)));
+        let made = entries.find_map(|entry| {
+            let made = link(entry, &parsed)?;
+            let taken = if its_own { entry.takes(&parsed) } else { Ok(()) };
+            Some((entry.version, taken.and(made)))
+        });
         match (made, refused) {
             (Some((version, made)), _) => {
                 let plugin = made.map_err(|fault| unmade(fault.message))?;

@@ -182,6 +182,24 @@ pub enum Reject {
         /// What it said.
         why: String,
     },
+    /// The constructor of one that is linked in refused what is set for it and no other.
+    #[error("{plugin} could not be made: {why}")]
+    MakeLinked {
+        /// The plugin.
+        plugin: String,
+        /// What it said.
+        why: String,
+    },
+    /// It is linked in, and stays.
+    #[error(
+        "{role} {id} is linked in and stays, as somebody has to decide; only a plugin of a library can be disabled"
+    )]
+    Linked {
+        /// The role.
+        role: String,
+        /// The name.
+        id: String,
+    },
 }
 
 impl Reject {

@@ -75,6 +75,20 @@ impl Entry {
     pub const fn with_config(self) -> Entry {
         Entry { configured: true, ..self }
     }
+
+    /// Whether anybody looks at a config. It is by name: it may be for another role's plugin of this name.
+    ///
+    /// # Errors
+    /// A [`Fault`] with a key that nobody looks at.
+    pub fn takes(&self, config: &Config) -> Result<(), Fault> {
+        let configured = linked().any(|other| other.id == self.id && other.configured);
+        match config.first_key() {
+            Some(key) if !configured => {
+                Err(Fault::new(format!("config: unknown key {key:?}; {} takes no config", self.id)))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 inventory::collect!(Entry);

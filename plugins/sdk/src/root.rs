@@ -55,20 +55,9 @@ fn made<T>(
     };
     guard(entry.id, || {
         let config = Config::read(config.as_str())?;
-        takes(entry, &config)?;
+        entry.takes(&config)?;
         make(entry, &config)
     })
-}
-
-/// Whether anybody looks at a config. It is by name: it may be for another role's plugin of this name.
-fn takes(entry: &Entry, config: &Config) -> Result<(), Fault> {
-    let configured = linked().any(|other| other.id == entry.id && other.configured);
-    match config.first_key() {
-        Some(key) if !configured => {
-            Err(Fault::new(format!("config: unknown key {key:?}; {} takes no config", entry.id)))
-        }
-        _ => Ok(()),
-    }
 }
 
 extern "C" fn allocator(id: RStr<'_>, config: RStr<'_>) -> RResult<AllocatorBox, RFault> {
