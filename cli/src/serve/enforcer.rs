@@ -270,11 +270,12 @@ impl Enforcer {
     pub(super) fn tell_enforced(&mut self, claim: ClaimId) {
         if let Some(held) = self.leases.get(&claim).filter(|held| held.outstanding == 0 && !held.leaving) {
             let enforced = Command::Enforced { claim, processes: held.watches.len() as u32 };
-            match held.watches.is_empty() {
-                // Nobody looks after it, and so nobody would remember.
-                true => self.mailbox.tell(enforced),
-                false => self.mailbox.mention(enforced),
+            // One that is held by drivers is reserved in the books until then; and where nobody looks after processes,
+            // nobody would remember.
+            if !held.driven.is_empty() || held.watches.is_empty() {
+                return self.mailbox.tell(enforced);
             }
+            self.mailbox.mention(enforced);
             self.follower.is_true(claim);
         }
     }
