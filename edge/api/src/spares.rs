@@ -11,15 +11,12 @@ pub(crate) struct Spares {
     files: Vec<File>,
     /// One more, for what takes a file for a moment only.
     lent: Option<File>,
-    /// Which all of them are: to have it once more is quicker than to open it.
-    first: Option<File>,
 }
 
 impl Spares {
     /// As many as can be had.
     pub(crate) fn new() -> Spares {
-        let first = File::open("/dev/null").ok();
-        let mut spares = Spares { files: Vec::with_capacity(SPARES_MAX), lent: None, first };
+        let mut spares = Spares { files: Vec::with_capacity(SPARES_MAX), lent: None };
         spares.lent = spares.spare();
         spares.complete();
         spares
@@ -52,8 +49,12 @@ impl Spares {
         done
     }
 
+    /// All of them are one: to have that once more is quicker than to open it.
     fn spare(&self) -> Option<File> {
-        self.first.as_ref()?.try_clone().ok()
+        match self.files.first() {
+            Some(file) => file.try_clone().ok(),
+            None => File::open("/dev/null").ok(),
+        }
     }
 }
 
