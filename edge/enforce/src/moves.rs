@@ -7,10 +7,14 @@
 //! with that: of v1, without controllers, mounted nowhere, and gone with the descriptor.
 use rustix::{
     fd::OwnedFd,
+    io::Errno,
     mount::{FsOpenFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsopen},
     system::uname,
 };
-use std::io;
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
 
 /// What a hierarchy is mounted with where nobody waits for that.
 const FAVOR: &str = "favordynmods";
@@ -18,6 +22,10 @@ const FAVOR: &str = "favordynmods";
 const FOR_GOOD: (u32, u32) = (6, 18);
 /// Our hierarchy in `/proc/PID/cgroup`, the same for all daemons of a machine.
 const NAME: &str = "bursar";
+/// How long the last one of that name may take to be gone: some grace periods.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+/// Between two looks whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How processes are moved on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,14 +66,29 @@ pub(crate) struct Favor(
 );
 
 impl Favor {
-    /// Takes one grace period of the kernel, if that is what moves are waiting for.
+    /// Takes one grace period of the kernel, if that is what moves are waiting for, and one more where the last of our
+    /// hierarchies is just going: the kernel refuses one of its name as busy until then.
     ///
     /// # Errors
     /// Without the right to it, in a container, and from a kernel that knows nothing of it.
     pub(crate) fn ask() -> io::Result<Favor> {
+        Favor::named(NAME)
+    }
+
+    fn named(name: &str) -> io::Result<Favor> {
+        let until = Instant::now() + GONE_WITHIN;
+        loop {
+            match Favor::named_once(name) {
+                Err(Errno::BUSY) if Instant::now() < until => thread::sleep(LOOK_EVERY),
+                told => return Ok(told?),
+            }
+        }
+    }
+
+    fn named_once(name: &str) -> rustix::io::Result<Favor> {
         let hierarchy = fsopen("cgroup", FsOpenFlags::FSOPEN_CLOEXEC)?;
         fsconfig_set_flag(&hierarchy, "none")?;
-        fsconfig_set_string(&hierarchy, "name", NAME)?;
+        fsconfig_set_string(&hierarchy, "name", name)?;
         fsconfig_set_flag(&hierarchy, FAVOR)?;
         fsconfig_create(&hierarchy)?;
         Ok(Favor(hierarchy))
@@ -89,28 +112,45 @@ fn kernel() -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    /// Whether our hierarchy is there.
+    /// One that no daemon beside this test has.
+    const OURS: &str = "bursar-test";
+
+    /// Whether it is there.
     fn is_there() -> bool {
         let own = std::fs::read_to_string("/proc/self/cgroup").expect("/proc");
-        own.lines().any(|line| line.contains(&format!("name={NAME}:")))
+        own.lines().any(|line| line.contains(&format!("name={OURS}:")))
     }
 
     #[test]
     fn a_hierarchy_of_ours_is_there_as_long_as_it_is_held() {
-        let favor = match Favor::ask() {
+        let favor = match Favor::named(OURS) {
             Ok(favor) => favor,
             Err(error) => return eprintln!("skipped: it cannot be had here: {error}"),
         };
         assert!(is_there());
-        let second = Favor::ask().expect("another daemon's is the same");
+        let second = Favor::named(OURS).expect("another daemon's is the same");
         drop(favor);
         assert!(is_there(), "whoever else has it goes on");
         drop(second);
         let gone = (0..500).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            thread::sleep(LOOK_EVERY);
             !is_there()
         });
         assert!(gone, "nothing of it stays");
+    }
+
+    #[test]
+    fn who_comes_while_the_last_one_is_going_has_one_all_the_same() {
+        let ask_often = || (0..10).try_for_each(|_| Favor::ask().map(drop));
+        let all: Vec<_> = (0..3).map(|_| thread::spawn(ask_often)).collect();
+        for asker in all {
+            match asker.join().expect("no panic") {
+                Err(error) if error.kind() != io::ErrorKind::ResourceBusy => {
+                    eprintln!("skipped: it cannot be had here: {error}");
+                }
+                told => told.expect("one of ours"),
+            }
+        }
     }
 
     #[test]
