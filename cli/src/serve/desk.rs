@@ -2,7 +2,7 @@
 //! Nothing is answered or enforced before it is durable. Whose thread that happens on, see [`super::turn`].
 use super::{
     clock::Clock,
-    edges::Edges,
+    edges::{Edges, Written},
     follower::{Committed, Follower},
     held::grounds,
     join,
@@ -15,7 +15,7 @@ use bursar_engine::{Blame, Engine, Plugins};
 use bursar_interface::{
     Batch, Command, Decider, Input, NodeState, Reason, Refusal, Setting, Time, What, bound::BATCH_MAX,
 };
-use bursar_journal::{Error, Journal, Patience};
+use bursar_journal::{Error, Journal};
 use std::{
     sync::{
         Arc,
@@ -219,13 +219,13 @@ impl Desk {
         let more = [join::attaches(&batch, joining), self.take_back(&batch)].concat();
         let then =
             (!more.is_empty()).then(|| Arc::new(self.engine.step(self.clock.now(), more, &mut self.plugins)));
+        let written = Written::default();
         if let Some(then) = &then {
             stood.extend(self.engine.stood());
             promised |= promise::is_made(then, &self.engine, |_| false);
-            self.edges.foretell(grounds(&self.engine, then));
+            self.edges.foretell(grounds(&self.engine, then), &written);
         }
-        let patience = if promised { Patience::Disk } else { Patience::Log };
-        self.commit(Committed { batch, then, stood, replies }, patience)
+        self.commit(Committed { batch, then, stood, replies }, promised, &written)
     }
 
     /// What is to be told of a lease that is given back with this batch, where nothing lives in it any more.
@@ -235,13 +235,15 @@ impl Desk {
     }
 
     /// Makes what was done durable, and only then known.
-    fn commit(&mut self, committed: Committed, patience: Patience) -> Result<(), Error> {
+    fn commit(&mut self, committed: Committed, promised: bool, written: &Written) -> Result<(), Error> {
         let (batch, then) = (&committed.batch, committed.then.as_deref());
         let (wall_ms, end) = (self.clock.wall_ms(batch.at), then.unwrap_or(batch).next_seq());
         let batches: Vec<&Batch> = [Some(&**batch), then].into_iter().flatten().collect();
-        match self.journal.append_all(&batches, wall_ms, &self.clock.boot, patience) {
+        match self.journal.write(&batches, wall_ms, &self.clock.boot) {
             Ok(()) => {
-                if patience == Patience::Disk {
+                written.say();
+                if promised {
+                    self.journal.sync()?;
                     self.journal.answered(end)?;
                 }
                 if let Some(committed) = self.follower.fold_here(committed) {

@@ -1,7 +1,10 @@
 //! Whose thread serves the edges. A change of threads costs 30 to 50 µs on an idle machine, and a command that starts
 //! and ends used to change four times. So as long as commands keep coming, whoever has committed a batch makes it true
 //! as well; the enforcer's own thread does what is left, what may take long, and what time brings.
+mod apart;
+
 use super::enforcer::{Enforcer, Ground, Note};
+use apart::Apart;
 use bursar_interface::{ClaimId, Command};
 use std::{
     collections::VecDeque,
@@ -24,7 +27,13 @@ struct Shared {
     enforcer: Mutex<Option<Enforcer>>,
     /// No process is moved for the first time after a quiet while, which may take long.
     warm: AtomicBool,
+    /// Where the enforcer's thread works.
+    apart: Apart,
 }
+
+/// Whether what was foretold is in the log by now: it outlives this daemon then, though it is promised to nobody yet.
+#[derive(Clone, Default)]
+pub struct Written(Arc<AtomicBool>);
 
 /// What the enforcer is to hear. Bounded by the leases that there are.
 #[derive(Default)]
@@ -33,6 +42,18 @@ struct Notes {
     rung: bool,
     /// When the enforcer's own thread looks up by itself; `None` for never.
     up_at: Option<Instant>,
+}
+
+impl Written {
+    /// Whether it is.
+    pub fn is_so(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// It is.
+    pub fn say(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 impl Edges {
@@ -47,11 +68,12 @@ impl Edges {
         self.ring();
     }
 
-    /// Has the enforcer's thread make groups while what needs them is being written down, if commands keep coming: who
-    /// writes has to wait for the disk.
-    pub fn foretell(&self, grounds: Vec<Ground>) {
+    /// Has the enforcer's thread make groups while what needs them is being written down, and put into them who is to
+    /// live there as soon as it is in the log, if commands keep coming: who writes has to wait for the disk.
+    pub fn foretell(&self, grounds: Vec<Ground>, written: &Written) {
         if self.0.warm.load(Ordering::Acquire) && !grounds.is_empty() {
-            self.send(Note::Ground(grounds));
+            self.0.apart.keep_off();
+            self.send(Note::Ground(grounds, written.clone()));
         }
     }
 
@@ -96,6 +118,7 @@ impl Edges {
 
     /// The enforcer's own thread, until the daemon ends.
     pub fn keep(&self, enforcer: Enforcer) {
+        self.0.apart.is_here();
         *self.seat() = Some(enforcer);
         loop {
             {
@@ -103,6 +126,7 @@ impl Edges {
                 let Some(enforcer) = seat.as_mut() else { return };
                 while let Some(note) = self.take(|_| true) {
                     if matches!(note, Note::End) {
+                        enforcer.let_go();
                         *seat = None;
                         return;
                     }

@@ -1,6 +1,7 @@
 //! Makes leases true and takes them back: one cell per lease, its drivers, its processes. It hears of what was committed and answers with inputs; it decides nothing.
 use super::{
     driven::{Over, Seen},
+    edges::Written,
     follower::Follower,
     gauges::Gauges,
     held::{Entering, Held, measured},
@@ -8,7 +9,7 @@ use super::{
     mail::Mailbox,
     workers::{Answer, Drivers, Workers},
 };
-use bursar_enforce::{Cell, Exposure, Hierarchy, Limits, Progress, Reclaim, Warmth};
+use bursar_enforce::{Exposure, Hierarchy, Limits, Progress, Reclaim, Warmth};
 use bursar_interface::{Batch, ClaimId, Class, Command, Fence, Gauge, Process, Proof, What};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +26,7 @@ const STEP: Duration = Duration::from_millis(20);
 /// What the enforcer hears.
 pub enum Note {
     /// What is being written down will need these groups.
-    Ground(Vec<Ground>),
+    Ground(Vec<Ground>, Written),
     /// Something was committed, and the follower has folded it.
     Batch(Arc<Batch>),
     /// A driver has answered.
@@ -64,7 +65,7 @@ impl Note {
                 let slow = |what: &What| matches!(what, What::Resizing { .. } | What::Rung { .. });
                 !batch.events.iter().any(|event| slow(&event.what))
             }
-            Note::Ground(_) => true,
+            Note::Ground(..) => true,
             _ => false,
         }
     }
@@ -96,8 +97,8 @@ pub struct Enforcer {
     /// By which attached processes are told that their lease is to end for another claim.
     pub(super) notice: Option<i32>,
     pub(super) leases: BTreeMap<ClaimId, Held>,
-    /// Cells of leases that were not promised yet when their groups were made, and who is to live there.
-    ground: BTreeMap<ClaimId, (Cell, Vec<Entering>)>,
+    /// Leases that are not promised yet and whose groups are there.
+    ground: BTreeMap<ClaimId, Held>,
     /// Leases whose cells are on their way back.
     reclaiming: BTreeSet<ClaimId>,
     /// Cells that belong to no lease.
@@ -146,7 +147,7 @@ impl Enforcer {
     /// Does what a note asks for, as far as that goes at once.
     pub fn take(&mut self, note: Note) {
         match note {
-            Note::Ground(grounds) => self.lay(&grounds),
+            Note::Ground(grounds, written) => self.lay(grounds, &written),
             Note::Batch(batch) => batch.events.iter().for_each(|event| self.hear(&event.what)),
             Note::Driver(done) => self.driver_done(done),
             Note::Drivers(drivers) => self.take_on(drivers),
@@ -207,23 +208,38 @@ impl Enforcer {
         }
     }
 
-    /// Makes the groups of leases that are being written down, while their askers wait for the disk anyway. They are
-    /// not promised yet and nobody lives there, so what becomes of nothing is swept away like every cell without a
-    /// lease. What cannot be made is tried again, and told of, when a process is to live in it.
-    fn lay(&mut self, grounds: &[Ground]) {
+    /// Makes the groups of leases that are being written down, while their askers wait for the disk anyway, and puts in
+    /// who is to live there once that is in the log: whoever finds them there after this daemon finds the lease as well.
+    /// They are not promised yet, so what becomes of nothing is swept away like every cell without a lease. What cannot
+    /// be done is tried again, and told of, when it is promised.
+    fn lay(&mut self, grounds: Vec<Ground>, written: &Written) {
         // Where there are no groups there is nothing to make, and nothing by which it would be found again.
         if !self.hierarchy.grouped() {
             return;
         }
         for Ground { claim, limits, bodies, class } in grounds {
-            let mut cell = self.hierarchy.cell(*claim);
-            if cell.build(*limits).is_ok() {
+            let mut cell = self.hierarchy.cell(claim);
+            if cell.build(limits).is_ok() {
                 let ready = |body: &Process| {
                     let entrance = cell.open(body).ok()?;
-                    Some(Entering { entrance, exposure: Exposure::of(body.pid, *class) })
+                    Some(Entering { entrance, exposure: Exposure::of(body.pid, class) })
                 };
                 let entering = bodies.iter().filter_map(ready).collect();
-                self.ground.insert(*claim, (cell, entering));
+                let mut held = Held::new(cell, entering);
+                if written.is_so() {
+                    let _ = held.take_in(limits, &bodies, class);
+                }
+                self.ground.insert(claim, held);
+            }
+        }
+    }
+
+    /// The daemon ends: who was put into a lease that was never promised is where it was before, and nobody ends it.
+    pub fn let_go(&mut self) {
+        let never = self.ground.values().flat_map(|held| &held.watches);
+        for (body, _) in never {
+            if let Err(error) = self.hierarchy.put_out(body.pid) {
+                tracing::warn!(pid = body.pid, %error, "it stays in a cell of no lease");
             }
         }
     }
@@ -231,7 +247,10 @@ impl Enforcer {
     /// A cell that no lease has, and none had at the look before, is taken away.
     fn stray(&mut self, path: &[ClaimId]) {
         let claim = path.last().copied().unwrap_or_default();
+        // Whoever is in one already is in a lease that is in the log, however long the disk takes.
+        let promised_next = self.ground.get(&claim).is_some_and(Held::is_bodied);
         let known = self.leases.contains_key(&claim)
+            || promised_next
             || self.ground.remove(&claim).is_some()
             || self.follower.read(|engine| engine.books().claim(claim).is_some());
         let under_way = self.strays.iter().any(|stray| stray.claim() == claim);
@@ -419,8 +438,8 @@ impl Enforcer {
         let (ground, strays) = (&mut self.ground, &mut self.strays);
         self.leases.entry(claim).or_insert_with(|| {
             strays.retain(|stray| stray.claim() != claim);
-            if let Some((cell, entering)) = ground.remove(&claim) {
-                return Held::new(cell, entering);
+            if let Some(held) = ground.remove(&claim) {
+                return held;
             }
             let mut path: Vec<ClaimId> = follower.read(|engine| engine.books().around(claim).collect());
             path.reverse();

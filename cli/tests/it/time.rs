@@ -1,10 +1,12 @@
 //! Time that stands still, jumps and ends: no lease ends early, none lives on for ever, no token comes twice.
-use crate::daemon::{Daemon, LONG, Lasting};
+use crate::{
+    daemon::{Daemon, LONG, Lasting},
+    strained::Strained,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
-    fs,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -27,36 +29,9 @@ fn a_disk_that_takes_half_a_minute_delays_answers_and_nothing_else() {
 
 /// With a disk that takes so long for every sync.
 fn a_slow_disk(takes: Duration) {
-    if !Command::new("strace").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: strace is not installed");
-        return;
-    }
     let daemon = Daemon::plain();
     let (long, short) = (ask(&daemon, "1h"), ask(&daemon, "2500ms"));
-    let mut strace = Command::new("strace");
-    strace.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=fdatasync",
-        "-e",
-        &format!("inject=fdatasync:delay_enter={}", takes.as_micros()),
-    ]);
-    let mut strace =
-        strace.args(["-p", &daemon.pid().to_string()]).stderr(Stdio::null()).spawn().expect("strace");
-    // Every thread of the daemon, or the sync that counts may be one that is not delayed.
-    let traced = || {
-        let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("a folder").flatten();
-        let status = tasks.map(|task| fs::read_to_string(task.path().join("status")).unwrap_or_default());
-        status.into_iter().all(|status| !status.contains("TracerPid:\t0\n"))
-    };
-    daemon.eventually("it is traced", || traced() || strace.try_wait().expect("a look").is_some());
-    if strace.try_wait().expect("a look").is_some() {
-        eprintln!("skipped: strace may not trace here");
-        return;
-    }
+    let Some(slow) = Strained::slow(&daemon, takes) else { return };
     let since = Instant::now();
     let body = json!({ "ttl": "1h", "lines": [{ "resource": "memory", "amount": "4096" }] });
     // Longer than one sync that is under way, and its own.
@@ -64,8 +39,7 @@ fn a_slow_disk(takes: Duration) {
     let late = client.send::<Value>("POST", "/v1/claims", &body, None).expect("granted")["claim"].clone();
     assert_eq!(late["phase"], "held", "{late}");
     assert!(since.elapsed() > takes * 3 / 4, "the answer waits for the disk");
-    strace.kill().expect("killed");
-    strace.wait().expect("ended");
+    drop(slow);
     let id = |claim: &Value| claim["id"].as_str().expect("an id").to_owned();
     assert_eq!(daemon.await_phase(&id(&short), "closed")["ending"], "lease_expired");
     assert_eq!(daemon.claim(&id(&long))["phase"], "held");

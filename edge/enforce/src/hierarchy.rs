@@ -259,10 +259,18 @@ impl Hierarchy {
         if !text.split(['/', '\n']).any(|part| part.starts_with(LEASE)) {
             return Ok(());
         }
+        self.put_out(own)
+    }
+
+    /// Puts a process where this one lives, out of every cell.
+    ///
+    /// # Errors
+    /// Names the group that did not take it.
+    pub fn put_out(&self, pid: u32) -> io::Result<()> {
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
         folders
             .filter_map(|group| group.0.parent())
-            .try_for_each(|above| Group(above.into()).write("cgroup.procs", own))
+            .try_for_each(|above| Group(above.into()).write("cgroup.procs", pid))
     }
 
     /// The file that this process is in already, to be written again and again: see [`crate::Warmth`].

@@ -5,7 +5,7 @@
 //! the disk full is refused and said so; any other failure ends it. With `ask` each batch waits for a line on
 //! standard input, and one that is in the log only says so.
 use bursar_interface::{Batch, Command, Input, Principal, Time};
-use bursar_journal::{Error, Journal, Options, Patience};
+use bursar_journal::{Error, Journal, Options};
 use std::{io::Write, process::ExitCode};
 
 /// The journal cannot be trusted any more, or cannot be opened: a clean stop.
@@ -34,7 +34,7 @@ fn write(dir: &std::path::Path, batches: u64, checkpoint: u64, asks: bool) -> Re
         let inputs = vec![Input { by: Principal::default(), body: Command::Tick }; 1 + turn as usize % 5];
         let batch = Batch { first_seq: journal.next_seq(), at: Time(turn), inputs, ..Batch::default() };
         let appended = match turn % 3 {
-            1 => journal.append_all(&[&batch], 0, "boot", Patience::Log),
+            1 => journal.write(&[&batch], 0, "boot"),
             _ => journal.append(&batch, 0, "boot").and_then(|()| journal.answered(batch.next_seq())),
         };
         match appended {

@@ -52,17 +52,6 @@ impl Default for Options {
     }
 }
 
-/// What an append waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// The disk: what was appended outlives the machine's end.
-    Disk,
-    /// The log only: it outlives the end of this process, and it outlives the machine's once a later append has
-    /// waited for the disk. For what nobody was promised anything by: see [`Journal::answered`], which counts
-    /// only what is on the disk.
-    Log,
-}
-
 /// The one writer of a state directory.
 #[derive(Debug)]
 pub struct Journal {
@@ -153,31 +142,25 @@ impl Journal {
         self.writing.is_some()
     }
 
-    /// Appends a batch and returns when it is on the disk: one transaction, one sync. `wall_ms`
-    /// (milliseconds since 1970) is for display; `boot` is the machine's boot id.
+    /// Appends a batch and returns when it is on the disk: [`Journal::write`], then [`Journal::sync`].
     ///
     /// # Errors
-    /// [`Error::Full`]: the batch is not there, the journal goes on. [`Error::Broken`]: whether it
-    /// is there is unknown; every later call fails as well, so stop and recover. [`Error::Gone`]: the same, and
-    /// the next start would not find it.
-    /// [`Error::OutOfOrder`] for a batch without inputs, or one that begins before
-    /// [`Journal::next_seq`]; later is fine, so batches in which nothing was done may be left out.
+    /// As for those.
     pub fn append(&mut self, batch: &Batch, wall_ms: i64, boot: &str) -> Result<(), Error> {
-        self.append_all(&[batch], wall_ms, boot, Patience::Disk)
+        self.write(&[batch], wall_ms, boot)?;
+        self.sync()
     }
 
-    /// As [`Journal::append`], for several batches in their order, all of them or none; and with the choice
-    /// whether to wait for the disk.
+    /// Writes batches to the log, in their order, all of them or none: one transaction. They outlive the end of this
+    /// process from then on, and the machine's from the next [`Journal::sync`] on. `wall_ms` (milliseconds since 1970)
+    /// is for display; `boot` is the machine's boot id.
     ///
     /// # Errors
-    /// As for [`Journal::append`]; [`Error::Full`] for none of them.
-    pub fn append_all(
-        &mut self,
-        batches: &[&Batch],
-        wall_ms: i64,
-        boot: &str,
-        patience: Patience,
-    ) -> Result<(), Error> {
+    /// [`Error::Full`]: none of them is there, the journal goes on. [`Error::Broken`]: whether they
+    /// are there is unknown; every later call fails as well, so stop and recover.
+    /// [`Error::OutOfOrder`] for a batch without inputs, or one that begins before
+    /// [`Journal::next_seq`]; later is fine, so batches in which nothing was done may be left out.
+    pub fn write(&mut self, batches: &[&Batch], wall_ms: i64, boot: &str) -> Result<(), Error> {
         self.poll(false);
         self.blobs.resize_with(self.blobs.len().max(batches.len()), Vec::new);
         let mut end = self.end;
@@ -205,16 +188,22 @@ impl Journal {
             error
         })?;
         self.log.wrote();
-        if patience == Patience::Disk {
-            // What the next start will not find was not promised to anybody.
-            let kept = self.log.sync().and_then(|()| self.anchor.holds(&self.place));
-            kept.inspect_err(|_| self.broken = true)?;
-        }
         if let Some(last) = rows.last() {
             self.end = Chain { next: last.next, link: Some(last.crc) };
         }
         self.since_checkpoint += rows.len() as u64;
         Ok(())
+    }
+
+    /// Returns when all that was written is on the disk, where the next start will find it. Before that, nobody may be
+    /// promised anything by it: see [`Journal::answered`], which counts only what is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Broken`]: whether it is there is unknown; every later call fails as well, so stop and recover.
+    /// [`Error::Gone`]: the same, and the next start would not find it.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        let kept = self.log.sync().and_then(|()| self.anchor.holds(&self.place));
+        kept.inspect_err(|_| self.broken = true)
     }
 
     /// Everything before `next_seq` is about to be answered. To be called after the append and

@@ -61,7 +61,7 @@ pub use backup::backup;
 pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use follower::{Entry, Follower};
-pub use journal::{Journal, Options, Patience};
+pub use journal::{Journal, Options};
 pub use recover::Recovered;
 pub use verify::{Report, verify};
 

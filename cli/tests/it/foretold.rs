@@ -1,0 +1,71 @@
+//! Who is to live in a lease is put there while the disk writes it down, and hears of it afterwards: neither a disk that
+//! takes long nor one that fails does it any harm.
+use crate::{
+    daemon::{Daemon, LONG, told},
+    strained::Strained,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A look at what is there, as often as it may be.
+const OFTEN: &str = "[enforce]\nreconcile-ms = 100\n";
+/// Some twenty such looks.
+const TAKES: Duration = Duration::from_secs(2);
+
+/// A daemon to which commands have come: the next ones are made room for ahead. And whether it has groups for that.
+fn warm() -> (Daemon, bool) {
+    let daemon = Daemon::configured(OFTEN);
+    let told: Vec<_> = (0..3).map(|_| daemon.tell(&["run", "--", "cat", "/proc/self/cgroup"])).collect();
+    assert!(told.iter().all(|told| told.code == 0), "{told:?}");
+    let grouped = told.iter().any(|told| told.out.contains("/lease-"));
+    (daemon, grouped)
+}
+
+fn sleeper() -> Child {
+    Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("sleep")
+}
+
+/// Where a process lives, but for hierarchies that come and go.
+fn home(pid: u32) -> String {
+    let all = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    all.lines().filter(|line| !line.contains(":name=")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_disk_that_takes_long_has_a_command_wait_and_no_more() {
+    let (daemon, grouped) = warm();
+    let Some(_slow) = Strained::slow(&daemon, TAKES) else { return };
+    let since = Instant::now();
+    let told = told(daemon.command(&["run", "--", "cat", "/proc/self/cgroup"]));
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(since.elapsed() >= TAKES, "it began before its lease was on the disk");
+    assert_eq!(told.out.contains("/lease-4"), grouped, "{told:?}");
+}
+
+#[test]
+fn a_disk_that_fails_leaves_a_process_where_it_was() {
+    let (mut daemon, grouped) = warm();
+    let Some(_failing) = Strained::failing(&daemon, TAKES) else { return };
+    let mut sleeper = sleeper();
+    let (pid, before) = (sleeper.id(), home(sleeper.id()));
+    let asked = thread::scope(|scope| {
+        let body = json!({ "lines": [{ "resource": "cpu", "amount": "100" }], "pid": pid });
+        let mut client = bursar_wire::Client::new(&daemon.socket()).patience(LONG);
+        let asked = scope.spawn(move || client.send::<Value>("POST", "/v1/claims", &body, None));
+        if grouped {
+            daemon.eventually("it is put in while the disk writes", || home(pid).contains("/lease-4"));
+        }
+        asked.join().expect("no panic")
+    });
+    assert!(asked.is_err(), "nobody was promised anything: {asked:?}");
+    daemon.await_end();
+    assert_eq!(home(pid), before);
+    assert!(sleeper.try_wait().expect("a look").is_none(), "it lives");
+    sleeper.kill().expect("killed");
+    sleeper.wait().expect("ended");
+}
