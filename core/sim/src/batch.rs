@@ -5,7 +5,7 @@ use crate::{
     trace::swf::Job,
 };
 use bursar_engine::Plugins;
-use bursar_interface::{Batch, ClaimId, Command, What, bound::TTL_NS_MAX};
+use bursar_interface::{Batch, ClaimId, What, bound::TTL_NS_MAX};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
@@ -34,12 +34,11 @@ pub fn run(jobs: &[Job], processors: u64, plugins: &mut Plugins) -> Result<Run, 
     let mut arrivals: Vec<usize> = (0..jobs.len()).collect();
     arrivals.sort_by_key(|&job| jobs[job].submit_s);
     let run = Run { starts_s: vec![None; jobs.len()], ..Run::default() };
-    let hall = Hall { machine, jobs, waiting: BTreeMap::new(), ends: BinaryHeap::new(), run };
-    Ok(hall.run(&arrivals, plugins))
+    let hall = Hall { jobs, waiting: BTreeMap::new(), ends: BinaryHeap::new(), run };
+    Ok(hall.run(machine, &arrivals, plugins))
 }
 
 struct Hall<'a> {
-    machine: Machine,
     jobs: &'a [Job],
     /// The job of each claim that waits.
     waiting: BTreeMap<ClaimId, usize>,
@@ -49,13 +48,14 @@ struct Hall<'a> {
 }
 
 impl Hall<'_> {
-    fn run(mut self, arrivals: &[usize], plugins: &mut Plugins) -> Run {
+    fn run(mut self, mut machine: Machine, arrivals: &[usize], plugins: &mut Plugins) -> Run {
         let mut arrivals = arrivals.iter().copied().peekable();
+        let (mut commands, mut asked) = (Vec::new(), Vec::new());
         loop {
             let arrives_s = arrivals.peek().map(|&job| self.jobs[job].submit_s);
             let ends_s = self.ends.peek().map(|Reverse((at_s, _))| *at_s);
             let Some(now_s) = [arrives_s, ends_s].into_iter().flatten().min() else { break };
-            let mut commands = Vec::new();
+            asked.clear();
             while let Some(&Reverse((at_s, held))) = self.ends.peek()
                 && at_s == now_s
             {
@@ -63,32 +63,18 @@ impl Hall<'_> {
                 commands.push(release(held));
             }
             let first = commands.len();
-            let mut asked = Vec::new();
             while let Some(job) = arrivals.next_if(|&job| self.jobs[job].submit_s == now_s) {
                 asked.push(job);
                 commands.push(ask(&self.jobs[job], TTL_NS_MAX));
             }
-            self.step(now_s, commands, &asked, first, plugins);
+            self.hear(now_s, machine.step(now_s, commands.drain(..), plugins), &asked, first);
+            // Until the engine has nothing left to do in this moment.
+            while machine.unfinished() {
+                self.hear(now_s, machine.step(now_s, [], plugins), &[], 0);
+            }
         }
-        self.run.faults = self.machine.faults;
+        self.run.faults = machine.faults;
         self.run
-    }
-
-    /// One moment: until the engine has nothing left to do in it.
-    fn step(
-        &mut self,
-        now_s: u64,
-        commands: Vec<Command>,
-        asked: &[usize],
-        first: usize,
-        plugins: &mut Plugins,
-    ) {
-        let batch = self.machine.step(now_s, commands, plugins);
-        self.hear(now_s, &batch, asked, first);
-        while self.machine.unfinished() {
-            let batch = self.machine.step(now_s, Vec::new(), plugins);
-            self.hear(now_s, &batch, &[], 0);
-        }
     }
 
     fn hear(&mut self, now_s: u64, batch: &Batch, asked: &[usize], first: usize) {

@@ -27,6 +27,8 @@ pub(crate) struct Held {
 /// A machine and the engine that gives it out.
 pub(crate) struct Machine {
     engine: Engine,
+    /// The last step; kept for its room.
+    batch: Batch,
     /// Faults of the strategies so far.
     pub(crate) faults: u64,
 }
@@ -76,7 +78,7 @@ impl Machine {
         let machine = node("machine", processors * PROCESSOR, 0, 0, "");
         let all = kinds().into_iter().chain(machine).chain([start]);
         engine.step(Time(0), all.map(told).collect(), plugins);
-        Machine { engine, faults: 0 }
+        Machine { engine, batch: Batch::default(), faults: 0 }
     }
 
     /// Idle processors, as the books have them.
@@ -88,18 +90,25 @@ impl Machine {
 
     /// Asks for a job that will not wait; `None` if it was not granted.
     pub(crate) fn start(&mut self, at_s: u64, job: &Job, plugins: &mut Plugins) -> Option<Held> {
-        let batch = self.step(at_s, vec![ask(job, 0)], plugins);
-        granted(&batch).next()
+        granted(self.step(at_s, [ask(job, 0)], plugins)).next()
     }
 
     /// Gives back what a job held.
     pub(crate) fn finish(&mut self, at_s: u64, held: Held, plugins: &mut Plugins) {
-        self.step(at_s, vec![release(held)], plugins);
+        self.step(at_s, [release(held)], plugins);
     }
 
     /// Steps the engine.
-    pub(crate) fn step(&mut self, at_s: u64, commands: Vec<Command>, plugins: &mut Plugins) -> Batch {
-        let batch = self.engine.step(time(at_s), commands.into_iter().map(told).collect(), plugins);
+    pub(crate) fn step(
+        &mut self,
+        at_s: u64,
+        commands: impl IntoIterator<Item = Command>,
+        plugins: &mut Plugins,
+    ) -> &Batch {
+        let batch = &mut self.batch;
+        batch.inputs.clear();
+        batch.inputs.extend(commands.into_iter().map(told));
+        self.engine.advance(time(at_s), batch, plugins);
         let faults = batch.events.iter().filter(|event| matches!(event.what, What::PluginFault { .. }));
         self.faults += faults.count() as u64;
         batch
