@@ -1,7 +1,7 @@
 //! Whose thread serves the edges. A change of threads costs 30 to 50 µs on an idle machine, and a command that starts
 //! and ends used to change four times. So as long as commands keep coming, whoever has committed a batch makes it true
 //! as well; the enforcer's own thread does what is left, what may take long, and what time brings.
-mod apart;
+pub mod apart;
 
 use super::enforcer::{Enforcer, Ground, Note};
 use apart::Apart;

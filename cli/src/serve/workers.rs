@@ -1,6 +1,9 @@
 //! One thread per driver: a slow one holds up nobody but itself. Of a driver there may be several versions at once:
 //! new leases go to the newest, and whoever made a lease true takes it back.
-use super::{edges::Edges, enforcer::Note};
+use super::{
+    edges::{Edges, apart::anywhere},
+    enforcer::Note,
+};
 use bursar_interface::{
     Amount, ClaimId, Driver, Fault, FaultKind, Holding, Lease, Proof, Variable, variables_lawful,
 };
@@ -84,7 +87,10 @@ impl Workers {
         let (tell, thread) = (self.tell.clone(), std::thread::Builder::new().name(format!("driver-{name}")));
         let version = self.newest(&name).map_or(0, |version| version + 1);
         let who = name.clone();
-        thread.spawn(move || work(driver, &who, version, &receive, &tell))?;
+        thread.spawn(move || {
+            anywhere();
+            work(driver, &who, version, &receive, &tell);
+        })?;
         self.jobs.insert((name, version), send);
         Ok(())
     }

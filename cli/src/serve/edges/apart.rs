@@ -1,7 +1,10 @@
 //! Has the enforcer's thread work on another processor than whoever is writing down what it is to make true: it has that
 //! done while the writer waits for the disk, but a scheduler that packs threads together would let it begin only
 //! then, and let the writer, whose disk is ready, wait for it in turn.
-use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::{
+    process::getpid,
+    thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity},
+};
 use std::sync::{
     OnceLock,
     atomic::{AtomicUsize, Ordering},
@@ -33,6 +36,14 @@ impl Apart {
             // Where it may not be so it works all the same.
             let _ = sched_setaffinity(Some(*thread), &others);
         }
+    }
+}
+
+/// The calling thread, which the enforcer's may have started, works wherever this daemon's first thread may.
+pub fn anywhere() {
+    if let Ok(all) = sched_getaffinity(Some(getpid())) {
+        // Where it may not be so it works all the same.
+        let _ = sched_setaffinity(None, &all);
     }
 }
 
@@ -88,6 +99,16 @@ mod tests {
             assert_eq!(theirs.count() + 1, mine.count());
             assert!(!theirs.is_set(here));
         }
+        let started = thread::spawn(move || {
+            let one_less = sched_setaffinity(None, &theirs);
+            anywhere();
+            one_less.and_then(|()| sched_getaffinity(None))
+        });
+        assert_eq!(
+            started.join().expect("no panic").expect("some"),
+            mine,
+            "what it starts is not bound by that"
+        );
         drop(end);
         enforcer.join().expect("no panic");
     }
