@@ -24,9 +24,9 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// Inputs and events kept in memory for those who follow events, some 4 MB of them: who is further behind reads the
+/// Inputs and events kept in memory for those who follow events, some 2 MB of them: who is further behind reads the
 /// journal. The last batch is there in any case.
-const TAIL_MAX: usize = 16 * 1024;
+const TAIL_MAX: usize = 8 * 1024;
 /// How long a reader is waited for before the follower's thread has to: somewhat longer than a look at one
 /// claim takes, and no longer than a change of threads.
 const READING: Duration = Duration::from_micros(30);
@@ -101,13 +101,13 @@ impl Tail {
 impl Follower {
     /// A follower that starts from a recovered state, and tells of what it has folded.
     pub fn new(engine: Engine, blame: Blame, tell: Edges) -> Follower {
-        let folded = watch::Sender::new(engine.next_seq());
+        let (folded, granted) = (watch::Sender::new(engine.next_seq()), granted_before(&engine));
         Follower {
             engine: RwLock::new(engine),
             bells: Mutex::default(),
             became_true: Mutex::default(),
             tail: Mutex::default(),
-            seen: Mutex::new(Seen { blame, ..Seen::default() }),
+            seen: Mutex::new(Seen { blame, granted, ..Seen::default() }),
             places: Places::default(),
             folded,
             behind: AtomicUsize::new(0),
@@ -178,7 +178,7 @@ impl Follower {
         look(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// When a claim was granted, if that was since the daemon started.
+    /// When a claim was granted, if it was held at the daemon's start or since.
     pub fn granted_at(&self, claim: ClaimId) -> Option<Time> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).granted.get(&claim).copied()
     }
@@ -392,6 +392,14 @@ impl Seen {
             }
         }
     }
+}
+
+/// When each lease was granted that was there at the start.
+fn granted_before(engine: &Engine) -> BTreeMap<ClaimId, Time> {
+    let (claims, mut granted) = (engine.view().claims, BTreeMap::new());
+    let held = (0..claims.len()).filter(|&row| claims.id[row] != 0 && claims.granted_at[row] > 0);
+    held.for_each(|row| remember(&mut granted, ClaimId(claims.id[row]), Time(claims.granted_at[row])));
+    granted
 }
 
 /// Remembers something of a claim; of the oldest claims nothing, when there are many.

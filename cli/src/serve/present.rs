@@ -109,7 +109,7 @@ impl Present<'_> {
         let (id, phase) = (ClaimId(view.claims.id[c]), books.phase(row));
         let granted = phase > Phase::Pending;
         let waited_until = match granted {
-            true => self.follower.granted_at(id),
+            true => Some(Time(view.claims.granted_at[c])).filter(|at| at.0 > 0),
             false => Some(self.clock.now()),
         };
         let lines = view.claims.line_rows(row).map(|line| self.measured(id, self.line(line)));

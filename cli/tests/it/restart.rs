@@ -24,12 +24,14 @@ fn after_a_kill_the_work_goes_on_under_the_same_lease() {
     assert!(runs(before["pids"][0].as_u64().expect("a pid") as u32), "the work goes on");
     daemon.start();
     let after = daemon.claim("1");
-    for key in ["id", "fence", "pids", "phase", "lines"] {
+    for key in ["id", "fence", "pids", "phase", "lines", "waited_ms"] {
         assert_eq!(before[key], after[key], "{key}");
     }
+    assert!(after["waited_ms"].is_number(), "{after}");
     let output = run.expect("run").wait_with_output().expect("ended");
     assert!(output.status.success() && output.stdout == b"done\n", "{output:?}");
-    assert_eq!(daemon.await_phase("1", "closed")["ending"], "released");
+    let closed = daemon.await_phase("1", "closed");
+    assert_eq!((&closed["ending"], &closed["waited_ms"]), (&"released".into(), &before["waited_ms"]));
     assert_eq!(daemon.taken(), 0);
     assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
     assert!(fence(&daemon.claim("2")) > fence(&before), "fences rise");
