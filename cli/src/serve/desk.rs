@@ -1,5 +1,7 @@
 //! The one writer: takes inputs in batches, steps the engine, makes the batch durable, and hands it on.
 //! Nothing is answered or enforced before it is durable. Whose thread that happens on, see [`super::turn`].
+mod full;
+
 use super::{
     clock::Clock,
     edges::{Edges, Written},
@@ -11,10 +13,10 @@ use super::{
     retired::Retired,
     returned,
 };
+pub(super) use full::storage_full;
+
 use bursar_engine::{Blame, Engine, Plugins};
-use bursar_interface::{
-    Batch, Command, Decider, Input, NodeState, Reason, Refusal, Setting, Time, What, bound::BATCH_MAX,
-};
+use bursar_interface::{Batch, Command, Decider, Input, Time, What, bound::BATCH_MAX};
 use bursar_journal::{Error, Journal};
 use std::{
     sync::{
@@ -58,6 +60,8 @@ pub struct Desk {
     pub edges: Edges,
     /// Since when the disk is full.
     pub full_since: Option<Instant>,
+    /// When something could not be written though all room that is kept had been given up.
+    pub failed_at: Option<Instant>,
     /// The same for those who show whether it is.
     pub full: Arc<AtomicBool>,
     /// Batches after which a checkpoint is written.
@@ -105,9 +109,9 @@ impl Desk {
     /// is not on the disk.
     pub fn turn(&mut self) -> Result<(), Error> {
         let (letters, now) = (self.inbox.take(BATCH_MAX), self.clock.now());
-        let due = self.engine.wake_at();
+        let due = self.wake_at();
         if !letters.is_empty() || due.is_some_and(|at| at <= now) {
-            let woke = due.filter(|at| at.after(HELD_UP_NS) <= now).map(|at| held_up(at, now));
+            let woke = due.filter(|at| at.after(HELD_UP_NS) <= now).map(|at| self.held_up(at, now));
             self.serve(woke.into_iter().chain(letters).collect())?;
         }
         Ok(())
@@ -117,7 +121,23 @@ impl Desk {
     pub fn due(&mut self) -> Time {
         let most = if self.full_since.is_some() { FULL_RETRY } else { IDLE };
         let latest = self.clock.now().after(most.as_nanos() as u64);
-        self.engine.wake_at().map_or(latest, |at| at.min(latest))
+        self.wake_at().map_or(latest, |at| at.min(latest))
+    }
+
+    /// When time brings something; what cannot be written is not tried all the time.
+    fn wake_at(&mut self) -> Option<Time> {
+        let tried = self.failed_at.is_some_and(|at| at.elapsed() < FULL_RETRY);
+        self.engine.wake_at().filter(|_| !tried)
+    }
+
+    /// Tells of a turn that comes so late: before anything else, so that nobody's lease ends unheard.
+    fn held_up(&self, due: Time, now: Time) -> Letter {
+        let late_ms = now.0.saturating_sub(due.0) / 1_000_000;
+        if self.failed_at.is_none() {
+            tracing::warn!(late_ms, "the daemon was held up: leases that ran out get time to be renewed in");
+        }
+        let Input { by, body } = super::own(Command::Woke);
+        Letter { by, bodies: vec![body], enclosed: None, joining: None, reply: None }
     }
 
     /// How far the books are: whatever changes from here on is newer than this epoch, and whoever has folded all
@@ -199,15 +219,21 @@ impl Desk {
     }
 
     fn serve(&mut self, letters: Vec<Letter>) -> Result<(), Error> {
-        let letters = if self.full_since.is_some() { refuse_growth(letters) } else { letters };
         let mut inputs = Vec::with_capacity(letters.len().max(1));
         let (mut replies, mut joining) = (Vec::with_capacity(letters.len()), Vec::new());
-        for Letter { by, bodies, enclosed, joining: process, reply } in letters {
+        for Letter { by, mut bodies, enclosed, joining: process, reply } in letters {
+            let refused = if self.full_since.is_some() { full::take_growth(&mut bodies) } else { Vec::new() };
+            let refused = refused.into_iter().map(|at| (at, storage_full())).collect();
+            let reply = Reply { inputs: bodies.len(), refused, to: reply };
+            if bodies.is_empty() {
+                reply.send(&mut std::iter::empty());
+                continue;
+            }
             if let (Some(Command::Swap { to, .. }), Some(chosen)) = (bodies.first(), enclosed) {
                 self.swap(to.clone(), chosen);
             }
             joining.extend(process.map(|process| (inputs.len() as u32, process)));
-            replies.push(Reply { inputs: bodies.len(), to: reply });
+            replies.push(reply);
             inputs.extend(bodies.into_iter().map(|body| Input { by: by.clone(), body }));
         }
         if inputs.is_empty() {
@@ -236,16 +262,12 @@ impl Desk {
 
     /// Makes what was done durable, and only then known.
     fn commit(&mut self, committed: Committed, promised: bool, written: &Written) -> Result<(), Error> {
-        let (batch, then) = (&committed.batch, committed.then.as_deref());
-        let (wall_ms, end) = (self.clock.wall_ms(batch.at), then.unwrap_or(batch).next_seq());
-        let batches: Vec<&Batch> = [Some(&**batch), then].into_iter().flatten().collect();
-        match self.journal.write(&batches, wall_ms, &self.clock.boot) {
+        let batches: Vec<&Batch> =
+            [Some(&*committed.batch), committed.then.as_deref()].into_iter().flatten().collect();
+        let needless = self.full_since.is_some() && batches.iter().all(|batch| full::is_idle(batch));
+        let kept = if needless { Ok(()) } else { self.write(&batches, promised, written) };
+        match kept {
             Ok(()) => {
-                written.say();
-                if promised {
-                    self.journal.sync()?;
-                    self.journal.answered(end)?;
-                }
                 if let Some(committed) = self.follower.fold_here(committed) {
                     self.follower.expect();
                     // The follower ends after the desk, so the channel is open.
@@ -261,6 +283,19 @@ impl Desk {
         }
     }
 
+    fn write(&mut self, batches: &[&Batch], promised: bool, written: &Written) -> Result<(), Error> {
+        let Some(last) = batches.last() else { return Ok(()) };
+        let wall_ms = self.clock.wall_ms(batches[0].at);
+        self.journal.write(batches, wall_ms, &self.clock.boot)?;
+        written.say();
+        self.failed_at = None;
+        if promised {
+            self.journal.sync()?;
+            self.journal.answered(last.next_seq())?;
+        }
+        Ok(())
+    }
+
     fn swap(&mut self, to: Decider, chosen: Chosen) {
         let old = match chosen {
             Chosen::Allocator(plugin) => Chosen::Allocator(self.plugins.allocator.swap(to, plugin)),
@@ -271,15 +306,21 @@ impl Desk {
 
     /// The disk is full: the step did not happen. The state is the last committed one again.
     fn step_back(&mut self, replies: Vec<Reply>) {
+        self.failed_at = self.full_since.map(|_| Instant::now());
         self.full();
         self.settle_follower();
         self.engine = self.follower.read(Clone::clone).resume_in_place_of(&self.engine);
-        replies.into_iter().for_each(|reply| reply.refuse(&storage_full()));
+        let refusal = if self.failed_at.is_some() { full::no_room_left() } else { storage_full() };
+        replies.into_iter().for_each(|reply| reply.refuse(&refusal));
     }
 
     /// The disk is full: the ballast makes room for what gives back.
     fn full(&mut self) {
-        tracing::error!("the journal's disk is full: only what gives back is accepted until there is room");
+        if self.full_since.is_none() {
+            tracing::error!(
+                "the journal's disk is full: only what gives back is accepted until there is room"
+            );
+        }
         if let Err(error) = self.journal.make_room() {
             tracing::error!(%error, "the ballast could not be freed");
         }
@@ -320,25 +361,6 @@ fn is_answered(replies: &[Reply]) -> impl Fn(usize) -> bool + use<> {
     move |input| ends.iter().find(|(end, _)| input < *end).is_some_and(|(_, answered)| *answered)
 }
 
-/// Tells of a turn that comes so late: before anything else, so that nobody's lease ends unheard.
-fn held_up(due: Time, now: Time) -> Letter {
-    let late_ms = now.0.saturating_sub(due.0) / 1_000_000;
-    tracing::warn!(late_ms, "the daemon was held up: leases that ran out get time to be renewed in");
-    let Input { by, body } = super::own(Command::Woke);
-    Letter { by, bodies: vec![body], enclosed: None, joining: None, reply: None }
-}
-
-/// Answers what would grow the state and keeps what gives back: release, expiry and settling go on
-/// while the disk is full. A letter of which one input would grow it is refused as a whole.
-fn refuse_growth(letters: Vec<Letter>) -> Vec<Letter> {
-    let (refused, kept): (Vec<Letter>, Vec<Letter>) =
-        letters.into_iter().partition(|letter| letter.bodies.iter().any(grows));
-    for Letter { bodies, reply, .. } in refused {
-        Reply { inputs: bodies.len(), to: reply }.refuse(&storage_full());
-    }
-    kept
-}
-
 /// Whether an operator said so, and not what was found on the host.
 fn of_the_config(body: &Command) -> bool {
     match body {
@@ -351,31 +373,4 @@ fn of_the_config(body: &Command) -> bool {
         }
         _ => false,
     }
-}
-
-fn grows(body: &Command) -> bool {
-    matches!(
-        body,
-        Command::Ask(_)
-            | Command::Attach { .. }
-            | Command::Extend { .. }
-            | Command::SetNode(_)
-            | Command::SetPool(_)
-            | Command::SetQuota(_)
-            | Command::SetScope(_)
-            | Command::SetFanOut(_)
-            | Command::SetPreemption(_)
-            | Command::SetResource(_)
-    ) || matches!(body, Command::Apply(settings) if !settings.iter().all(closes))
-}
-
-/// Whether a setting only takes a node out of use: that gives back.
-fn closes(setting: &Setting) -> bool {
-    matches!(setting, Setting::Node(node) if node.state != NodeState::Open)
-}
-
-/// Nothing that grows is taken while the disk is full.
-pub(super) fn storage_full() -> Refusal {
-    Refusal::new(Reason::StorageFull, "the journal's disk is full; nothing was changed")
-        .hint("free space on the disk of the state directory; releases still work")
 }

@@ -52,8 +52,10 @@ pub struct Letter {
 
 /// Where the answers to one letter go.
 pub struct Reply {
-    /// How many there will be.
+    /// How many the engine will give.
     pub inputs: usize,
+    /// What was refused before it came to that, each with its place among all of the letter, in order.
+    pub refused: Vec<(usize, Refusal)>,
     /// To whom.
     pub to: Option<oneshot::Sender<Vec<Answer>>>,
 }
@@ -61,7 +63,10 @@ pub struct Reply {
 impl Reply {
     /// Sends as many of the answers as are this letter's.
     pub fn send(self, answers: &mut impl Iterator<Item = Answer>) {
-        let mine: Vec<Answer> = answers.take(self.inputs).collect();
+        let mut mine: Vec<Answer> = answers.take(self.inputs).collect();
+        for (at, refusal) in self.refused {
+            mine.insert(at.min(mine.len()), Err(refusal));
+        }
         if let Some(to) = self.to {
             // A caller who left needs no answer.
             let _ = to.send(mine);

@@ -206,8 +206,7 @@ pub fn run(options: Options) -> Result<()> {
     let judged = engine.rehearse_start(&inputs);
     judged.map_err(|refusal| anyhow::anyhow!("config: {}; {}", refusal.message, refusal.hint))?;
 
-    let boot = bursar_enforce::boot_id().context("this host's boot id")?;
-    let now = boottime_ns();
+    let (boot, now) = (bursar_enforce::boot_id().context("this host's boot id")?, boottime_ns());
     let clock = Clock::new(engine.now(&boot, now), now, boot.clone());
     let start = Command::Start { epoch, boot, boottime_ns: now };
     let (ending, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(full_since.is_some())));
@@ -225,6 +224,7 @@ pub fn run(options: Options) -> Result<()> {
         inbox: Arc::new(Inbox::default()),
         out,
         full_since,
+        failed_at: None,
         full: full.clone(),
         checkpoint_batches,
         checkpoint_next: checkpoint_batches,
