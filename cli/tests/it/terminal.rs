@@ -169,6 +169,39 @@ fn ctrl_c_reaches_the_command_once() {
 }
 
 #[test]
+fn ctrl_c_ends_the_loop_or_the_script_that_a_command_stands_in() {
+    let daemon = Daemon::plain();
+    let mut screen = Screen::shell(&daemon);
+    let run = "$B run --cpu 0.2 -- sh -c 'echo on-$((1+1)); exec sleep 100'";
+    let twice = format!("for i in 1 2; do {run}; echo next-$((1+1)); done");
+    screen.type_in("unset BASH_ENV\n");
+    let script = format!("bash -c \"{}\"", twice.replace('$', "\\$").replace('"', "\\\""));
+    for typed in [twice, script] {
+        screen.type_in(&format!("{typed}\n"));
+        screen.expect("on-2");
+        screen.type_in(CTRL_C);
+        screen.type_in("echo status-$?\n");
+        screen.expect("status-130");
+        assert_eq!(screen.count("next-2"), 0, "{:?}", screen.shown);
+        assert_eq!(daemon.taken(), 0, "all was given back before");
+    }
+    // Who catches it has not died of it, and the loop goes on; as does one whose command somebody else interrupts.
+    let caught = "trap 'exit 3' INT; echo on-$((2+1)); sleep 100 & wait";
+    let killed = "echo on-$((2+1)); kill -INT $$";
+    for script in [caught, killed] {
+        screen.type_in(&format!(
+            "for i in 1; do $B run --cpu 0.2 -- sh -c \"{}\"; echo next-$((2+1)); done\n",
+            script.replace('$', "\\$")
+        ));
+        screen.expect("on-3");
+        if script == caught {
+            screen.type_in(CTRL_C);
+        }
+        screen.expect("next-3");
+    }
+}
+
+#[test]
 fn ctrl_z_stops_the_command_and_gives_the_shell_back() {
     let daemon = Daemon::plain();
     let file = daemon.scratch.path().join("pid");

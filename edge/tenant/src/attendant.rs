@@ -8,12 +8,12 @@ use nix::{
     errno::Errno,
     sys::{
         signal::{SigSet, SigmaskHow, Signal},
-        signalfd::{SfdFlags, SignalFd},
+        signalfd::{SfdFlags, SignalFd, siginfo},
     },
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, Signal as Sent, getpgid, getpgrp, getpid, kill_process},
+    process::{Pid, Signal as Sent, WaitStatus, getpgid, getpgrp, getpid, kill_process},
 };
 use std::{
     io,
@@ -88,6 +88,10 @@ struct Shared {
     passed_stop: AtomicBool,
     /// The thread that hears signals is there.
     heard: AtomicBool,
+    /// The terminal interrupted this process.
+    interrupted: AtomicBool,
+    /// The command died of an interrupt.
+    died_of_it: AtomicBool,
 }
 
 /// A command that is stopped: who tells it to go on, so that it is told once.
@@ -120,6 +124,8 @@ impl Attendant {
             hearing: Mutex::default(),
             passed_stop: AtomicBool::new(false),
             heard: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
+            died_of_it: AtomicBool::new(false),
         })))
     }
 
@@ -237,6 +243,38 @@ impl Attendant {
         *self.lock() = Stage::Leaving(code, Instant::now());
     }
 
+    /// How the command ended.
+    pub(crate) fn saw_end(&self, status: WaitStatus) {
+        let interrupted = status.terminating_signal() == Some(Sent::INT.as_raw());
+        self.0.died_of_it.store(interrupted, Ordering::SeqCst);
+    }
+
+    /// Ends this process by an interrupt if the terminal interrupted it and the command died of that: only so does a
+    /// shell leave the loop or the script that both stand in.
+    pub(crate) fn end_as_interrupted(&self) {
+        if !self.0.died_of_it.load(Ordering::SeqCst) {
+            return;
+        }
+        let _hearing = self.hearing();
+        // What nobody has heard yet.
+        while let Ok(Some(info)) = self.0.signals.read_signal() {
+            self.note(&info);
+        }
+        if self.0.interrupted.load(Ordering::SeqCst) {
+            let mut interrupt = SigSet::empty();
+            interrupt.add(Signal::SIGINT);
+            // Where it is ignored, this process ends as otherwise.
+            let _ = interrupt.thread_unblock();
+            let _ = kill_process(getpid(), Sent::INT);
+        }
+    }
+
+    fn note(&self, info: &siginfo) {
+        if info.ssi_signo == Signal::SIGINT as u32 && info.ssi_code == FROM_KERNEL {
+            self.0.interrupted.store(true, Ordering::SeqCst);
+        }
+    }
+
     fn hearing(&self) -> MutexGuard<'_, ()> {
         self.0.hearing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,6 +289,7 @@ impl Attendant {
             let _hearing = self.hearing();
             match signals.read_signal() {
                 Ok(Some(info)) => {
+                    self.note(&info);
                     if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
                         self.answer(signal, info.ssi_code == FROM_KERNEL);
                     }

@@ -135,6 +135,9 @@ pub(crate) fn leave(
 ) -> Result<u8, Failed> {
     attendant.leave(ended.as_ref().map_or(REFUSED, |code| *code));
     let preempted = tenancy.give_back();
+    if ended.is_ok() && !preempted {
+        attendant.end_as_interrupted();
+    }
     ended.map(|code| if preempted { REFUSED } else { code })
 }
 
@@ -252,6 +255,7 @@ pub(crate) fn stay(
         terminal.take_back(status.exit_status() == Some(0));
     }
     tell_failed(run, opened);
+    attendant.saw_end(status);
     Ok(exit_code(status))
 }
 
