@@ -97,7 +97,9 @@ fn script() -> String {
         verbs.map(|verb| format!("say {verb} -o jsonl;")).concat()
     });
     format!(
+        // That its own lease is true is written down within a quarter of a second.
         r#"b={}
+sleep 1
 say() {{ echo "== $*"; "$b" "$@" 2>&1; echo "code $?"; }}
 {}{}{}
 say claim --cpu 1 -o jsonl; say claim --cpu 1 --wait 50ms; say apply -f /dev/null -o jsonl; say doctor -o jsonl; say strategy show;
