@@ -17,14 +17,15 @@ const PREFIX: &str = "BURSAR__";
 const SYSTEM_FILE: &str = "/etc/bursar/bursar.toml";
 
 /// What would be right, by how what serde says of a wrong one ends.
-const RIGHT: [(&str, &str); 7] = [
+const RIGHT: [(&str, &str); 8] = [
     ("expected a boolean", "; write true or false, without quotes"),
     ("expected a string", "; write it between quotes"),
     ("expected path string", "; write it between quotes"),
     ("expected u32", "; write a whole number from 0 to 4294967295, without quotes"),
     ("expected u64", "; write a whole number, without quotes"),
     ("expected f64", "; write a number, without quotes"),
-    ("too large to fit in target type", "; write one up to 9223372036854775807"),
+    ("value was too large", "; write a whole number up to 9223372036854775807"),
+    ("integer number overflowed", "; write a whole number up to 9223372036854775807"),
 ];
 
 /// Where a key's value came from.
@@ -88,6 +89,11 @@ impl Layers {
         if let Some(key) = &serve.tls_key {
             settings.http.key = Some(key.clone());
             flags.insert("http.key", "tls-key");
+        }
+        if flags.contains_key("http.cert") && settings.http.listen.is_empty() {
+            bail!(
+                "--tls-cert and --tls-key: nothing is served over TCP; say where with --http, or set http.listen"
+            );
         }
         if !serve.plugins.is_empty() {
             settings.plugins.dirs.splice(0..0, serve.plugins.iter().cloned());
@@ -306,13 +312,21 @@ mod tests {
                 &[][..],
                 "memory.ladder: invalid type: string \"no\", expected a boolean; write true or false, without quotes",
             ),
-            ("[enforce]\ncgroups = 7\n", &[][..], "enforce.cgroups: invalid type: integer `7`, expected a boolean"),
+            (
+                "[enforce]\ncgroups = 7\n",
+                &[][..],
+                "enforce.cgroups: invalid type: integer `7`, expected a boolean",
+            ),
             (
                 "[journal]\nretain-hours = 1.7\n",
                 &[][..],
                 "journal.retain-hours: invalid type: floating point `1.7`, expected u64; write a whole number",
             ),
-            ("[journal]\nretain-hours = true\n", &[][..], "journal.retain-hours: invalid type: boolean `true`"),
+            (
+                "[journal]\nretain-hours = true\n",
+                &[][..],
+                "journal.retain-hours: invalid type: boolean `true`",
+            ),
             (
                 "[memory]\npressure-threshold = \"0.7\"\n",
                 &[][..],
@@ -323,16 +337,20 @@ mod tests {
                 &[][..],
                 "pool[0].capacity: invalid type: integer `8`, expected a string; write it between quotes",
             ),
-            ("[node.capacity]\ncpu = 4\n", &[][..], "node.capacity.cpu: invalid type: integer `4`, expected a"),
+            (
+                "[node.capacity]\ncpu = 4\n",
+                &[][..],
+                "node.capacity.cpu: invalid type: integer `4`, expected a",
+            ),
             (
                 "[journal]\nballast-bytes = 9223372036854775808\n",
                 &[][..],
-                "journal.ballast-bytes: ",
+                "journal.ballast-bytes: u64 value was too large; write a whole number up to 9223372036854775807",
             ),
             (
                 "[journal]\nballast-bytes = 99999999999999999999999999999999999999999999\n",
                 &[][..],
-                "journal.ballast-bytes: ",
+                "journal.ballast-bytes: integer number overflowed; write a whole number up to 9223372036854775807",
             ),
             (
                 "[journal]\n",
