@@ -12,11 +12,14 @@ use crate::{
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
+/// How it begins what the daemon says of a key that is wrong.
+const OF_CONFIG: &str = "config: ";
+
 /// `bursar serve`.
 pub fn serve(context: &Context, serve: &Serve) -> Outcome {
     log();
     let idle = serve.idle_exit.as_deref().map(bursar_wire::duration).transpose().map_err(Failed::usage)?;
-    let layers = Layers::of_daemon(serve)?;
+    let layers = Layers::of_daemon(serve).map_err(|error| Failed::usage(format!("{error:#}")))?;
     if let Some(file) = layers.file() {
         tracing::info!(file = %file.display(), "config");
     }
@@ -34,7 +37,9 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
     let done = serve::run(Options { settings, state: state.clone(), usual, socket, accept_loss, idle });
     done.map_err(|error| {
         let journal = error.is::<bursar_journal::Error>();
-        let failed = Failed::from(error);
+        let told = format!("{error:#}");
+        // What is wrong in the config is wrong in what was said, as it is for `bursar config show` and `bursar gate`.
+        let failed = if told.starts_with(OF_CONFIG) { Failed::usage(told) } else { Failed::from(error) };
         match journal {
             true => failed.hint(format!(
                 "`bursar doctor --journal {}` looks at the whole of it and changes nothing",

@@ -14,7 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// `bursar gate`: serves until it is told to end.
 pub fn gate(context: &Context, gate: &Gate) -> Outcome {
     daemon::log();
-    let settings = Layers::read(Some(&gate.config))?.settings;
+    let layers = Layers::read(Some(&gate.config)).map_err(|error| Failed::usage(format!("{error:#}")))?;
+    let settings = layers.settings;
     let mut config = settings.gate.ok_or_else(|| {
         Failed::usage("there is no table [gate] in the config")
             .hint("name a provider as [[gate.provider]] and what its models cost as [[gate.model]]")

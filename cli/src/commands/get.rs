@@ -23,9 +23,9 @@ pub fn get(context: &Context, get: &Get) -> Outcome {
     let since = get.since.unwrap_or(0);
     match (get.what, get.watch) {
         (What::Events, false) => events(context, since, get.limit),
-        (What::Events, true) => follow_events(context, since),
+        (What::Events, true) => follow_events(context, since, get.limit),
         (What::Audit, false) => audit(context, since, get.limit),
-        (What::Audit, true) => follow_audit(context, since),
+        (What::Audit, true) => follow_audit(context, since, get.limit),
         _ if get.since.is_some() => Err(Failed::usage("--since is for what has a sequence")
             .hint("`bursar get events` or `bursar get audit`")),
         (what, watch) => list(context, what, get.limit, watch),
@@ -170,10 +170,11 @@ fn pages<R: Named + Serialize, D: Serialize>(
     Ok(())
 }
 
-fn follow_events(context: &Context, mut since: u64) -> Outcome {
+fn follow_events(context: &Context, mut since: u64, limit: Option<usize>) -> Outcome {
+    let mut left = limit.unwrap_or(usize::MAX);
     loop {
-        follow_stream(context, &mut since)?;
-        if show::unwritten().is_some() {
+        follow_stream(context, &mut since, &mut left)?;
+        if left == 0 || show::unwritten().is_some() {
             return Ok(());
         }
         // It ended with its daemon, or because it is old: whether there still is one is found out by asking.
@@ -181,9 +182,10 @@ fn follow_events(context: &Context, mut since: u64) -> Outcome {
     }
 }
 
-/// One stream of events, as long as it lasts and somebody reads.
-fn follow_stream(context: &Context, since: &mut u64) -> Outcome {
-    for event in context.client().events(*since)? {
+/// One stream of events, as long as it lasts and somebody reads, and no more of them than are left to show.
+fn follow_stream(context: &Context, since: &mut u64, left: &mut usize) -> Outcome {
+    for event in context.client().events(*since)?.take(*left) {
+        *left -= 1;
         *since = event.seq;
         match context.output {
             Output::Table => {
@@ -201,10 +203,11 @@ fn follow_stream(context: &Context, since: &mut u64) -> Outcome {
     Ok(())
 }
 
-fn follow_audit(context: &Context, mut since: u64) -> Outcome {
-    let mut client = context.looking();
-    loop {
-        let rows = client.audit_page(since, PAGE)?.audit;
+fn follow_audit(context: &Context, mut since: u64, limit: Option<usize>) -> Outcome {
+    let (mut client, mut left) = (context.looking(), limit.unwrap_or(usize::MAX));
+    while left > 0 {
+        let rows = client.audit_page(since, PAGE.min(left))?.audit;
+        left = left.saturating_sub(rows.len());
         since = rows.last().map_or(since, |row| row.seq);
         for row in &rows {
             match context.output {
@@ -220,6 +223,7 @@ fn follow_audit(context: &Context, mut since: u64) -> Outcome {
             std::thread::sleep(AUDIT_LOOK);
         }
     }
+    Ok(())
 }
 
 /// One row of a stream.

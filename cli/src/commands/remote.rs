@@ -1,6 +1,6 @@
 //! Commands that talk to a daemon elsewhere, and those that cannot.
 use super::outcome::Failed;
-use crate::args::{Cli, Verb};
+use crate::args::{self, Cli, Verb};
 use bursar_wire::{Reach, Remote};
 use std::sync::Arc;
 
@@ -14,8 +14,12 @@ const TOKEN: &str = "BURSAR_TOKEN";
 pub fn elsewhere(cli: &Cli) -> Result<Option<Arc<dyn Reach>>, Failed> {
     let Some(url) = cli.url.as_deref().filter(|_| talks(&cli.verb)) else { return Ok(None) };
     if is_bound_here(&cli.verb) {
+        let hint = match cli.verb {
+            Verb::Backup(_) | Verb::Restore(_) => "say --state for a state directory of this machine, or ",
+            _ => "",
+        };
         return Err(Failed::usage("this command works with the daemon of this machine, and none elsewhere")
-            .hint("leave out --url, and BURSAR_URL in the environment"));
+            .hint(format!("{hint}leave out --url, and BURSAR_URL in the environment")));
     }
     let token = match &cli.token_file {
         Some(file) => {
@@ -40,15 +44,15 @@ fn talks(verb: &Verb) -> bool {
             | Config(_)
             | Api
             | Man(_)
-            | Backup(_)
-            | Restore(_)
+            | Backup(args::Backup { state: Some(_), .. })
+            | Restore(args::Restore { state: Some(_), .. })
             | Completions { .. }
             | PluginHost { .. }
     )
 }
 
-/// Whether a command needs the daemon to see its own processes.
+/// Whether a command needs the daemon to see its own processes, or to have its state where this user has his.
 fn is_bound_here(verb: &Verb) -> bool {
     use Verb::*;
-    matches!(verb, Run(_) | Attach(_) | Hook(_) | Mcp(_) | Gate(_))
+    matches!(verb, Run(_) | Attach(_) | Hook(_) | Mcp(_) | Gate(_) | Backup(_) | Restore(_))
 }

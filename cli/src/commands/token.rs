@@ -38,7 +38,8 @@ pub fn token(context: &Context, token: &Token) -> Outcome {
         return Ok(());
     }
     println!("# for its bearer, and nobody else: {secret}");
-    println!("[[token]]\nsha256 = \"{sha256}\"\nscope = {:?}\nverbs = {:?}", token.scope, token.verbs);
+    let (scope, verbs) = (toml::Value::from(token.scope.as_str()), toml::Value::from(token.verbs.clone()));
+    println!("[[token]]\nsha256 = \"{sha256}\"\nscope = {scope}\nverbs = {verbs}");
     if let Some(expires) = expires {
         println!("expires = \"{expires}\"");
     }

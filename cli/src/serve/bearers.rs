@@ -27,7 +27,7 @@ pub struct Token {
 /// Names the token and what is wrong with it.
 pub fn bearers(settings: &Settings) -> Result<Vec<Bearer>> {
     let read = |(number, token): (usize, &Token)| {
-        bearer(token).map_err(|error| anyhow!("token {}: {error}", number + 1))
+        bearer(token).map_err(|error| anyhow!("config: token {}: {error}", number + 1))
     };
     settings.token.iter().enumerate().map(read).collect()
 }

@@ -15,7 +15,7 @@ const ADVICE: [(&str, &[&str], &str); 17] = [
     ),
     (
         MOVES,
-        &["weak"],
+        &["weak", "unknown"],
         "mount control groups with `favordynmods` (Linux 6.0); a daemon that is root, outside of containers, has the \
          kernel do so by itself where the config says `[enforce] quick-moves = true`",
     ),
@@ -116,6 +116,11 @@ pub fn host_findings(hierarchy: &Hierarchy) -> Vec<wire::Finding> {
         Moves::Unknown => None,
         Moves::Quick => Some(("ok", "a process is in its groups at once".into())),
         Moves::OnDemand => Some(("ok", "a process is in its groups at once while others keep coming".into())),
+        Moves::Untold => Some((
+            "unknown",
+            "this daemon asks nothing of the kernel, and whether another has since the machine's start cannot be seen"
+                .into(),
+        )),
         Moves::Slow(why) => {
             let late = "the first process in a while, and one of some hundred, waits 6 to 20 ms";
             Some(("weak", format!("{late}: {why}")))

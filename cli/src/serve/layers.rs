@@ -3,6 +3,7 @@ use super::Settings;
 use crate::{args::Serve, near::meant};
 use anyhow::{Context, Result, anyhow, bail};
 use etcetera::BaseStrategy;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +15,18 @@ use std::{
 const PREFIX: &str = "BURSAR__";
 /// The config file of the whole machine, where a user has none.
 const SYSTEM_FILE: &str = "/etc/bursar/bursar.toml";
+
+/// What would be right, by how what serde says of a wrong one ends.
+const RIGHT: [(&str, &str); 8] = [
+    ("expected a boolean", "; write true or false, without quotes"),
+    ("expected a string", "; write it between quotes"),
+    ("expected path string", "; write it between quotes"),
+    ("expected u32", "; write a whole number from 0 to 4294967295, without quotes"),
+    ("expected u64", "; write a whole number, without quotes"),
+    ("expected f64", "; write a number, without quotes"),
+    ("value was too large", "; write a whole number up to 9223372036854775807"),
+    ("integer number overflowed", "; write a whole number up to 9223372036854775807"),
+];
 
 /// Where a key's value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +90,11 @@ impl Layers {
             settings.http.key = Some(key.clone());
             flags.insert("http.key", "tls-key");
         }
+        if flags.contains_key("http.cert") && settings.http.listen.is_empty() {
+            bail!(
+                "--tls-cert and --tls-key: nothing is served over TCP; say where with --http, or set http.listen"
+            );
+        }
         if !serve.plugins.is_empty() {
             settings.plugins.dirs.splice(0..0, serve.plugins.iter().cloned());
             flags.insert("plugins.dirs", "plugins");
@@ -104,12 +122,13 @@ impl Layers {
             let named = || format!("config file {}", path.display());
             let source = config::File::from(path.as_path()).format(config::FileFormat::Toml);
             builder = builder.add_source(source);
-            // What is wrong with it is told by those who read it.
-            let table = std::fs::read_to_string(path).with_context(named)?.parse::<toml::Table>();
-            let value = table.ok().and_then(|table| serde_json::to_value(table).ok()).unwrap_or_default();
+            let text = std::fs::read_to_string(path).with_context(named)?;
+            let value = strict::<toml::Table>(&text).with_context(named)?;
+            let value = value.and_then(|table| serde_json::to_value(table).ok()).unwrap_or_default();
             in_file.extend(leaves(&value).into_iter().map(|(key, _)| key));
             // Alone first, so that what is wrong with it is not laid to the environment.
             settled(builder.clone()).with_context(named)?;
+            strict::<Settings>(&text).with_context(named)?;
         }
         for (name, text) in vars {
             let key = key_of(&name);
@@ -206,6 +225,17 @@ fn settled(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Res
     })
 }
 
+/// What a file says, read to the letter: config takes "no" for `false` and 1.7 for 2, as is right for a variable, which
+/// has no types. What is no TOML is told by config.
+fn strict<T: DeserializeOwned>(text: &str) -> Result<Option<T>> {
+    let Ok(file) = toml::Deserializer::parse(text) else { return Ok(None) };
+    serde_path_to_error::deserialize(file).map(Some).map_err(|error| {
+        let told = error.inner().message().trim_end();
+        let right = RIGHT.iter().find(|(expected, _)| told.ends_with(expected));
+        anyhow!("{}: {told}{}", error.path(), right.map_or("", |(_, right)| right))
+    })
+}
+
 /// What is said of a word that is none of those that a key may have, with those: config names only the type.
 fn one_of(told: &str) -> Option<String> {
     let (name, rest) = told.strip_prefix("enum ")?.split_once(" does not have variant constructor ")?;
@@ -276,6 +306,51 @@ mod tests {
                 "[[gate.provider]]\nname = \"x\"\nshape = \"opnai\"\n",
                 &[][..],
                 "gate.provider[0].shape: there is no \"opnai\"; write one of ",
+            ),
+            (
+                "[memory]\nladder = \"no\"\n",
+                &[][..],
+                "memory.ladder: invalid type: string \"no\", expected a boolean; write true or false, without quotes",
+            ),
+            (
+                "[enforce]\ncgroups = 7\n",
+                &[][..],
+                "enforce.cgroups: invalid type: integer `7`, expected a boolean",
+            ),
+            (
+                "[journal]\nretain-hours = 1.7\n",
+                &[][..],
+                "journal.retain-hours: invalid type: floating point `1.7`, expected u64; write a whole number",
+            ),
+            (
+                "[journal]\nretain-hours = true\n",
+                &[][..],
+                "journal.retain-hours: invalid type: boolean `true`",
+            ),
+            (
+                "[memory]\npressure-threshold = \"0.7\"\n",
+                &[][..],
+                "memory.pressure-threshold: invalid type: string \"0.7\", expected f64; write a number, without",
+            ),
+            (
+                "[[pool]]\nresource = \"usd\"\nname = \"x\"\ncapacity = 8\n",
+                &[][..],
+                "pool[0].capacity: invalid type: integer `8`, expected a string; write it between quotes",
+            ),
+            (
+                "[node.capacity]\ncpu = 4\n",
+                &[][..],
+                "node.capacity.cpu: invalid type: integer `4`, expected a",
+            ),
+            (
+                "[journal]\nballast-bytes = 9223372036854775808\n",
+                &[][..],
+                "journal.ballast-bytes: u64 value was too large; write a whole number up to 9223372036854775807",
+            ),
+            (
+                "[journal]\nballast-bytes = 99999999999999999999999999999999999999999999\n",
+                &[][..],
+                "journal.ballast-bytes: integer number overflowed; write a whole number up to 9223372036854775807",
             ),
             (
                 "[journal]\n",

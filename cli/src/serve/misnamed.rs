@@ -28,11 +28,13 @@ pub fn misnamed(settings: &Settings, loader: &Loader, follower: &Follower) -> Ve
         }
     }
     let unknown = follower.read(|engine| {
-        let kinds = settings.node.sharing.keys();
-        kinds.filter(|kind| engine.books().resource(kind).is_none()).cloned().collect::<Vec<_>>()
+        let shared = settings.node.sharing.keys().map(|kind| (format!("node.sharing.{kind}"), kind));
+        let idle = settings.preemption.idle.iter().map(|kind| ("preemption.idle".to_owned(), kind));
+        let unknown = shared.chain(idle).filter(|(_, kind)| engine.books().resource(kind).is_none());
+        unknown.map(|(what, kind)| (what, kind.clone())).collect::<Vec<_>>()
     });
-    findings.extend(unknown.into_iter().map(|kind| wire::Finding {
-        what: format!("node.sharing.{kind}"),
+    findings.extend(unknown.into_iter().map(|(what, kind)| wire::Finding {
+        what,
         state: "weak".into(),
         detail: format!("there is no resource {kind:?}: what is written for it is for nobody"),
         advice: Some("`bursar get pools` shows what there is; a kind may come with a library".into()),

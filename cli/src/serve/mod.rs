@@ -36,6 +36,7 @@ mod instance;
 mod join;
 mod layers;
 mod learned;
+mod libraries;
 mod listed;
 mod liveness;
 mod mail;
@@ -78,6 +79,7 @@ mod workers;
 pub use bearers::rights;
 pub use checkup::{advise, host_findings};
 pub use layers::{Layers, Origin};
+pub use libraries::loader_settings;
 pub use roster::Roster;
 pub use seats::{linked_allocator, linked_qos, strategies};
 pub use settings::Settings;
@@ -89,7 +91,7 @@ use bursar_enforce::Hierarchy;
 use bursar_engine::{Blame, Engine, Plugins};
 use bursar_interface::{ClaimId, Command, Input, Principal, Role};
 use bursar_journal::Journal;
-use bursar_loader::{INLINE_MAX, Loader, PAUSE_MAX, Settings as LoaderSettings};
+use bursar_loader::Loader;
 use bursar_monitor::Rings;
 use clock::{Clock, boottime_ns};
 use desk::Desk;
@@ -107,9 +109,8 @@ use mail::{Inbox, Mailbox};
 use reconciler::Reconciler;
 use retired::Retired;
 use std::{
-    collections::BTreeSet,
     convert::Infallible,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -122,8 +123,6 @@ use workers::Workers;
 
 /// Committed batches that may wait for the follower.
 const COMMITTED_MAX: usize = 64;
-/// How long a driver or a metric may take.
-const CALL_MAX: Duration = Duration::from_secs(2);
 
 /// What was said on the command line.
 #[derive(Clone, Debug)]
@@ -435,33 +434,6 @@ fn recover(journal: &mut Journal, recovered: bursar_journal::Recovered) -> Resul
     })?;
     tracing::info!(sequence = engine.next_seq(), claims = engine.books().live(), "recovered");
     Ok((engine, blame))
-}
-
-/// How plugins are found, and which program hosts those in a child: this one.
-pub fn loader_settings(settings: &Settings, flags: &[PathBuf], state: &Path) -> Result<LoaderSettings> {
-    let mut dirs: Vec<PathBuf> = flags.iter().chain(&settings.plugins.dirs).cloned().collect();
-    for dir in &dirs {
-        if !dir.is_dir() {
-            return Err(anyhow!("{} is no folder of plugins (plugins.dirs, --plugins)", dir.display()));
-        }
-    }
-    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    let data = data.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
-    dirs.extend(data.map(|data| data.join("bursar/plugins")).filter(|dir| dir.is_dir()));
-    dirs.extend(Some(PathBuf::from("/usr/lib/bursar/plugins")).filter(|dir| dir.is_dir()));
-    let trusted: BTreeSet<String> = settings.plugins.inline.iter().map(|sum| sum.to_lowercase()).collect();
-    Ok(LoaderSettings {
-        dirs,
-        stage: state.join("plugins"),
-        trusted,
-        host: (std::env::current_exe().context("this program's own path")?, vec!["plugin-host".into()]),
-        strategy_deadline: settings.deadline()?.min(INLINE_MAX),
-        call_deadline: CALL_MAX,
-        strikes_max: settings.plugins.strikes,
-        quarantine: Duration::from_millis(settings.plugins.quarantine_ms).min(PAUSE_MAX),
-        pins: settings.plugins.pin.clone(),
-        grants: settings.plugins.grant.clone(),
-    })
 }
 
 /// Who decides from the start, for those who read the journal.

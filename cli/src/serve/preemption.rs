@@ -1,7 +1,10 @@
 //! The config's word on preemption as the engine is told it, and the signal by which holders are told.
 use super::settings;
 use anyhow::{Result, anyhow, bail};
-use bursar_interface::PreemptionPolicy;
+use bursar_interface::{
+    PreemptionPolicy,
+    bound::{IDLE_MAX, NAME_BYTES_MAX},
+};
 use bursar_wire::duration;
 use nix::sys::signal::Signal;
 use std::str::FromStr;
@@ -32,6 +35,16 @@ pub fn policy(set: &settings::Preemption) -> Result<PreemptionPolicy> {
     if set.shrink_to > 100 {
         bail!("config: preemption.shrink-to: {} % is more than what is held; at most 100", set.shrink_to);
     }
+    // A kind may come with a library; a name that none can have is wrong from the start.
+    if let Some(kind) = set.idle.iter().find(|kind| !is_kind(kind)) {
+        bail!(
+            "config: preemption.idle: {kind:?} is no name of a kind; write 1 to {NAME_BYTES_MAX} bytes without `:`, \
+             `=`, `/` and spaces, as cpu"
+        );
+    }
+    if set.idle.len() > IDLE_MAX {
+        bail!("config: preemption.idle: {} kinds are too many; at most {IDLE_MAX}", set.idle.len());
+    }
     Ok(PreemptionPolicy {
         reclaim: set.enabled,
         by_band: set.enabled,
@@ -43,6 +56,12 @@ pub fn policy(set: &settings::Preemption) -> Result<PreemptionPolicy> {
         suspend_ns: rung("suspend", &set.suspend)?,
         idle: set.idle.clone(),
     })
+}
+
+/// Whether a kind may be called so: it can be written as `KIND=AMOUNT` and `KIND:NAME`.
+fn is_kind(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+        && !name.chars().any(|c| ":=/".contains(c) || c.is_whitespace() || c.is_control())
 }
 
 /// The signal by which attached processes are told that their lease is to end; `None` for none.
@@ -81,6 +100,19 @@ mod tests {
             (Preemption { min_runtime: "x".into(), ..Preemption::default() }, "min-runtime"),
             (Preemption { shrink_to: 101, ..Preemption::default() }, "preemption.shrink-to: 101 %"),
             (Preemption { grace_of: of_none, ..Preemption::default() }, "platinum"),
+            (
+                Preemption { idle: vec!["cpu".into(), String::new()], ..Preemption::default() },
+                "idle: \"\" is no",
+            ),
+            (
+                Preemption { idle: vec!["cpu=1".into()], ..Preemption::default() },
+                "idle: \"cpu=1\" is no name",
+            ),
+            (
+                Preemption { idle: vec!["c p u".into()], ..Preemption::default() },
+                "idle: \"c p u\" is no name",
+            ),
+            (Preemption { idle: vec!["x".into(); 17], ..Preemption::default() }, "preemption.idle: 17 kinds"),
         ] {
             assert!(policy(&set).expect_err("wrong").to_string().contains(word));
         }

@@ -268,6 +268,19 @@ fn a_token_is_made_shown_once_and_let_in_by_what_is_printed() {
 }
 
 #[test]
+fn what_is_printed_of_a_token_is_read_as_it_was_said() {
+    let daemon = Daemon::plain();
+    // The last letter has its accent apart.
+    for scope in ["a\"b\\c", "it's/\u{fc}ber", "e\u{301}/\u{200b}x", ""] {
+        let told = daemon.tell(&["token", "--scope", scope]);
+        let read: toml::Table = told.out.parse().unwrap_or_else(|error| panic!("{error}: {told:?}"));
+        let token = &read["token"][0];
+        assert_eq!(token["scope"].as_str(), Some(scope), "{told:?}");
+        assert_eq!(token["verbs"].as_array().map(Vec::len), Some(2), "{told:?}");
+    }
+}
+
+#[test]
 fn a_token_that_would_let_nobody_in_is_not_made_and_not_read() {
     let daemon = Daemon::plain();
     let state = daemon.scratch.path().join("other");

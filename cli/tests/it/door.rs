@@ -267,6 +267,24 @@ fn who_waits_at_closing_time_is_told_to_come_back() {
     assert_eq!(daemon.claim("2")["ending"], "cancelled", "without a key to come back with, it was withdrawn");
 }
 
+#[test]
+fn who_asks_at_closing_time_whether_it_is_ready_hears_that_it_is_stopping() {
+    let daemon = Daemon::plain();
+    let stream = daemon.client().events(0).expect("a stream");
+    let mut late = UnixStream::connect(daemon.socket()).expect("connected");
+    late.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n").expect("sent");
+    // It is read by the time that another is answered on the same thread.
+    assert_eq!(daemon.http("GET", "/readyz", "").0, 200);
+    let pid = rustix::process::Pid::from_raw(daemon.pid() as i32).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told to end");
+    // It ends when the door closes.
+    assert!(stream.count() > 0);
+    late.write_all(b"\r\n").expect("sent");
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"Stopping\""), "{answer}");
+}
+
 /// Idle connections, and active ones beside them.
 const IDLE: usize = 10_000;
 const ACTIVE: usize = 500;

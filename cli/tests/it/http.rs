@@ -278,6 +278,23 @@ fn events_are_paged_followed_and_taken_up_again() {
     daemon.http("POST", "/v1/claims", &cpu(100));
     let next = stream.next().expect("an event");
     assert!(next.seq > last && next.claim == Some(4), "{next:?}");
+    // With a limit a stream ends, here and there.
+    let ask = "GET /v1/events?since=0&limit=2 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n";
+    let mut stream = UnixStream::connect(daemon.socket()).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    stream.write_all(ask.as_bytes()).expect("sent");
+    let mut told = String::new();
+    stream.read_to_string(&mut told).expect("it ends");
+    assert_eq!(told.matches("data: {").count(), 2, "{told}");
+    for what in ["events", "audit"] {
+        assert_eq!(daemon.tell(&["cordon", "nowhere"]).code, 3);
+        let told = daemon.tell(&["get", what, "-w", "--limit", "1", "-o", "jsonl"]);
+        assert_eq!((told.code, told.out.lines().count()), (0, 1), "{told:?}");
+    }
+    let contract = daemon.http("GET", "/v1/openapi.json", "").1;
+    let params = contract["paths"]["/v1/events"]["get"]["parameters"].as_array().expect("parameters").clone();
+    let limit = params.iter().find(|param| param["name"] == "limit").expect("it takes one");
+    assert!(limit["description"].as_str().is_some_and(|told| told.contains("stream ends")), "{limit}");
 }
 
 #[test]

@@ -381,7 +381,7 @@ fn guarantees_that_cannot_be_kept_are_refused_at_the_start_as_they_are_when_appl
     for (path, (_, what)) in paths.iter().zip(&wrong) {
         let mut serve = daemon.command(&["serve", "--config", path, "--state"]);
         serve.arg(daemon.state()).arg("--socket").arg(daemon.socket());
-        says(&told(serve), 1, what);
+        says(&told(serve), 2, what);
     }
     daemon.start();
     assert_eq!(row(&daemon, "quotas", |_| true), Value::Null, "nothing of what was refused was kept");

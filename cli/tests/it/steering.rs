@@ -174,7 +174,7 @@ fn one_that_fails_too_often_is_told_of_once_found_by_doctor_and_tried_again() {
 #[test]
 fn doctor_tells_how_children_are_locked_in_and_of_names_that_nobody_has() {
     let config = "[plugins.config.bset-fit]\nx = 1\n[plugins.pin]\n\"qos class\" = \"0.1.0\"\n\
-                  \"qoss class\" = \"0.1.0\"\n"
+                  \"qoss class\" = \"0.1.0\"\n[preemption]\nidle = [\"cpu\", \"gpus\"]\n"
         .into();
     let daemon = Daemon::with(Setup { config, ..Setup::default() });
     let found = daemon.ask(&["doctor"]);
@@ -191,6 +191,8 @@ fn doctor_tells_how_children_are_locked_in_and_of_names_that_nobody_has() {
     let told = found.to_string();
     assert!(told.contains("plugins.pin.qoss class") && told.contains("did you mean \\\"qos\\\"?"), "{found}");
     assert!(!told.contains("plugins.pin.qos class"), "that one there is: {found}");
+    assert!(told.contains("preemption.idle") && told.contains("no resource \\\"gpus\\\""), "{found}");
+    assert!(!told.contains("no resource \\\"cpu\\\""), "{found}");
 }
 
 /// How long each of a client's pairs of ask and release took, until it is told to stop.

@@ -165,6 +165,7 @@ pub(crate) async fn audit<H: House>(
     uri: Uri,
 ) -> Result<Response, Denial> {
     let (since, limit) = query::since(&uri)?;
+    let limit = limit.unwrap_or(query::ROWS_DEFAULT);
     at_length(move || {
         let audit = hall.house.audit(&caller.principal, since.unwrap_or(0), limit)?;
         Ok(fresh(StatusCode::OK, wire::AuditLog { audit }))

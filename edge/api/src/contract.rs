@@ -107,6 +107,9 @@ impl Says {
     /// It may be a stream, which can be taken up again.
     pub(crate) fn streams(mut self) -> Says {
         self.streams = true;
+        if let Some(limit) = self.params.iter_mut().find(|param| param.name == "limit") {
+            limit.what = "Rows on a page, 1000 at most; 200 if left out. A stream ends after so many, and goes on if left out.";
+        }
         let what = "Where a stream is to be taken up again: wins over `since`.";
         let schema = json!({ "type": "string", "pattern": "^[0-9]{1,19}$" });
         self.params.push(Param { place: "header", name: "Last-Event-ID", what, schema });

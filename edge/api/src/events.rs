@@ -42,8 +42,9 @@ pub(crate) async fn events<H: House>(
         .get(ACCEPT)
         .is_some_and(|accept| accept.to_str().is_ok_and(|kinds| kinds.contains("text/event-stream")))
     {
-        return Ok(stream(hall, caller, since));
+        return Ok(stream(hall, caller, since, limit));
     }
+    let limit = limit.unwrap_or(query::ROWS_DEFAULT);
     at_length(move || {
         let events = hall.house.events(&caller.principal, since, limit)?;
         Ok(fresh(StatusCode::OK, wire::Events { events }))
@@ -57,18 +58,25 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Denial> {
     seq.map(Some).ok_or_else(|| Denial::bad("the Last-Event-ID header is no sequence".into()))
 }
 
-fn stream<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64) -> Response {
+fn stream<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64, limit: Option<usize>) -> Response {
     let (reader, body) = Channel::<Bytes, Infallible>::new(PAGES_AHEAD);
-    tokio::spawn(feed(hall, caller, since, reader));
+    tokio::spawn(feed(hall, caller, since, limit, reader));
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
     (headers, Body::new(body)).into_response()
 }
 
-/// Feeds a reader until it leaves, the hall closes, or events are gone that it has not seen.
-async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64, mut reader: Sender<Bytes>) {
-    let mut place = Place { since, events: 0 };
+/// Feeds a reader until it leaves or has as many as it asked for, the hall closes, or events are gone that it has not
+/// seen.
+async fn feed<H: House>(
+    hall: Arc<Hall<H>>,
+    caller: Caller,
+    since: u64,
+    limit: Option<usize>,
+    mut reader: Sender<Bytes>,
+) {
+    let (mut place, mut left) = (Place { since, events: 0 }, limit.unwrap_or(usize::MAX));
     loop {
-        let (chunk, last) = match next(&hall, &caller, place).await {
+        let (chunk, last) = match next(&hall, &caller, place, PAGE_STREAMED.min(left)).await {
             Ok((then, None)) => {
                 place = then;
                 tokio::select! {
@@ -79,9 +87,12 @@ async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64, mut read
                     () = hall.closing() => return,
                 }
             }
-            Ok((then, Some(page))) => {
+            Ok((then, Some((page, rows)))) => {
                 place = then;
-                (page, false)
+                if limit.is_some() {
+                    left = left.saturating_sub(rows);
+                }
+                (page, left == 0)
             }
             Err(denial) => (Bytes::from(format!("event: error\ndata: {}\n\n", denial.json())), true),
         };
@@ -92,16 +103,17 @@ async fn feed<H: House>(hall: Arc<Hall<H>>, caller: Caller, since: u64, mut read
     }
 }
 
-/// The next page of a stream, if there is one, and how far it goes.
+/// The next page of a stream with its rows, if there is one, and how far it goes.
 async fn next<H: House>(
     hall: &Arc<Hall<H>>,
     caller: &Caller,
     place: Place,
-) -> Result<(Place, Option<Bytes>), Denial> {
+    most: usize,
+) -> Result<(Place, Option<(Bytes, usize)>), Denial> {
     let (hall, by) = (hall.clone(), caller.principal.clone());
     at_length(move || {
-        let (rows, then) = hall.house.events_after(&by, place, PAGE_STREAMED)?;
-        Ok((then, (!rows.is_empty()).then(|| page(&rows, then.since))))
+        let (rows, then) = hall.house.events_after(&by, place, most)?;
+        Ok((then, (!rows.is_empty()).then(|| (page(&rows, then.since), rows.len()))))
     })
     .await?
 }

@@ -39,6 +39,11 @@ impl<H: House> Hall<H> {
         self.closing.send_replace(true);
     }
 
+    /// Whether it closes.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
     /// Resolves when the hall closes.
     pub(crate) async fn closing(&self) {
         // The sender lives as long as the hall, so waiting cannot fail.

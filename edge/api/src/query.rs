@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
 
 /// Rows on a page when nobody says.
-const ROWS_DEFAULT: usize = 200;
+pub(crate) const ROWS_DEFAULT: usize = 200;
 /// The longest wait that one request may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -44,10 +44,10 @@ struct Page {
     limit: Option<String>,
 }
 
-/// From which sequence on, if that is said, and how many rows.
-pub(crate) fn since(uri: &Uri) -> Result<(Option<u64>, usize), Denial> {
+/// From which sequence on and how many rows, if that is said.
+pub(crate) fn since(uri: &Uri) -> Result<(Option<u64>, Option<usize>), Denial> {
     let Since { since, limit } = of(uri)?;
-    Ok((figure("since", since)?, rows(limit)?.unwrap_or(ROWS_DEFAULT)))
+    Ok((figure("since", since)?, rows(limit)?))
 }
 
 /// The page that is asked for: of all rows, if none is.

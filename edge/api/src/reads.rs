@@ -128,6 +128,10 @@ pub(crate) async fn alive() -> Response {
 
 /// Claims are taken.
 pub(crate) async fn ready<H: House>(State(hall): State<Arc<Hall<H>>>) -> Response {
+    // What came in before the door closed is still answered.
+    if hall.is_closing() {
+        return Denial::closing_time().into_response();
+    }
     match hall.house.ready() {
         Ok(()) => fresh(StatusCode::OK, Ready { ready: true }),
         Err(refusal) => Denial::unready(refusal).into_response(),

@@ -39,6 +39,8 @@ pub enum Moves {
     OnDemand,
     /// Some of them late, and why that is so.
     Slow(String),
+    /// It cannot be told: the kernel goes on moving them at once where somebody had it do so since the machine's start.
+    Untold,
 }
 
 impl Moves {
@@ -48,13 +50,22 @@ impl Moves {
         if is_favored(&mounted) {
             return Moves::Quick;
         }
+        let for_good = kernel().is_some_and(|kernel| kernel >= FOR_GOOD);
         if !allowed {
-            return Moves::Slow("nothing was asked of the kernel by this daemon".into());
+            return Moves::unasked(for_good);
         }
         match Favor::ask() {
-            Ok(_) if kernel().is_some_and(|kernel| kernel >= FOR_GOOD) => Moves::Quick,
+            Ok(_) if for_good => Moves::Quick,
             Ok(_) => Moves::OnDemand,
             Err(error) => Moves::Slow(format!("no hierarchy with {FAVOR}: {error}")),
+        }
+    }
+
+    /// What is known where this daemon asks nothing of a kernel that keeps `for_good` what others asked.
+    fn unasked(for_good: bool) -> Moves {
+        match for_good {
+            true => Moves::Untold,
+            false => Moves::Slow("nothing was asked of the kernel by this daemon".into()),
         }
     }
 }
@@ -162,8 +173,10 @@ mod tests {
         assert!(!is_favored("42 36 0:35 / /favordynmods rw - tmpfs favordynmods rw\n"));
         assert!(kernel().is_some_and(|kernel| kernel > (3, 0)));
         assert!(
-            matches!(Moves::here(false), Moves::Quick | Moves::Slow(_)),
+            matches!(Moves::here(false), Moves::Quick | Moves::Slow(_) | Moves::Untold),
             "nothing is asked of the kernel"
         );
+        assert!(matches!(Moves::unasked(false), Moves::Slow(_)));
+        assert_eq!(Moves::unasked(true), Moves::Untold, "another daemon may have asked");
     }
 }

@@ -76,6 +76,11 @@ impl Terms {
         if providers.is_empty() {
             return Err(wrong("there is no provider; write one as [[gate.provider]]".into()));
         }
+        for (at, Provider { name, .. }) in providers.iter().enumerate() {
+            if providers[..at].iter().any(|before| before.name == *name) {
+                return Err(wrong(format!("provider {name}: there are two of that name; give one another")));
+            }
+        }
         let mut cascades = BTreeMap::new();
         let mut models = Vec::new();
         for model in &config.model {
@@ -248,7 +253,7 @@ mod tests {
     use crate::config::{Caller, Provider};
 
     #[test]
-    fn a_scope_that_is_none_is_named_with_its_place() {
+    fn a_scope_that_is_none_and_a_provider_that_is_there_twice_are_named_with_their_place() {
         let provider = Provider { name: "p".into(), shape: Shape::Openai, url: "http://127.0.0.1:1".into() };
         let config = Config { provider: vec![provider], ..Config::default() };
         let caller = |scope: &str| Caller { token_sha256: "ab".repeat(32), scope: scope.into() };
@@ -257,6 +262,9 @@ mod tests {
             wrong(Config { scope: "team".into(), caller: vec![caller("a/b")], ..config.clone() }),
             None
         );
+        let twice = [config.provider.clone(), config.provider.clone()].concat();
+        let told = wrong(Config { provider: twice, ..config.clone() }).expect("wrong");
+        assert!(told.contains("provider p: there are two of that name"), "{told}");
         let told = wrong(Config { scope: "/".into(), ..config.clone() }).expect("wrong");
         assert!(told.contains("scope: \"/\" is no scope; use names"), "{told}");
         let told = wrong(Config { caller: vec![caller("a//b")], ..config }).expect("wrong");

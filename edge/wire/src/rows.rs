@@ -442,7 +442,7 @@ pub struct Doctor {
 pub struct Finding {
     /// What.
     pub what: String,
-    /// `ok`, `weak`, `missing` or `wrong`.
+    /// `ok`, `weak`, `missing`, `wrong` or `unknown`.
     pub state: String,
     /// In words.
     pub detail: String,

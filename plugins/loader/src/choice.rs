@@ -11,6 +11,15 @@ use std::{
 const LINKED: &str = "linked";
 /// Digits of a checksum that tell it from a version.
 const SUM_DIGITS_MIN: usize = 12;
+/// All digits of a checksum.
+const SUM_DIGITS: usize = 64;
+
+/// Whether a pin can mean any plugin at all: by a whole version, by a checksum or how it begins, or the linked one.
+pub fn can_pin(pin: &str) -> bool {
+    let sum = (SUM_DIGITS_MIN..=SUM_DIGITS).contains(&pin.len())
+        && pin.bytes().all(|digit| digit.is_ascii_hexdigit());
+    sum || pin == LINKED || semver::Version::parse(pin).is_ok()
+}
 
 /// A plugin that was found, and where it is to run.
 pub(crate) struct Pick {

@@ -40,6 +40,7 @@ mod warm;
 mod watchdog;
 mod way;
 
+pub use choice::can_pin;
 pub use counted::Counted;
 pub use footprint::{Footprint, Usage};
 pub use grant::Grant;
