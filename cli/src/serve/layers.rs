@@ -3,7 +3,7 @@ use super::Settings;
 use crate::{args::Serve, near::meant};
 use anyhow::{Context, Result, anyhow, bail};
 use etcetera::BaseStrategy;
-use serde::de::DeserializeOwned;
+use serde::{Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +27,9 @@ const RIGHT: [(&str, &str); 8] = [
     ("value was too large", "; write a whole number up to 9223372036854775807"),
     ("integer number overflowed", "; write a whole number up to 9223372036854775807"),
 ];
+
+/// Keys of pools and quotas that are amounts.
+const AMOUNTS: [&str; 6] = ["capacity", "burst", "limit", "borrow-limit", "lend-limit", "guaranteed"];
 
 /// Where a key's value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,12 +126,13 @@ impl Layers {
             let source = config::File::from(path.as_path()).format(config::FileFormat::Toml);
             builder = builder.add_source(source);
             let text = std::fs::read_to_string(path).with_context(named)?;
-            let value = strict::<toml::Table>(&text).with_context(named)?;
-            let value = value.and_then(|table| serde_json::to_value(table).ok()).unwrap_or_default();
+            let table = toml::Deserializer::parse(&text).ok();
+            let table = table.map(strict::<toml::Table>).transpose().with_context(named)?.unwrap_or_default();
+            let value = serde_json::to_value(&table).unwrap_or_default();
             in_file.extend(leaves(&value).into_iter().map(|(key, _)| key));
             // Alone first, so that what is wrong with it is not laid to the environment.
             settled(builder.clone()).with_context(named)?;
-            strict::<Settings>(&text).with_context(named)?;
+            strict::<Settings>(worded(table)).with_context(named)?;
         }
         for (name, text) in vars {
             let key = key_of(&name);
@@ -227,13 +231,32 @@ fn settled(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Res
 
 /// What a file says, read to the letter: config takes "no" for `false` and 1.7 for 2, as is right for a variable, which
 /// has no types. What is no TOML is told by config.
-fn strict<T: DeserializeOwned>(text: &str) -> Result<Option<T>> {
-    let Ok(file) = toml::Deserializer::parse(text) else { return Ok(None) };
-    serde_path_to_error::deserialize(file).map(Some).map_err(|error| {
+fn strict<'de, T: DeserializeOwned>(file: impl Deserializer<'de, Error = toml::de::Error>) -> Result<T> {
+    serde_path_to_error::deserialize(file).map_err(|error| {
         let told = error.inner().message().trim_end();
         let right = RIGHT.iter().find(|(expected, _)| told.ends_with(expected));
         anyhow!("{}: {told}{}", error.path(), right.map_or("", |(_, right)| right))
     })
+}
+
+/// Amounts may be plain numbers, as `cpu = 4`: there is nothing else that they could mean.
+fn worded(mut table: toml::Table) -> toml::Table {
+    let word = |amount: &mut toml::Value| {
+        if amount.is_integer() || amount.is_float() {
+            *amount = toml::Value::String(amount.to_string());
+        }
+    };
+    let capacity = table.get_mut("node").and_then(|node| node.get_mut("capacity")?.as_table_mut());
+    capacity.into_iter().flatten().for_each(|(_, amount)| word(amount));
+    for list in ["pool", "quota"] {
+        let rows = table.get_mut(list).and_then(toml::Value::as_array_mut).into_iter().flatten();
+        for row in rows.filter_map(toml::Value::as_table_mut) {
+            row.iter_mut()
+                .filter(|(key, _)| AMOUNTS.contains(&key.as_str()))
+                .for_each(|(_, amount)| word(amount));
+        }
+    }
+    table
 }
 
 /// What is said of a word that is none of those that a key may have, with those: config names only the type.
@@ -333,14 +356,14 @@ mod tests {
                 "memory.pressure-threshold: invalid type: string \"0.7\", expected f64; write a number, without",
             ),
             (
-                "[[pool]]\nresource = \"usd\"\nname = \"x\"\ncapacity = 8\n",
+                "[[pool]]\nresource = \"usd\"\nname = \"x\"\ncapacity = true\n",
                 &[][..],
-                "pool[0].capacity: invalid type: integer `8`, expected a string; write it between quotes",
+                "pool[0].capacity: invalid type: boolean `true`, expected a string; write it between quotes",
             ),
             (
-                "[node.capacity]\ncpu = 4\n",
+                "[[pool]]\nresource = 8\nname = \"x\"\ncapacity = 8\n",
                 &[][..],
-                "node.capacity.cpu: invalid type: integer `4`, expected a",
+                "pool[0].resource: invalid type: integer `8`, expected a string; write it between quotes",
             ),
             (
                 "[journal]\nballast-bytes = 9223372036854775808\n",
@@ -366,6 +389,16 @@ mod tests {
             let error = layers(file, vars).map(drop).expect_err(told);
             assert!(format!("{error:#}").contains(told), "{error:#}");
         }
+    }
+
+    #[test]
+    fn amounts_may_be_plain_numbers() {
+        let text = "[node.capacity]\ncpu = 1.5\n[[pool]]\nresource = \"x\"\nname = \"y\"\ncapacity = 8\n\
+                    [[quota]]\nscope = \"a\"\nresource = \"x\"\nlimit = 4\n";
+        let (_folder, layers) = layers(text, &[]).expect("read");
+        let settings = &layers.settings;
+        assert_eq!(settings.node.capacity["cpu"], "1.5");
+        assert_eq!((&*settings.pool[0].capacity, settings.quota[0].limit.as_deref()), ("8", Some("4")));
     }
 
     #[test]
