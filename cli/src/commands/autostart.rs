@@ -107,6 +107,10 @@ fn start(path: &Path) -> Result<Started, Failed> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
     // Whoever starts it from inside a lease leaves no mark of that on it.
     command.env_remove(bursar_enforce::MARK);
+    // Nor does it keep the caller's folder busy; a relative path may be all that fits into a socket's name.
+    if path.is_absolute() && state.is_absolute() {
+        command.current_dir("/");
+    }
     // It outlives this command, and a Ctrl-C here is not for it.
     command.process_group(0);
     Ok(Started { child: unmasked(|| command.spawn())?, log })

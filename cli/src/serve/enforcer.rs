@@ -234,11 +234,11 @@ impl Enforcer {
         }
     }
 
-    /// The daemon ends: who was put into a lease that was never promised is where it was before, and nobody ends it.
+    /// The daemon ends: who was put into a lease that was never promised is where its parent is again, and nobody ends it.
     pub fn let_go(&mut self) {
         let never = self.ground.values().flat_map(|held| &held.watches);
         for (body, _) in never {
-            if let Err(error) = self.hierarchy.put_out(body.pid) {
+            if let Err(error) = self.hierarchy.put_back(body.pid) {
                 tracing::warn!(pid = body.pid, %error, "it stays in a cell of no lease");
             }
         }

@@ -1,12 +1,15 @@
 //! Who is to live in a lease is put there while the disk writes it down, and hears of it afterwards: neither a disk that
 //! takes long nor one that fails does it any harm.
 use crate::{
-    daemon::{Daemon, LONG, told},
+    daemon::{Daemon, LONG, runs, told},
     strained::Strained,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -28,8 +31,17 @@ fn warm() -> (Daemon, bool) {
     (daemon, grouped)
 }
 
-fn sleeper() -> Child {
-    Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("sleep")
+/// A shell in a group of its own, where there is one to be had, with a process that sleeps; and whose pid is which.
+fn shell_with_a_sleeper(group: &Path) -> (Child, u32) {
+    // Without the right to one it stays where it is.
+    let _ = fs::create_dir(group);
+    let script = format!("echo $$ > {}/cgroup.procs; sleep 60 & echo $!; wait", group.display());
+    let mut shell = Command::new("sh");
+    let shell = shell.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut shell = shell.stderr(Stdio::null()).spawn().expect("a shell");
+    let mut pid = String::new();
+    BufReader::new(shell.stdout.take().expect("a pipe")).read_line(&mut pid).expect("a line");
+    (shell, pid.trim().parse().expect("a pid"))
 }
 
 /// Where a process lives, but for hierarchies that come and go.
@@ -59,8 +71,10 @@ fn a_disk_that_fails_leaves_a_process_where_it_was() {
 fn fails_with_a_process_inside() -> bool {
     let (mut daemon, grouped) = warm();
     let Some(_failing) = Strained::failing(&daemon, TAKES) else { return true };
-    let mut sleeper = sleeper();
-    let (pid, before) = (sleeper.id(), home(sleeper.id()));
+    let group = PathBuf::from(format!("/sys/fs/cgroup/pids/test-foretold-{}", daemon.pid()));
+    let (mut shell, pid) = shell_with_a_sleeper(&group);
+    let score = || fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap_or_default();
+    let before = (home(pid), score());
     let body = json!({ "lines": [{ "resource": "cpu", "amount": "100" }], "pid": pid });
     let mut client = bursar_wire::Client::new(&daemon.socket()).patience(LONG);
     let asked = thread::spawn(move || client.send::<Value>("POST", "/v1/claims", &body, None));
@@ -70,9 +84,11 @@ fn fails_with_a_process_inside() -> bool {
     let asked = asked.join().expect("no panic");
     assert!(asked.is_err(), "nobody was promised anything: {asked:?}");
     daemon.await_end();
-    assert_eq!(home(pid), before);
-    assert!(sleeper.try_wait().expect("a look").is_none(), "it lives");
-    sleeper.kill().expect("killed");
-    sleeper.wait().expect("ended");
+    assert_eq!((home(pid), score()), before);
+    assert!(runs(pid), "it lives");
+    kill_process(Pid::from_raw(pid as i32).expect("a pid"), Signal::KILL).expect("killed");
+    shell.wait().expect("ended");
+    // There may be none.
+    let _ = fs::remove_dir(&group);
     inside || !grouped
 }

@@ -329,6 +329,8 @@ fn a_daemon_is_started_for_whoever_needs_one_and_leaves() {
         outputs.iter().filter(|output| String::from_utf8_lossy(&output.stderr).contains("starting one"));
     assert_eq!(said.count(), 1, "{outputs:?}");
     let daemon = number_in(&socket.with_extension("state").join("lock"));
+    let stands_in = fs::read_link(format!("/proc/{daemon}/cwd")).expect("it runs");
+    assert_eq!(stands_in, std::path::Path::new("/"), "the caller's folder is not kept busy");
     kill_process(Pid::from_raw(daemon as i32).expect("a pid"), Signal::TERM).expect("signalled");
     let since = Instant::now();
     while socket.exists() {

@@ -89,6 +89,20 @@ fn more_than_the_lease_has_is_refused_and_nobody_leaves_it() {
 }
 
 #[test]
+fn a_command_whose_lease_goes_with_the_one_around_it_is_told_so() {
+    let daemon = Daemon::configured("[enforce]\ngrace-ms = 100\n");
+    let outer = daemon.ask(&["claim", "--cpu", "0.2"])["claim"].clone();
+    let mut run = daemon.command(&["run", "--within", "1", "--cpu", "0.1", "--", "sleep", "300"]);
+    let run = run.stderr(std::process::Stdio::piped()).spawn().expect("run");
+    daemon.await_phase("2", "held");
+    let fence = outer["fence"].as_str().expect("a fence");
+    assert_eq!(daemon.tell(&["release", "1", "--fence", fence]).code, 0);
+    let ended = run.wait_with_output().expect("ended");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(told.contains("the lease around it ended (claim 2)"), "{told}");
+}
+
+#[test]
 fn a_lease_takes_those_within_along_though_the_daemon_died_meanwhile() {
     let mut daemon = Daemon::configured("[enforce]\ngrace-ms = 100\n");
     let (bursar, file) = (bursar(), daemon.scratch.path().join("pid"));

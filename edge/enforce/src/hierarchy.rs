@@ -4,8 +4,10 @@ use crate::{
     cell::LOW,
     groups::Group,
     marks::marked_by,
-    mounts::{Mounts, mounts},
+    mounts::{Mounts, homes_of, mounts},
     moves::Moves,
+    process::stat,
+    score::stand_as,
     small,
 };
 use bursar_interface::{ClaimId, bound::NEST_MAX};
@@ -262,11 +264,21 @@ impl Hierarchy {
         self.put_out(own)
     }
 
-    /// Puts a process where this one lives, out of every cell.
+    /// Puts a process where its parent lives and stands, as if it had never been put into a cell.
     ///
     /// # Errors
-    /// Names the group that did not take it.
-    pub fn put_out(&self, pid: u32) -> io::Result<()> {
+    /// Names the group that did not take it; when it is gone, or its parent.
+    pub fn put_back(&self, pid: u32) -> io::Result<()> {
+        let parent = stat(pid)?.ok_or(io::ErrorKind::NotFound)?.parent;
+        let homes = homes_of(parent)?;
+        let v1 = self.v1.iter().filter_map(|(controller, _)| homes.v1.get(controller));
+        v1.chain(self.v2.as_ref().and(homes.v2.as_ref()))
+            .try_for_each(|home| Group(home.clone()).write("cgroup.procs", pid))?;
+        stand_as(pid, parent)
+    }
+
+    /// Puts a process where this one lives, out of every cell.
+    fn put_out(&self, pid: u32) -> io::Result<()> {
         let folders = self.v1.iter().map(|(_, group)| group).chain(&self.v2);
         folders
             .filter_map(|group| group.0.parent())

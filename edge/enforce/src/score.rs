@@ -63,6 +63,16 @@ pub fn unspare(pid: u32) -> io::Result<()> {
     put(&pid.to_string(), 0)
 }
 
+/// Has a process stand where another one does.
+///
+/// # Errors
+/// When one is gone.
+pub(crate) fn stand_as(pid: u32, other: u32) -> io::Result<()> {
+    let other = other.to_string();
+    let score = score_of(&other).ok_or_else(|| named(&path(&other), &io::ErrorKind::NotFound.into()))?;
+    put(&pid.to_string(), score)
+}
+
 /// Where a process stands, `self` for this one.
 pub fn score_of(pid: &str) -> Option<i32> {
     small::text(path(pid)).ok()?.trim().parse().ok()

@@ -201,6 +201,7 @@ impl Tenancy {
             Some("over_limit") => eprintln!("bursar: killed for passing its own limit (claim {})", self.id),
             Some("lease_expired") => eprintln!("bursar: the lease ran out (claim {})", self.id),
             Some("drained") => eprintln!("bursar: the node was drained (claim {})", self.id),
+            Some("parent_gone") => eprintln!("bursar: the lease around it ended (claim {})", self.id),
             Some("cancelled") => eprintln!("bursar: the lease was cancelled (claim {})", self.id),
             _ => {}
         }
