@@ -77,6 +77,7 @@ mod workers;
 
 pub use bearers::rights;
 pub use checkup::{advise, host_findings};
+pub use instance::Instance;
 pub use layers::{Layers, Origin};
 pub use roster::Roster;
 pub use seats::{linked_allocator, linked_qos, strategies};
@@ -101,7 +102,6 @@ use follower::Follower;
 use gauges::Gauges;
 use holdings::Holdings;
 use host::Host;
-use instance::Instance;
 use liveness::Watchman;
 use mail::{Inbox, Mailbox};
 use reconciler::Reconciler;

@@ -263,3 +263,29 @@ fn a_state_whose_scratch_folders_would_lie_elsewhere_is_refused() {
     assert!(told.code == 2 && told.err.contains("has to be UTF-8"), "{told:?}");
     assert!(told.err.contains(&state.display().to_string()) && !state.exists(), "{told:?}");
 }
+
+#[test]
+fn a_name_with_a_flipped_bit_stops_the_next_start_and_is_told_by_doctor() {
+    let (mut daemon, run, pid) = with_a_lease("");
+    let (state, file) = (daemon.state(), daemon.state().join("instance"));
+    let words = ["doctor", "--journal", &state.display().to_string()].map(ToOwned::to_owned);
+    let doctor = |daemon: &Daemon| daemon.tell(&words.each_ref().map(String::as_str));
+    assert_eq!(doctor(&daemon).code, 0);
+    let written = fs::read(&file).expect("a name");
+    // Another digit, whichever it is.
+    let digit = (0..8).find(|bit| (written[0] ^ 1 << bit).is_ascii_hexdigit()).expect("a digit");
+    let mut flipped = written.clone();
+    flipped[0] ^= 1 << digit;
+    daemon.kill();
+    fs::write(&file, &flipped).expect("written");
+    let told = refused(&daemon, &state);
+    assert!(told.code == 1 && told.err.contains(&file.display().to_string()), "{told:?}");
+    let looked = doctor(&daemon);
+    assert!(looked.code == 1 && looked.out.contains("control groups"), "{looked:?}");
+    assert!(looked.err.contains(&file.display().to_string()), "{looked:?}");
+    // As it says: the digits alone will do.
+    fs::write(&file, &written[..8]).expect("written");
+    daemon.start();
+    assert!(runs(pid) && daemon.claim("1")["phase"] == "held", "{}", daemon.log());
+    assert!(run.end());
+}
