@@ -33,7 +33,11 @@ fn copy(context: &Context, from: &Path, to: &Path) -> Outcome {
         )),
         output => {
             let (batches, next) = (report.batches.to_string(), report.next_seq.to_string());
-            show::document(&serde_json::json!({ "path": to, "batches": batches, "next_seq": next }), output);
+            let path = to.to_string_lossy();
+            show::document(
+                &serde_json::json!({ "path": path, "batches": batches, "next_seq": next }),
+                output,
+            );
         }
     }
     Ok(())

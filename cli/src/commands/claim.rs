@@ -10,10 +10,13 @@ use bursar_tenant::{
     persist, withdrawn_if_ended,
 };
 use bursar_wire::AskBody;
+use humantime::format_duration;
 use std::time::Duration;
 
 /// How long a withdrawal may take.
 const WITHDRAW_MAX: Duration = Duration::from_secs(2);
+/// How long a lease lasts when nobody says.
+const TTL: Duration = Duration::from_nanos(bursar_interface::bound::TTL_NS_DEFAULT);
 
 /// `bursar claim`.
 pub fn claim(context: &Context, claim: &Claim) -> Outcome {
@@ -41,13 +44,20 @@ pub fn claim(context: &Context, claim: &Claim) -> Outcome {
     Ok(())
 }
 
-/// Takes a claim out of the line by its key, wherever it stands by now.
-fn withdraw(context: &Context, body: &AskBody, key: &str) -> impl FnOnce() + Send + use<> {
+/// Takes a claim out of the line by its key, wherever it stands by now; says what came of it.
+fn withdraw(context: &Context, body: &AskBody, key: &str) -> impl FnOnce() -> String + Send + use<> {
     let mut client = context.client().patience(WITHDRAW_MAX);
     let (body, key) = (AskBody { detach: true, ..body.clone() }, key.to_owned());
     move || {
-        // What cannot be told now goes a moment after this process.
-        let found = client.ask(&body, Some(&key));
-        let _ = found.and_then(|claim| client.cancel(claim.id, None));
+        match client.ask(&body, Some(&key)).and_then(|claim| client.cancel(claim.id, None)) {
+            Ok(_) => "the claim is withdrawn".into(),
+            // What waits goes a moment after this process all the same.
+            Err(failure) => {
+                let ttl = body.ttl.unwrap_or_else(|| format_duration(TTL).to_string());
+                format!(
+                    "the claim is not withdrawn: {failure}; if it was granted, it ends after its ttl ({ttl})"
+                )
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     serve::{self, Layers, Options},
     spoken::Spoken,
 };
-use std::io::IsTerminal;
+use std::{io::IsTerminal, path::Path};
 use tracing_subscriber::EnvFilter;
 
 /// How it begins what the daemon says of a key that is wrong.
@@ -31,6 +31,7 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
         }
         None => state_dir()?,
     };
+    named_in_text(&state)?;
     let socket = context.socket.path.clone();
     let usual = autostart::usual_state(&socket).ok();
     let accept_loss = serve.accept_loss;
@@ -48,6 +49,16 @@ pub fn serve(context: &Context, serve: &Serve) -> Outcome {
             false => failed,
         }
     })
+}
+
+/// Refuses a state whose scratch folders would be made elsewhere: where they lie is told to leases, as text.
+fn named_in_text(state: &Path) -> Outcome {
+    let lies = state.ancestors().find_map(|there| there.canonicalize().ok());
+    if state.to_str().is_some() && lies.is_none_or(|there| there.to_str().is_some()) {
+        return Ok(());
+    }
+    let message = format!("{}: the path of a state directory has to be UTF-8", state.display());
+    Err(Failed::usage(message).hint("name another; it may be moved as long as its daemon is away"))
 }
 
 /// Logs to standard error, as much as `BURSAR_LOG` says.

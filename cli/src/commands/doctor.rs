@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     args::{Doctor, Output},
-    serve::{advise, host_findings},
+    serve::{Instance, advise, host_findings},
 };
 use bursar_enforce::Hierarchy;
 use bursar_wire as wire;
@@ -78,6 +78,9 @@ fn journal(state: &Path) -> Result<wire::Doctor, Failed> {
         ),
     )];
     findings.extend(report.problems.iter().map(|problem| row("problem", "wrong", problem.clone())));
+    let flaw = Instance::flaw(state);
+    let sound = report.sound() && flaw.is_none();
+    findings.extend(flaw.map(|flaw| row("instance", "wrong", flaw)));
     advise(&mut findings);
-    Ok(wire::Doctor { sound: report.sound(), findings })
+    Ok(wire::Doctor { sound, findings })
 }

@@ -78,6 +78,7 @@ mod workers;
 
 pub use bearers::rights;
 pub use checkup::{advise, host_findings};
+pub use instance::Instance;
 pub use layers::{Layers, Origin};
 pub use libraries::loader_settings;
 pub use roster::Roster;
@@ -103,7 +104,6 @@ use follower::Follower;
 use gauges::Gauges;
 use holdings::Holdings;
 use host::Host;
-use instance::Instance;
 use liveness::Watchman;
 use mail::{Inbox, Mailbox};
 use reconciler::Reconciler;

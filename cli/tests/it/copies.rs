@@ -1,7 +1,9 @@
 //! Copies of a state directory, and one that was moved: what runs belongs to one daemon, wherever its state lies.
 use crate::daemon::{Daemon, LONG, Lasting, Told, number_in, program, runs, told};
 use std::{
+    ffi::{OsStr, OsString},
     fs,
+    os::unix::ffi::OsStringExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -217,4 +219,73 @@ fn what_runs_in_the_lease_of_another_daemon_as_well_is_found_again() {
     assert_eq!(inner.claim("1")["phase"], "held", "{}", inner.log());
     assert!(run.end());
     assert_eq!(inner.await_phase("1", "closed")["ending"], "released");
+}
+
+/// A path with a byte that is no text.
+fn no_text() -> OsString {
+    OsString::from_vec(b"no\xfftext".into())
+}
+
+#[test]
+fn a_copy_lies_where_it_was_told_to_whatever_that_is_called() {
+    let daemon = Daemon::plain();
+    assert_eq!(daemon.tell(&["claim", "--cpu", "0.1"]).code, 0);
+    // SQLite has ways of its own to read some of these, if they come to it like this.
+    for name in ["file:copy".into(), "file:copy?mode=memory".into(), ":memory:".into(), no_text()] {
+        let there = tempfile::TempDir::new().expect("a folder");
+        let (again, state) = (Path::new("file:again"), daemon.state());
+        for words in [
+            [OsStr::new("backup"), &name, "--state".as_ref(), state.as_ref()],
+            [OsStr::new("restore"), &name, "--state".as_ref(), again.as_ref()],
+        ] {
+            let mut command = daemon.command(&["-o", "json"]);
+            command.args(words).current_dir(there.path());
+            let told = told(command);
+            assert!(told.code == 0 && told.json()["batches"] != "0", "{name:?}: {told:?}");
+        }
+        for copy in [Path::new(&name), again] {
+            let mut command = daemon.command(&["doctor", "-o", "json", "--journal"]);
+            command.arg(copy).current_dir(there.path());
+            let told = told(command);
+            assert!(told.code == 0 && told.json()["sound"] == true, "{name:?}: {told:?}");
+            assert!(fs::metadata(there.path().join(copy).join("journal.sqlite")).expect("there").len() > 0);
+        }
+        let folders = fs::read_dir(there.path()).expect("a folder").count();
+        assert_eq!(folders, 2, "{name:?}: and nowhere else");
+    }
+}
+
+#[test]
+fn a_state_whose_scratch_folders_would_lie_elsewhere_is_refused() {
+    let daemon = Daemon::plain();
+    let state = daemon.scratch.path().join(no_text());
+    let told = refused(&daemon, &state);
+    assert!(told.code == 2 && told.err.contains("has to be UTF-8"), "{told:?}");
+    assert!(told.err.contains(&state.display().to_string()) && !state.exists(), "{told:?}");
+}
+
+#[test]
+fn a_name_with_a_flipped_bit_stops_the_next_start_and_is_told_by_doctor() {
+    let (mut daemon, run, pid) = with_a_lease("");
+    let (state, file) = (daemon.state(), daemon.state().join("instance"));
+    let words = ["doctor", "--journal", &state.display().to_string()].map(ToOwned::to_owned);
+    let doctor = |daemon: &Daemon| daemon.tell(&words.each_ref().map(String::as_str));
+    assert_eq!(doctor(&daemon).code, 0);
+    let written = fs::read(&file).expect("a name");
+    // Another digit, whichever it is.
+    let digit = (0..8).find(|bit| (written[0] ^ 1 << bit).is_ascii_hexdigit()).expect("a digit");
+    let mut flipped = written.clone();
+    flipped[0] ^= 1 << digit;
+    daemon.kill();
+    fs::write(&file, &flipped).expect("written");
+    let told = refused(&daemon, &state);
+    assert!(told.code == 1 && told.err.contains(&file.display().to_string()), "{told:?}");
+    let looked = doctor(&daemon);
+    assert!(looked.code == 1 && looked.out.contains("control groups"), "{looked:?}");
+    assert!(looked.err.contains(&file.display().to_string()), "{looked:?}");
+    // As it says: the digits alone will do.
+    fs::write(&file, &written[..8]).expect("written");
+    daemon.start();
+    assert!(runs(pid) && daemon.claim("1")["phase"] == "held", "{}", daemon.log());
+    assert!(run.end());
 }

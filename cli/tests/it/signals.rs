@@ -218,3 +218,44 @@ fn a_command_that_runs_goes_on_though_there_is_no_room_for_a_thread() {
     assert_eq!((output.status.code(), &*said), (Some(4), "started\ndone\n"), "{output:?}");
     assert_eq!(daemon.taken(), 0);
 }
+
+/// Somebody who waits in line as claim 2, and never for a daemon that it would start.
+fn waiting(daemon: &Daemon, verb: &[&str]) -> Child {
+    let before = ["--cpu", "1", "--wait", "1h", "--no-autostart"];
+    let words = [&verb[..1], &before, &verb[1..]].concat();
+    let child = daemon.command(&words).stderr(Stdio::piped()).spawn().expect("the program");
+    daemon.await_phase("2", "pending");
+    child
+}
+
+/// What it says last when it is told to end.
+fn last_words(child: Child) -> String {
+    send(child.id(), Signal::TERM);
+    String::from_utf8(child.wait_with_output().expect("ended").stderr).expect("text")
+}
+
+#[test]
+fn who_is_told_to_end_while_it_waits_says_what_became_of_its_claim() {
+    const FULL: &str = "[node.capacity]\ncpu = \"1\"\n";
+    let withdrawn = "SIGTERM while waiting: the claim is withdrawn\n";
+    let daemon = Daemon::configured(FULL);
+    assert_eq!(daemon.tell(&["claim", "--cpu", "1"]).code, 0);
+    let said = last_words(waiting(&daemon, &["claim"]));
+    assert!(said.ends_with(withdrawn), "{said}");
+    assert_eq!(daemon.claim("2")["ending"], "cancelled", "and so it is");
+
+    for (verb, says) in [
+        (&["claim", "--ttl", "90s"][..], "if it was granted, it ends after its ttl (90s)"),
+        (&["claim"], "if it was granted, it ends after its ttl (1h)"),
+        (&["run", "--", "true"], "the claim goes with it"),
+    ] {
+        let mut daemon = Daemon::configured(FULL);
+        assert_eq!(daemon.tell(&["claim", "--cpu", "1"]).code, 0);
+        let child = waiting(&daemon, verb);
+        daemon.kill();
+        let said = last_words(child);
+        assert!(said.contains(says) && !said.contains("is withdrawn"), "{verb:?}: {said}");
+        let whom = said.contains("no daemon answers on") || verb[0] == "run";
+        assert!(whom, "{verb:?}: {said}");
+    }
+}

@@ -6,6 +6,7 @@ use crate::{
     sidecar::{self, Mark, Sidecar},
     verify,
 };
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use std::path::Path;
 
 /// Starts that a copy is ahead of its original: so its fences rise above all that the original gives out
@@ -51,8 +52,9 @@ fn copy(source: &Place, target: &Place) -> Result<Report, Error> {
     let (conn, _) = schema::open_reader(source)?;
     // SQLite writes into a file that is there if it is empty: this one has the right mode.
     drop(place::open_file(&target.database)?);
-    let into = target.database.to_string_lossy();
-    conn.execute("VACUUM INTO ?1", [into.as_ref()])
+    // To the byte, whether or not these are UTF-8.
+    let into = ToSqlOutput::Borrowed(ValueRef::Text(target.database.as_os_str().as_encoded_bytes()));
+    conn.execute("VACUUM INTO ?1", [into])
         .map_err(|e| room::wanted(target, Error::sqlite(&target.database, e)))?;
     place::open_file(&target.database)?.sync_all().map_err(|e| Error::io(&target.database, e))?;
     let next = verify(&target.dir)?.next_seq;

@@ -12,7 +12,8 @@
 //! | `damaged-N`, `form-F-N`, `unread-N` | checkpoints that were put aside: not what was written, of another form, not read by the host |
 //! | `lost-N` | the rows as they were when an operator accepted that some are lost |
 //!
-//! and beside these what the daemon keeps there, as `instance`: eight hexadecimal digits that name its control groups.
+//! and beside these what the daemon keeps there, as `instance`: eight hexadecimal digits that name its control groups,
+//! with their CRC-32C.
 //! A copy by [`backup`] has none of that.
 //!
 //! [`Journal`] is the one writer; [`Follower`] reads beside it; [`verify`] looks without touching; [`backup`]

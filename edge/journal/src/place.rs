@@ -22,15 +22,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The places in `dir`, whatever is there.
+    /// The places in `dir`, whatever is there. SQLite takes a path for a URI that begins with `file:`, so it never sees
+    /// one that is relative. Where nobody knows where that would be, nothing can be opened either.
     pub(crate) fn of(dir: &Path) -> Place {
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.into());
         Place {
-            dir: dir.into(),
             database: dir.join("journal.sqlite"),
             wal: dir.join("journal.sqlite-wal"),
             answered: dir.join("answered"),
             ballast: dir.join("ballast"),
             lock: dir.join("lock"),
+            dir,
         }
     }
 

@@ -153,7 +153,7 @@ impl Attendant {
     }
 
     /// Hears signals from now on.
-    fn hear(&self) {
+    pub(crate) fn hear(&self) {
         if self.0.heard.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -353,9 +353,10 @@ impl Attendant {
     }
 }
 
-/// The claim goes with its last asker, so it is enough to leave.
+/// The claim goes with its last asker and the process that was to live in it, so it is enough to leave: also where no
+/// daemon answers, for the next one looks for both.
 fn leave_withdrawn(attendant: &Attendant, signal: Signal) {
-    eprintln!("bursar: {signal} while waiting: the claim is withdrawn");
+    eprintln!("bursar: {signal} while waiting: the claim goes with it");
     thread::sleep(ON_ITS_WAY);
     // Else it was granted at this very moment, and is being given back.
     if attendant.stage() == Stage::Withdrawn {

@@ -83,11 +83,11 @@ fn try_run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
     let mut again = AGAIN_MAX;
     loop {
         body.pid = Some(gate.pid());
-        let claim = match granted(reach, &mut client, run, &body, &key, is_asked) {
+        let claim = match granted(reach, &attendant, &mut client, run, &body, &key, is_asked) {
             // This daemon knows nothing of the lease that the environment speaks of.
             Err(failed) if body.lines.is_empty() && failed.error.reason == "BadRequest" => {
                 body.lines = pids()?;
-                granted(reach, &mut client, run, &body, &ask::fresh_key(), false)?
+                granted(reach, &attendant, &mut client, run, &body, &ask::fresh_key(), false)?
             }
             answered => answered?,
         };
@@ -158,6 +158,7 @@ fn is_within(run: &Run) -> bool {
 /// one left and does not come back.
 fn granted(
     reach: &dyn Fn() -> Result<(), Failed>,
+    attendant: &Attendant,
     client: &mut Client,
     run: &Run,
     body: &AskBody,
@@ -176,6 +177,8 @@ fn granted(
         Err(failure) if failure.passes() => {}
         Err(failure) => return Err(failure.into()),
     }
+    // Where no daemon answers, nothing else would have it hear that it is to end.
+    attendant.hear();
     persist(client, body, key, (!run.ask.no_autostart).then_some(reach))
 }
 

@@ -12,16 +12,18 @@ use std::{
 /// Signals by which people and programs end what waits.
 const ENDING: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
 
-/// Asks; if a signal ends this process before there is an answer, withdraws first.
-pub fn withdrawn_if_ended<T>(withdraw: impl FnOnce() + Send + 'static, ask: impl FnOnce() -> T) -> T {
+/// Asks; if a signal ends this process before there is an answer, withdraws first, and says what that came to.
+pub fn withdrawn_if_ended<T>(
+    withdraw: impl FnOnce() -> String + Send + 'static,
+    ask: impl FnOnce() -> T,
+) -> T {
     let ending: SigSet = ENDING.into_iter().filter(|&signal| crate::attendant::ends(signal)).collect();
     let over = Arc::new(AtomicBool::new(false));
     let (heard, answered) = (ending, over.clone());
     let hear = move || {
         let Ok(signal) = heard.wait() else { return };
         if !answered.swap(true, Ordering::SeqCst) {
-            eprintln!("bursar: {signal} while waiting: the claim is withdrawn");
-            withdraw();
+            eprintln!("bursar: {signal} while waiting: {}", withdraw());
         }
         // What it does to any program.
         let _ = heard.thread_unblock();
