@@ -133,6 +133,20 @@ fn who_looks_hears_that_the_disk_is_full_and_that_there_is_room_again() {
     daemon.stop();
 }
 
+/// A daemon on a small disk that is full, with a lease for this and somebody who waits for the same.
+fn on_a_full_disk_with(asked: &[&str]) -> Option<(Daemon, Small, PathBuf)> {
+    let mut daemon = Daemon::configured(BALLAST);
+    daemon.stop();
+    fs::remove_dir_all(daemon.state()).expect("removed");
+    let small = Small::mount(&daemon.state())?;
+    daemon.start();
+    assert_eq!(daemon.tell(asked).code, 0);
+    assert_eq!(daemon.tell(&[asked, &["--wait", "1h", "--detach"]].concat()).code, 0);
+    let filler = small.fill();
+    until_full(&daemon);
+    Some((daemon, small, filler))
+}
+
 /// A daemon on a small disk that is full, with so many leases of a processor's thousandth each.
 fn on_a_full_disk(leases: usize) -> Option<(Daemon, Small, PathBuf)> {
     let mut daemon = Daemon::configured(BALLAST);
@@ -186,6 +200,25 @@ fn who_asks_in_vain_uses_up_nothing_that_is_kept_for_giving_back() {
     for id in ["1", "2", "3"] {
         assert_eq!(daemon.claim(id)["ending"], "released", "{}", daemon.log());
     }
+    daemon.stop();
+}
+
+#[test]
+fn who_waits_is_granted_nothing_until_there_is_room() {
+    let Some((mut daemon, _small, filler)) = on_a_full_disk_with(&["claim", "--lock", "l"]) else { return };
+    let waiter = daemon.command(&["claim", "--lock", "l", "--wait", "60s"]).spawn();
+    let mut waiter = waiter.expect("started");
+    assert_eq!(waiter.wait().expect("ended").code(), Some(4), "nobody comes to wait");
+    assert_eq!(daemon.tell(&["release", "1", "--fence", &fence(&daemon, "1")]).code, 0);
+    assert_eq!(daemon.await_phase("1", "closed")["ending"], "released");
+    assert_eq!(daemon.claim("2")["phase"], "pending", "the lock is free, and there is no room");
+    // Nor is it tried all the time.
+    let lines = daemon.log().lines().count();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(daemon.log().lines().count() < lines + 5, "{}", daemon.log());
+    assert_eq!(daemon.claim("2")["phase"], "pending");
+    fs::remove_file(&filler).expect("removed");
+    daemon.await_phase("2", "held");
     daemon.stop();
 }
 

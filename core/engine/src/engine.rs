@@ -113,12 +113,21 @@ pub struct Engine {
     /// Who alone is tried then; everybody where there is none.
     #[serde(skip)]
     pub(crate) passed: Vec<ClaimId>,
+    /// Whether nobody is granted anything.
+    #[serde(skip)]
+    pub(crate) closed: bool,
 }
 
 impl Engine {
     /// An engine with empty books.
     pub fn new() -> Engine {
         Engine { books: Books::new(), ..Engine::default() }
+    }
+
+    /// From now on nobody is granted anything, or whoever can be again. It is no part of the state, and a new engine
+    /// grants.
+    pub fn close(&mut self, closed: bool) {
+        self.closed = closed;
     }
 
     /// An engine that goes on from a checkpoint: what serde gave back, with what is derived made anew.
@@ -228,7 +237,7 @@ impl Engine {
 
     /// When the engine wants to be stepped again though nothing comes in.
     pub fn wake_at(&mut self) -> Option<Time> {
-        if self.queue.has_ripe() || self.fresh.len() > 0 {
+        if self.queue.has_ripe() && !self.closed || self.fresh.len() > 0 {
             return Some(self.books.at());
         }
         let mut deadlines = std::mem::take(&mut self.deadlines);
