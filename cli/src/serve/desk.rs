@@ -77,7 +77,7 @@ impl Desk {
     /// When it cannot be written, or some of it is refused: then the daemon must not start.
     pub fn begin(&mut self, told: Vec<Command>) -> anyhow::Result<Committed> {
         let inputs: Vec<Input> = told.into_iter().map(super::own).collect();
-        self.engine.close(self.full_since.is_some());
+        self.engine.stop_granting(self.full_since.is_some());
         let batch = Arc::new(self.engine.step(self.clock.now(), inputs, &mut self.plugins));
         let wall_ms = self.clock.wall_ms(batch.at);
         match self.journal.append(&batch, wall_ms, &self.clock.boot) {
@@ -311,7 +311,7 @@ impl Desk {
         self.full();
         self.settle_follower();
         self.engine = self.follower.read(Clone::clone).resume_in_place_of(&self.engine);
-        self.engine.close(true);
+        self.engine.stop_granting(true);
         let refusal = if self.failed_at.is_some() { full::no_room_left() } else { storage_full() };
         replies.into_iter().for_each(|reply| reply.refuse(&refusal));
     }
@@ -347,7 +347,7 @@ impl Desk {
                 }
                 Err(_) => Some(Instant::now()),
             };
-            self.engine.close(self.full_since.is_some());
+            self.engine.stop_granting(self.full_since.is_some());
             self.full.store(self.full_since.is_some(), Ordering::Release);
         }
     }

@@ -24,9 +24,9 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// Inputs and events kept in memory for those who follow events, some 2 MB of them: who is further behind reads the
+/// Inputs and events kept in memory for those who follow events, some 4 MB of them: who is further behind reads the
 /// journal. The last batch is there in any case.
-const TAIL_MAX: usize = 8 * 1024;
+const TAIL_MAX: usize = 16 * 1024;
 /// How long a reader is waited for before the follower's thread has to: somewhat longer than a look at one
 /// claim takes, and no longer than a change of threads.
 const READING: Duration = Duration::from_micros(30);

@@ -63,14 +63,18 @@ impl Engine {
         self.rank(tape, plugins, &mut bench);
         // Where the oldest is kept for from the first moment on, order decides even among those who just came.
         let patient = plugins.qos.active.discipline().reserve_after_ns > 0;
-        if patient && !self.closed && self.queue.is_empty() && self.preemption.promises.is_empty() && bench.alike(&self.books)
+        if patient
+            && !self.stopped
+            && self.queue.is_empty()
+            && self.preemption.promises.is_empty()
+            && bench.alike(&self.books)
         {
             self.try_fresh(tape, plugins, &mut bench);
             bench.roomy = false;
         } else {
             bench.ranked.iter().for_each(|&(rank, offer)| self.line_up(rank, offer));
         }
-        if self.queue.has_ripe() && !self.closed {
+        if self.queue.has_ripe() && !self.stopped {
             self.serve_line(tape, plugins, &mut bench);
         }
         for (_, offer) in &bench.ranked {
