@@ -1,6 +1,6 @@
 //! A daemon for this user, started by whoever first needs one; it leaves when it is idle.
 use super::{Context, make_private, outcome::Failed, state_dir};
-use bursar_tenant::{home_elsewhere, home_file, unmasked};
+use bursar_tenant::{home_elsewhere, home_file, say, unmasked};
 use bursar_wire::Client;
 use rustix::fs::{FlockOperation, flock};
 use std::{
@@ -97,11 +97,11 @@ fn start(path: &Path) -> Result<Started, Failed> {
     make_private(&state).map_err(|error| anyhow::anyhow!("{}: {error}", state.display()))?;
     let log = state.join("log");
     let said = OpenOptions::new().create(true).append(true).open(&log)?;
-    eprintln!(
-        "bursar: no daemon answers on {}: starting one (state and log in {})",
+    say(format_args!(
+        "no daemon answers on {}: starting one (state and log in {})",
         path.display(),
         state.display()
-    );
+    ));
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("serve").arg("--socket").arg(path).arg("--state").arg(&state).args(["--idle-exit", IDLE]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);

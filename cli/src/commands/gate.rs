@@ -8,6 +8,7 @@ use crate::{
     args::{self, Gate},
     serve::Layers,
 };
+use bursar_tenant::say;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,7 +32,7 @@ pub fn gate(context: &Context, gate: &Gate) -> Outcome {
     }
     // Without a daemon calls pass or do not, as the config says.
     if let Err(failed) = autostart::reach(context, gate.no_autostart) {
-        eprintln!("bursar: {}", failed.error);
+        say(&failed.error);
     }
     let record = record(context, &config.listen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -4,7 +4,7 @@
 //! Plain commands that end soon are run before its C library is there (`bursar_enforce::early`).
 #![deny(unsafe_code)]
 
-use bursar_tenant::{Failed, REFUSED, is_run, read, run, unmasked};
+use bursar_tenant::{Failed, REFUSED, is_run, read, run, say, unmasked};
 use std::{
     ffi::OsString,
     os::unix::process::CommandExt,
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     }
     let Some(errand) = read(&words) else {
         let failed = become_full(&words);
-        eprintln!("bursar: {}", failed.error);
+        say(&failed.error);
         return ExitCode::from(if is_run(&words) { REFUSED } else { failed.code });
     };
     let place = bursar_wire::socket(errand.socket.as_deref());

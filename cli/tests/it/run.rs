@@ -307,6 +307,24 @@ fn a_lease_is_renewed_as_long_as_its_command_runs() {
 }
 
 #[test]
+fn who_cannot_be_told_anything_hears_by_the_exit_code() {
+    let daemon = Daemon::configured("[node.capacity]\ncpu = 2\n");
+    for (words, code) in [
+        (&["claim", "--cpu", "999"][..], 4),
+        (&["claim", "--cpu", "x"], 2),
+        (&["run", "--cpu", "999", "--", "true"], 125),
+        (&["run", "--cpu", "0.1", "--", "/there/is/none"], 127),
+        (&["run", "--", "/there/is/none"], 127),
+        (&["explain", "99"], 3),
+    ] {
+        let mut command = daemon.command(words);
+        command.stderr(fs::File::options().write(true).open("/dev/full").expect("there"));
+        let status = command.stdout(Stdio::null()).status().expect("started");
+        assert_eq!(status.code(), Some(code), "{words:?}");
+    }
+}
+
+#[test]
 fn a_daemon_is_started_for_whoever_needs_one_and_leaves() {
     let scratch = TempDir::new().expect("a folder");
     let socket = scratch.path().join("own.sock");

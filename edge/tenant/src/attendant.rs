@@ -3,7 +3,7 @@
 //!
 //! Signals are taken from a descriptor. No arrangement is made that a child could inherit, so one that
 //! is ignored here, as under `nohup`, is ignored by the command too; which were blocked it is told (`enforce/caller.rs`).
-use crate::run::REFUSED;
+use crate::{run::REFUSED, say::say};
 use nix::{
     errno::Errno,
     sys::{
@@ -356,7 +356,7 @@ impl Attendant {
 /// The claim goes with its last asker and the process that was to live in it, so it is enough to leave: also where no
 /// daemon answers, for the next one looks for both.
 fn leave_withdrawn(attendant: &Attendant, signal: Signal) {
-    eprintln!("bursar: {signal} while waiting: the claim goes with it");
+    say(format_args!("{signal} while waiting: the claim goes with it"));
     thread::sleep(ON_ITS_WAY);
     // Else it was granted at this very moment, and is being given back.
     if attendant.stage() == Stage::Withdrawn {

@@ -1,6 +1,9 @@
 //! What is taken from the lease of a command that runs, and what it feels of memory that runs short: heard of at once,
 //! on a connection of its own that waits for it, and said on stderr. Where the daemon has no seat left for that, the next renewal says it.
-use crate::tenancy::{RETRY, Tenancy};
+use crate::{
+    say::say,
+    tenancy::{RETRY, Tenancy},
+};
 use bursar_wire::{Claim, Client, Failure, PRESSED, TAKING, show};
 use std::{
     sync::{Mutex, PoisonError},
@@ -41,13 +44,13 @@ impl Notice {
             return;
         }
         if last.taking != claim.taking() {
-            eprintln!("bursar: {}", said(claim, &last.taking));
+            say(said(claim, &last.taking));
             claim.taking().clone_into(&mut last.taking);
         }
         let (pressed, to) = claim.pressed();
         let before = std::mem::replace(&mut last.pressed, pressed);
         if let Some(said) = said_of_memory(pressed, to, before).filter(|_| before != pressed) {
-            eprintln!("bursar: {said}");
+            say(said);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
     attendant::{Attendant, Stage},
     home_elsewhere, persist,
     resumed::{Begun, begun},
+    say::say,
     tenancy::{Tenancy, UNTRUE},
     terminal::Terminal,
 };
@@ -50,7 +51,7 @@ pub fn run(socket: &Path, run: &Run, reach: &dyn Fn() -> Result<(), Failed>) -> 
     match try_run(socket, run, reach) {
         Ok(code) => code,
         Err(failed) => {
-            eprintln!("bursar: {}", failed.error);
+            say(&failed.error);
             REFUSED
         }
     }
@@ -266,7 +267,7 @@ pub(crate) fn stay(
 pub(crate) fn tell_failed(run: &Run, opened: Opened) {
     if let Some(error) = opened.failed() {
         let program = run.command.first().map(|program| program.to_string_lossy());
-        eprintln!("bursar: {}: {error}", program.unwrap_or_default());
+        say(format_args!("{}: {error}", program.unwrap_or_default()));
     }
 }
 

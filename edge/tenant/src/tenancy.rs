@@ -3,6 +3,7 @@
 use crate::{
     Failed,
     notice::{Notice, watch},
+    say::say,
 };
 use bursar_interface::Fence;
 use bursar_wire::{AttachBody, Claim, ClaimAnswer, Client, Failure, FenceBody, PRESSED, RenewBody};
@@ -123,7 +124,7 @@ impl Tenancy {
                 }
                 Err(failure) if failure.passes() => RETRY.min(every),
                 Err(failure) => {
-                    eprintln!("bursar: the lease is lost: {failure}");
+                    say(format_args!("the lease is lost: {failure}"));
                     return;
                 }
             };
@@ -164,7 +165,7 @@ impl Tenancy {
             // It was, or is being, taken back before it was given.
             Err(Failure::Refused(_)) => self.taken_back().is_ok_and(|claim| self.say_ending(&claim)),
             Err(failure) => {
-                eprintln!("bursar: {failure}; the lease ends by itself");
+                say(format_args!("{failure}; the lease ends by itself"));
                 false
             }
         }
@@ -187,26 +188,26 @@ impl Tenancy {
         let evicted = claim.ending.as_deref() == Some("evicted");
         match claim.ending.as_deref() {
             Some("preempted") => {
-                eprintln!(
-                    "bursar: preempted: the lease was taken for a claim with a better right (claim {})",
+                say(format_args!(
+                    "preempted: the lease was taken for a claim with a better right (claim {})",
                     self.id
-                );
+                ));
             }
             Some("evicted") => {
-                eprintln!(
-                    "bursar: memory ran short on the machine, and the lease had to make room (claim {})",
+                say(format_args!(
+                    "memory ran short on the machine, and the lease had to make room (claim {})",
                     self.id
-                );
+                ));
             }
-            Some("over_limit") => eprintln!("bursar: killed for passing its own limit (claim {})", self.id),
-            Some("lease_expired") => eprintln!("bursar: the lease ran out (claim {})", self.id),
-            Some("drained") => eprintln!("bursar: the node was drained (claim {})", self.id),
-            Some("parent_gone") => eprintln!("bursar: the lease around it ended (claim {})", self.id),
-            Some("cancelled") => eprintln!("bursar: the lease was cancelled (claim {})", self.id),
+            Some("over_limit") => say(format_args!("killed for passing its own limit (claim {})", self.id)),
+            Some("lease_expired") => say(format_args!("the lease ran out (claim {})", self.id)),
+            Some("drained") => say(format_args!("the node was drained (claim {})", self.id)),
+            Some("parent_gone") => say(format_args!("the lease around it ended (claim {})", self.id)),
+            Some("cancelled") => say(format_args!("the lease was cancelled (claim {})", self.id)),
             _ => {}
         }
         if claim.quarantined {
-            eprintln!("bursar: what claim {} held is not proved free yet", self.id);
+            say(format_args!("what claim {} held is not proved free yet", self.id));
         }
         preempted || evicted
     }

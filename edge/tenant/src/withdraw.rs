@@ -1,5 +1,6 @@
 //! An asker that is told to end while it waits takes its claim along: left in line for as long as one with a key may stay
 //! away, it would be granted what nobody takes.
+use crate::say::say;
 use nix::sys::signal::{SigSet, Signal, raise};
 use std::{
     sync::{
@@ -23,7 +24,7 @@ pub fn withdrawn_if_ended<T>(
     let hear = move || {
         let Ok(signal) = heard.wait() else { return };
         if !answered.swap(true, Ordering::SeqCst) {
-            eprintln!("bursar: {signal} while waiting: {}", withdraw());
+            say(format_args!("{signal} while waiting: {}", withdraw()));
         }
         // What it does to any program.
         let _ = heard.thread_unblock();

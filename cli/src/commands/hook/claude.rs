@@ -10,7 +10,7 @@ use super::{
 };
 use crate::args::{Ask, Decide, Fail};
 use bursar_interface::Fence;
-use bursar_tenant::ask;
+use bursar_tenant::{ask, say};
 use bursar_wire::{Claim, ClaimAnswer, Claims};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -47,7 +47,7 @@ pub fn answer(turn: &mut Turn<'_>, input: &Value) -> Said {
     match done {
         Ok(document) => Said::fine(document),
         Err(trouble) => {
-            eprintln!("bursar: {}", trouble.error());
+            say(trouble.error());
             Said::fine(json!({}))
         }
     }
@@ -56,7 +56,7 @@ pub fn answer(turn: &mut Turn<'_>, input: &Value) -> Said {
 /// What is said where it cannot be told what is happening: nothing, for the agent is not to be held up by what a
 /// hook cannot read; where hooks fail closed, that it does not go on.
 pub fn unread(turn: &Turn<'_>, trouble: &Trouble) -> Said {
-    eprintln!("bursar: {}", trouble.error());
+    say(trouble.error());
     Said { document: json!({}), code: if turn.open() { 0 } else { BLOCKS } }
 }
 
@@ -91,7 +91,7 @@ fn tell_commands(turn: &Turn<'_>, claim: &Claim) {
         writeln!(file, "export BURSAR_CLAIM={}\nexport BURSAR_SOCKET={socket}", claim.id)
     });
     if let Err(error) = told {
-        eprintln!("bursar: the session's environment cannot be written: {error}");
+        say(format_args!("the session's environment cannot be written: {error}"));
     }
 }
 
