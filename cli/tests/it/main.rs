@@ -26,6 +26,7 @@ mod foretold;
 mod formats;
 mod gate;
 mod guide;
+mod halfclosed;
 mod hangup;
 mod history;
 mod hooks;
