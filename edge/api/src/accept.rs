@@ -11,6 +11,7 @@ use crate::{
     routes::router,
     seats::{Seat, Seats},
     spares::Spares,
+    stream::Stream,
     tls::{Line, Tls},
     wing::{Wing, with_wing},
 };
@@ -88,7 +89,7 @@ pub async fn serve_tcp<H: House>(
 /// A listener, and how to tell who knocks.
 trait Door: Send + Sync {
     type Knock: Send;
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: Stream;
     fn knock(&self) -> impl Future<Output = io::Result<Self::Knock>> + Send;
     /// Who knocked, and the connection as it is listened to from then on.
     fn meet(&self, knocked: Self::Knock) -> io::Result<(Peer, Self::Stream)>;
@@ -261,12 +262,7 @@ impl<H: House> Porch<H> {
         }
     }
 
-    fn seat(
-        &mut self,
-        caller: Caller,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        seat: Seat,
-    ) {
+    fn seat(&mut self, caller: Caller, stream: impl Stream, seat: Seat) {
         let (hall, router) = (self.hall.clone(), self.router.clone());
         self.visits.spawn(async move {
             converse(hall, router, caller, stream, Visit::Seated).await;
@@ -275,7 +271,7 @@ impl<H: House> Porch<H> {
     }
 
     /// Whoever administers the house can see what fills it and make room, though it is full.
-    fn seat_briefly(&mut self, caller: Caller, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    fn seat_briefly(&mut self, caller: Caller, stream: impl Stream) {
         if self.brief.len() >= BRIEF_MAX
             && let Some(first) = self.brief.pop_front()
         {
@@ -289,7 +285,7 @@ impl<H: House> Porch<H> {
         self.brief.push_back(visit);
     }
 
-    fn turn_away(&mut self, peer: Peer, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    fn turn_away(&mut self, peer: Peer, stream: impl Stream) {
         tracing::warn!(uid = peer.uid, "too many connections: one was turned away");
         self.turned_away.retain(|visit| !visit.is_finished());
         if self.turned_away.len() < TURNED_AWAY_MAX {

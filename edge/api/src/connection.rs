@@ -7,6 +7,7 @@ use crate::{
     hall::{Caller, Hall},
     limits,
     pulse::{Answering, Metered, Pulse},
+    stream::Stream,
 };
 use axum::{
     Router,
@@ -16,7 +17,7 @@ use axum::{
 use hyper::{
     Method, Request, StatusCode,
     body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
-    header::{CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING},
+    header::{ACCEPT, CONNECTION, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -29,10 +30,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 /// How a peer is received.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,13 +50,15 @@ pub(crate) async fn converse<H, S>(
     visit: Visit,
 ) where
     H: House,
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream,
 {
     let pulse = Pulse::new(hall.limits.clone());
     let stream = TokioIo::new(Metered::new(stream, pulse.clone()));
     let until = Instant::now() + hall.limits.lifetime;
-    let service =
-        service_fn(|request| answer(&hall, &router, &caller, (visit, until), pulse.busy(), request));
+    let service = service_fn(|request| {
+        let answering = pulse.busy(waits(&request));
+        answer(&hall, &router, &caller, (visit, until), answering, request)
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .max_headers(limits::HEADERS_MAX)
@@ -165,6 +165,17 @@ fn relieves(request: &Request<Incoming>) -> bool {
         Method::POST => path.ends_with("/cancel") || path.ends_with("/release"),
         _ => false,
     }
+}
+
+/// Whether a request may be answered late, so that its answer is given up if nobody is left to hear it. What gives back or
+/// only looks is carried out in any case.
+fn waits(request: &Request<Incoming>) -> bool {
+    const SOON: [&str; 4] = ["/release", "/cancel", "/renew", "/settle"];
+    let (method, uri) = (request.method(), request.uri());
+    let streams = |accept: &HeaderValue| accept.as_bytes().windows(12).any(|part| part == b"event-stream");
+    uri.query().is_some_and(|query| query.contains("wait"))
+        || request.headers().get_all(ACCEPT).iter().any(streams)
+        || *method == Method::POST && !SOON.iter().any(|last| uri.path().ends_with(last))
 }
 
 /// The outcome of a future, or `None` if it panicked: that costs one request, not the daemon.

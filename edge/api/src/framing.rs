@@ -5,6 +5,7 @@ use crate::limits::HEADER_BYTES_MAX;
 
 const LENGTH: &[u8] = b"content-length";
 const CODING: &[u8] = b"transfer-encoding";
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// What about a head could be read in two ways, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,8 @@ enum Part {
     Head,
     /// So many bytes of a body, at least one.
     Body(u64),
-    /// A body in chunks. It is the last of its connection, so that its end need not be known here.
+    /// A body in chunks. It is the last of its connection, so that its end need not be known here; `line` is how it ends
+    /// so far.
     Last,
 }
 
@@ -52,6 +54,15 @@ impl Framing {
     /// Requests that have begun to come.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
+    }
+
+    /// Whether every request that began to come is whole. One in chunks is taken for that if it ends as such do.
+    pub(crate) fn is_between(&self) -> bool {
+        match self.part {
+            Part::Head => self.bytes == 0,
+            Part::Body(_) => false,
+            Part::Last => self.line == LAST_CHUNK,
+        }
     }
 
     /// Reads on.
@@ -62,7 +73,12 @@ impl Framing {
         let mut at = 0;
         while let Some(rest @ [_, ..]) = bytes.get(at..) {
             at += match self.part {
-                Part::Last => break,
+                Part::Last => {
+                    let ends = &rest[rest.len().saturating_sub(LAST_CHUNK.len())..];
+                    self.line.extend_from_slice(ends);
+                    self.line.drain(..self.line.len().saturating_sub(LAST_CHUNK.len()));
+                    break;
+                }
                 Part::Body(left) => {
                     let part = left.min(rest.len() as u64);
                     self.part = if part < left { Part::Body(left - part) } else { Part::Head };
@@ -171,6 +187,24 @@ mod tests {
         }
         let last = "P / HTTP/1.1\r\ntransfer-encoding:chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\nGET /\n";
         assert_eq!(read(last, 3), Ok(1));
+    }
+
+    #[test]
+    fn it_is_known_whether_all_that_began_is_whole() {
+        let whole = "GET / HTTP/1.1\r\n\r\n";
+        let body = "P / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\n";
+        let chunks = "P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\n\n\r\n0\r\n\r\n";
+        let all = format!("{whole}{body}{chunks}");
+        let ends = [0, whole.len(), whole.len() + body.len(), all.len()];
+        for length in 0..=all.len() {
+            for piece in 1..=all.len() {
+                let mut framing = Framing::default();
+                for part in all.as_bytes()[..length].chunks(piece) {
+                    framing.read(part).expect("nothing is wrong");
+                }
+                assert_eq!(framing.is_between(), ends.contains(&length), "{length} {piece}");
+            }
+        }
     }
 
     #[test]

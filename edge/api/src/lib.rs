@@ -37,6 +37,7 @@ mod segment;
 mod settings;
 mod socket;
 mod spares;
+mod stream;
 mod tls;
 mod unread;
 mod verbs;

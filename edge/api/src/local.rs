@@ -1,5 +1,6 @@
 //! A connection over the unix socket. It is not told of room to write in until it has met none: whoever takes an answer in
 //! makes room, and would have to wake us up for it before going on.
+use crate::stream::Stream;
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
@@ -13,7 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, unix::AsyncFd};
 pub(crate) struct Local {
     socket: Option<AsyncFd<UnixStream>>,
     told_of_room: bool,
-    /// Who waits for something to read.
+    /// Whether it is watched if the peer hangs up: what was told of room is forgotten meanwhile.
+    watched: bool,
+    /// Who waits for something to read, or for the peer to hang up.
     reader: Option<Waker>,
 }
 
@@ -21,7 +24,7 @@ impl Local {
     /// One that was just accepted.
     pub(crate) fn new(accepted: tokio::net::UnixStream) -> io::Result<Local> {
         let socket = registered(accepted.into_std()?, Interest::READABLE)?;
-        Ok(Local { socket: Some(socket), told_of_room: false, reader: None })
+        Ok(Local { socket: Some(socket), told_of_room: false, watched: false, reader: None })
     }
 
     fn socket(&self) -> io::Result<&AsyncFd<UnixStream>> {
@@ -77,8 +80,9 @@ impl AsyncRead for Local {
 
 impl AsyncWrite for Local {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.told_of_room {
+        if !self.told_of_room || self.watched {
             match self.socket()?.get_ref().write(buf) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.told_of_room => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.listen_for_room()?,
                 written => return Poll::Ready(written),
             }
@@ -100,10 +104,37 @@ impl AsyncWrite for Local {
     }
 }
 
+impl Stream for Local {
+    /// The system tells of a peer that closed its end, or shut down both ways, as if there were no more room to write in;
+    /// of one that shut down one way it does not.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watched = true;
+        loop {
+            let Ok(socket) = self.socket() else { return Poll::Ready(()) };
+            let Poll::Ready(ready) = socket.poll_write_ready(cx) else {
+                self.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
+            match ready {
+                // It is but room, which is found by writing.
+                Ok(mut ready) if !ready.ready().is_write_closed() => ready.clear_ready(),
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use std::{future::poll_fn, time::Duration};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::timeout,
+    };
+
+    const MOMENT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(10);
 
     async fn pair() -> (Local, tokio::net::UnixStream) {
         let (one, other) = tokio::net::UnixStream::pair().expect("a pair");
@@ -150,5 +181,52 @@ mod tests {
         let (mut local, peer) = pair().await;
         drop(peer);
         assert!(local.write_all(b"answer").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_says_no_more_is_gone_only_when_it_does_not_listen_either() {
+        for stalled in [false, true] {
+            let (mut local, mut peer) = pair().await;
+            if stalled {
+                // From here on it is told of room.
+                let written = timeout(MOMENT, local.write_all(&vec![7; 4 << 20])).await;
+                assert!(written.is_err() && local.told_of_room);
+            }
+            peer.shutdown().await.expect("shut");
+            assert_eq!(local.read(&mut [0; 8]).await.expect("the end"), 0);
+            assert!(timeout(MOMENT, poll_fn(|cx| local.poll_gone(cx))).await.is_err(), "it listens");
+            let gone = async {
+                poll_fn(|cx| local.poll_gone(cx)).await;
+                assert!(local.write_all(b"answer").await.is_err());
+            };
+            let leaves = async {
+                tokio::time::sleep(MOMENT).await;
+                drop(peer);
+            };
+            timeout(LONG, async { tokio::join!(gone, leaves) }).await.expect("noticed");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_says_no_more_takes_in_all_of_a_long_answer_while_it_is_watched() {
+        const BYTES: usize = 4 << 20;
+        let (mut local, mut peer) = pair().await;
+        peer.shutdown().await.expect("shut");
+        let reading = tokio::spawn(async move {
+            let mut taken = Vec::new();
+            peer.read_to_end(&mut taken).await.map(|_| taken.len())
+        });
+        let (answer, mut said) = (vec![7; BYTES], 0);
+        poll_fn(|cx| {
+            while said < BYTES {
+                // As hyper does: looks first, then writes.
+                assert!(local.poll_gone(cx).is_pending());
+                said += ready!(Pin::new(&mut local).poll_write(cx, &answer[said..])).expect("written");
+            }
+            Poll::Ready(())
+        })
+        .await;
+        drop(local);
+        assert_eq!(reading.await.expect("no panic").expect("heard"), BYTES);
     }
 }

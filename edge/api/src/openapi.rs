@@ -63,7 +63,10 @@ Amounts are whole numbers of base units, written as strings: thousandths of `cpu
 with the unit; `x-unit` says it as well. Numbers that may pass 2^53, as ids and fences, are strings; read back, \
 numbers are taken as well.\n\n\
 Over the unix socket nobody shows a token: who speaks is what the kernel says. `x-verb` is what a token has to be \
-good for over TCP. What one may not see is answered as what is not there. Unknown keys are refused.";
+good for over TCP. What one may not see is answered as what is not there. Unknown keys are refused.\n\n\
+A caller that has sent whole requests may shut down its writing side and read on; over the unix socket a claim waits for \
+as long as its caller listens. Over TCP, where that cannot be told, it is the caller's end for a stream, for what has \
+`wait` in its query, and for a POST other than `release`, `cancel`, `renew` and `settle`.";
 
 /// The document.
 pub fn openapi<H: House>() -> Value {

@@ -2,6 +2,7 @@
 use crate::{
     Limits,
     framing::{Framing, Wrong},
+    stream::Stream,
     unread,
 };
 use std::{
@@ -26,6 +27,8 @@ struct Beat {
     stage: Stage,
     /// Since when bytes of an answer wait for the peer to read.
     stalled: Option<Instant>,
+    /// Whether the last request asks for something that may be long in coming.
+    waits: bool,
     /// Requests that began to come, and those whose heads were complete.
     begun: u64,
     heads: u64,
@@ -44,7 +47,8 @@ enum Stage {
 
 impl Pulse {
     pub(crate) fn new(limits: Arc<Limits>) -> Pulse {
-        let beat = Beat { stage: Stage::Idle(Instant::now()), stalled: None, begun: 0, heads: 0 };
+        let beat =
+            Beat { stage: Stage::Idle(Instant::now()), stalled: None, waits: false, begun: 0, heads: 0 };
         Pulse { limits, beat: Arc::new(Mutex::new(beat)) }
     }
 
@@ -60,13 +64,24 @@ impl Pulse {
         owed.into_iter().chain(stalled).min()
     }
 
-    /// The headers are complete.
-    pub(crate) fn busy(&self) -> Answering {
+    /// The headers are complete, of a request that may wait or not.
+    pub(crate) fn busy(&self, waits: bool) -> Answering {
         let mut beat = self.beat();
-        beat.stage = Stage::Busy;
+        (beat.stage, beat.waits) = (Stage::Busy, waits);
         beat.heads += 1;
         drop(beat);
         Answering(self.clone())
+    }
+
+    /// Whether an answer is not out yet.
+    fn owing(&self) -> bool {
+        let beat = self.beat();
+        matches!(beat.stage, Stage::Busy) || beat.stalled.is_some()
+    }
+
+    /// Whether what is owed may be long in coming.
+    fn waits(&self) -> bool {
+        self.beat().waits
     }
 
     /// Whether the peer owes us the rest of a request.
@@ -116,11 +131,20 @@ pub(crate) struct Metered<S> {
     wrong: Option<(Wrong, &'static [u8])>,
     /// What is still to be said in the stead of what was handed in, for good.
     instead: Vec<u8>,
+    /// Whether hyper is yet to hear that nothing more comes.
+    withheld: bool,
 }
 
 impl<S> Metered<S> {
     pub(crate) fn new(stream: S, pulse: Pulse) -> Metered<S> {
-        Metered { stream, pulse, framing: Framing::default(), wrong: None, instead: Vec::new() }
+        Metered {
+            stream,
+            pulse,
+            framing: Framing::default(),
+            wrong: None,
+            instead: Vec::new(),
+            withheld: false,
+        }
     }
 
     /// Looks at what came, and takes from the bytes what must not be read.
@@ -143,7 +167,19 @@ impl<S> Metered<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+impl<S: Stream> Metered<S> {
+    /// Nothing more comes. Hyper takes that for the end whatever it still owes, so it hears of it only when the answer is
+    /// out; or when nobody is left to hear what may be long in coming; or at once if the last request can never be whole.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.withheld = self.framing.is_between() && self.pulse.owing();
+        if !self.withheld {
+            return Poll::Ready(());
+        }
+        if self.pulse.waits() { self.stream.poll_gone(cx) } else { Poll::Pending }
+    }
+}
+
+impl<S: Stream> AsyncRead for Metered<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -152,6 +188,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             polled = Pin::new(&mut this.stream).poll_read(cx, buf);
             if buf.filled().len() > before {
                 this.look(buf, before);
+            } else if let Poll::Ready(Ok(())) = polled {
+                polled = this.poll_end(cx).map(Ok);
             }
         }
         this.refuse(buf);
@@ -196,6 +234,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.write_instead(cx))?;
+        if this.withheld && !this.pulse.owing() {
+            // Hyper was told to wait, and does not ask again of itself.
+            this.withheld = false;
+            cx.waker().wake_by_ref();
+        }
         Pin::new(&mut this.stream).poll_flush(cx)
     }
 

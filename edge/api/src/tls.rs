@@ -1,6 +1,6 @@
 //! TLS for those who come from elsewhere. The greeting is part of the conversation and under its clock: nobody who is
 //! slow with it holds up the door.
-use crate::Error;
+use crate::{Error, stream::Stream};
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -138,6 +138,8 @@ impl Line {
         })
     }
 }
+
+impl Stream for Line {}
 
 impl AsyncRead for Line {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
