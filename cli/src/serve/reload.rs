@@ -32,7 +32,8 @@ impl Host {
             let new = kinds.iter().map(|kind| kind.name.clone());
             let known: BTreeSet<String> =
                 engine.books().specs().iter().map(|kind| kind.name.clone()).chain(new).collect();
-            supply::offers(&self.settings, engine, supplies, &known, |kind| spoken.contains(kind))
+            let found = supply::Found { supplies, answered: drivers.keys().cloned().collect() };
+            supply::offers(&self.settings, engine, found, &known, |kind| spoken.contains(kind))
         });
         // Before anybody can be granted what they offer. The enforcer ends after the front door.
         self.enforcer.send(Note::Drivers(drivers));
