@@ -77,6 +77,22 @@ fn kinds_and_drivers_are_taken_into_use_and_replaced_under_what_is_held() {
     assert_eq!(daemon.taken(), 0);
 }
 
+#[test]
+fn a_driver_that_does_not_start_has_failed_and_none_before_it_goes_on() {
+    let folder = TempDir::new().expect("a folder");
+    let config =
+        "[plugins]\ndeadline-ms = 500\n[plugins.config.chaos-any]\nfault = \"chaos-mumble\"\n".into();
+    let daemon = Daemon::with(Setup { plugins: vec![folder.path().into()], config, ..Setup::default() });
+    install(folder.path(), "libchaos.so", "0.1.0");
+    // A kind of the same library comes first, which cannot be made.
+    let kind = daemon.tell(&["plugin", "reload"]);
+    assert!(kind.code == 1 && kind.err.contains("what am I?"), "{kind:?}");
+    daemon.tell(&["plugin", "disable", "resource", "chaos-panic"]);
+    let driver = daemon.tell(&["plugin", "reload"]);
+    assert!(driver.code == 1 && driver.err.contains("PluginFailed: chaos-any"), "{driver:?}");
+    assert!(!driver.err.contains("goes on"), "there is none: {driver:?}");
+}
+
 /// What is offered of the sticky kind.
 fn offered(daemon: &Daemon) -> String {
     let pools = daemon.ask(&["get", "pools"]);
