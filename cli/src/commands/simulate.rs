@@ -71,6 +71,10 @@ fn openb(context: &Context, simulate: &Simulate) -> Outcome {
     if pods.is_empty() {
         return Err(unreadable(simulate.trace(), &"there is no pod in it"));
     }
+    // Pods arrive until they have asked for more gpus than there are.
+    if pods.iter().all(|pod| pod.gpu_total() == 0) {
+        return Err(unreadable(simulate.trace(), &"there is no pod in it that asks for a gpu"));
+    }
     let (seeds, scratch) = (seeds(simulate)?, scratch(simulate)?);
     let mut runs = Vec::new();
     let (mut spent, mut home) = (0.0, "linked");
