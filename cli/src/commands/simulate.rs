@@ -20,7 +20,7 @@ use bursar_sim::{
     trace::openb,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path, time::Instant};
+use std::{collections::BTreeMap, fs::File, io::Read, ops::RangeInclusive, path::Path, time::Instant};
 
 /// Bytes of a trace, unpacked, at most.
 const TRACE_BYTES_MAX: u64 = 1 << 30;
@@ -68,10 +68,17 @@ fn openb(context: &Context, simulate: &Simulate) -> Outcome {
         .ok_or_else(|| Failed::usage("an openb trace needs its machines").hint("give them with --nodes"))?;
     let nodes = openb::nodes(&read(nodes_path)?).map_err(|why| unreadable(nodes_path, &why))?;
     let pods = openb::pods(&trace).map_err(|why| unreadable(simulate.trace(), &why))?;
-    let scratch = scratch(simulate)?;
+    if pods.is_empty() {
+        return Err(unreadable(simulate.trace(), &"there is no pod in it"));
+    }
+    // Pods arrive until they have asked for more gpus than there are.
+    if pods.iter().all(|pod| pod.gpu_total() == 0) {
+        return Err(unreadable(simulate.trace(), &"there is no pod in it that asks for a gpu"));
+    }
+    let (seeds, scratch) = (seeds(simulate)?, scratch(simulate)?);
     let mut runs = Vec::new();
     let (mut spent, mut home) = (0.0, "linked");
-    for seed in simulate.seed..simulate.seed + simulate.seeds {
+    for seed in seeds {
         let mut plugins = plugins(simulate, &simulate.qos, &scratch)?;
         home = serve::home(plugins.allocator.decider.home);
         let experiment = Experiment::new(&nodes, &pods, seed, &mut plugins);
@@ -85,6 +92,16 @@ fn openb(context: &Context, simulate: &Simulate) -> Outcome {
         output => show::document(&report, output),
     }
     Ok(())
+}
+
+/// The seeds that were asked for, from the first to the last.
+fn seeds(simulate: &Simulate) -> Result<RangeInclusive<u64>, Failed> {
+    let (first, more) = (simulate.seed, simulate.seeds.saturating_sub(1));
+    let last = first.checked_add(more).ok_or_else(|| {
+        let why = format!("--seed {first} --seeds {}: no seed is above {}", simulate.seeds, u64::MAX);
+        Failed::usage(why).hint(format!("give --seed {} at most, or fewer --seeds", u64::MAX - more))
+    })?;
+    Ok(first..=last)
 }
 
 /// The text of a trace, unpacked if its name ends in `.gz`.

@@ -192,14 +192,17 @@ pub fn run(options: Options) -> Result<()> {
     let metrics = seats::metrics(&mut loader, &settings)?;
     let analyzers = seats::analyzers(&mut loader, &settings)?;
     let every = settings.analysis.every()?;
-    let mut supplies = Vec::new();
+    let mut found = supply::Found::default();
     for (name, driver) in &mut drivers {
         match driver.plugin.discover() {
-            Ok(found) => supplies.extend(found),
+            Ok(supplies) => {
+                found.supplies.extend(supplies);
+                found.answered.insert(name.clone());
+            }
             Err(fault) => tracing::error!(driver = name, %fault, "what it offers is not known"),
         }
     }
-    let told = supply::commands(&settings, &engine, kinds, supplies)?;
+    let told = supply::commands(&settings, &engine, kinds, found)?;
     // Before it is written down: what a config sets that cannot be would outlive it.
     let inputs: Vec<Input> = told.iter().cloned().map(own).collect();
     let judged = engine.rehearse_start(&inputs);

@@ -6,6 +6,9 @@ use bursar_loader::Loader;
 use std::collections::BTreeSet;
 use tokio::task::block_in_place;
 
+/// What is to be known of a driver that cannot be taken into use, where one is.
+const GOES_ON: &str = "the version before it goes on; see `bursar plugin list`";
+
 /// What was found that is not in use yet.
 #[derive(Default)]
 struct Anew {
@@ -32,7 +35,8 @@ impl Host {
             let new = kinds.iter().map(|kind| kind.name.clone());
             let known: BTreeSet<String> =
                 engine.books().specs().iter().map(|kind| kind.name.clone()).chain(new).collect();
-            supply::offers(&self.settings, engine, supplies, &known, |kind| spoken.contains(kind))
+            let found = supply::Found { supplies, answered: drivers.keys().cloned().collect() };
+            supply::offers(&self.settings, engine, found, &known, |kind| spoken.contains(kind))
         });
         // Before anybody can be granted what they offer. The enforcer ends after the front door.
         self.enforcer.send(Note::Drivers(drivers));
@@ -65,12 +69,13 @@ impl Host {
                 anew.spoken.insert(id);
                 continue;
             }
+            let before = loader.sits(Role::Driver, &id).is_some();
             let loaded =
                 loader.driver(&id, &config_of(&self.settings, &id)).map_err(|reject| refuse(&reject));
             let looked = loaded.and_then(|mut seated| match seated.plugin.discover() {
                 Ok(supplies) => Ok((seated.plugin, supplies)),
-                Err(fault) => Err(Refusal::new(Reason::BadRequest, fault.by(&id).to_string())
-                    .hint("the version before it goes on; see `bursar plugin list`")),
+                Err(fault) => Err(Refusal::new(Reason::PluginFailed, fault.by(&id).to_string())
+                    .hint(if before { GOES_ON } else { Reason::PluginFailed.hint() })),
             });
             match looked {
                 Ok((driver, supplies)) => {

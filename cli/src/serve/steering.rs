@@ -25,6 +25,7 @@ pub fn exact<T: ?Sized>(seated: &Seated<T>) -> String {
 pub(super) fn refuse(reject: &Reject) -> Refusal {
     let reason = match reject {
         Reject::Unknown { .. } | Reject::NoVersion { .. } => Reason::NotFound,
+        Reject::Make { .. } => Reason::PluginFailed,
         _ => Reason::BadRequest,
     };
     Refusal::new(reason, reject.to_string()).hint("see `bursar plugin list`")

@@ -10,6 +10,14 @@ use bursar_interface::{
 use bursar_wire::{bounds_per_time, per_time, quantity};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What drivers found.
+#[derive(Default)]
+pub struct Found {
+    pub supplies: Vec<Supply>,
+    /// Who answered, be it that there is nothing.
+    pub answered: BTreeSet<String>,
+}
+
 /// The name of this node.
 pub fn node_name(settings: &Settings) -> String {
     match settings.node.name.as_str() {
@@ -23,7 +31,7 @@ pub fn commands(
     settings: &Settings,
     engine: &Engine,
     kinds: Vec<ResourceSpec>,
-    supplies: Vec<Supply>,
+    found: Found,
 ) -> Result<Vec<Command>> {
     let node = node_name(settings);
     let known: BTreeSet<String> = kinds.iter().map(|kind| kind.name.clone()).collect();
@@ -32,7 +40,7 @@ pub fn commands(
     // Whoever closed it opens it again, however often the daemon starts.
     let state = engine.books().node(&node).map_or(NodeState::Open, |row| engine.books().node_state(row));
     commands.push(Command::SetNode(NodeSpec { name: node.clone(), labels, state }));
-    commands.extend(offers(settings, engine, supplies, &known, |_| true)?);
+    commands.extend(offers(settings, engine, found, &known, |_| true)?);
     for kind in settings.node.sharing.keys().filter(|kind| !known.contains(*kind)) {
         // Any other may come with a library while the daemon runs.
         if let Some(meant) = near(kind, known.iter().map(String::as_str)) {
@@ -78,19 +86,20 @@ fn demanded(settings: &Settings, engine: &Engine) -> Result<Vec<Command>> {
     Ok(commands)
 }
 
-/// What was found of the kinds that are spoken of, corrected by the config; what is not there any more is offered no
-/// longer.
+/// What was found of the kinds that are spoken of by the drivers that answered, corrected by the config; what is not
+/// there any more is offered no longer.
 pub fn offers(
     settings: &Settings,
     engine: &Engine,
-    supplies: Vec<Supply>,
+    Found { supplies, mut answered }: Found,
     known: &BTreeSet<String>,
     spoken: impl Fn(&str) -> bool,
 ) -> Result<Vec<Command>> {
     let node = node_name(settings);
+    answered.extend(supplies.iter().map(|supply| supply.resource.clone()));
     let mut supplies = corrected(settings, supplies, known)?;
     supplies.retain(|supply| spoken(&supply.resource));
-    let mut commands = gone(engine, &node, &supplies);
+    let mut commands = gone(engine, &node, &supplies, &answered);
     let of_it = |command: &Command| matches!(command, Command::SetPool(pool) if spoken(&pool.resource));
     commands.retain(of_it);
     let found = supplies.into_iter().map(|supply| pool(&node, supply));
@@ -181,7 +190,7 @@ fn corrected(
 }
 
 /// Pools of this node that are in the books and not there any more: nothing is offered of them.
-fn gone(engine: &Engine, node: &str, supplies: &[Supply]) -> Vec<Command> {
+fn gone(engine: &Engine, node: &str, supplies: &[Supply], answered: &BTreeSet<String>) -> Vec<Command> {
     let (view, books) = (engine.view(), engine.books());
     let found: BTreeMap<(&str, &str), ()> =
         supplies.iter().map(|supply| ((supply.resource.as_str(), supply.pool.as_str()), ())).collect();
@@ -191,12 +200,14 @@ fn gone(engine: &Engine, node: &str, supplies: &[Supply]) -> Vec<Command> {
         .filter(|&row| Some(view.pools.node[row as usize]) == ours);
     let specs = here.filter_map(|row| {
         let (r, name) = (row as usize, books.pool_name(row));
-        let resource = &books.spec(view.pools.resource[r]).name;
+        let spec = books.spec(view.pools.resource[r]);
+        let resource = &spec.name;
         let used = view.pools.reserved[r] + view.pools.held[r] + view.pools.quarantined[r];
-        // What is in use now is left as it is: a port that its holder listens on cannot be found free.
-        let missing =
-            !found.contains_key(&(resource.as_str(), name)) && used == 0 && view.pools.capacity[r] > 0;
-        missing.then(|| PoolSpec {
+        // What is in use now is left as it is: a port that its holder listens on cannot be found free. Where nobody
+        // is there to make a lease true, holders keep what they hold, and nobody else gets any.
+        let left = used > 0 && (answered.contains(resource) || !spec.driven && engine.is_by_hand(row));
+        let missing = !found.contains_key(&(resource.as_str(), name)) && view.pools.capacity[r] > 0;
+        (missing && !left).then(|| PoolSpec {
             resource: resource.clone(),
             node: Some(node.into()),
             name: name.into(),

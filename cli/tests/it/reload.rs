@@ -77,6 +77,71 @@ fn kinds_and_drivers_are_taken_into_use_and_replaced_under_what_is_held() {
     assert_eq!(daemon.taken(), 0);
 }
 
+#[test]
+fn a_driver_that_does_not_start_has_failed_and_none_before_it_goes_on() {
+    let folder = TempDir::new().expect("a folder");
+    let config =
+        "[plugins]\ndeadline-ms = 500\n[plugins.config.chaos-any]\nfault = \"chaos-mumble\"\n".into();
+    let daemon = Daemon::with(Setup { plugins: vec![folder.path().into()], config, ..Setup::default() });
+    install(folder.path(), "libchaos.so", "0.1.0");
+    // A kind of the same library comes first, which cannot be made.
+    let kind = daemon.tell(&["plugin", "reload"]);
+    assert!(kind.code == 1 && kind.err.contains("what am I?"), "{kind:?}");
+    daemon.tell(&["plugin", "disable", "resource", "chaos-panic"]);
+    let driver = daemon.tell(&["plugin", "reload"]);
+    assert!(driver.code == 1 && driver.err.contains("PluginFailed: chaos-any"), "{driver:?}");
+    assert!(!driver.err.contains("goes on"), "there is none: {driver:?}");
+}
+
+/// What is offered of the sticky kind.
+fn offered(daemon: &Daemon) -> String {
+    let pools = daemon.ask(&["get", "pools"]);
+    let mut all = pools["pools"].as_array().expect("pools").iter();
+    let sticky = all.find(|pool| pool["resource"] == "sticky").expect("the pool");
+    sticky["capacity"].as_str().expect("a quantity").to_owned()
+}
+
+#[test]
+fn nothing_is_offered_of_a_driver_that_is_not_asked_any_more_whoever_holds_some() {
+    let folder = TempDir::new().expect("a folder");
+    install(folder.path(), "libchaos.so", "0.1.0");
+    let config = "[plugins]\ndeadline-ms = 500\n".into();
+    let mut daemon = Daemon::with(Setup { plugins: vec![folder.path().into()], config, ..Setup::default() });
+    assert_eq!(daemon.tell(&["claim", "--need", "sticky=1", "--ttl", "10m"]).code, 0);
+    let held = daemon.await_phase("1", "held");
+    let still = |daemon: &Daemon, when: &str| {
+        let now = daemon.claim("1");
+        assert_eq!(
+            (&now["phase"], &now["fence"]),
+            (&held["phase"], &held["fence"]),
+            "{when}: it is not taken"
+        );
+    };
+    let refused = |daemon: &Daemon, when: &str| {
+        assert_eq!(offered(daemon), "0", "{when}");
+        let told = daemon.tell(&["claim", "--need", "sticky=1"]);
+        assert_eq!(told.code, 4, "{when}: {told:?}");
+        still(daemon, when);
+    };
+    daemon.tell(&["plugin", "disable", "driver", "sticky"]);
+    refused(&daemon, "disabled");
+    daemon.tell(&["plugin", "enable", "driver", "sticky"]);
+    assert_eq!(offered(&daemon), "4");
+    still(&daemon, "enabled");
+
+    fs::remove_file(folder.path().join("libchaos.so")).expect("removed");
+    daemon.tell(&["plugin", "reload"]);
+    refused(&daemon, "removed");
+    install(folder.path(), "libchaos.so", "0.2.0");
+    daemon.tell(&["plugin", "reload"]);
+    assert_eq!(offered(&daemon), "4");
+
+    fs::remove_file(folder.path().join("libchaos.so")).expect("removed");
+    daemon.stop();
+    daemon.start();
+    refused(&daemon, "started without it");
+}
+
 /// What a figure of a plugin comes to; the largest, where several roles are of one name.
 fn figure(daemon: &Daemon, plugin: &str, name: &str) -> Option<f64> {
     let (status, told) = daemon.http("GET", "/v1/metrics", "");

@@ -77,6 +77,12 @@ fn linked_and_loaded_plugins_decide_alike() {
 fn traces_that_cannot_be_read_are_named() {
     let scratch = TempDir::new().expect("a folder");
     let (nodes, pods) = trace(scratch.path());
+    // A list of pods that ends with its header, and a seed that none is above.
+    let (none, last) = (scratch.path().join("none.csv"), &u64::MAX.to_string());
+    fs::write(&none, "name,cpu_milli,memory_mib,num_gpu,gpu_milli\n").expect("written");
+    let gpuless = scratch.path().join("gpuless.csv");
+    fs::write(&gpuless, "name,cpu_milli,memory_mib,num_gpu,gpu_milli\npod,1000,1024,0,0\n").expect("written");
+    let (none, gpuless) = (none.display().to_string(), gpuless.display().to_string());
     let (nodes, pods) = (nodes.display().to_string(), pods.display().to_string());
     for (args, what) in [
         (&["--trace", "/nowhere.csv", "--nodes", &nodes][..], "/nowhere.csv"),
@@ -87,6 +93,9 @@ fn traces_that_cannot_be_read_are_named() {
         (&["--trace", &pods, "--nodes", &nodes, "--qos", "whim"], "whim"),
         (&["--trace", &pods, "--nodes", &nodes, "--format", "tape"], "tape"),
         (&["--trace", &pods, "--nodes", &nodes, "--protocol", "rlscheduler"], "--format swf"),
+        (&["--trace", &none, "--nodes", &nodes], "none.csv: there is no pod in it"),
+        (&["--trace", &gpuless, "--nodes", &nodes], "gpuless.csv: there is no pod in it that asks for a gpu"),
+        (&["--trace", &pods, "--nodes", &nodes, "--seed", last, "--seeds", "2"], "--seeds 2"),
     ] {
         let told = simulate(scratch.path(), args);
         assert!(told.code == 2 && told.err.contains(what), "{what}: {told:?}");

@@ -74,6 +74,8 @@ reasons! {
     NotFound,
     /// The daemon is about to stop.
     Stopping,
+    /// A plugin did not start, or not answer as it should.
+    PluginFailed,
 }
 
 impl Reason {
@@ -106,6 +108,7 @@ impl Reason {
             Reason::InUse => "try again in a moment",
             Reason::NotFound => "`bursar get` and `bursar plugin list` tell what there is",
             Reason::Stopping => "ask again when the daemon is back",
+            Reason::PluginFailed => "see `bursar plugin list` for what it said",
         }
     }
 }

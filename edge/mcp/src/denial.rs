@@ -35,7 +35,7 @@ impl Denial {
 
     /// A reason of the daemon's, found here.
     pub(crate) fn of(reason: Reason, retry_after_ms: Option<u64>) -> Denial {
-        let fault = matches!(reason, Reason::BadRequest | Reason::StorageFull);
+        let fault = matches!(reason, Reason::BadRequest | Reason::StorageFull | Reason::PluginFailed);
         Denial { reason: reason.name(), fix: fix(reason).into(), retry_after_ms, offers: Vec::new(), fault }
     }
 
@@ -96,6 +96,7 @@ fn fix(reason: Reason) -> &'static str {
         Reason::UnknownClaim => "there is no such claim: pass the number that resource_allocate gave",
         Reason::NotFound => "nothing here has that name: resource_monitor lists what there is",
         Reason::QueueFull => "too many wait already: come back later",
+        Reason::PluginFailed => "a plugin of the daemon's failed: an operator must look after it",
         Reason::Stopping => "the daemon is stopping: ask the same again in a moment",
         Reason::StorageFull => "the daemon's disk is full: release what you hold; an operator must make room",
         Reason::WaitExpired => "it waited as long as you said: wait longer, or ask for less",

@@ -9,7 +9,7 @@ pub const EXIT_FAILED: u8 = 1;
 /// Exit code when no daemon can be reached.
 pub const EXIT_UNREACHABLE: u8 = 5;
 
-/// The table: HTTP status and exit code (2 bad usage, 3 not found, 4 refused).
+/// The table: HTTP status and exit code (1 failed, 2 bad usage, 3 not found, 4 refused).
 fn numbers(reason: Reason) -> (u16, u8) {
     match reason {
         Reason::BadRequest => (400, 2),
@@ -25,6 +25,7 @@ fn numbers(reason: Reason) -> (u16, u8) {
         Reason::WaitExpired => (408, 4),
         Reason::StorageFull => (507, 4),
         Reason::Stopping => (503, 4),
+        Reason::PluginFailed => (502, EXIT_FAILED),
     }
 }
 
@@ -93,7 +94,7 @@ mod tests {
     fn every_reason_has_a_refusing_status_and_a_contract_exit_code() {
         for &reason in Reason::ALL {
             assert!((400..=507).contains(&status(reason)), "{reason}");
-            assert!((2..=4).contains(&exit_code(reason)), "{reason}");
+            assert!((1..=4).contains(&exit_code(reason)), "{reason}");
             assert_eq!(super::reason(reason.name()), Some(reason));
         }
         assert_eq!(super::reason("NoSuchReason"), None);
