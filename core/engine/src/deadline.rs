@@ -32,11 +32,6 @@ impl Deadlines {
         self.0.len()
     }
 
-    /// Forgets all.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
     /// Takes the first entry off, stale or not.
     pub(crate) fn pop(&mut self) {
         self.0.pop();

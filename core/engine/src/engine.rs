@@ -210,8 +210,7 @@ impl Engine {
         self.next_seq = batch.next_seq();
     }
 
-    /// Folds a recorded batch: state moves exactly as it did then, and no plugin is asked. Whoever is to step from there
-    /// goes on with [`Engine::resume`].
+    /// Folds a recorded batch: state moves exactly as it did then, and no plugin is asked.
     pub fn fold(&mut self, batch: &Batch) {
         self.books.advance(batch.at, |_| ());
         for event in &batch.events {
@@ -221,8 +220,7 @@ impl Engine {
         // Whoever was to be told at once was told then.
         self.impatient.clear();
         self.gangs.forget_untold();
-        // Whoever only folds wakes nobody; who goes on from here makes them anew.
-        self.deadlines.clear();
+        self.forget_stale();
         if self.fresh.stale() {
             let mut fresh = std::mem::take(&mut self.fresh);
             fresh.sweep(|claim| self.waits(claim));
@@ -230,7 +228,7 @@ impl Engine {
         }
     }
 
-    /// Keeps the deadlines bounded by the claims.
+    /// Keeps the deadlines bounded by the claims, whether they are waited for here or only folded.
     fn forget_stale(&mut self) {
         let mut deadlines = std::mem::take(&mut self.deadlines);
         deadlines.compact(self.books.live(), |claim| self.deadline(claim));
@@ -458,7 +456,7 @@ mod tests {
             });
             let (claim, fence) = granted.expect("there is room");
             let (_, folded) = step(&mut engine, vec![Command::Release { claim, fence }]);
-            assert!(engine.deadlines.len() < 1100 && folded == 0);
+            assert!(engine.deadlines.len() < 1100 && folded < 1100);
         }
     }
 }
