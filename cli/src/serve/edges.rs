@@ -118,9 +118,9 @@ impl Edges {
 
     /// The enforcer's own thread, until the daemon ends.
     pub fn keep(&self, enforcer: Enforcer) {
+        self.0.apart.is_here();
         *self.seat() = Some(enforcer);
         loop {
-            self.0.apart.is_here();
             {
                 let mut seat = self.seat();
                 let Some(enforcer) = seat.as_mut() else { return };
