@@ -1,5 +1,5 @@
 //! The one writer: takes inputs in batches, steps the engine, makes the batch durable, and hands it on.
-//! Nothing is answered or enforced before it is durable. Whose thread that happens on, see [`super::turn`].
+//! Nothing is answered before it is durable, nor enforced before it is in the log. Whose thread that happens on, see [`super::turn`].
 mod full;
 
 use super::{
@@ -62,7 +62,7 @@ pub struct Desk {
     pub full_since: Option<Instant>,
     /// When something could not be written though all room that is kept had been given up.
     pub failed_at: Option<Instant>,
-    /// The same for those who show whether it is.
+    /// Whether the disk is full, for those who show it.
     pub full: Arc<AtomicBool>,
     /// Batches after which a checkpoint is written.
     pub checkpoint_batches: u64,
